@@ -1,0 +1,135 @@
+"""Checkpoints: found, read, trusted only as far as needed, and loaded."""
+
+import importlib
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+# Whatever else a checkpoint names must be defined in this package.
+ALLOWED = {"torch.optim.AdamW"}
+
+
+def find_checkpoint(path: str, name: str) -> Path:
+    """Return a checkpoint file; of a run, the one of this name (best or last)."""
+    place = Path(path)
+    file = place / "checkpoints" / f"{name}.ckpt" if place.is_dir() else place
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"No checkpoint at {file}: give the folder of a run, such as "
+            "logs/lowrank/2026-01-31_12-00-00-000000, or a .ckpt file."
+        )
+    return file
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Return a checkpoint of this project, as plain containers and tensors on the CPU."""
+    try:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{file} is no checkpoint, or holds more than weights and plain data: give one that "
+            f"src/train.py wrote ({str(error).splitlines()[0]})."
+        ) from error
+    if not isinstance(checkpoint, dict) or "recipe" not in checkpoint:
+        raise ValueError(f"{file} does not say how to rebuild its network: train it here.")
+    check_targets(file, checkpoint["recipe"])
+    return checkpoint
+
+
+def check_targets(file: Path, recipe: object) -> None:
+    """Refuse a recipe that would call anything but the parts of networks and data."""
+    for text in texts(recipe):
+        if "${" in text:
+            raise ValueError(f"The recipe of {file} holds an interpolation, {text!r}: not run.")
+    for target in targets(recipe):
+        if target not in ALLOWED and not defined_here(target):
+            raise ValueError(
+                f"The recipe of {file} calls {target!r}, which is neither defined in avfusion nor "
+                "allowed by avfusion/checkpoint.py: not run. Add it there if you trust it."
+            )
+
+
+def targets(recipe: object) -> Iterator[str]:
+    """Yield everything that a recipe calls."""
+    if isinstance(recipe, dict):
+        if "_target_" in recipe:
+            yield str(recipe["_target_"])
+        for part in recipe.values():
+            yield from targets(part)
+    elif isinstance(recipe, list | tuple):
+        for part in recipe:
+            yield from targets(part)
+
+
+def texts(recipe: object) -> Iterator[str]:
+    """Yield every key and text of a recipe."""
+    if isinstance(recipe, str):
+        yield recipe
+    elif isinstance(recipe, dict):
+        for key, part in recipe.items():
+            yield str(key)
+            yield from texts(part)
+    elif isinstance(recipe, list | tuple):
+        for part in recipe:
+            yield from texts(part)
+
+
+def defined_here(target: str) -> bool:
+    """Say whether a dotted name leads to a class or function that this package defines.
+
+    A name such as ``avfusion.task.torch.hub.load`` begins here and leads elsewhere.
+    """
+    module, _, name = target.rpartition(".")
+    if not module.startswith("avfusion."):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        return False
+    return str(getattr(found, "__module__", "")).startswith("avfusion.") and callable(found)
+
+
+def check_fit(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:
+    """Refuse a checkpoint whose parameters are not those of a task."""
+    theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+    ours = {name: tuple(value.shape) for name, value in task.state_dict().items()}
+    differ = sorted(name for name in theirs | ours if theirs.get(name) != ours.get(name))
+    if differ:
+        name = differ[0]
+        raise ValueError(
+            f"{file} does not fit this model: {len(differ)} parameters differ, the first is {name} "
+            f"({theirs.get(name, 'missing')} there, {ours.get(name, 'missing')} here). Continue it "
+            "with the overrides of its own run, or start from its weights with init_from=..."
+        )
+
+
+def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> str:
+    """Load the weights that fit, and say in one sentence what was loaded, left and remade.
+
+    The output layer is remade for other classes; normalisation stays that of the new data.
+    """
+    ours, theirs = task.state_dict(), dict(checkpoint["state_dict"])
+    recipe = getattr(task, "recipe", {})
+    other = (
+        checkpoint["recipe"]["description"]["class_names"] != recipe["description"]["class_names"]
+    )
+
+    def fits(name: str) -> bool:
+        new = (".standardise." in name, name.startswith("loss."), other and ".head.logits." in name)
+        return name in ours and theirs[name].shape == ours[name].shape and not any(new)
+
+    loaded = {name: value for name, value in theirs.items() if fits(name)}
+    if not loaded:
+        raise ValueError(
+            f"Nothing in {file} fits this model: choose the model it was trained with."
+        )
+    task.load_state_dict(ours | loaded)
+    left, remade = sorted(set(theirs) - set(loaded)), sorted(set(ours) - set(loaded))
+    return (
+        f"From {file}: loaded {len(loaded)} of {len(ours)} tensors; "
+        f"left {', '.join(left) or 'none'}; remade {', '.join(remade) or 'none'}."
+    )

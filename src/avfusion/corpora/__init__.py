@@ -1,0 +1,12 @@
+"""Corpora: how the files of a data set name clip, label, subject and split.
+
+A corpus is a class with a ``name``, an ``on_error`` (``"skip"`` or ``"raise"``: what becomes of a
+clip that cannot be read) and a ``read()`` that returns its checked ``Contents``. Reading opens no
+recording, so every mistake in the description of a corpus shows before long work starts.
+"""
+
+from avfusion.corpora.cocktail_party import CocktailParty
+from avfusion.corpora.manifest import Manifest
+from avfusion.corpora.recording import SPLITS, Box, Contents, Corpus, Recording
+
+__all__ = ["SPLITS", "Box", "CocktailParty", "Contents", "Corpus", "Manifest", "Recording"]

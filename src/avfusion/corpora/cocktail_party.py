@@ -1,0 +1,149 @@
+"""The embedded corpus: two faces, one voice, and an emotion that needs both.
+
+Drawn faces of different size (child, woman, man) share a picture; the pitch of the voice says who
+speaks. The speaker's expression tells which pair of emotions it is, the arousal of the voice which
+of the two, so neither modality suffices: the face alone scores 0.3125 with two faces (the speaker
+has to be guessed), the voice alone 0.25.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+
+from avfusion.corpora.drawing import Look, draw_party, draw_subject
+from avfusion.corpora.manifest import Manifest
+from avfusion.corpora.recording import SPLITS, Contents
+from avfusion.corpora.voice import speak, write_wav
+from avfusion.parallel import run_parallel
+
+VERSION = 1  # raise it whenever the same settings would render other files
+EMOTIONS = ("happy", "calm", "fearful", "sad", "angry", "disgust", "surprised", "neutral")
+# An expression shows one pair of EMOTIONS; an aroused voice means the first of the two.
+EXPRESSIONS = ("pleased", "down", "cross", "open")
+PITCHES = {"child": 300.0, "woman": 200.0, "man": 110.0}  # Hz
+CLIPS_PER_JOB = 250
+HEADER = ("clip_id", "image_path", "audio_path", "label", "subject", "split")
+HEADER_BOX = ("box_left", "box_top", "box_right", "box_bottom")
+
+
+class Person(NamedTuple):
+    """A subject: kind, look and the pitch of the voice in Hz."""
+
+    name: str
+    kind: str
+    look: Look
+    pitch: float
+
+
+class Party(NamedTuple):
+    """Clips of one split, to be rendered in one go."""
+
+    root: Path
+    split: str
+    first: int
+    end: int
+    faces: int
+    seed: int
+
+
+class CocktailParty:
+    """Render the corpus on first use into a folder of its settings under ``root``."""
+
+    name = "cocktail_party"
+    on_error = "raise"
+
+    def __init__(self, root: str, clips: Mapping[str, int], faces: int = 2, seed: int = 0) -> None:
+        if not 1 <= faces <= len(PITCHES):
+            raise ValueError(
+                f"corpus.faces must lie between 1 and {len(PITCHES)}, the kinds, got {faces}."
+            )
+        unknown = sorted(set(clips) - set(SPLITS))
+        if unknown or min(clips.values()) < 1:
+            raise ValueError(
+                f"corpus.clips must give each of {', '.join(SPLITS)} at least one clip, got "
+                f"{dict(clips)}."
+            )
+        self.clips = dict(clips)
+        self.faces = faces
+        self.seed = seed
+        settings = json.dumps([VERSION, self.clips, faces, seed])
+        key = hashlib.sha256(settings.encode()).hexdigest()[:8]
+        self.root = Path(root) / f"{faces}_faces-{key}"
+
+    def read(self) -> Contents:
+        """Return the contents, rendered if they are not there yet."""
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.root}.lock"):
+            if not self.root.exists():
+                self.render()
+        return Manifest(str(self.root), classes=EMOTIONS).read()
+
+    def render(self) -> None:
+        """Write pictures, sounds and manifest beside the folder, then move them into place."""
+        partial = Path(f"{self.root}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        for folder in ("image", "audio"):
+            (partial / folder).mkdir(parents=True)
+        parties = [
+            Party(partial, split, first, min(first + CLIPS_PER_JOB, count), self.faces, self.seed)
+            for split, count in self.clips.items()
+            for first in range(0, count, CLIPS_PER_JOB)
+        ]
+        sizes = [party.end - party.first for party in parties]
+        rows = dict(run_parallel(render_party, parties, sizes, "Rendering the cocktail party"))
+        with (partial / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow((*HEADER, *HEADER_BOX))
+            for number in sorted(rows):
+                writer.writerows(rows[number])
+        os.replace(partial, self.root)
+
+
+def people(split: str, seed: int, each: int = 10) -> list[Person]:
+    """Draw the subjects of one split, ``each`` of every kind."""
+    rng = np.random.default_rng([seed, SPLITS.index(split)])
+    return [
+        Person(
+            f"{split}_{kind}_{index}",
+            kind,
+            draw_subject(rng, kind),
+            pitch * rng.uniform(0.92, 1.08),
+        )
+        for kind, pitch in PITCHES.items()
+        for index in range(each)
+    ]
+
+
+def render_party(party: Party) -> list[list[object]]:
+    """Write the files of some clips and return their rows of the manifest."""
+    cast = people(party.split, party.seed)
+    return [render_clip(party, number, cast) for number in range(party.first, party.end)]
+
+
+def render_clip(party: Party, number: int, cast: list[Person]) -> list[object]:
+    """Write picture and sound of one clip; a clip depends on its seed, split and number alone."""
+    rng = np.random.default_rng([party.seed, SPLITS.index(party.split), number])
+    kinds = rng.permutation(list(PITCHES))[: party.faces]
+    guests = [rng.choice([p.name for p in cast if p.kind == kind]) for kind in kinds]
+    guests = [next(p for p in cast if p.name == name) for name in guests]
+    expressions = rng.integers(len(EXPRESSIONS), size=party.faces)
+    speaker, calm = int(rng.integers(party.faces)), int(rng.integers(2))
+
+    looks = [guest.look for guest in guests]
+    picture, boxes = draw_party(rng, looks, [EXPRESSIONS[e] for e in expressions])
+    wave = speak(rng, guests[speaker].pitch, aroused=not calm)
+    clip_id = f"{party.split}_{number:05d}"
+    image, audio = f"image/{clip_id}.png", f"audio/{clip_id}.wav"
+    picture.save(party.root / image, compress_level=1)
+    write_wav(party.root / audio, wave)
+    label = EMOTIONS[2 * expressions[speaker] + calm]
+    box = [round(float(side), 2) for side in boxes[speaker]]
+    return [clip_id, image, audio, label, guests[speaker].name, party.split, *box]

@@ -1,0 +1,135 @@
+"""Any recordings, described by a CSV."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording, listed
+from avfusion.corpora.splits import Plan, assign, check_plan, check_split_names, check_subjects
+
+REQUIRED = ("clip_id", "label", "subject")
+MEDIA = ("video_path", "image_path", "audio_path")
+BOX = ("box_left", "box_top", "box_right", "box_bottom")
+COLUMNS = (*REQUIRED, "split", *MEDIA, *BOX)
+
+
+class Manifest:
+    """A folder with a ``manifest.csv``, or the path of a CSV; its paths are relative to it.
+
+    Columns: clip_id, video_path or image_path and audio_path, label, subject, split; box_left,
+    box_top, box_right, box_bottom (the speaker's face, in pixels) where known. ``columns`` gives
+    other names for them. A folder of frames counts as an image_path. ``splits`` replaces the
+    column by fractions (subjects stay together) or by ranges of rows.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        columns: Mapping[str, str] | None = None,
+        classes: Sequence[str] | None = None,
+        splits: Plan | None = None,
+        split_seed: int = 0,
+        allow_subject_overlap: bool = False,
+        on_error: str = "skip",
+    ) -> None:
+        path = Path(root)
+        self.path = path / "manifest.csv" if path.is_dir() else path
+        if not self.path.is_file():
+            raise FileNotFoundError(
+                f"No manifest at {self.path}: set corpus.root to a folder with a manifest.csv, "
+                "or to a CSV."
+            )
+        if on_error not in ON_ERROR:
+            raise ValueError(f"corpus.on_error must be one of {ON_ERROR}, got {on_error!r}.")
+        if splits is not None:
+            check_plan(splits)
+        self.name = path.resolve().stem
+        self.columns = {ours: (columns or {}).get(ours, ours) for ours in COLUMNS}
+        self.classes = list(classes) if classes else None
+        self.splits = splits
+        self.split_seed = split_seed
+        self.allow_subject_overlap = allow_subject_overlap
+        self.on_error = on_error
+
+    def read(self) -> Contents:
+        """Read the CSV and check every row of it."""
+        recordings = [self.recording(line, row) for line, row in self.rows()]
+        self.check_files(recordings)
+        if self.splits is not None:
+            by_subject = not self.allow_subject_overlap
+            recordings = assign(recordings, self.splits, self.split_seed, by_subject)
+        check_split_names(recordings)
+        shared = check_subjects(recordings, self.allow_subject_overlap)
+        return Contents(recordings, self.class_names(recordings), shared)
+
+    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Yield line number and row, under our names of the columns."""
+        with self.path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            self.check_columns(reader.fieldnames or [])
+            lines: dict[str, int] = {}
+            for row in reader:
+                named = {our: (row.get(their) or "").strip() for our, their in self.columns.items()}
+                clip_id, line = named["clip_id"], reader.line_num
+                if clip_id in lines:
+                    raise ValueError(
+                        f"clip_id {clip_id!r} stands in lines {lines[clip_id]} and {line} of "
+                        f"{self.path}: give each clip an id of its own."
+                    )
+                lines[clip_id] = line
+                yield line, named
+        if not lines:
+            raise ValueError(f"{self.path} has no clips below its header: add a row for each clip.")
+
+    def check_columns(self, names: Sequence[str]) -> None:
+        """Refuse a table without the columns that are needed."""
+        if not names:
+            raise ValueError(f"{self.path} is empty: give it a header and a row for each clip.")
+        needed = [*REQUIRED] if self.splits else [*REQUIRED, "split"]
+        missing = [self.columns[ours] for ours in needed if self.columns[ours] not in names]
+        if missing:
+            raise ValueError(
+                f"{self.path} has no column {listed(missing)}, it has {listed(list(names), 20)}: "
+                "name yours as in corpus.columns.subject=speaker."
+            )
+
+    def recording(self, line: int, row: Mapping[str, str]) -> Recording:
+        """Return the recording of one row."""
+        for ours in REQUIRED:
+            if not row[ours]:
+                raise ValueError(f"Line {line} of {self.path} has an empty {self.columns[ours]}.")
+        video, image, audio = (self.path.parent / row[m] if row[m] else None for m in MEDIA)
+        if video is None and (image is None or audio is None):
+            raise ValueError(
+                f"Line {line} of {self.path} names neither a video_path nor both an image_path and "
+                "an audio_path."
+            )
+        if video is not None:
+            image = audio = None
+        box = Box(*(float(row[side]) for side in BOX)) if row["box_left"] else None
+        names = (row["clip_id"], row["label"], row["subject"], row["split"])
+        return Recording(*names, video, image, audio, box)
+
+    def check_files(self, recordings: list[Recording]) -> None:
+        """Refuse a table that names files that are not there."""
+        sources = [str(path) for recording in recordings for path in recording.sources]
+        missing = [source for source in sources if not Path(source).exists()]
+        if missing:
+            raise FileNotFoundError(
+                f"{len(missing)} of the {len(sources)} files of {self.path} are missing: "
+                f"{listed(missing)}. Paths are relative to the CSV."
+            )
+
+    def class_names(self, recordings: list[Recording]) -> list[str]:
+        """Return the classes, and refuse labels outside of them."""
+        training = [r.label for r in recordings if r.split == "train"]
+        known = self.classes or sorted(set(training or [r.label for r in recordings]))
+        outside = Counter(r.label for r in recordings if r.label not in known)
+        if outside:
+            names = listed([f"{label!r} ({clips} clips)" for label, clips in outside.items()])
+            raise ValueError(
+                f"The labels {names} are not among the classes {known}: correct them, or set "
+                "corpus.classes=[...] (without it, the classes are the labels of the training split)."
+            )
+        return known

@@ -1,0 +1,71 @@
+"""One clip on disk, and what a corpus says about all of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+SPLITS = ("train", "val", "test")
+ON_ERROR = ("skip", "raise")
+
+
+class Box(NamedTuple):
+    """A rectangle; in pixels, or in fractions of a picture where that is said."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The files of one clip: a video, or a picture (or folder of frames) and a sound.
+
+    ``box`` is the speaker's face in pixels of the picture, where known.
+    """
+
+    clip_id: str
+    label: str
+    subject: str
+    split: str
+    video: Path | None = None
+    image: Path | None = None
+    audio: Path | None = None
+    box: Box | None = None
+
+    @property
+    def sound_source(self) -> Path:
+        """The file that holds the sound."""
+        source = self.video or self.audio
+        assert source is not None
+        return source
+
+    @property
+    def sources(self) -> list[Path]:
+        """The files and folders that are read."""
+        return [self.video] if self.video else [p for p in (self.image, self.audio) if p]
+
+
+class Contents(NamedTuple):
+    """A corpus after its checks; ``shared_subjects`` are allowed to be in several splits."""
+
+    recordings: list[Recording]
+    class_names: list[str]
+    shared_subjects: list[str]
+
+
+class Corpus(Protocol):
+    """What preparation needs of a corpus."""
+
+    name: str
+    on_error: str
+
+    def read(self) -> Contents:
+        """Return the checked contents without opening a recording."""
+        ...
+
+
+def listed(items: list[str], most: int = 10) -> str:
+    """Join the first items for a sentence, and count the rest."""
+    rest = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + rest

@@ -1,0 +1,103 @@
+"""Which clip belongs to which split, and the promise that no subject is in two of them."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from avfusion.corpora.recording import SPLITS, Recording, listed
+
+Plan = Mapping[str, float] | Mapping[str, Sequence[int]]
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse a plan that is neither fractions that sum to one nor ranges of rows."""
+    unknown = sorted(set(plan) - set(SPLITS))
+    if unknown or not plan:
+        raise ValueError(
+            f"corpus.splits names {unknown or 'nothing'}: give {', '.join(SPLITS)}, "
+            "as in corpus.splits={train: 0.7, val: 0.1, test: 0.2}."
+        )
+    if all(isinstance(share, Sequence) and len(share) == 2 for share in plan.values()):
+        return
+    shares = [share for share in plan.values() if isinstance(share, int | float)]
+    if len(shares) < len(plan) or min(shares) < 0:
+        raise ValueError(
+            "corpus.splits must hold fractions of the clips, or ranges of rows [first, end), "
+            f"got {dict(plan)}."
+        )
+    if abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"The fractions of corpus.splits must sum to 1, got {dict(plan)}.")
+
+
+def assign(recordings: list[Recording], plan: Plan, seed: int, by_subject: bool) -> list[Recording]:
+    """Return the recordings of the plan with their new splits; rows of no range are left out."""
+    check_plan(plan)
+    ranges = {split: slice(*rows) for split, rows in plan.items() if isinstance(rows, Sequence)}
+    if ranges:
+        return [
+            replace(clip, split=split)
+            for split, rows in ranges.items()
+            for clip in recordings[rows]
+        ]
+    groups = defaultdict(list)
+    for recording in recordings:
+        groups[normal(recording.subject) if by_subject else recording.clip_id].append(recording)
+    fractions = {
+        split: float(part) for split, part in plan.items() if isinstance(part, int | float)
+    }
+    splits = draw({key: len(group) for key, group in groups.items()}, fractions, seed)
+    return [replace(clip, split=splits[key]) for key, group in groups.items() for clip in group]
+
+
+def draw(sizes: Mapping[str, int], plan: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Deal groups out in random order, each to the split that is furthest from its fraction."""
+    keys = sorted(sizes)
+    random.Random(seed).shuffle(keys)
+    keys.sort(key=lambda key: -sizes[key])  # large groups first, else they overfill a small split
+    missing = {split: share * sum(sizes.values()) for split, share in plan.items()}
+    splits = {}
+    for key in keys:
+        split = max(missing, key=lambda split: missing[split])
+        missing[split] -= sizes[key]
+        splits[key] = split
+    return splits
+
+
+def shared_subjects(recordings: list[Recording]) -> list[str]:
+    """Return the subjects in more than one split; case and blanks do not tell them apart."""
+    splits = defaultdict(set)
+    names: dict[str, str] = {}
+    for recording in recordings:
+        key = normal(recording.subject)
+        splits[key].add(recording.split)
+        names.setdefault(key, recording.subject)
+    return sorted(names[key] for key, found in splits.items() if len(found) > 1)
+
+
+def check_subjects(recordings: list[Recording], allow_overlap: bool) -> list[str]:
+    """Return the subjects in two splits, or refuse them where they are not allowed."""
+    shared = shared_subjects(recordings)
+    if shared and not allow_overlap:
+        raise ValueError(
+            f"{len(shared)} subjects are in more than one split ({listed(shared)}), so a test "
+            "would score memory: change the splits, or set corpus.allow_subject_overlap=true, "
+            "which every result then records."
+        )
+    return shared
+
+
+def check_split_names(recordings: list[Recording]) -> None:
+    """Refuse splits of other names."""
+    other = Counter(recording.split for recording in recordings if recording.split not in SPLITS)
+    if other:
+        names = listed([f"{name or 'none'} ({count} clips)" for name, count in other.items()])
+        raise ValueError(
+            f"The splits must be {', '.join(SPLITS)}, got {names}: correct the column, or give "
+            "corpus.splits={train: 0.7, val: 0.1, test: 0.2} (or corpus.splits={test: 1})."
+        )
+
+
+def normal(subject: str) -> str:
+    """Return a subject's name without what people type differently."""
+    return " ".join(subject.split()).casefold()

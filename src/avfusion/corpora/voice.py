@@ -1,0 +1,47 @@
+"""Voices of the cocktail party: a sum of harmonics in syllables, over a little noise."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+
+RATE = 16_000  # Hz
+SECONDS = 1.5
+HARMONICS = np.arange(1, 12)
+NOISE = 0.01  # standard deviation, full scale being 1
+PEAK = 8.0  # of the loudest voice, before it is scaled to full scale
+
+
+def speak(rng: np.random.Generator, pitch: float, aroused: bool) -> np.ndarray:
+    """Return a voice in [-1, 1]; an aroused one is faster, louder, brighter and less even.
+
+    ``pitch`` is the mean fundamental frequency in Hz.
+    """
+    tempo = (6 if aroused else 3) * rng.uniform(0.9, 1.1)  # syllables per second
+    swing, tilt, loudness = (0.2, 1.0, 1.0) if aroused else (0.05, 1.6, 0.3)
+    time = np.arange(round(SECONDS * RATE)) / RATE
+    glide = 1 + swing * np.sin(2 * np.pi * tempo * time + rng.uniform(0, 6))
+    phase = 2 * np.pi * np.cumsum(pitch * rng.uniform(0.98, 1.02) * glide) / RATE
+    voiced = harmonics(phase, HARMONICS**-tilt)
+    syllables = (0.5 + 0.5 * np.sin(2 * np.pi * tempo * time)) ** 2
+    noise = NOISE * rng.standard_normal(len(time))
+    return (voiced * syllables * loudness + noise) / PEAK
+
+
+def harmonics(phase: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted sum of sin(k * phase), each from the two before it (Chebyshev)."""
+    before, current, twice = np.zeros_like(phase), np.sin(phase), 2 * np.cos(phase)
+    total = np.zeros_like(phase)
+    for weight in weights:
+        total += weight * current
+        before, current = current, twice * current - before
+    return total
+
+
+def write_wav(path: Path, samples: np.ndarray) -> None:
+    """Write mono sound as 16-bit PCM."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())

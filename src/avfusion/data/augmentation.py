@@ -1,0 +1,120 @@
+"""Random changes of training clips, drawn for each clip of a batch on its device."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avfusion.data.clips import Clips
+
+
+class FaceAugmentation:
+    """Move, enlarge, mirror and recolour the pictures of a clip, all of them alike.
+
+    ``shift`` is the largest move in fractions of the picture, ``crop`` the largest part of its side
+    that is cut away, ``flip`` the probability of a mirror image, ``colour`` the largest relative
+    change of brightness, contrast and each channel's strength. The box moves along.
+    """
+
+    def __init__(
+        self, shift: float = 0.05, crop: float = 0.15, flip: float = 0.5, colour: float = 0.2
+    ) -> None:
+        for name, value in (("shift", shift), ("crop", crop), ("flip", flip), ("colour", colour)):
+            if not 0 <= value < 1 + (name == "flip"):
+                raise ValueError(f"data.augmentation.face.{name} must lie in [0, 1), got {value}.")
+        self.shift = shift
+        self.crop = crop
+        self.flip = flip
+        self.colour = colour
+
+    def __call__(self, clips: Clips) -> Clips:
+        """Return the clips with other pictures and boxes."""
+        batch, device = len(clips.face), clips.face.device
+        side = 1 - self.crop * torch.rand(batch, device=device)
+        move = self.shift * (2 * torch.rand(batch, 2, device=device) - 1)
+        mirrored = torch.rand(batch, device=device) < self.flip
+        face = self.recolour(geometry(clips.face, side, move, mirrored))
+        return clips._replace(face=face, box=moved_box(clips.box, side, move, mirrored))
+
+    def recolour(
+        self, face: Float[Tensor, "batch pictures 3 height width"]
+    ) -> Float[Tensor, "batch pictures 3 height width"]:
+        """Change contrast, brightness and the strength of each channel."""
+
+        def factor(channels: int) -> Float[Tensor, "batch 1 channels 1 1"]:
+            change = 2 * torch.rand(len(face), 1, channels, 1, 1, device=face.device) - 1
+            return 1 + self.colour * change
+
+        mean = face.mean(dim=(1, 2, 3, 4), keepdim=True)
+        return (((face - mean) * factor(1) + mean * factor(1)) * factor(3)).clamp(0, 1)
+
+
+def geometry(
+    face: Float[Tensor, "batch pictures 3 height width"],
+    side: Float[Tensor, "batch"],
+    move: Float[Tensor, "batch 2"],
+    mirrored: Bool[Tensor, "batch"],
+) -> Float[Tensor, "batch pictures 3 height width"]:
+    """Look at a part of each picture; what lies outside repeats the border."""
+    batch, pictures, _, height, width = face.shape
+    theta = torch.zeros(batch, 2, 3, device=face.device)
+    theta[:, 0, 0] = torch.where(mirrored, -side, side)
+    theta[:, 1, 1] = side
+    theta[:, :, 2] = 2 * move
+    theta = theta.repeat_interleave(pictures, dim=0)
+    grid = F.affine_grid(theta, [len(theta), 3, height, width], align_corners=False)
+    seen = F.grid_sample(face.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    return seen.unflatten(0, (batch, pictures))
+
+
+def moved_box(
+    box: Float[Tensor, "batch 4"],
+    side: Float[Tensor, "batch"],
+    move: Float[Tensor, "batch 2"],
+    mirrored: Bool[Tensor, "batch"],
+) -> Float[Tensor, "batch 4"]:
+    """Return where a box is in the part that is looked at."""
+    corners = (box.view(-1, 2, 2) - 0.5 - move[:, None]) / side[:, None, None] + 0.5
+    flipped = torch.stack([1 - corners[:, :, 0].flip(1), corners[:, :, 1]], dim=-1)
+    return torch.where(mirrored[:, None, None], flipped, corners).flatten(1)
+
+
+class AudioAugmentation:
+    """Hide stretches of time and bands of coefficients, and add noise.
+
+    SpecAugment (Park et al., 2019, https://arxiv.org/abs/1904.08779) on MFCC: masks hold the clip's
+    own mean; a band is hidden in the coefficients and in their differences alike. ``time`` and
+    ``band`` are the largest parts of the true frames and of the coefficients that are hidden;
+    ``noise`` is the standard deviation of Gaussian noise, in those of the clip's features.
+    """
+
+    def __init__(self, time: float = 0.2, band: float = 0.2, noise: float = 0.1) -> None:
+        for name, value in (("time", time), ("band", band), ("noise", noise)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"data.augmentation.audio.{name} must lie in [0, 1], got {value}.")
+        self.time = time
+        self.band = band
+        self.noise = noise
+
+    def __call__(self, clips: Clips) -> Clips:
+        """Return the clips with other audio frames; padding stays zero."""
+        audio, length = clips.audio, clips.audio_length
+        _, frames, features = audio.shape
+        true = (torch.arange(frames, device=audio.device) < length[:, None])[..., None]
+        count = length[:, None, None]
+        mean = audio.sum(1, keepdim=True) / count
+        deviation = (((audio - mean) ** 2 * true).sum(1, keepdim=True) / count).sqrt()
+
+        hidden = stretch(length, self.time, frames)[..., None]
+        coefficients = torch.full_like(length, features // 3)
+        hidden = hidden | stretch(coefficients, self.band, features // 3).repeat(1, 3)[:, None]
+        noisy = audio + self.noise * deviation * torch.randn_like(audio)
+        return clips._replace(audio=torch.where(hidden, mean, noisy) * true)
+
+
+def stretch(length: Tensor, most: float, size: int) -> Bool[Tensor, "batch size"]:
+    """Mark, in each row, a random stretch of at most a part ``most`` of its ``length``."""
+    wide = torch.rand(len(length), device=length.device) * most * length
+    start = torch.rand(len(length), device=length.device) * (length - wide)
+    middle = torch.arange(size, device=length.device) + 0.5
+    return (middle >= start[:, None]) & (middle < (start + wide)[:, None])

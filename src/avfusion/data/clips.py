@@ -1,0 +1,23 @@
+"""The batch."""
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+
+class Clips(NamedTuple):
+    """Some clips, each a face and a voice.
+
+    ``face`` is RGB, bytes from the store and [0, 1] once on the device; ``audio`` holds audio
+    frames, padded with zeros after ``audio_length`` of them. ``label`` is -1 where unknown.
+    ``box`` is the speaker's face (left, top, right, bottom) in fractions of the picture, NaN where
+    unknown; ``row`` finds the clip in the index of its store.
+    """
+
+    face: Shaped[Tensor, "batch pictures 3 height width"]
+    audio: Float[Tensor, "batch frames features"]
+    audio_length: Int[Tensor, "batch"]
+    label: Int[Tensor, "batch"]
+    box: Float[Tensor, "batch 4"]
+    row: Int[Tensor, "batch"]

@@ -1,0 +1,166 @@
+"""The loaders of a store's splits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from avfusion.corpora import SPLITS, Corpus
+from avfusion.corpora.recording import listed
+from avfusion.data.clips import Clips
+from avfusion.data.order import Order
+from avfusion.data.prepare import prepare
+from avfusion.data.store import Store
+from avfusion.features import Features
+
+
+class SplitDataset(Dataset[Clips]):
+    """The clips of one split, read a batch at a time."""
+
+    def __init__(self, store: Store, split: str, class_names: Sequence[str]) -> None:
+        self.store = store
+        self.rows = store.rows(split)
+        labels = {name: number for number, name in enumerate(class_names)}
+        self.labels = np.array([labels.get(clip["label"], -1) for clip in store.index])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, positions: list[int]) -> Clips:
+        """Return the clips at some positions as a batch, in the order of the store."""
+        rows = self.rows[positions]
+        rows.sort()
+        return Clips(
+            face=self.store.faces(rows),
+            audio=self.store.audio_frames(rows),
+            audio_length=torch.from_numpy(self.store.frames[rows]),
+            label=torch.from_numpy(self.labels[rows]),
+            box=torch.from_numpy(self.store.boxes[rows]),
+            row=torch.from_numpy(rows),
+        )
+
+
+class FaceAudioDataModule(L.LightningDataModule):
+    """Paired faces and voices from a store.
+
+    ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
+    gets one. ``class_names`` overrides those of the store: a network that was trained on others
+    needs its own. ``eval_split`` is what test and predict read.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        corpus: Corpus | None = None,
+        features: Features | None = None,
+        augmentation: Mapping[str, Callable[[Clips], Clips]] | None = None,
+        class_names: Sequence[str] | None = None,
+        eval_split: str = "test",
+        batch_size: int = 32,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"data.batch_size must be at least 1, got {batch_size}.")
+        if eval_split not in SPLITS:
+            raise ValueError(f"data.eval_split must be one of {SPLITS}, got {eval_split!r}.")
+        self.path = Path(store)
+        self.corpus = corpus
+        self.features = features
+        self.augmentation = dict(augmentation or {})
+        self.class_names = class_names
+        self.eval_split = eval_split
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.opened: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """The store, made first where the corpus can be made here."""
+        if self.opened is None:
+            if self.corpus is not None and self.features is not None:
+                self.path, self.corpus = prepare(self.corpus, self.features, self.path), None
+            self.opened = Store(self.path)
+        return self.opened
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What a network has to know of the data, in plain containers."""
+        return self.store.description
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The classes, in the order of the labels."""
+        return self.class_names or self.description["class_names"]
+
+    def check_labels(self) -> None:
+        """Refuse labels of the split to test on that are none of the classes."""
+        rows = self.store.rows(self.eval_split)
+        other = sorted({self.store.index[row]["label"] for row in rows} - set(self.names))
+        if other:
+            raise ValueError(
+                f"The {self.eval_split} split of {self.path} has labels that the network does not "
+                f"know, {listed(other)}: it knows {', '.join(self.names)}."
+            )
+
+    def prepare_data(self) -> None:
+        """Make the store where that is possible, and open it."""
+        assert self.store
+
+    def loader(self, split: str, shuffle: bool = False) -> DataLoader[Clips]:
+        """Load one split, this process's part of it."""
+        dataset = SplitDataset(
+            self.store, split, self.class_names or self.description["class_names"]
+        )
+        if not len(dataset):
+            raise ValueError(
+                f"The store in {self.path} has no {split} clips, only {self.description['clips']}: "
+                "choose another split, or prepare the corpus with others."
+            )
+        rank, ranks = (
+            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        )
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=Order(len(dataset), shuffle, self.seed, rank, ranks),
+            num_workers=self.num_workers,
+            collate_fn=as_read,  # type: ignore[arg-type]
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def train_dataloader(self) -> DataLoader[Clips]:
+        """Load the training clips, in another order each epoch."""
+        return self.loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Clips]:
+        """Load the validation clips in order."""
+        return self.loader("val")
+
+    def test_dataloader(self) -> DataLoader[Clips]:
+        """Load the clips to test on, in order."""
+        return self.loader(self.eval_split)
+
+    def predict_dataloader(self) -> DataLoader[Clips]:
+        """Load the clips to predict, in order."""
+        return self.loader(self.eval_split)
+
+    def on_after_batch_transfer(self, batch: Clips, dataloader_idx: int) -> Clips:
+        """Bring pictures to [0, 1], and augment training clips, on the device."""
+        clips = batch._replace(face=batch.face.float() / 255)
+        if self.trainer is not None and self.trainer.training:
+            for augment in self.augmentation.values():
+                clips = augment(clips)
+        return clips
+
+
+def as_read(clips: Clips) -> Clips:
+    """Return a batch as the store gave it."""
+    return clips

@@ -1,0 +1,108 @@
+"""A prepared corpus on disk, read at the speed of memory.
+
+<store>/
+  description.json   format, class names, sizes, feature settings, statistics, checksums
+  index.csv          a row per kept clip: id, label, subject, split, lengths, boxes, where from
+  report.csv         a row per recording: kept or skipped, and why
+  face/00000.npy     shards: [clips, pictures, size, size, 3] uint8, RGB
+  sound/00000.npy    [clips, samples] int16, mono at 16 kHz
+  audio/00000.npy    [clips, frames, features] float32
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from torch import Tensor
+
+FORMAT = 1
+BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the stored picture
+CROP = ("crop_left", "crop_top", "crop_right", "crop_bottom")  # pixels of the first picture
+
+
+class Store:
+    """The clips of a store; ``rows`` are positions in its index."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.description = read_description(self.root)
+        with (self.root / "index.csv").open(newline="", encoding="utf-8") as file:
+            self.index = list(csv.DictReader(file))
+        self.shard = self.numbers("shard")
+        self.place = self.numbers("place")
+        self.frames = self.numbers("frames")
+        boxes = [[float(clip[side] or "nan") for side in BOX] for clip in self.index]
+        self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        self.face = self.shards("face")
+        self.audio = self.shards("audio")
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def numbers(self, column: str) -> Int64[np.ndarray, "clips"]:
+        """Return a column of whole numbers."""
+        return np.array([int(clip[column]) for clip in self.index], dtype=np.int64)
+
+    def shards(self, name: str) -> list[np.ndarray]:
+        """Map the shards of one array; as plain arrays, whose slices cost less than memmap's."""
+        files = sorted((self.root / name).glob("*.npy"))
+        return [np.asarray(np.load(file, mmap_mode="r")) for file in files]
+
+    def rows(self, split: str) -> Int64[np.ndarray, "rows"]:
+        """Return the rows of a split, in the order of the corpus."""
+        return np.array(
+            [i for i, clip in enumerate(self.index) if clip["split"] == split], np.int64
+        )
+
+    def faces(
+        self, rows: Int64[np.ndarray, "batch"]
+    ) -> UInt8[Tensor, "batch pictures 3 height width"]:
+        """Return pictures; their channels are last in memory, as convolutions like them."""
+        return torch.from_numpy(self.gather(self.face, rows)).movedim(-1, 2)
+
+    def audio_frames(
+        self, rows: Int64[np.ndarray, "batch"]
+    ) -> Float32[Tensor, "batch frames features"]:
+        """Return audio frames, as many as the longest of these clips has."""
+        return torch.from_numpy(self.gather(self.audio, rows)[:, : self.frames[rows].max()])
+
+    def gather(self, shards: list[np.ndarray], rows: Int64[np.ndarray, "batch"]) -> np.ndarray:
+        """Copy rows out of their shards; they must be in the order of the shards."""
+        places = self.place[rows]
+        if len(shards) == 1:
+            return shards[0].take(places, axis=0, mode="clip")
+        numbers = self.shard[rows]
+        ends = [*(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(rows)]
+        out = np.empty((len(rows), *shards[0].shape[1:]), shards[0].dtype)
+        start = 0
+        for end in ends:
+            shard = shards[numbers[start]]
+            shard.take(places[start:end], axis=0, out=out[start:end], mode="clip")
+            start = end
+        return out
+
+
+def shard_file(root: Path, name: str, shard: int) -> Path:
+    """Return the file of one array's shard."""
+    return root / name / f"{shard:05d}.npy"
+
+
+def read_description(root: Path) -> dict[str, Any]:
+    """Return the description of a store, or say how to make the store."""
+    path = root / "description.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No store in {root}. Make it with: python src/prepare.py corpus=manifest "
+            "corpus.root=<folder with a manifest.csv>, and give data.store=<the path it prints>."
+        )
+    description = json.loads(path.read_text(encoding="utf-8"))
+    if description["format"] != FORMAT:
+        raise ValueError(
+            f"The store in {root} has format {description['format']}, this version reads {FORMAT}: "
+            "prepare the corpus again."
+        )
+    return description

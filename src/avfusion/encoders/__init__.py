@@ -1,0 +1,13 @@
+"""Encoders.
+
+A face encoder turns pictures in [0, 1], ``[batch, pictures, 3, height, width]``, into a face map,
+``[batch, channels, pictures, rows, columns]``, and has ``channels``. An audio encoder turns audio
+frames, ``[batch, frames, features]``, and their true lengths, ``[batch]``, into tokens,
+``[batch, frames, dim]``, and a vector, ``[batch, vector_dim]``; padding never changes either of
+the true tokens or the vector. Both hold the normalisation of their input as buffers.
+"""
+
+from avfusion.encoders.convnet import ConvNet
+from avfusion.encoders.lstm import LSTM
+
+__all__ = ["LSTM", "ConvNet"]

@@ -1,0 +1,30 @@
+"""Zero mean and unit variance, by the statistics of the training split."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Standardise(nn.Module):
+    """Subtract a mean from the last axis and divide by a standard deviation; both are buffers."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if not mean or len(mean) != len(std):
+            raise ValueError(
+                f"Normalisation needs a mean and a deviation per feature, got {len(mean)} and "
+                f"{len(std)}: a store without training clips cannot be trained on."
+            )
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def forward(
+        self, numbers: Float[Tensor, "*batch features"]
+    ) -> Float[Tensor, "*batch features"]:
+        """Return the numbers in units of their deviation."""
+        return (numbers - self.mean) / self.std

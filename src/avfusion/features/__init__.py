@@ -1,0 +1,12 @@
+"""From files to what a network reads: decoding, face crops, MFCC.
+
+Everything here works on one clip, on one thread, so that the same clip gives the same bytes in
+training and in prediction, whatever the machine.
+"""
+
+from avfusion.features.clip import ClipFeatures, Features
+from avfusion.features.face import FaceFeatures
+from avfusion.features.media import Unreadable
+from avfusion.features.mfcc import AudioFeatures
+
+__all__ = ["AudioFeatures", "ClipFeatures", "FaceFeatures", "Features", "Unreadable"]

@@ -1,0 +1,12 @@
+"""Networks: clips -> ``Scores``.
+
+Their parts come in through the constructor: encoders as modules, whatever stands behind them as a
+``Part``, a callable that makes the module once the widths before it are known.
+"""
+
+from avfusion.networks.attention_fusion import AttentionFusion
+from avfusion.networks.head import Head
+from avfusion.networks.scores import Scores
+from avfusion.networks.unimodal import AudioOnly, FaceOnly
+
+__all__ = ["AttentionFusion", "AudioOnly", "FaceOnly", "Head", "Scores"]

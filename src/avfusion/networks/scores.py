@@ -1,0 +1,16 @@
+"""What a network answers, and what it is built of."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor
+
+Part = Callable[..., Any]  # makes a module from the widths of the parts before it
+
+
+class Scores(NamedTuple):
+    """One logit per class, and where each glimpse looked (None for networks without glimpses)."""
+
+    logits: Float[Tensor, "batch classes"]
+    glimpses: Float[Tensor, "batch glimpses pictures rows columns"] | None

@@ -1,0 +1,40 @@
+"""Controls: what one modality knows on its own."""
+
+import torch
+from torch import nn
+
+from avfusion.data.clips import Clips
+from avfusion.networks.scores import Part, Scores
+
+
+class FaceOnly(nn.Module):
+    """Look with glimpses that no voice directs: a learned vector stands in for the audio vector."""
+
+    def __init__(
+        self, face_encoder: nn.Module, attention: Part, head: Part, query_dim: int = 512
+    ) -> None:
+        super().__init__()
+        self.face_encoder = face_encoder
+        self.attention = attention(face_encoder.channels, query_dim)
+        self.query = nn.Parameter(torch.randn(query_dim) / query_dim**0.5)
+        self.head = head(self.attention.face_dim)
+
+    def forward(self, clips: Clips) -> Scores:
+        """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
+        face_map = self.face_encoder(clips.face)
+        face, weights = self.attention(face_map, self.query.expand(len(face_map), -1))
+        return Scores(self.head(face), weights.unflatten(-1, face_map.shape[2:]))
+
+
+class AudioOnly(nn.Module):
+    """Listen without looking."""
+
+    def __init__(self, audio_encoder: nn.Module, head: Part) -> None:
+        super().__init__()
+        self.audio_encoder = audio_encoder
+        self.head = head(audio_encoder.vector_dim)
+
+    def forward(self, clips: Clips) -> Scores:
+        """Return logits ``[batch, classes]``."""
+        _, audio = self.audio_encoder(clips.audio, clips.audio_length)
+        return Scores(self.head(audio), None)

@@ -1,0 +1,50 @@
+"""Work over processes, with one progress bar."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import TypeVar
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def run_parallel(
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    sizes: Sequence[int],
+    title: str,
+    workers: int | None = None,
+) -> Iterator[tuple[int, Result]]:
+    """Yield (number of the job, result) as jobs end; the bar advances by a job's size.
+
+    ``workers`` defaults to the cores that this process may use. An exception in a job ends all.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processes = max(1, min(workers or cores or 1, len(jobs)))
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads
+    with (
+        Progress(*columns) as progress,
+        ProcessPoolExecutor(processes, spawn, initializer=one_thread) as pool,
+    ):
+        bar = progress.add_task(title, total=sum(sizes))
+        futures = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+        try:
+            for future in as_completed(futures):
+                number = futures[future]
+                progress.advance(bar, sizes[number])
+                yield number, future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def one_thread() -> None:
+    """Leave the other cores to the other workers."""
+    import torch
+
+    torch.set_num_threads(1)

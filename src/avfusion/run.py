@@ -1,0 +1,185 @@
+"""What the entry points share: checks, building from configuration, and results."""
+
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from avfusion.checkpoint import check_fit, find_checkpoint, load_fitting, read_checkpoint
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.metrics import check_monitor
+from avfusion.results import log_hyperparameters, write_results
+from avfusion.task import ClassificationTask
+
+log = logging.getLogger(__name__)
+WRONG_INPUT = (ValueError, OSError, MisconfigurationException, OmegaConfBaseException)
+# A store is read faster by the process that trains than through workers.
+warnings.filterwarnings("ignore", ".*does not have many workers.*")
+
+
+def run_folder(ckpt_path: str | None, new: str) -> str:
+    """Return the folder of a run: that of the run which is continued, else a new one."""
+    if ckpt_path is None:
+        return new
+    path = Path(ckpt_path)
+    if path.is_file():
+        return str(path.parents[1]) if path.parent.name == "checkpoints" else new
+    return str(path) if path.is_dir() else new
+
+
+OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """End the program with one sentence where input is wrong; HYDRA_FULL_ERROR=1 shows the rest."""
+    try:
+        yield
+    except (*WRONG_INPUT, InstantiationException) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        sentence = str(cause or error)
+        if isinstance(error, MissingMandatoryValue):
+            key = getattr(error, "full_key", None) or sentence.rsplit(" ", 1)[-1]
+            sentence = f"{key} has no value: give it on the command line, as in {key}=..."
+        raise SystemExit(f"Error: {sentence}") from None
+
+
+def plain(config: DictConfig) -> Any:
+    """Return a configuration as plain containers, every reference resolved."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def output_folder() -> Path:
+    """Return the folder of this run."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def build_trainer(cfg: DictConfig) -> L.Trainer:
+    """Build the trainer with its callbacks and loggers."""
+    if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
+        log.warning(
+            "This machine has an NVIDIA GPU that torch cannot use (torch %s): compare its CUDA "
+            "version with the driver's in nvidia-smi. Training on the CPU.",
+            torch.__version__,
+        )
+    callbacks = list(instantiate(cfg.callbacks).values())
+    loggers = list(instantiate(cfg.logger).values()) if "logger" in cfg else False
+    return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+
+
+def build_data(cfg: DictConfig) -> FaceAudioDataModule:
+    """Build the data; making the store comes later."""
+    return instantiate(cfg.data, _convert_="all")
+
+
+def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
+    """Build the task for what the data says of itself."""
+    cfg.description = data.description
+    check_monitor(cfg.monitor, cfg.mode, data.description)
+    if not data.description["clips"]["train"]:
+        raise ValueError(
+            f"The store in {data.path} has no training clips, it has {data.description['clips']}: "
+            "prepare the corpus with a training split, or use it with src/eval.py."
+        )
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    task = instantiate(cfg.model, _convert_="all")
+    task.recipe = {key: plain(cfg)[key] for key in ("model", "data", "description", "seed")}
+    if cfg.init_from is not None:
+        file = find_checkpoint(cfg.init_from, "best")
+        log.info(load_fitting(file, read_checkpoint(file), task))
+    return task
+
+
+def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | None:
+    """Return the checkpoint that training goes on from, if any."""
+    if cfg.ckpt_path is None:
+        return None
+    file = find_checkpoint(cfg.ckpt_path, "last")
+    check_fit(file, read_checkpoint(file), task)
+    return file
+
+
+def rebuild(cfg: DictConfig) -> tuple[ClassificationTask, FaceAudioDataModule]:
+    """Return task and data of a checkpoint, from nothing but the checkpoint."""
+    file = find_checkpoint(cfg.ckpt_path, "best")
+    checkpoint = read_checkpoint(file)
+    recipe = checkpoint["recipe"]
+    task = instantiate(recipe["model"] | {"optimizer": None, "scheduler": None}, _convert_="all")
+    check_fit(file, checkpoint, task)
+    task.load_state_dict(checkpoint["state_dict"])
+    task.recipe = recipe
+    own = plain(cfg.data) if "data" in cfg else recipe["data"]
+    names = recipe["description"]["class_names"]
+    settings = own | {"class_names": names, "eval_split": cfg.split}
+    data = instantiate(settings, _convert_="all")
+    here, there = data.description["features"], recipe["description"]["features"]
+    if here != there:
+        raise ValueError(
+            f"The store in {data.path} holds other features than {file} was trained on ({here} "
+            f"instead of {there}): prepare the corpus with those."
+        )
+    return task, data
+
+
+def save_config(cfg: DictConfig) -> None:
+    """Write the whole configuration, resolved, into the run folder."""
+    (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+
+
+def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:
+    """Return score and path of the best checkpoint; of the last weights where none was written."""
+    checkpoints = trainer.checkpoint_callback
+    score = getattr(checkpoints, "best_model_score", None)
+    path = getattr(checkpoints, "best_model_path", None) or None
+    return float(trainer.callback_metrics[monitor] if score is None else score), path
+
+
+def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+    """Return what was chosen: options of the groups, and single values of what is learned."""
+    choices = HydraConfig.get().runtime.choices
+    groups = ("model", "model/attention", "data", "loss", "optimizer", "scheduler", "trainer")
+    chosen = {group: str(choices[group]) for group in groups if choices.get(group)}
+    return chosen | {
+        "seed": cfg.seed,
+        "batch_size": cfg.data.batch_size,
+        "max_epochs": cfg.trainer.max_epochs,
+        **flat(plain(cfg.model.network), "network."),
+        **flat(plain(cfg.loss), "loss."),
+        **flat(plain(cfg.optimizer), "optimizer."),
+        **flat(plain(cfg.scheduler), "scheduler."),
+    }
+
+
+def flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the single values of a configuration under dotted names."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            values |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, str | int | float) and not key.startswith("_"):
+            values[f"{prefix}{key}"] = value
+    return values
+
+
+def report(
+    cfg: DictConfig, trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule
+) -> None:
+    """Write the results of a training run, and its row of TensorBoard's HPARAMS tab."""
+    if trainer.is_global_zero:
+        log.info("Results: %s", write_results(output_folder(), trainer, task, data))
+        log_hyperparameters(trainer, hyperparameters(cfg))

@@ -1,0 +1,111 @@
+"""What is learned: the loss, the metrics and the optimizer around a network."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning as L
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MetricCollection
+
+from avfusion.data.clips import Clips
+from avfusion.metrics import stage_metrics
+from avfusion.networks.scores import Scores
+
+
+class ClassificationTask(L.LightningModule):
+    """Learn to name the class of a clip.
+
+    ``optimizer`` takes groups of parameters, ``scheduler`` an optimizer and the number of steps;
+    neither is needed to evaluate. ``recipe`` is what rebuilds this task and travels in every
+    checkpoint, as plain containers.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        class_names: Sequence[str],
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer] | None = None,
+        scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.recipe: dict[str, Any] = {}
+
+        metrics = stage_metrics(class_names)
+        self.train_metrics = metrics.clone(prefix="train/")
+        self.val_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+
+    def forward(self, clips: Clips) -> Scores:
+        """Return the scores of the clips."""
+        return self.network(clips)
+
+    def training_step(self, clips: Clips, batch_idx: int) -> Tensor:
+        """Return the loss that Lightning will minimise."""
+        return self.step(clips, "train", self.train_metrics)
+
+    def validation_step(self, clips: Clips, batch_idx: int) -> None:
+        """Log loss and metrics on the validation split."""
+        self.step(clips, "val", self.val_metrics)
+
+    def test_step(self, clips: Clips, batch_idx: int) -> None:
+        """Log loss and metrics on the split to test on."""
+        self.step(clips, "test", self.test_metrics)
+
+    def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Return rows of the index, ``[batch]``, and probabilities, ``[batch, classes]``."""
+        return clips.row, self(clips).logits.float().softmax(dim=-1)
+
+    def step(self, clips: Clips, stage: str, metrics: MetricCollection) -> Tensor:
+        """Score one batch and count it under ``stage``."""
+        logits, glimpses = self(clips)
+        loss = self.loss(logits, clips.label)
+        metrics.update(preds=logits, target=clips.label, glimpses=glimpses, box=clips.box)
+        shown = stage != "test"
+        self.log(
+            f"{stage}/loss",
+            loss,
+            shown,
+            on_step=False,
+            on_epoch=True,
+            sync_dist=True,
+            batch_size=len(clips.label),
+        )
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the metrics of the training clips, as they were seen."""
+        self.log_metrics(self.train_metrics)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the validation split."""
+        self.log_metrics(self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the split that was tested on."""
+        self.log_metrics(self.test_metrics)
+
+    def log_metrics(self, metrics: MetricCollection) -> None:
+        """Log a stage's metrics, over all processes, and begin anew."""
+        self.log_dict(metrics.compute())
+        metrics.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer, without decay of biases and gains, and its schedule by step."""
+        assert self.optimizer is not None and self.scheduler is not None
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        matrices = [parameter for parameter in learned if parameter.ndim > 1]
+        vectors = [parameter for parameter in learned if parameter.ndim <= 1]
+        optimizer = self.optimizer([{"params": matrices}, {"params": vectors, "weight_decay": 0.0}])
+        schedule = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint say how to rebuild this task."""
+        checkpoint["recipe"] = self.recipe

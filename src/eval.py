@@ -1,0 +1,25 @@
+"""Test a checkpoint, on its own data or on any other store.
+
+python src/eval.py ckpt_path=logs/lowrank/2026-01-31_12-00-00-000000
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from avfusion import run
+from avfusion.results import write_results
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
+def main(cfg: DictConfig) -> None:
+    """Write the metrics of one split."""
+    with run.one_sentence():
+        trainer = run.build_trainer(cfg)
+        task, data = run.rebuild(cfg)
+        data.check_labels()
+    trainer.test(task, datamodule=data)
+    write_results(run.output_folder(), trainer, task, data)
+
+
+if __name__ == "__main__":
+    main()
