@@ -8,7 +8,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion import run
-from avfusion.data.prepare import prepare, summary
+from avfusion.data.description import summary
+from avfusion.data.prepare import prepare
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")

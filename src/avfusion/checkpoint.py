@@ -2,7 +2,7 @@
 
 import importlib
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,40 +42,24 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 
 def check_targets(file: Path, recipe: object) -> None:
     """Refuse a recipe that would call anything but the parts of networks and data."""
-    for text in texts(recipe):
+    for key, text in texts(recipe):
         if "${" in text:
             raise ValueError(f"The recipe of {file} holds an interpolation, {text!r}: not run.")
-    for target in targets(recipe):
-        if target not in ALLOWED and not defined_here(target):
+        if key == "_target_" and text not in ALLOWED and not defined_here(text):
             raise ValueError(
-                f"The recipe of {file} calls {target!r}, which is neither defined in avfusion nor "
+                f"The recipe of {file} calls {text!r}, which is neither defined in avfusion nor "
                 "allowed by avfusion/checkpoint.py: not run. Add it there if you trust it."
             )
 
 
-def targets(recipe: object) -> Iterator[str]:
-    """Yield everything that a recipe calls."""
-    if isinstance(recipe, dict):
-        if "_target_" in recipe:
-            yield str(recipe["_target_"])
-        for part in recipe.values():
-            yield from targets(part)
-    elif isinstance(recipe, list | tuple):
-        for part in recipe:
-            yield from targets(part)
-
-
-def texts(recipe: object) -> Iterator[str]:
-    """Yield every key and text of a recipe."""
-    if isinstance(recipe, str):
-        yield recipe
-    elif isinstance(recipe, dict):
-        for key, part in recipe.items():
-            yield str(key)
-            yield from texts(part)
-    elif isinstance(recipe, list | tuple):
-        for part in recipe:
-            yield from texts(part)
+def texts(part: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every text of a recipe, with its key."""
+    if isinstance(part, str):
+        yield key, part
+    children: Iterable[tuple[object, object]] = part.items() if isinstance(part, dict) else []
+    children = enumerate(part) if isinstance(part, list | tuple) else children
+    for child_key, child in children:
+        yield from texts(child, str(child_key))
 
 
 def defined_here(target: str) -> bool:
@@ -110,26 +94,27 @@ def check_fit(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:
 def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> str:
     """Load the weights that fit, and say in one sentence what was loaded, left and remade.
 
-    The output layer is remade for other classes; normalisation stays that of the new data.
+    The output layer is remade for other classes; normalisation and loss stay those of the new data.
     """
-    ours, theirs = task.state_dict(), dict(checkpoint["state_dict"])
-    recipe = getattr(task, "recipe", {})
-    other = (
-        checkpoint["recipe"]["description"]["class_names"] != recipe["description"]["class_names"]
-    )
-
-    def fits(name: str) -> bool:
-        new = (".standardise." in name, name.startswith("loss."), other and ".head.logits." in name)
-        return name in ours and theirs[name].shape == ours[name].shape and not any(new)
-
-    loaded = {name: value for name, value in theirs.items() if fits(name)}
+    ours, theirs = task.state_dict(), checkpoint["state_dict"]
+    keep = [".standardise.", "loss."]
+    if class_names(checkpoint["recipe"]) != class_names(task.recipe):
+        keep.append(".head.logits.")
+    loaded = {
+        name: value
+        for name, value in theirs.items()
+        if name in ours and value.shape == ours[name].shape and not any(k in name for k in keep)
+    }
     if not loaded:
-        raise ValueError(
-            f"Nothing in {file} fits this model: choose the model it was trained with."
-        )
+        raise ValueError(f"Nothing in {file} fits this model: choose the one it was trained with.")
     task.load_state_dict(ours | loaded)
     left, remade = sorted(set(theirs) - set(loaded)), sorted(set(ours) - set(loaded))
     return (
         f"From {file}: loaded {len(loaded)} of {len(ours)} tensors; "
         f"left {', '.join(left) or 'none'}; remade {', '.join(remade) or 'none'}."
     )
+
+
+def class_names(recipe: Any) -> list[str]:
+    """Return the classes that a recipe was made for."""
+    return recipe["description"]["class_names"]

@@ -32,7 +32,7 @@ class CrossEntropy(nn.Module):
             weights = [each / count if count else 0.0 for count in class_counts]
         if isinstance(weights, str) or (weights and len(weights) != len(class_counts)):
             raise ValueError(
-                f"loss.weights must be null, balanced or {len(class_counts)} numbers, not {weights}."
+                f"loss.weights must be null, balanced or {len(class_counts)} numbers, not {weights}"
             )
         self.register_buffer("weights", torch.tensor(weights) if weights else None)
         self.label_smoothing = label_smoothing

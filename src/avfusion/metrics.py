@@ -72,7 +72,8 @@ class PointingGame(Metric):
     ``attention_hit``: the part of the clips where the mean of the glimpses is largest in a cell
     whose centre lies in the box widened by half a cell (equal cells share the vote).
     ``attention_mass``: the attention inside that box. Both also for each size of face. A network
-    that finds faces but does not listen hits half of the time where there are two. Zhang et al., 2018, https://arxiv.org/abs/1608.00507.
+    that finds faces but does not listen hits half of the time where there are two.
+    Zhang et al., 2018, https://arxiv.org/abs/1608.00507.
     """
 
     hits: Tensor

@@ -54,3 +54,14 @@ def log_hyperparameters(trainer: L.Trainer, chosen: dict[str, Any]) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(chosen, final)
+
+
+def flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the single values of a configuration under dotted names."""
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            values |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, str | int | float) and not key.startswith("_"):
+            values[f"{prefix}{key}"] = value
+    return values

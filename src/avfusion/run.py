@@ -21,7 +21,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from avfusion.checkpoint import check_fit, find_checkpoint, load_fitting, read_checkpoint
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.metrics import check_monitor
-from avfusion.results import log_hyperparameters, write_results
+from avfusion.results import flat, log_hyperparameters, write_results
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
@@ -163,17 +163,6 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
         **flat(plain(cfg.optimizer), "optimizer."),
         **flat(plain(cfg.scheduler), "scheduler."),
     }
-
-
-def flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the single values of a configuration under dotted names."""
-    values: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            values |= flat(value, f"{prefix}{key}.")
-        elif isinstance(value, str | int | float) and not key.startswith("_"):
-            values[f"{prefix}{key}"] = value
-    return values
 
 
 def report(

@@ -15,13 +15,13 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.1) -> Lambd
         raise ValueError(f"scheduler.warmup must lie in [0, 1), got {warmup}.")
     rise = max(1, round(warmup * total_steps))
 
-    def factor(step: int) -> float:
+    def _factor(step: int) -> float:
         if step < rise:
             return (step + 1) / rise
         done = min(1.0, (step - rise) / max(1, total_steps - rise))
         return 0.5 * (1 + math.cos(math.pi * done))
 
-    return LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, _factor)
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:

@@ -130,6 +130,6 @@ class Manifest:
             names = listed([f"{label!r} ({clips} clips)" for label, clips in outside.items()])
             raise ValueError(
                 f"The labels {names} are not among the classes {known}: correct them, or set "
-                "corpus.classes=[...] (without it, the classes are the labels of the training split)."
+                "corpus.classes=[...] (without it, the labels of the training split count)."
             )
         return known

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 SPLITS = ("train", "val", "test")
 ON_ERROR = ("skip", "raise")
@@ -54,6 +54,7 @@ class Contents(NamedTuple):
     shared_subjects: list[str]
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """What preparation needs of a corpus."""
 

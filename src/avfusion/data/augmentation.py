@@ -40,13 +40,14 @@ class FaceAugmentation:
         self, face: Float[Tensor, "batch pictures 3 height width"]
     ) -> Float[Tensor, "batch pictures 3 height width"]:
         """Change contrast, brightness and the strength of each channel."""
-
-        def factor(channels: int) -> Float[Tensor, "batch 1 channels 1 1"]:
-            change = 2 * torch.rand(len(face), 1, channels, 1, 1, device=face.device) - 1
-            return 1 + self.colour * change
-
         mean = face.mean(dim=(1, 2, 3, 4), keepdim=True)
-        return (((face - mean) * factor(1) + mean * factor(1)) * factor(3)).clamp(0, 1)
+        contrast, brightness, channels = (self.factor(face, count) for count in (1, 1, 3))
+        return (((face - mean) * contrast + mean * brightness) * channels).clamp(0, 1)
+
+    def factor(self, face: Tensor, channels: int) -> Float[Tensor, "batch 1 channels 1 1"]:
+        """Draw relative changes around one."""
+        change = 2 * torch.rand(len(face), 1, channels, 1, 1, device=face.device) - 1
+        return 1 + self.colour * change
 
 
 def geometry(

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from avfusion.corpora import SPLITS, Contents, Corpus
-from avfusion.data.part import Outcome, Part, write_part
+from avfusion.corpora import Contents, Corpus
+from avfusion.data.description import describe, skipped_reasons
+from avfusion.data.part import Part, write_part
 from avfusion.data.statistics import Moments
-from avfusion.data.store import FORMAT, read_description, shard_file
+from avfusion.data.store import FORMAT, shard_file
 from avfusion.features import Features
 from avfusion.parallel import run_parallel
 
@@ -103,38 +103,12 @@ def checksums(root: Path) -> dict[str, str]:
     return sums
 
 
-def describe(
-    name: str, contents: Contents, features: Features, outcomes: list[Outcome]
-) -> dict[str, Any]:
-    """Return what a network and a result have to know of a store, as plain data."""
-    kept = [outcome.recording for outcome in outcomes if outcome.index]
-    training = Counter(recording.label for recording in kept if recording.split == "train")
-    splits = Counter(recording.split for recording in kept)
-    return {
-        "format": FORMAT,
-        "corpus": name,
-        "class_names": contents.class_names,
-        "class_counts": [training[label] for label in contents.class_names],
-        "clips": {split: splits[split] for split in SPLITS},
-        "skipped": dict(Counter(outcome.reason for outcome in outcomes if not outcome.index)),
-        "shared_subjects": contents.shared_subjects,
-        "boxes": any(recording.box for recording in kept),
-        "features": asdict(features),
-    }
-
-
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write rows under a header of their keys."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-
-
-def skipped_reasons(outcomes: list[Outcome]) -> str:
-    """Count the reasons why clips were skipped."""
-    counts = Counter(outcome.reason for outcome in outcomes if not outcome.index)
-    return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
 
 
 def digest(contents: Contents, features: Features) -> str:
@@ -150,26 +124,3 @@ def digest(contents: Contents, features: Features) -> str:
 def safe(name: str) -> str:
     """Return a name without what a shell or the override grammar would trip over."""
     return re.sub(r"[^\w.-]+", "_", name).strip("_") or "corpus"
-
-
-def summary(store: Path) -> str:
-    """Say what a store holds, what was left out, and how to train on it."""
-    description = read_description(store)
-    clips = ", ".join(f"{count} {split}" for split, count in description["clips"].items())
-    skipped = description["skipped"]
-    lines = [f"{description['corpus']}: {clips} clips, {len(description['class_names'])} classes."]
-    if skipped:
-        counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
-        lines.append(
-            f"Skipped {sum(skipped.values())}: {counts}. Each is listed in {store}/report.csv."
-        )
-    if description["shared_subjects"]:
-        count = len(description["shared_subjects"])
-        lines.append(f"{count} subjects are in several splits; every result will record it.")
-    if description["clips"]["train"]:
-        lines.append(f"Train on it with:\n  python src/train.py data=store data.store={store}")
-    else:
-        lines.append(
-            f"Test on it with:\n  python src/eval.py ckpt_path=<run> data=store data.store={store}"
-        )
-    return "\n".join(lines)

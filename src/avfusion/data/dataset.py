@@ -1,0 +1,41 @@
+"""One split of a store, as a data set of torch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from avfusion.data.clips import Clips
+from avfusion.data.store import Store
+
+
+class SplitDataset(Dataset[Clips]):
+    """The clips of one split, read a batch at a time."""
+
+    def __init__(self, store: Store, split: str, class_names: Sequence[str]) -> None:
+        self.store = store
+        self.rows = store.rows(split)
+        labels = {name: number for number, name in enumerate(class_names)}
+        self.labels = np.array([labels.get(clip["label"], -1) for clip in store.index])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitems__(self, positions: list[int]) -> Clips:
+        """Return the clips at some positions as a batch, in the order of the store."""
+        rows = self.rows[positions]
+        rows.sort()
+        return Clips(
+            face=self.store.faces(rows),
+            audio=self.store.audio_frames(rows),
+            audio_length=torch.from_numpy(self.store.frames[rows]),
+            label=torch.from_numpy(self.labels[rows]),
+            box=torch.from_numpy(self.store.boxes[rows]),
+            row=torch.from_numpy(rows),
+        )
+
+
+def as_read(clips: Clips) -> Clips:
+    """Return a batch as the store gave it: there is nothing to collate."""
+    return clips

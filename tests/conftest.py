@@ -1,0 +1,178 @@
+"""Small recordings, a small store, and batches, made here."""
+
+import csv
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from PIL import Image
+
+from avfusion.corpora import CocktailParty
+from avfusion.data.clips import Clips
+from avfusion.data.prepare import prepare
+from avfusion.features import AudioFeatures, FaceFeatures, Features
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "base")
+SHARED = Path(os.environ.get("AVFUSION_SHARED", ROOT.parent / "shared"))
+
+MILLISECOND = Fraction(1, 1000)
+
+torch.set_num_threads(2)
+
+
+def load(config: str, *overrides: str) -> DictConfig:
+    """Compose a configuration as the command line would."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(config, overrides=list(overrides))
+
+
+def toy_description(classes: int = 3, features: int = 75) -> dict:
+    """What a store would say of itself, with normalisation that does nothing."""
+    return {
+        "class_names": [f"class_{number}" for number in range(classes)],
+        "class_counts": [10] * classes,
+        "clips": {"train": 10 * classes, "val": classes, "test": classes},
+        "boxes": True,
+        "face": {"channels": 3, "mean": [0.0] * 3, "std": [1.0] * 3},
+        "audio": {"features": features, "mean": [0.0] * features, "std": [1.0] * features},
+    }
+
+
+def toy_clips(batch: int = 4, frames: int = 12, size: int = 32, pictures: int = 1) -> Clips:
+    """A batch of noise with boxes, as it reaches a network."""
+    lengths = torch.randint(3, frames + 1, (batch,))
+    audio = torch.randn(batch, frames, 75)
+    audio[torch.arange(frames) >= lengths[:, None]] = 0
+    return Clips(
+        face=torch.rand(batch, pictures, 3, size, size),
+        audio=audio,
+        audio_length=lengths,
+        label=torch.arange(batch) % 3,
+        box=torch.tensor([[0.1, 0.1, 0.6, 0.6]]).repeat(batch, 1),
+        row=torch.arange(batch),
+    )
+
+
+def tone(seconds: float, rate: int = 16_000, pitch: float = 220.0) -> np.ndarray:
+    """A tone with two harmonics, in [-1, 1]."""
+    time = np.arange(round(seconds * rate)) / rate
+    return sum(np.sin(2 * np.pi * k * pitch * time) / (3 * k) for k in (1, 2, 3))
+
+
+def write_sound(path: Path, wave: np.ndarray, rate: int = 16_000, codec: str | None = None) -> Path:
+    """Write sound, ``[samples]`` or ``[channels, samples]``, in the format of the file's name."""
+    channels = np.atleast_2d(wave)
+    layout = "mono" if len(channels) == 1 else "stereo"
+    codecs = {".wav": "pcm_s16le", ".flac": "flac", ".mp3": "libmp3lame", ".m4a": "aac"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec or codecs[path.suffix], rate=rate, layout=layout)
+        samples = np.ascontiguousarray(channels.T.reshape(1, -1) * 32767, dtype=np.float64)
+        frame = av.AudioFrame.from_ndarray(samples.astype(np.int16), format="s16", layout=layout)
+        frame.rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return path
+
+
+def write_picture(
+    path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (48, 40)
+) -> Path:
+    """Write a picture of one colour with a dark spot; ``size`` is width and height."""
+    picture = Image.new("RGB", size, colour)
+    picture.paste((10, 10, 10), (4, 4, 12, 12))
+    picture.save(path)
+    return path
+
+
+def write_video(
+    path: Path,
+    pictures: list[np.ndarray],
+    times: list[float],
+    wave: np.ndarray | None = None,
+    sound_start: float = 0.0,
+) -> Path:
+    """Write pictures, each shown from its time in seconds on, and a sound at 16 kHz."""
+    height, width, _ = pictures[0].shape
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.time_base = video.codec_context.time_base = MILLISECOND
+        frames = [av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures]
+        for frame, time in zip(frames, times, strict=True):
+            frame.pts, frame.time_base = round(time * 1000), MILLISECOND
+        streams = [(video, frames)]
+        if wave is not None:
+            sound = container.add_stream("aac", rate=16_000, layout="mono")
+            samples = (wave[None] * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.rate, frame.pts = 16_000, round(sound_start * 16_000)
+            streams.append((sound, [frame]))
+        for stream, frames in streams:
+            for frame in [*frames, None]:
+                container.mux(stream.encode(frame))
+    return path
+
+
+def write_manifest(root: Path, rows: list[dict[str, str]]) -> Path:
+    """Write a manifest.csv with the columns of its rows."""
+    path = root / "manifest.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def write_recordings(root: Path, subjects: int = 6, each: int = 4) -> Path:
+    """Write pictures and sounds whose colour and pitch tell two labels apart, and a manifest."""
+    rows = []
+    for subject in range(subjects):
+        split = ("train", "train", "train", "train", "val", "test")[subject % 6]
+        for take in range(each):
+            label, clip_id = ("low", "high")[take % 2], f"s{subject}_{take}"
+            wave = tone(0.8 + 0.3 * take, pitch=150 if label == "low" else 400)
+            write_sound(root / f"{clip_id}.wav", wave)
+            write_picture(
+                root / f"{clip_id}.png", (200, 60, 60) if label == "low" else (60, 60, 200)
+            )
+            row = {
+                "clip_id": clip_id,
+                "image_path": f"{clip_id}.png",
+                "audio_path": f"{clip_id}.wav",
+            }
+            rows.append(row | {"label": label, "subject": f"s{subject}", "split": split})
+    write_manifest(root, rows)
+    return root
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory) -> Path:
+    """A folder of 24 clips of six subjects, with a manifest."""
+    return write_recordings(tmp_path_factory.mktemp("recordings"))
+
+
+@pytest.fixture(scope="session")
+def small_features() -> Features:
+    """Features that are quick to compute: 32 pixels, half a second."""
+    return Features(FaceFeatures(size=32), AudioFeatures(duration=0.6))
+
+
+@pytest.fixture(scope="session")
+def party(tmp_path_factory) -> CocktailParty:
+    """The embedded corpus, small."""
+    clips = {"train": 24, "val": 8, "test": 12}
+    return CocktailParty(str(tmp_path_factory.mktemp("party")), clips)
+
+
+@pytest.fixture(scope="session")
+def party_store(party, small_features, tmp_path_factory) -> Path:
+    """The store of the small embedded corpus."""
+    return prepare(party, small_features, tmp_path_factory.mktemp("stores"), workers=1)
