@@ -7,7 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
-from avfusion.results import write_results
+from avfusion.results import collect_results, write_results
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
@@ -18,7 +18,8 @@ def main(cfg: DictConfig) -> None:
         task, data = run.rebuild(cfg)
         data.check_labels()
     trainer.test(task, datamodule=data)
-    write_results(run.output_folder(), trainer, task, data)
+    results = collect_results(trainer, task, data)
+    print(write_results(run.output_folder(), results))
 
 
 if __name__ == "__main__":

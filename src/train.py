@@ -4,27 +4,29 @@ python src/train.py model=lowrank trainer.devices=1
 """
 
 import hydra
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion import run
-from avfusion.metrics import check_monitor
+from avfusion.results import collect_results, report
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Run one experiment and return the score that a sweep optimises."""
     with run.one_sentence():
-        check_monitor(cfg.monitor, cfg.mode)
+        run.check(cfg)
         trainer = run.build_trainer(cfg)
-        data = run.build_data(cfg)
+        data = instantiate(cfg.data, _convert_="all")
         data.prepare_data()
         task = run.build_task(cfg, data)
         last = run.checkpoint_to_continue(cfg, task)
-    run.save_config(cfg)
     trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     score, best = run.best(trainer, cfg.monitor)
     trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)
-    run.report(cfg, trainer, task, data)
+    results = collect_results(trainer, task, data)
+    results |= {cfg.monitor: score, "epochs": trainer.current_epoch}
+    report(run.output_folder(), trainer, results, run.hyperparameters(cfg))
     return score
 
 

@@ -6,17 +6,21 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import lightning as L
 import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from PIL import Image
 
-from avfusion.corpora import CocktailParty
+from avfusion.corpora import CocktailParty, Manifest, cocktail_party
+from avfusion.data import prepare as preparation
 from avfusion.data.clips import Clips
 from avfusion.data.prepare import prepare
 from avfusion.features import AudioFeatures, FaceFeatures, Features
+from avfusion.task import ClassificationTask
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -61,6 +65,27 @@ def toy_clips(batch: int = 4, frames: int = 12, size: int = 32, pictures: int = 
     )
 
 
+def build(model: str, *overrides: str, classes: int = 3) -> ClassificationTask:
+    """Build a model as training would, for data that say of themselves what a toy says."""
+    cfg = load("train", f"model={model}", *overrides)
+    cfg.description = toy_description(classes)
+    return instantiate(cfg.model, _convert_="all")
+
+
+def quiet_trainer(**options) -> L.Trainer:
+    """A trainer on the CPU that writes nothing."""
+    quiet = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    return L.Trainer(accelerator="cpu", devices=1, **quiet | options)
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let every test draw the same numbers, whatever ran before it."""
+    torch.manual_seed(0)
+
+
 def tone(seconds: float, rate: int = 16_000, pitch: float = 220.0) -> np.ndarray:
     """A tone with two harmonics, in [-1, 1]."""
     time = np.arange(round(seconds * rate)) / rate
@@ -76,7 +101,7 @@ def write_sound(path: Path, wave: np.ndarray, rate: int = 16_000, codec: str | N
         stream = container.add_stream(codec or codecs[path.suffix], rate=rate, layout=layout)
         samples = np.ascontiguousarray(channels.T.reshape(1, -1) * 32767, dtype=np.float64)
         frame = av.AudioFrame.from_ndarray(samples.astype(np.int16), format="s16", layout=layout)
-        frame.rate = rate
+        frame.rate, frame.pts = rate, 0
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
     return path
@@ -98,12 +123,13 @@ def write_video(
     times: list[float],
     wave: np.ndarray | None = None,
     sound_start: float = 0.0,
+    pixels: str = "yuv420p",
 ) -> Path:
     """Write pictures, each shown from its time in seconds on, and a sound at 16 kHz."""
     height, width, _ = pictures[0].shape
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=25)
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.width, video.height, video.pix_fmt = width, height, pixels
         video.time_base = video.codec_context.time_base = MILLISECOND
         frames = [av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures]
         for frame, time in zip(frames, times, strict=True):
@@ -153,6 +179,18 @@ def write_recordings(root: Path, subjects: int = 6, each: int = 4) -> Path:
     return root
 
 
+def one_process(function, jobs, sizes, title, workers=None):
+    """Do what ``run_parallel`` does without starting processes."""
+    return enumerate(map(function, jobs))
+
+
+@pytest.fixture
+def in_process(monkeypatch) -> None:
+    """Render and prepare in this process: it saves the seconds that another takes to start."""
+    for module in (cocktail_party, preparation):
+        monkeypatch.setattr(module, "run_parallel", one_process)
+
+
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory) -> Path:
     """A folder of 24 clips of six subjects, with a manifest."""
@@ -166,10 +204,28 @@ def small_features() -> Features:
 
 
 @pytest.fixture(scope="session")
+def long_features() -> Features:
+    """Features that hold most of those recordings whole, so that their lengths differ."""
+    return Features(FaceFeatures(size=32), AudioFeatures(duration=1.5))
+
+
+@pytest.fixture(scope="session")
+def recordings_store(recordings, long_features, tmp_path_factory) -> Path:
+    """The store of those recordings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "run_parallel", one_process)
+        return prepare(Manifest(str(recordings)), long_features, tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="session")
 def party(tmp_path_factory) -> CocktailParty:
-    """The embedded corpus, small."""
+    """The embedded corpus, small and rendered."""
     clips = {"train": 24, "val": 8, "test": 12}
-    return CocktailParty(str(tmp_path_factory.mktemp("party")), clips)
+    corpus = CocktailParty(str(tmp_path_factory.mktemp("party")), clips)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cocktail_party, "run_parallel", one_process)
+        corpus.read()
+    return corpus
 
 
 @pytest.fixture(scope="session")

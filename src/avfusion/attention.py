@@ -49,6 +49,8 @@ class UniformAttention(nn.Module):
 
     def __init__(self, channels: int, audio_dim: int, glimpses: int = 1) -> None:
         super().__init__()
+        if glimpses < 1:
+            raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
         self.face_dim = glimpses * channels
         self.glimpses = glimpses
 

@@ -30,11 +30,15 @@ class CrossEntropy(nn.Module):
             occurring = sum(count > 0 for count in class_counts)
             each = sum(class_counts) / max(occurring, 1)
             weights = [each / count if count else 0.0 for count in class_counts]
-        if isinstance(weights, str) or (weights and len(weights) != len(class_counts)):
+        if weights is not None and (
+            isinstance(weights, str) or len(weights) != len(class_counts) or min(weights) < 0
+        ):
             raise ValueError(
-                f"loss.weights must be null, balanced or {len(class_counts)} numbers, not {weights}"
+                f"loss.weights must be null, balanced or {len(class_counts)} numbers of at least "
+                f"0, got {weights}."
             )
-        self.register_buffer("weights", torch.tensor(weights) if weights else None)
+        floats = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+        self.register_buffer("weights", floats)
         self.label_smoothing = label_smoothing
 
     def forward(

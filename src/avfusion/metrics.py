@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import (
     MulticlassAccuracy,
     MulticlassConfusionMatrix,
@@ -41,6 +41,7 @@ def stage_metrics(class_names: Sequence[str]) -> MetricCollection:
     classes = len(class_names)
     return MetricCollection(
         {
+            "loss": MeanMetric(nan_strategy="disable"),
             "accuracy": MulticlassAccuracy(classes, average="micro"),
             "recalls": Recalls(class_names),
             "macro_f1": MulticlassF1Score(classes, average="macro"),
@@ -76,6 +77,7 @@ class PointingGame(Metric):
     Zhang et al., 2018, https://arxiv.org/abs/1608.00507.
     """
 
+    full_state_update = False
     hits: Tensor
     mass: Tensor
     clips: Tensor

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,36 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.task import ClassificationTask
 
+log = logging.getLogger(__name__)
 
-def write_results(
-    folder: Path, trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule
-) -> Path:
-    """Write the metrics of a test, and what has to be known about them, as flat JSON."""
-    scores = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-    results = {
-        **scores,
+
+def collect_results(
+    trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule
+) -> dict[str, Any]:
+    """Return the metrics of a test, and what has to be known about them, under flat names."""
+    named = sorted(trainer.callback_metrics.items())
+    return {
+        **{name: float(value) for name, value in named if "/" in name},
         "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
-        "epochs": trainer.current_epoch,
         "data/corpus": data.description["corpus"],
         "data/store": str(data.path),
         "data/split": data.eval_split,
         "data/shared_subjects": len(data.description["shared_subjects"]),
     }
+
+
+def write_results(folder: Path, results: dict[str, Any]) -> Path:
+    """Write results as JSON."""
     path = folder / "results.json"
     path.write_text(json.dumps(results, indent=1), encoding="utf-8")
     return path
+
+
+def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: Any) -> None:
+    """Write the results of a training run, and its row of TensorBoard's HPARAMS tab."""
+    if trainer.is_global_zero:
+        log.info("Results: %s", write_results(folder, results))
+        log_hyperparameters(trainer, chosen, results)
 
 
 def write_predictions(folder: Path, data: FaceAudioDataModule, batches: list[Any]) -> Path:
@@ -47,13 +60,15 @@ def write_predictions(folder: Path, data: FaceAudioDataModule, batches: list[Any
     return path
 
 
-def log_hyperparameters(trainer: L.Trainer, chosen: dict[str, Any]) -> None:
+def log_hyperparameters(
+    trainer: L.Trainer, chosen: dict[str, Any], results: dict[str, Any]
+) -> None:
     """Give TensorBoard's HPARAMS tab one row: what was chosen, and the metrics it ended with."""
-    scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    final = {name: value for name, value in scores.items() if name.startswith(("val/", "test/"))}
+    stages = ("val/", "test/")
+    final = {name: value for name, value in results.items() if name.startswith(stages)}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(chosen, final)
+            logger.log_hyperparams(chosen, final, trainer.global_step)
 
 
 def flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:

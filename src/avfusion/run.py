@@ -21,13 +21,20 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from avfusion.checkpoint import check_fit, find_checkpoint, load_fitting, read_checkpoint
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.metrics import check_monitor
-from avfusion.results import flat, log_hyperparameters, write_results
+from avfusion.results import flat
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
 WRONG_INPUT = (ValueError, OSError, MisconfigurationException, OmegaConfBaseException)
 # A store is read faster by the process that trains than through workers.
 warnings.filterwarnings("ignore", ".*does not have many workers.*")
+# Metrics are computed over all processes before they are logged.
+warnings.filterwarnings("ignore", ".*sync_dist=True.*")
+warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 on torch 2.15
+ADVERTISEMENTS = ("💡 Tip", "Trainer already configured with model summary")
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+    lambda record: not record.getMessage().startswith(ADVERTISEMENTS)
+)
 
 
 def run_folder(ckpt_path: str | None, new: str) -> str:
@@ -69,6 +76,14 @@ def output_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
+def check(cfg: DictConfig) -> None:
+    """Refuse what can be known to be wrong before any work."""
+    check_monitor(cfg.monitor, cfg.mode)
+    for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
+        if path is not None:
+            find_checkpoint(path, name)
+
+
 def build_trainer(cfg: DictConfig) -> L.Trainer:
     """Build the trainer with its callbacks and loggers."""
     if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
@@ -82,23 +97,15 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
     return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
 
 
-def build_data(cfg: DictConfig) -> FaceAudioDataModule:
-    """Build the data; making the store comes later."""
-    return instantiate(cfg.data, _convert_="all")
-
-
 def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
     """Build the task for what the data says of itself."""
     cfg.description = data.description
     check_monitor(cfg.monitor, cfg.mode, data.description)
-    if not data.description["clips"]["train"]:
-        raise ValueError(
-            f"The store in {data.path} has no training clips, it has {data.description['clips']}: "
-            "prepare the corpus with a training split, or use it with src/eval.py."
-        )
+    data.check_splits("train", "val", data.eval_split)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
     task.recipe = {key: plain(cfg)[key] for key in ("model", "data", "description", "seed")}
+    (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
     if cfg.init_from is not None:
         file = find_checkpoint(cfg.init_from, "best")
         log.info(load_fitting(file, read_checkpoint(file), task))
@@ -136,11 +143,6 @@ def rebuild(cfg: DictConfig) -> tuple[ClassificationTask, FaceAudioDataModule]:
     return task, data
 
 
-def save_config(cfg: DictConfig) -> None:
-    """Write the whole configuration, resolved, into the run folder."""
-    (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
-
-
 def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:
     """Return score and path of the best checkpoint; of the last weights where none was written."""
     checkpoints = trainer.checkpoint_callback
@@ -163,12 +165,3 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
         **flat(plain(cfg.optimizer), "optimizer."),
         **flat(plain(cfg.scheduler), "scheduler."),
     }
-
-
-def report(
-    cfg: DictConfig, trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule
-) -> None:
-    """Write the results of a training run, and its row of TensorBoard's HPARAMS tab."""
-    if trainer.is_global_zero:
-        log.info("Results: %s", write_results(output_folder(), trainer, task, data))
-        log_hyperparameters(trainer, hyperparameters(cfg))

@@ -48,34 +48,33 @@ class ClassificationTask(L.LightningModule):
 
     def training_step(self, clips: Clips, batch_idx: int) -> Tensor:
         """Return the loss that Lightning will minimise."""
-        return self.step(clips, "train", self.train_metrics)
+        loss = self.step(clips, self.train_metrics)
+        self.log("loss", loss, prog_bar=True, logger=False)
+        return loss
 
     def validation_step(self, clips: Clips, batch_idx: int) -> None:
         """Log loss and metrics on the validation split."""
-        self.step(clips, "val", self.val_metrics)
+        self.step(clips, self.val_metrics)
 
     def test_step(self, clips: Clips, batch_idx: int) -> None:
         """Log loss and metrics on the split to test on."""
-        self.step(clips, "test", self.test_metrics)
+        self.step(clips, self.test_metrics)
 
     def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Return rows of the index, ``[batch]``, and probabilities, ``[batch, classes]``."""
         return clips.row, self(clips).logits.float().softmax(dim=-1)
 
-    def step(self, clips: Clips, stage: str, metrics: MetricCollection) -> Tensor:
-        """Score one batch and count it under ``stage``."""
+    def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
+        """Score one batch, count it, and return the loss."""
         logits, glimpses = self(clips)
         loss = self.loss(logits, clips.label)
-        metrics.update(preds=logits, target=clips.label, glimpses=glimpses, box=clips.box)
-        shown = stage != "test"
-        self.log(
-            f"{stage}/loss",
-            loss,
-            shown,
-            on_step=False,
-            on_epoch=True,
-            sync_dist=True,
-            batch_size=len(clips.label),
+        metrics.update(
+            # One per clip: a MeanMetric that lets NaN pass ignores weights.
+            value=loss.detach().expand(len(clips.label)),
+            preds=logits,
+            target=clips.label,
+            glimpses=glimpses,
+            box=clips.box,
         )
         return loss
 

@@ -3,6 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording, listed
@@ -54,7 +55,10 @@ class Manifest:
 
     def read(self) -> Contents:
         """Read the CSV and check every row of it."""
-        recordings = [self.recording(line, row) for line, row in self.rows()]
+        try:
+            recordings = [self.recording(line, row) for line, row in self.rows()]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{self.path} is no CSV in UTF-8 ({error}): save it so.") from error
         self.check_files(recordings)
         if self.splits is not None:
             by_subject = not self.allow_subject_overlap
@@ -107,9 +111,20 @@ class Manifest:
             )
         if video is not None:
             image = audio = None
-        box = Box(*(float(row[side]) for side in BOX)) if row["box_left"] else None
+        box = self.box(line, [row[side] for side in BOX])
         names = (row["clip_id"], row["label"], row["subject"], row["split"])
         return Recording(*names, video, image, audio, box)
+
+    def box(self, line: int, sides: list[str]) -> Box | None:
+        """Return the box of one row, None where its columns are empty."""
+        with suppress(ValueError):
+            box = Box(*map(float, sides)) if any(sides) else None
+            if box is None or (box.left < box.right and box.top < box.bottom):
+                return box
+        raise ValueError(
+            f"Line {line} of {self.path} has the box {', '.join(sides)}: give left, top, right and "
+            "bottom in pixels, or leave all four empty."
+        )
 
     def check_files(self, recordings: list[Recording]) -> None:
         """Refuse a table that names files that are not there."""

@@ -18,7 +18,14 @@ def check_plan(plan: Plan) -> None:
             f"corpus.splits names {unknown or 'nothing'}: give {', '.join(SPLITS)}, "
             "as in corpus.splits={train: 0.7, val: 0.1, test: 0.2}."
         )
-    if all(isinstance(share, Sequence) and len(share) == 2 for share in plan.values()):
+    spans = [tuple(share) for share in plan.values() if isinstance(share, Sequence)]
+    if len(spans) == len(plan) and all(len(span) == 2 for span in spans):
+        rows = [row for span in sorted(spans) for row in span]
+        if rows != sorted(rows) or rows[0] < 0:
+            raise ValueError(
+                "The ranges of corpus.splits must be rows [first, end) that do not overlap, "
+                f"got {dict(plan)}."
+            )
         return
     shares = [share for share in plan.values() if isinstance(share, int | float)]
     if len(shares) < len(plan) or min(shares) < 0:

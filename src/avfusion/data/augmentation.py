@@ -20,8 +20,8 @@ class FaceAugmentation:
         self, shift: float = 0.05, crop: float = 0.15, flip: float = 0.5, colour: float = 0.2
     ) -> None:
         for name, value in (("shift", shift), ("crop", crop), ("flip", flip), ("colour", colour)):
-            if not 0 <= value < 1 + (name == "flip"):
-                raise ValueError(f"data.augmentation.face.{name} must lie in [0, 1), got {value}.")
+            if not 0 <= value <= 1:
+                raise ValueError(f"data.augmentation.face.{name} must lie in [0, 1], got {value}.")
         self.shift = shift
         self.crop = crop
         self.flip = flip

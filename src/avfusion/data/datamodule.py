@@ -73,6 +73,16 @@ class FaceAudioDataModule(L.LightningDataModule):
         """The classes, in the order of the labels."""
         return self.class_names or self.description["class_names"]
 
+    def check_splits(self, *splits: str) -> None:
+        """Refuse splits without clips."""
+        clips = self.description["clips"]
+        empty = [split for split in splits if not clips[split]]
+        if empty:
+            raise ValueError(
+                f"The store in {self.path} has no {' and no '.join(empty)} clips, only {clips}: "
+                "choose another split, or prepare the corpus with others."
+            )
+
     def check_labels(self) -> None:
         """Refuse labels of the split to test on that are none of the classes."""
         rows = self.store.rows(self.eval_split)
@@ -89,20 +99,16 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def loader(self, split: str, shuffle: bool = False) -> DataLoader[Clips]:
         """Load one split, this process's part of it."""
+        self.check_splits(split)
         dataset = SplitDataset(
             self.store, split, self.class_names or self.description["class_names"]
         )
-        if not len(dataset):
-            raise ValueError(
-                f"The store in {self.path} has no {split} clips, only {self.description['clips']}: "
-                "choose another split, or prepare the corpus with others."
-            )
         rank, ranks = (
             (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         )
         return DataLoader(
             dataset,
-            self.batch_size,
+            batch_size=self.batch_size,
             sampler=Order(len(dataset), shuffle, self.seed, rank, ranks),
             num_workers=self.num_workers,
             collate_fn=as_read,  # type: ignore[arg-type]

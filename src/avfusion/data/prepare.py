@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def digest(contents: Contents, features: Features) -> str:
     """Return eight digits that change with whatever would change the store."""
     state = hashlib.sha256(json.dumps([FORMAT, asdict(features), contents[1:]]).encode())
     for recording in contents.recordings:
-        stats = [path.stat() for path in recording.sources]
+        paths = [sorted(path.iterdir()) if path.is_dir() else [path] for path in recording.sources]
+        stats = [path.stat() for path in chain(*paths)]
         files = [(stat.st_size, int(stat.st_mtime)) for stat in stats]
         state.update(repr((recording, files)).encode())
     return state.hexdigest()[:8]

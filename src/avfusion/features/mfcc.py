@@ -46,9 +46,10 @@ class AudioFeatures:
                 f"features.audio.hop must lie between 1 and window={self.window}, got {self.hop}."
             )
         if self.samples < self.window:
+            name = "max_duration" if self.crop == "whole" else "duration"
             raise ValueError(
                 f"A clip must last at least one window, {self.window / SAMPLE_RATE} s, got "
-                f"{self.samples / SAMPLE_RATE} s: raise features.audio.duration."
+                f"{self.samples / SAMPLE_RATE} s: raise features.audio.{name}."
             )
 
     @property

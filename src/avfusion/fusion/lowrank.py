@@ -1,7 +1,5 @@
 """Low-rank bilinear fusion."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,7 +22,7 @@ class LowRankFusion(nn.Module):
         face_dim: int,
         audio_dim: int,
         dim: int = 256,
-        activation: Literal["relu", "tanh"] = "relu",
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:

@@ -1,0 +1,193 @@
+"""Claims about the embedded corpus."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from avfusion.corpora import CocktailParty, cocktail_party
+from avfusion.corpora.cocktail_party import EMOTIONS, PITCHES, Party, people, render_party
+from avfusion.corpora.drawing import RADII, SIDE
+
+CLIPS = {"train": 4, "val": 2, "test": 2}
+PAIRS = {
+    "pleased": ("happy", "calm"),
+    "down": ("fearful", "sad"),
+    "cross": ("angry", "disgust"),
+    "open": ("surprised", "neutral"),
+}
+
+
+def rendered(root, split="train", first=0, end=40, faces=2, seed=0):
+    """The rows of some clips that are rendered here, in this process."""
+    for folder in ("image", "audio"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    return render_party(Party(root, split, first, end, faces, seed))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A folder and the rows of 400 clips."""
+    root = tmp_path_factory.mktemp("many")
+    return root, rendered(root, end=400)
+
+
+def files(root):
+    return {path.name: path.read_bytes() for path in root.rglob("*.*")}
+
+
+def kind(subject):
+    return subject.split("_")[1]
+
+
+def test_the_same_seed_renders_the_same_bytes(tmp_path):
+    rows = rendered(tmp_path / "one"), rendered(tmp_path / "two")
+    assert rows[0] == rows[1]
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert len(files(tmp_path / "one")) == 80
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"split": "val"}, {"faces": 3}])
+def test_other_settings_render_other_clips(tmp_path, change):
+    rendered(tmp_path / "one", end=3)
+    rendered(tmp_path / "two", end=3, **change)
+    one, two = files(tmp_path / "one"), files(tmp_path / "two")
+    assert not set(one.values()) & set(two.values())
+
+
+def test_a_clip_does_not_depend_on_those_before_it(tmp_path):
+    rows = rendered(tmp_path / "all", end=10)
+    assert rendered(tmp_path / "some", first=6, end=10) == rows[6:]
+    some = files(tmp_path / "some")
+    assert some == {name: files(tmp_path / "all")[name] for name in some}
+
+
+def test_every_emotion_occurs_about_as_often(many):
+    counts = Counter(row[3] for row in many[1])
+    assert set(counts) == set(EMOTIONS)
+    assert min(counts.values()) > 25 and max(counts.values()) < 80  # 50 each, 6.6 deviation
+
+
+def test_every_kind_speaks_about_as_often(many):
+    counts = Counter(kind(row[4]) for row in many[1])
+    assert set(counts) == set(PITCHES) and min(counts.values()) > 90
+
+
+def test_an_aroused_emotion_is_the_louder_one_of_its_pair(many):
+    root, rows = many
+    loud = {label: [] for label in EMOTIONS}
+    for row in rows[:120]:
+        loud[row[3]].append(soundfile.read(root / row[2])[0].std())
+    for aroused, calm in PAIRS.values():
+        assert min(loud[aroused]) > 2 * max(loud[calm])
+
+
+def test_the_pair_is_that_of_the_expression_on_the_face_in_the_box(tmp_path, monkeypatch):
+    seen = []
+
+    def draw(rng, looks, expressions):
+        picture, boxes = cocktail_draw(rng, looks, expressions)
+        seen.append({tuple(np.round(box, 2)): e for box, e in zip(boxes, expressions, strict=True)})
+        return picture, boxes
+
+    cocktail_draw = cocktail_party.draw_party
+    monkeypatch.setattr(cocktail_party, "draw_party", draw)
+    for row, expressions in zip(rendered(tmp_path), seen, strict=True):
+        assert len(expressions) == 2
+        assert row[3] in PAIRS[expressions[tuple(row[6:])]]
+
+
+def test_the_box_has_the_size_of_the_speaker_and_its_centre_in_the_picture(many):
+    for row in many[1]:
+        left, top, right, bottom = row[6:]
+        assert right - left == pytest.approx(2 * RADII[kind(row[4])], rel=0.1)
+        assert 0 < (left + right) / 2 < SIDE and 0 < (top + bottom) / 2 < SIDE
+
+
+def test_the_box_shows_the_skin_of_the_speaker(many):
+    root, rows = many
+    skins = {person.name: person.look.skin for person in people("train", 0)}
+    for row in rows[:60]:
+        left, top, right, bottom = row[6:]
+        picture = Image.open(root / row[1])
+        assert picture.getpixel(((left + right) / 2, (top + bottom) / 2)) == skins[row[4]]
+
+
+def test_the_pitch_of_the_voice_tells_who_speaks(many):
+    root, rows = many
+    for row in [row for row in rows if row[3] in ("calm", "sad", "disgust", "neutral")][:60]:
+        spectrum = np.abs(np.fft.rfft(soundfile.read(root / row[2])[0]))
+        pitch = spectrum.argmax() / 1.5
+        nearest = min(PITCHES, key=lambda kind: abs(PITCHES[kind] - pitch))
+        assert nearest == kind(row[4])
+
+
+@pytest.mark.parametrize("faces", [1, 2, 3])
+def test_a_picture_holds_as_many_faces_as_is_asked(tmp_path, faces):
+    for row in rendered(tmp_path, end=15, faces=faces):
+        picture = np.asarray(Image.open(tmp_path / row[1])).astype(int)
+        colours, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+        skins = [tuple(person.look.skin) for person in people("train", 0)]
+        large = {tuple(colour) for colour in colours[counts > 200].tolist()}
+        assert len(large & set(skins)) == faces
+
+
+def test_no_subject_is_in_two_splits():
+    cast = {split: people(split, 0) for split in ("train", "val", "test")}
+    voices = [(person.look, person.pitch) for persons in cast.values() for person in persons]
+    assert len(set(voices)) == len(voices) == 90
+    assert len({person.name for persons in cast.values() for person in persons}) == 90
+
+
+def test_reading_gives_the_contents_of_all_splits(party):
+    contents = party.read()
+    assert Counter(clip.split for clip in contents.recordings) == party.clips
+    assert contents.class_names == list(EMOTIONS) and contents.shared_subjects == []
+    assert all(clip.box and clip.image.is_file() for clip in contents.recordings)
+
+
+def test_what_is_rendered_is_read_again_rather_than_written_again(party, monkeypatch):
+    first = party.read()
+    monkeypatch.setattr(CocktailParty, "render", lambda self: pytest.fail("rendered again"))
+    assert CocktailParty(str(party.root.parent), party.clips).read() == first
+
+
+@pytest.mark.slow
+def test_several_processes_render_the_same_bytes_as_one(tmp_path, party):
+    corpus = CocktailParty(str(tmp_path), party.clips)
+    corpus.read()
+    assert files(corpus.root) == files(party.root)
+
+
+def test_an_interrupted_rendering_is_begun_again(tmp_path, in_process):
+    corpus = CocktailParty(str(tmp_path), CLIPS)
+    left_over = Path(f"{corpus.root}.partial")
+    left_over.mkdir()
+    (left_over / "manifest.csv").write_text("half of a manifest")
+    assert len(corpus.read().recordings) == 8
+    assert not left_over.exists()
+
+
+@pytest.mark.parametrize("change", [{"faces": 1}, {"seed": 1}, {"clips": CLIPS | {"test": 3}}])
+def test_every_setting_has_a_folder_of_its_own(tmp_path, change):
+    settings = {"clips": CLIPS, "faces": 2, "seed": 0}
+    corpora = [CocktailParty(str(tmp_path), **s) for s in (settings, settings | change, settings)]
+    assert corpora[0].root == corpora[2].root != corpora[1].root
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"faces": 0}, r"corpus\.faces must lie between 1 and 3, .*got 0"),
+        ({"faces": 4}, r"corpus\.faces .*got 4"),
+        ({"clips": {"train": 4, "dev": 2}}, r"corpus\.clips .*'dev': 2"),
+        ({"clips": CLIPS | {"val": 0}}, r"corpus\.clips .*'val': 0"),
+        ({"clips": {}}, r"corpus\.clips .*at least one clip, got \{\}"),
+    ],
+)
+def test_bad_options_are_refused_with_their_value(tmp_path, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        CocktailParty(str(tmp_path), **{"clips": CLIPS} | options)

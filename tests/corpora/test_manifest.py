@@ -1,0 +1,223 @@
+"""Claims about the description of any recordings."""
+
+import pytest
+from conftest import write_manifest
+
+from avfusion.corpora import Box, Manifest
+
+
+def rows(count=4, **changed):
+    """Rows of a manifest, with changes that are values or functions of the row's number."""
+    table = []
+    for number in range(count):
+        row = {
+            "clip_id": f"c{number}",
+            "image_path": "a.png",
+            "audio_path": "a.wav",
+            "label": ("low", "high")[number % 2],
+            "subject": f"s{number}",
+            "split": ("train", "train", "val", "test")[number % 4],
+        }
+        for column, value in changed.items():
+            row[column] = value(number) if callable(value) else value
+        table.append(row)
+    return table
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the files that the rows name; reading opens none of them."""
+    for name in ("a.png", "a.wav", "a.mp4"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def contents(folder, table, **options):
+    write_manifest(folder, table)
+    return Manifest(str(folder), **options).read()
+
+
+def refused(folder, table, sentence, **options):
+    write_manifest(folder, table)
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence) as refusal:
+        Manifest(str(folder), **options).read()
+    assert "\n" not in str(refusal.value)
+
+
+def test_every_row_becomes_a_recording(folder):
+    recordings = contents(folder, rows()).recordings
+    assert [clip.clip_id for clip in recordings] == ["c0", "c1", "c2", "c3"]
+    assert [clip.label for clip in recordings] == ["low", "high", "low", "high"]
+    assert [clip.subject for clip in recordings] == ["s0", "s1", "s2", "s3"]
+    assert [clip.split for clip in recordings] == ["train", "train", "val", "test"]
+    assert recordings[0].sources == [folder / "a.png", folder / "a.wav"]
+
+
+def test_the_path_of_a_csv_is_as_good_as_its_folder(folder):
+    path = write_manifest(folder, rows()).rename(folder / "others.csv")
+    corpus = Manifest(str(path))
+    assert corpus.name == "others" and len(corpus.read().recordings) == 4
+
+
+def test_a_missing_manifest_says_what_to_set(tmp_path):
+    for root in (tmp_path, tmp_path / "nowhere", tmp_path / "none.csv"):
+        with pytest.raises(FileNotFoundError, match=rf"{root}.*set corpus\.root"):
+            Manifest(str(root))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", r"manifest\.csv is empty: give it a header"),
+        ("clip_id,label,subject,split\n", r"manifest\.csv has no clips below its header"),
+        ("\n\n", r"manifest\.csv is empty"),
+    ],
+)
+def test_a_manifest_without_clips_is_refused(tmp_path, text, sentence):
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(ValueError, match=sentence):
+        Manifest(str(tmp_path)).read()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(folder):
+    path = write_manifest(folder, rows())
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert len(Manifest(str(folder)).read().recordings) == 4
+
+
+def test_another_encoding_is_refused_with_the_file_and_the_cure(folder):
+    path = write_manifest(folder, rows(label="fröhlich"))
+    path.write_text(path.read_text(encoding="utf-8"), encoding="latin-1")
+    with pytest.raises(ValueError, match=rf"{path} is no CSV in UTF-8 .*: save it so"):
+        Manifest(str(folder)).read()
+
+
+def test_a_clip_id_that_stands_twice_is_refused_with_both_lines(folder):
+    double = rows(clip_id=lambda number: ("a", "b", "c", "b")[number])
+    refused(folder, double, r"'b' stands in lines 3 and 5 .*: give each clip an id")
+
+
+@pytest.mark.parametrize("column", ["clip_id", "label", "subject"])
+def test_an_empty_cell_is_refused_with_its_line(folder, column):
+    empty = rows(**{column: lambda number: " " if number == 2 else f"x{number}"})
+    refused(folder, empty, f"Line 4 of .* has an empty {column}")
+
+
+def test_cells_are_read_without_the_blanks_around_them(folder):
+    found = contents(folder, rows(label=" low ", split=lambda n: " train" if n else "test "))
+    assert found.class_names == ["low"]
+    assert {clip.split for clip in found.recordings} == {"train", "test"}
+
+
+@pytest.mark.parametrize("column", ["clip_id", "label", "subject", "split"])
+def test_a_missing_column_is_named_beside_those_that_are_there(folder, column):
+    table = [{k: v for k, v in row.items() if k != column} for row in rows()]
+    refused(
+        folder,
+        table,
+        rf"no column {column}, it has .*image_path.*: name yours as in corpus\.columns",
+    )
+
+
+def test_a_missing_split_column_is_none_of_ours_where_splits_are_given(folder):
+    table = [{k: v for k, v in row.items() if k != "split"} for row in rows(label="low")]
+    found = contents(folder, table, splits={"train": 0.5, "val": 0.25, "test": 0.25})
+    assert sorted(clip.split for clip in found.recordings) == ["test", "train", "train", "val"]
+
+
+def test_columns_may_have_other_names(folder):
+    table = [{("speaker" if k == "subject" else k): v for k, v in row.items()} for row in rows()]
+    found = contents(folder, table, columns={"subject": "speaker"})
+    assert [clip.subject for clip in found.recordings] == ["s0", "s1", "s2", "s3"]
+    refused(folder, rows(), "no column speaker", columns={"subject": "speaker"})
+
+
+def test_missing_files_are_all_counted_and_ten_of_them_shown(folder):
+    table = rows(30, image_path=lambda number: f"{number}.png" if number < 25 else "a.png")
+    refused(folder, table, r"25 of the 60 files of .* are missing: .*0\.png.* and 15 more\. Paths")
+    with pytest.raises(FileNotFoundError) as refusal:
+        Manifest(str(folder)).read()
+    assert str(refusal.value).count(".png") == 10
+
+
+@pytest.mark.parametrize("lacking", ["image_path", "audio_path"])
+def test_a_row_without_face_or_voice_is_refused_with_its_line(folder, lacking):
+    table = rows(**{lacking: lambda number: "" if number == 1 else "a.png"})
+    refused(folder, table, "Line 3 of .* names neither a video_path nor both an image_path and an")
+
+
+def test_a_video_wins_over_picture_and_sound(folder):
+    found = contents(folder, rows(video_path="a.mp4")).recordings[0]
+    assert found.sources == [folder / "a.mp4"] and found.image is None and found.audio is None
+
+
+def test_a_folder_of_frames_is_an_image_path(folder):
+    (folder / "frames").mkdir()
+    found = contents(folder, rows(image_path="frames")).recordings[0]
+    assert found.image == folder / "frames"
+
+
+def test_splits_of_other_names_are_refused(folder):
+    table = rows(split=lambda number: "all" if number else "train")
+    refused(folder, table, r"must be train, val, test, got all \(3 clips\): correct the column")
+
+
+def test_classes_are_the_sorted_labels_of_the_training_split(folder):
+    table = rows(8, label=lambda number: "bca"[number % 3], split="train")
+    assert contents(folder, table).class_names == ["a", "b", "c"]
+
+
+def test_a_corpus_to_test_on_has_the_classes_of_all_its_clips(folder):
+    assert contents(folder, rows(split="test")).class_names == ["high", "low"]
+
+
+def test_a_label_that_the_training_split_lacks_is_refused(folder):
+    table = rows(label=lambda number: "lowe" if number == 3 else "low")
+    refused(folder, table, r"'lowe' \(1 clips\) are not among the classes \['low'\]: correct them")
+
+
+def test_given_classes_keep_their_order_and_refuse_others(folder):
+    classes = ["neutral", "low", "high"]
+    assert contents(folder, rows(), classes=classes).class_names == classes
+    refused(folder, rows(), r"'high' \(2 clips\) .*corpus\.classes", classes=["low"])
+
+
+def test_a_shared_subject_is_refused_unless_it_is_allowed(folder):
+    table = rows(subject=lambda number: "Ann" if number in (0, 3) else f"s{number}")
+    refused(folder, table, r"1 subjects .*\(Ann\)")
+    assert contents(folder, table, allow_subject_overlap=True).shared_subjects == ["Ann"]
+
+
+def test_boxes_are_read_where_they_are_given(folder):
+    sides = ("box_left", "box_top", "box_right", "box_bottom")
+    numbers = ("1.5", "2", "30", "40.25")
+    columns = {
+        side: (lambda number, value=value: value if number == 1 else "")
+        for side, value in zip(sides, numbers, strict=True)
+    }
+    boxes = [clip.box for clip in contents(folder, rows(**columns)).recordings]
+    assert boxes == [None, Box(1.5, 2.0, 30.0, 40.25), None, None]
+
+
+@pytest.mark.parametrize("box", ["1,2,3,x", "1,2,3,", ",2,3,4", "5,2,3,4", "1,4,3,4", "1,2,nan,4"])
+def test_a_bad_box_is_refused_with_its_line(folder, box):
+    sides = zip(("left", "top", "right", "bottom"), box.split(","), strict=True)
+    table = rows(**{f"box_{side}": value for side, value in sides})
+    refused(
+        folder, table, "Line 2 of .* has the box .*: give left, top, right and bottom in pixels"
+    )
+
+
+def test_fractions_replace_the_split_column(folder):
+    found = contents(folder, rows(20, split="all"), splits={"train": 0.5, "test": 0.5})
+    assert sorted(clip.split for clip in found.recordings) == ["test"] * 10 + ["train"] * 10
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("on_error", "ignore"), ("splits", {"train": 0.7, "test": 0.7})]
+)
+def test_bad_options_are_refused_before_anything_is_read(folder, option, value):
+    write_manifest(folder, rows())
+    with pytest.raises(ValueError, match=rf"corpus\.{option}"):
+        Manifest(str(folder), **{option: value})

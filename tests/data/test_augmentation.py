@@ -1,0 +1,198 @@
+"""Claims about random changes of training clips."""
+
+import pytest
+import torch
+from conftest import toy_clips
+
+from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation, moved_box, stretch
+
+FACE = {"shift": 0.0, "crop": 0.0, "flip": 0.0, "colour": 0.0}
+AUDIO = {"time": 0.0, "band": 0.0, "noise": 0.0}
+BOX = torch.tensor([0.3, 0.2, 0.6, 0.7])
+
+
+def marked(batch=32, size=80, pictures=2):
+    """Clips with a white rectangle on gray in the box."""
+    clips = toy_clips(batch, size=size, pictures=pictures)
+    left, top, right, bottom = (BOX * size).round().int().tolist()
+    face = torch.full_like(clips.face, 0.3)
+    face[..., top:bottom, left:right] = 1
+    return clips._replace(face=face, box=BOX.repeat(batch, 1))
+
+
+def extents(face):
+    """The box of the white pixels of each picture, in fractions."""
+    found = []
+    for picture in face[:, :, 0].flatten(0, 1):
+        rows, columns = torch.where(picture > 0.65)
+        sides = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        found.append(torch.stack(sides) / picture.shape[-1])
+    return torch.stack(found)
+
+
+def true(clips):
+    return torch.arange(clips.audio.shape[1]) < clips.audio_length[:, None]
+
+
+def test_a_face_without_any_strength_stays_as_it_is():
+    clips = marked()
+    changed = FaceAugmentation(**FACE)(clips)
+    torch.testing.assert_close(changed.face, clips.face, atol=1e-5, rtol=0)
+    torch.testing.assert_close(changed.box, clips.box)
+
+
+def test_a_voice_without_any_strength_stays_as_it_is():
+    clips = toy_clips()
+    assert torch.equal(AudioAugmentation(**AUDIO)(clips).audio, clips.audio)
+
+
+@pytest.mark.parametrize(
+    "strength",
+    [{"flip": 1.0}, {"shift": 0.15}, {"crop": 0.3}, {"shift": 0.1, "crop": 0.3, "flip": 0.5}],
+)
+def test_the_box_moves_with_the_picture(strength):
+    clips = marked()
+    changed = FaceAugmentation(**FACE | strength)(clips)
+    boxes = changed.box.repeat_interleave(2, dim=0).clamp(0, 1)
+    torch.testing.assert_close(extents(changed.face), boxes, atol=1.5 / 80, rtol=0)
+    assert (changed.box - clips.box).abs().amax() > 0.05
+
+
+def test_a_mirror_image_is_the_picture_with_its_columns_turned_round():
+    clips = toy_clips()
+    changed = FaceAugmentation(**FACE | {"flip": 1.0})(clips)
+    torch.testing.assert_close(changed.face, clips.face.flip(-1), atol=1e-5, rtol=0)
+    left, top, right, bottom = clips.box.unbind(1)
+    torch.testing.assert_close(changed.box, torch.stack([1 - right, top, 1 - left, bottom], 1))
+
+
+def test_about_as_many_clips_are_mirrored_as_is_asked():
+    clips = marked(batch=400, size=10, pictures=1)
+    mirrored = FaceAugmentation(**FACE | {"flip": 0.25})(clips).box[:, 0] > 0.35
+    assert 70 < mirrored.sum() < 130  # 100, 8.7 deviation
+
+
+def test_moves_and_cuts_stay_within_their_limits():
+    clips = marked(batch=500, size=10, pictures=1)
+    centre = (BOX[:2] + BOX[2:]) / 2
+    moved = FaceAugmentation(**FACE | {"shift": 0.1})(clips).box
+    moves = (moved[:, :2] + moved[:, 2:]) / 2 - centre
+    assert 0.095 < moves.abs().max() <= 0.1 + 1e-6 and moves.min() < -0.09 and moves.max() > 0.09
+    cut = FaceAugmentation(**FACE | {"crop": 0.2})(clips).box
+    larger = (cut[:, 2] - cut[:, 0]) / (BOX[2] - BOX[0])
+    assert 1 - 1e-5 <= larger.min() < 1.02 and 1.23 < larger.max() <= 1 / 0.8 + 1e-5
+
+
+def test_all_pictures_of_a_clip_change_alike():
+    clips = toy_clips(pictures=1)
+    repeated = clips._replace(face=clips.face.expand(-1, 3, -1, -1, -1))
+    face = FaceAugmentation()(repeated).face
+    torch.testing.assert_close(face, face[:, :1].expand_as(face))
+
+
+def test_colours_change_from_clip_to_clip_and_stay_in_range():
+    clips = marked(pictures=1)
+    changed = FaceAugmentation(**FACE | {"colour": 0.5})(clips)
+    torch.testing.assert_close(changed.box, clips.box)
+    assert changed.face.min() >= 0 and changed.face.max() <= 1
+    tints = changed.face[:, 0, :, 0, 0]
+    assert tints.std(0).min() > 0.02 and (tints - tints.mean(1, keepdim=True)).abs().max() > 0.02
+
+
+def test_an_unknown_box_stays_unknown():
+    clips = toy_clips()._replace(box=torch.full((4, 4), float("nan")))
+    assert FaceAugmentation(flip=0.5)(clips).box.isnan().all()
+
+
+def test_a_box_beside_what_is_seen_lies_outside_of_the_picture():
+    seen = moved_box(
+        BOX[None], torch.tensor([0.2]), torch.tensor([[0.4, 0.0]]), torch.tensor([False])
+    )
+    assert seen[0, 2] < 0
+
+
+def test_padding_stays_zero():
+    clips = toy_clips(batch=16)
+    audio = AudioAugmentation(time=0.9, band=0.9, noise=1.0)(clips).audio
+    assert not audio[~true(clips)].any() and audio[true(clips)].all()
+
+
+def test_padding_never_changes_what_is_hidden():
+    clips = toy_clips()
+    longer = clips._replace(audio=torch.nn.functional.pad(clips.audio, (0, 0, 0, 7)))
+    changed = []
+    for some in (clips, longer):
+        torch.manual_seed(1)
+        changed.append(AudioAugmentation(time=0.5, band=0.5, noise=0.0)(some).audio)
+    assert torch.equal(changed[0], changed[1][:, :12])
+
+
+def test_hidden_frames_and_bands_hold_the_mean_of_the_clip():
+    clips = toy_clips(batch=64, frames=40)
+    audio = AudioAugmentation(time=0.5, band=0.5, noise=0.0)(clips).audio
+    for before, after, length in zip(clips.audio, audio, clips.audio_length, strict=True):
+        mean = before[:length].mean(0)
+        kept = after[:length] == before[:length]
+        hidden = (after[:length] - mean).abs() < 1e-5
+        assert (kept | hidden).all()
+    assert (audio != clips.audio).any(dim=2).float().sum(1).max() > 5
+
+
+def test_a_hidden_band_is_hidden_in_the_differences_too():
+    clips = toy_clips(batch=64, frames=40)
+    audio = AudioAugmentation(**AUDIO | {"band": 0.5})(clips).audio
+    changed = (audio != clips.audio).any(dim=1).unflatten(1, (3, 25))
+    assert changed.any() and (changed == changed[:, :1]).all()
+    assert changed[:, 0].sum(1).max() <= 13
+
+
+def test_a_stretch_is_one_piece_of_at_most_its_part():
+    length = torch.full((500,), 40)
+    marks = stretch(length, 0.25, 60)
+    assert not marks[:, 40:].any() and 9 <= marks.sum(1).max() <= 11
+    starts = (marks.int().diff(dim=1, prepend=torch.zeros(500, 1, dtype=torch.int)) == 1).sum(1)
+    assert starts.max() == 1
+    assert marks.any(dim=0)[:40].all()
+
+
+def test_noise_is_as_strong_as_is_asked_in_units_of_the_features():
+    clips = toy_clips(batch=32, frames=200)
+    scale = torch.logspace(-2, 2, 75)
+    scaled = clips._replace(audio=clips.audio * scale)
+    change = (AudioAugmentation(**AUDIO | {"noise": 0.3})(scaled).audio - scaled.audio) / scale
+    torch.testing.assert_close(
+        change[true(clips)].std(0), torch.full((75,), 0.3), atol=0.03, rtol=0
+    )
+
+
+@pytest.mark.parametrize("augment", [FaceAugmentation(), AudioAugmentation()])
+def test_the_same_seed_changes_clips_alike(augment):
+    clips, results = toy_clips(), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        changed = augment(clips)
+        results.append(torch.cat([changed.face.flatten(), changed.audio.flatten()]))
+    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "other"), [(FaceAugmentation, "audio"), (AudioAugmentation, "face")]
+)
+def test_an_augmentation_changes_nothing_else(kind, other):
+    clips = toy_clips()
+    changed = kind()(clips)
+    for name in (other, "audio_length", "label", "row"):
+        assert torch.equal(getattr(changed, name), getattr(clips, name))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize(
+    ("kind", "group", "name"),
+    [
+        *[(FaceAugmentation, "face", name) for name in FACE],
+        *[(AudioAugmentation, "audio", name) for name in AUDIO],
+    ],
+)
+def test_bad_strengths_are_refused_with_their_value(kind, group, name, value):
+    with pytest.raises(ValueError, match=rf"data\.augmentation\.{group}\.{name} .*got {value}"):
+        kind(**{name: value})

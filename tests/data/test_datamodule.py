@@ -1,0 +1,178 @@
+"""Claims about the loaders."""
+
+from collections import defaultdict
+from itertools import chain
+from types import SimpleNamespace
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from conftest import quiet_trainer
+
+from avfusion.data import prepare as preparation
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.store import Store
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
+
+
+class Listener(L.LightningModule):
+    """Learns nothing, and keeps what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.heard = defaultdict(list)
+
+    def training_step(self, clips, batch):
+        self.heard["train", self.current_epoch].append(clips)
+        return self.weight * 0
+
+    def validation_step(self, clips, batch):
+        self.heard["val"].append(clips)
+
+    def test_step(self, clips, batch):
+        self.heard["test"].append(clips)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def rows(batches):
+    return torch.cat([clips.row for clips in batches]).tolist()
+
+
+def deafening(clips):
+    return clips._replace(audio=clips.audio + 1000)
+
+
+@pytest.fixture
+def data(recordings_store):
+    return FaceAudioDataModule(str(recordings_store), batch_size=6)
+
+
+@pytest.fixture
+def after_two_epochs(recordings_store):
+    """What two epochs of training, and a test, were given."""
+    augmentation = {"audio": deafening}
+    data = FaceAudioDataModule(str(recordings_store), augmentation=augmentation, batch_size=6)
+    listener = Listener()
+    trainer = quiet_trainer(max_epochs=2, log_every_n_steps=1)
+    trainer.fit(listener, data)
+    trainer.test(listener, data, verbose=False)
+    return listener.heard
+
+
+def test_each_epoch_of_a_trainer_reads_all_clips_in_another_order(after_two_epochs, data):
+    first, second = (rows(after_two_epochs["train", epoch]) for epoch in (0, 1))
+    for epoch in (first, second):
+        assert sorted(epoch) == data.store.rows("train").tolist()
+    assert first != second
+
+
+def test_only_training_clips_are_augmented(after_two_epochs):
+    for stage, batches in after_two_epochs.items():
+        loud = [(clips.audio > 500).all().item() for clips in batches]
+        assert set(loud) == {stage not in ("val", "test")}
+
+
+def test_pictures_reach_the_network_between_zero_and_one(after_two_epochs, data):
+    for clips in chain(*after_two_epochs.values()):
+        stored = data.store.faces(clips.row.numpy())
+        assert clips.face.dtype == torch.float32
+        np.testing.assert_allclose(clips.face.numpy(), stored.numpy() / 255, atol=1e-6)
+
+
+def test_validation_and_test_clips_are_read_in_order(data):
+    for split, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
+        assert rows(loader) == data.store.rows(split).tolist()
+    assert rows(data.predict_dataloader()) == rows(data.test_dataloader())
+
+
+def test_the_split_to_test_on_can_be_chosen(recordings_store):
+    data = FaceAudioDataModule(str(recordings_store), eval_split="val")
+    assert rows(data.test_dataloader()) == rows(data.val_dataloader())
+
+
+def test_the_order_depends_on_the_seed_of_the_data(recordings_store):
+    orders = [
+        rows(FaceAudioDataModule(str(recordings_store), batch_size=4, seed=seed).train_dataloader())
+        for seed in (1, 1, 2)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_batches_are_of_the_given_size_and_the_last_holds_the_rest(recordings_store):
+    data = FaceAudioDataModule(str(recordings_store), batch_size=5)
+    loader = data.train_dataloader()
+    assert [len(clips.row) for clips in loader] == [5, 5, 5, 1] and len(loader) == 4
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_processes_share_out_the_clips(recordings_store, split):
+    shares = []
+    for rank in range(3):
+        data = FaceAudioDataModule(str(recordings_store), batch_size=2)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=3)
+        shares.append(rows(data.loader(split, shuffle=split == "train")))
+    read, clips = list(chain(*shares)), data.store.rows(split).tolist()
+    assert len(set(read)) == len(read) and set(read) <= set(clips)
+    assert {len(share) for share in shares} == {5} if split == "train" else set(read) == set(clips)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_worker_reads_the_same_batches(recordings_store, data):
+    worker = FaceAudioDataModule(str(recordings_store), batch_size=6, num_workers=1)
+    pairs = zip(data.train_dataloader(), worker.train_dataloader(), strict=True)
+    for ours, theirs in pairs:
+        assert all(map(torch.equal, ours[:4], theirs[:4])) and torch.equal(ours.row, theirs.row)
+
+
+def test_classes_are_those_of_the_store_unless_others_are_given(recordings_store):
+    own = FaceAudioDataModule(str(recordings_store))
+    other = FaceAudioDataModule(str(recordings_store), class_names=["low", "high"])
+    assert (own.names, other.names) == (["high", "low"], ["low", "high"])
+    labels = [next(iter(data.val_dataloader())).label for data in (own, other)]
+    assert torch.equal(labels[0], 1 - labels[1])
+
+
+def test_labels_that_a_network_does_not_know_are_refused(recordings_store):
+    data = FaceAudioDataModule(str(recordings_store), class_names=["low", "deep"])
+    with pytest.raises(ValueError, match=r"test split of .* not know, high: it knows low, deep"):
+        data.check_labels()
+    FaceAudioDataModule(str(recordings_store), class_names=["a", "low", "high"]).check_labels()
+
+
+def test_the_store_of_a_corpus_is_made_where_there_is_none(
+    party, small_features, tmp_path, in_process
+):
+    data = FaceAudioDataModule(str(tmp_path), party, small_features)
+    data.prepare_data()
+    assert data.path.parent == tmp_path and data.description["clips"] == party.clips
+    assert Store(data.path).description == data.description
+
+
+def test_the_store_of_a_corpus_is_found_again(party, party_store, small_features, monkeypatch):
+    monkeypatch.setattr(preparation, "fill", lambda *_: pytest.fail("prepared again"))
+    data = FaceAudioDataModule(str(party_store.parent), party, small_features)
+    assert len(data.store) == 44 and data.path == party_store
+
+
+def test_a_module_reads_nothing_before_it_is_asked(tmp_path):
+    data = FaceAudioDataModule(str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match=r"No store in .*none"):
+        data.prepare_data()
+
+
+def test_an_empty_split_is_refused_with_those_that_there_are(recordings_store):
+    data = FaceAudioDataModule(str(recordings_store))
+    data.description["clips"]["val"] = 0
+    with pytest.raises(ValueError, match=r"no val clips, only \{'train': 16"):
+        data.val_dataloader()
+
+
+@pytest.mark.parametrize(("option", "value"), [("batch_size", 0), ("eval_split", "dev")])
+def test_bad_options_are_refused_with_their_value(option, value):
+    with pytest.raises(ValueError, match=rf"data\.{option} must be .*got '?{value}"):
+        FaceAudioDataModule("store", **{option: value})

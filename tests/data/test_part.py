@@ -1,0 +1,93 @@
+"""Claims about the part of a store that one process writes."""
+
+import numpy as np
+import pytest
+from conftest import tone, write_picture, write_sound
+
+from avfusion.corpora import Box, Manifest, Recording
+from avfusion.data import prepare as preparation
+from avfusion.data.part import Part, write_part
+from avfusion.data.prepare import allocate
+
+
+@pytest.fixture
+def clips(tmp_path, small_features):
+    """Recordings of a good training clip, a bad one, and a good one to test on."""
+    write_picture(tmp_path / "a.png", (200, 60, 60), (48, 40))
+    write_sound(tmp_path / "good.wav", tone(0.5))
+    (tmp_path / "bad.wav").touch()
+    for name, array in small_features.arrays(6).items():
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "00003.npy", array)
+    picture, box = tmp_path / "a.png", Box(4.0, 4.0, 12.0, 12.0)
+    return [
+        Recording(
+            f"{name}_{split}", "label", "s", split, None, picture, tmp_path / f"{name}.wav", box
+        )
+        for name, split in (("good", "train"), ("bad", "train"), ("good", "test"))
+    ]
+
+
+@pytest.fixture
+def part(clips, small_features):
+    """A part that starts at place two of shard three."""
+    return Part(clips[0].image.parent, 3, 2, clips, small_features, "skip")
+
+
+def test_every_recording_has_a_place_of_its_own(recordings, tmp_path, small_features, monkeypatch):
+    clip_bytes = sum(array.nbytes for array in small_features.arrays(1).values())
+    monkeypatch.setattr(preparation, "SHARD_BYTES", 10 * clip_bytes)
+    monkeypatch.setattr(preparation, "PART_CLIPS", 4)
+    corpus = Manifest(str(recordings))
+    parts = allocate(tmp_path, corpus, corpus.read(), small_features)
+    places = [(part.shard, part.first + n) for part in parts for n in range(len(part.recordings))]
+    assert places == [(number // 10, number % 10) for number in range(24)]
+    assert [clip for part in parts for clip in part.recordings] == corpus.read().recordings
+    for name, array in small_features.arrays(1).items():
+        shapes = [np.load(file).shape for file in sorted((tmp_path / name).iterdir())]
+        assert shapes == [(clips, *array.shape[1:]) for clips in (10, 10, 4)]
+
+
+def test_a_part_writes_its_own_places_and_leaves_those_of_bad_clips_empty(part, clips):
+    write_part(part)
+    clip = part.features(clips[0])
+    for name in part.features.arrays(1):
+        array = np.load(part.root / name / "00003.npy")
+        assert [place for place in range(6) if array[place].any()] == [2, 4]
+        for place in (2, 4):
+            assert np.array_equal(array[place, : len(getattr(clip, name))], getattr(clip, name))
+
+
+def test_the_index_says_where_a_clip_is_and_where_it_comes_from(part, clips):
+    index = write_part(part).outcomes[2].index
+    assert (index["clip_id"], index["split"]) == ("good_test", "test")
+    assert (index["shard"], index["place"]) == (3, 4)
+    assert (index["samples"], index["frames"]) == (8000, 1 + (8000 - 960) // 480)
+    assert (index["face_source"], index["audio_source"]) == (clips[2].image, clips[2].audio)
+    sides = [index[f"box_{side}"] for side in ("left", "top", "right", "bottom")]
+    assert sides == pytest.approx([4 / 48, 8 / 48, 12 / 48, 16 / 48])
+    assert [index[f"crop_{side}"] for side in ("left", "top", "right", "bottom")] == [0, -4, 48, 44]
+
+
+def test_the_report_says_why_a_clip_was_skipped(part):
+    reports = [outcome.report() for outcome in write_part(part).outcomes]
+    assert [report["outcome"] for report in reports] == ["kept", "skipped", "kept"]
+    assert reports[1]["reason"] == "empty file" and reports[1]["detail"] == "bad.wav: empty file"
+
+
+def test_only_training_clips_that_can_be_used_are_counted_in_the_moments(part, clips):
+    moments = write_part(part).moments
+    clip = part.features(clips[0])
+    for name, table in (("audio", clip.audio), ("face", clip.face.reshape(-1, 3))):
+        assert moments[name].rows == len(table)
+        np.testing.assert_allclose(moments[name].total, table.sum(0, dtype=float))
+
+
+def test_a_part_without_training_clips_has_no_moments(part, clips):
+    written = write_part(part._replace(recordings=clips[2:]))
+    assert written.moments["face"].rows == written.moments["audio"].rows == 0
+
+
+def test_a_bad_clip_ends_the_part_where_that_is_asked(part):
+    with pytest.raises(ValueError, match=r"Clip bad_train cannot be used: bad\.wav: empty file\."):
+        write_part(part._replace(on_error="raise"))

@@ -1,0 +1,83 @@
+"""Claims about reading a store."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from avfusion.data.store import Store, read_description, shard_file
+
+
+def test_a_missing_store_says_how_to_make_one(tmp_path):
+    sentence = rf"No store in {tmp_path}/none.*python src/prepare\.py corpus=manifest corpus\.root="
+    with pytest.raises(FileNotFoundError, match=sentence):
+        Store(tmp_path / "none")
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_a_store_of_another_version_is_refused(party_store, tmp_path, version):
+    description = read_description(party_store) | {"format": version}
+    (tmp_path / "description.json").write_text(json.dumps(description))
+    with pytest.raises(ValueError, match=rf"format {version}, this version reads 1: prepare"):
+        Store(tmp_path)
+
+
+def test_splits_share_out_the_rows_in_order(recordings_store):
+    store = Store(recordings_store)
+    rows = [store.rows(split) for split in ("train", "val", "test")]
+    assert sorted(np.concatenate(rows)) == list(range(len(store))) == list(range(24))
+    for split, some in zip(("train", "val", "test"), rows, strict=True):
+        assert list(some) == sorted(some)
+        assert {store.index[row]["split"] for row in some} == {split}
+    assert len(store.rows("none")) == 0
+
+
+def test_faces_are_those_of_the_files_with_their_channels_last_in_memory(party_store):
+    rows = np.array([0, 3, 40])
+    faces = Store(party_store).faces(rows)
+    expected = np.load(party_store / "face" / "00000.npy")[rows].transpose(0, 1, 4, 2, 3)
+    assert faces.dtype == torch.uint8 and np.array_equal(faces, expected)
+    assert faces.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_audio_frames_end_with_the_longest_clip(recordings_store):
+    store = Store(recordings_store)
+    short, long = (int(pick(store.frames)) for pick in (np.argmin, np.argmax))
+    both = np.array(sorted((short, long)))
+    assert store.audio_frames(np.array([short])).shape[1] == store.frames[short]
+    assert store.audio_frames(both).shape[1] == store.frames[long] > store.frames[short]
+
+
+def test_a_batch_is_a_copy_that_may_be_changed(party_store):
+    store, rows = Store(party_store), np.array([2])
+    before = store.faces(rows).clone()
+    store.faces(rows).zero_()
+    store.audio_frames(rows).zero_()
+    assert torch.equal(store.faces(rows), before) and store.audio_frames(rows).any()
+
+
+def test_unknown_boxes_are_not_numbers(recordings_store, party_store):
+    assert np.isnan(Store(recordings_store).boxes).all()
+    boxes = Store(party_store).boxes
+    assert ((boxes > -0.1) & (boxes < 1.1)).all() and (boxes[:, 0] < boxes[:, 2]).all()
+
+
+@pytest.mark.parametrize(
+    "rows", [[0], [9], [0, 1, 2], [4, 5], [3, 4, 8], [0, 9], [1, 3, 3, 4, 7, 9], list(range(10))]
+)
+def test_rows_are_gathered_across_shards(party_store, rows, tmp_path):
+    sharded = shutil.copytree(party_store, tmp_path / "store")
+    whole, sizes = Store(party_store), (4, 1, 5)
+    for name in ("face", "audio"):
+        array, start = getattr(whole, name)[0], 0
+        for number, size in enumerate(sizes):
+            np.save(shard_file(sharded, name, number), array[start : start + size])
+            start += size
+    store = Store(sharded)
+    store.shard[:10] = np.repeat([0, 1, 2], sizes)
+    store.place[:10] = [0, 1, 2, 3, 0, 0, 1, 2, 3, 4]
+    picked = np.array(rows)
+    assert torch.equal(store.faces(picked), whole.faces(picked))
+    assert torch.equal(store.audio_frames(picked), whole.audio_frames(picked))

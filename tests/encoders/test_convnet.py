@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from avfusion.encoders import ConvNet
+
+
+def convnet(**options) -> ConvNet:
+    return ConvNet([0.5] * 3, [0.25] * 3, **options).double().eval()
+
+
+def pictures(batch: int, count: int = 1, height: int = 32, width: int = 32) -> torch.Tensor:
+    return torch.rand(batch, count, 3, height, width, dtype=torch.double)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(112, 112, (14, 14)), (32, 48, (4, 6))])
+def test_a_map_has_an_eighth_of_the_sides_and_channels_that_it_announces(height, width, size):
+    encoder = convnet(widths=(16, 8, 24))
+    assert encoder.channels == 24
+    assert encoder(pictures(2, 3, height, width)).shape == (2, 24, 3, *size)
+
+
+def test_clips_in_a_batch_do_not_change_each_other():
+    encoder, face = convnet().train(), pictures(4)
+    alone = torch.cat([encoder(face[k : k + 1]) for k in range(4)])
+    torch.testing.assert_close(encoder(face), alone, rtol=0, atol=1e-12)
+
+
+def test_each_picture_is_seen_on_its_own_and_in_its_place():
+    encoder, face = convnet(), pictures(2, 3)
+    each = torch.cat([encoder(face[:, k : k + 1]) for k in range(3)], dim=2)
+    torch.testing.assert_close(encoder(face), each, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_change_in_a_quarter_of_the_picture_shows_in_that_quarter_of_the_map(down, right):
+    encoder, face = convnet(), pictures(1, height=64, width=64).repeat(2, 1, 1, 1, 1)
+    quarter = (slice(None), slice(None), slice(32 * down, 32 * down + 32))
+    face[1][(*quarter, slice(32 * right, 32 * right + 32))] *= 0.5
+    before, after = encoder(face)
+    change = (after - before).abs().sum(dim=(0, 1))
+    quarters = change.unfold(0, 4, 4).unfold(1, 4, 4).sum(dim=(2, 3))
+    assert divmod(quarters.argmax().item(), 2) == (down, right)
+
+
+def test_pictures_are_normalised_channel_by_channel():
+    mean, std = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.2, 0.3, 0.4])
+    encoder = ConvNet(mean.tolist(), std.tolist())
+    plain = ConvNet([0.0] * 3, [1.0] * 3)
+    plain.layers.load_state_dict(encoder.layers.state_dict())
+    face = pictures(2).float()
+    by_hand = (face - mean[:, None, None]) / std[:, None, None]
+    torch.testing.assert_close(encoder(face), plain(by_hand))
+
+
+def test_memory_with_channels_last_gives_the_same_map():
+    encoder, face = convnet(), pictures(2, 2)
+    last = face.movedim(2, -1).contiguous().movedim(-1, 2)
+    assert not last.is_contiguous()
+    torch.testing.assert_close(encoder(last), encoder(face), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("widths", [(64,), (32, 60)])
+def test_widths_that_cannot_be_built_are_refused(widths):
+    with pytest.raises(ValueError, match="two or more widths, multiples of groups=8"):
+        convnet(widths=widths)

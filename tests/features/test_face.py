@@ -1,0 +1,134 @@
+"""Claims about finding and cutting out faces."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SHARED
+from PIL import Image
+
+from avfusion.corpora.recording import Box
+from avfusion.features import face
+from avfusion.features.face import FaceFeatures, cut, find_face, whole, widened
+
+PHOTOGRAPHS = sorted((SHARED / "data" / "dev_grid_av" / "image").glob("*.jpg"))
+WHOLE, HAAR = FaceFeatures(size=64), FaceFeatures(detector="haar", size=64)
+needs_photographs = pytest.mark.skipif(
+    not PHOTOGRAPHS, reason="no photographs of faces: AVFUSION_SHARED has no data/dev_grid_av"
+)
+
+
+def noise(height=90, width=120):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def spotted(height, width, spot):
+    """A gray picture with a white spot: left, top, right, bottom."""
+    picture = np.full((height, width, 3), 90, np.uint8)
+    left, top, right, bottom = spot
+    picture[top:bottom, left:right] = 255
+    return picture
+
+
+def extent(mask):
+    """First and one past the last column and row of what is marked."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 120), (120, 90), (100, 100), (41, 49), (1, 7)])
+def test_a_whole_picture_keeps_its_proportions_and_its_centre(height, width):
+    crops, found = WHOLE.crops([np.full((height, width, 3), 200, np.uint8)])
+    picture = WHOLE.cut([np.full((height, width, 3), 200, np.uint8)], crops)[0]
+    assert not found and picture.shape == (64, 64, 3)
+    left, top, right, bottom = extent(picture[..., 0] > 100)
+    side = max(height, width)
+    assert right - left == pytest.approx(64 * width / side, abs=2)
+    assert bottom - top == pytest.approx(64 * height / side, abs=64 / side + 1)
+    assert (left + right) / 2 == pytest.approx(32, abs=1)
+    assert (top + bottom) / 2 == pytest.approx(32, abs=64 / side / 2 + 1)
+
+
+def test_what_lies_outside_of_a_picture_is_black():
+    picture = WHOLE.cut(
+        [np.full((60, 120, 3), 200, np.uint8)], [whole(np.zeros((60, 120, 3), "u1"))]
+    )
+    assert picture[0, :15].max() == 0 and picture[0, -15:].max() == 0
+
+
+@pytest.mark.parametrize("size", [32, 200])
+def test_a_spot_stays_where_it_is_in_fractions_of_the_crop(size):
+    picture = spotted(100, 140, (60, 30, 90, 50))
+    crop = Box(40.0, 10.0, 100.0, 70.0)
+    left, top, right, bottom = extent(cut(picture, crop, size)[..., 0] > 170)
+    expected = [size * part for part in (20 / 60, 20 / 60, 50 / 60, 40 / 60)]
+    np.testing.assert_allclose([left, top, right, bottom], expected, atol=1)
+
+
+def test_noise_holds_no_face_so_it_is_used_whole():
+    crops, found = HAAR.crops([noise()])
+    assert not found
+    assert crops == [Box(0.0, -15.0, 120.0, 105.0)]
+
+
+def test_no_detector_looks_for_nothing(monkeypatch):
+    monkeypatch.setattr(face, "find_face", lambda picture: pytest.fail("looked for a face"))
+    assert WHOLE.crops([noise()]) == ([whole(noise())], False)
+
+
+def test_a_face_is_widened_by_the_margin_on_each_side():
+    crop = widened(Box(80.0, 60.0, 120.0, 100.0), 0.25, noise(200, 300))
+    assert crop == Box(70.0, 50.0, 130.0, 110.0)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize(
+    "corner", [(0.0, 0.0), (80.0, 0.0), (0.0, 50.0), (80.0, 50.0), (33.3, 21.7)]
+)
+def test_a_crop_is_a_square_inside_of_the_picture_that_holds_the_face(corner, margin):
+    left, top = corner
+    crop = widened(Box(left, top, left + 40, top + 40), margin, noise(90, 120))
+    assert crop.right - crop.left == pytest.approx(crop.bottom - crop.top)
+    assert min(crop.left, crop.top) >= 0 and crop.right <= 120 and crop.bottom <= 90
+    assert crop.left <= left + 1e-9 and crop.top <= top + 1e-9
+    assert crop.right >= left + 40 - 1e-9 and crop.bottom >= top + 40 - 1e-9
+
+
+def test_a_picture_without_a_find_uses_the_nearest_find(monkeypatch):
+    pictures = [np.full((90, 120, 3), number, np.uint8) for number in range(5)]
+    finds = {1: Box(10.0, 10.0, 40.0, 40.0), 4: Box(60.0, 20.0, 90.0, 50.0)}
+    monkeypatch.setattr(face, "find_face", lambda picture: finds.get(int(picture[0, 0, 0])))
+    crops, found = replace(HAAR, margin=0.0).crops(pictures)
+    assert found and crops == [finds[n] for n in (1, 1, 1, 4, 4)]
+
+
+@needs_photographs
+@pytest.mark.parametrize("path", PHOTOGRAPHS[::6], ids=lambda path: Path(path).stem)
+def test_a_face_is_found_where_another_cascade_finds_one(path):
+    picture = np.asarray(Image.open(path).convert("RGB"))
+    cascades = Path(cv2.__file__).parent / "data"
+    other = cv2.CascadeClassifier(str(cascades / "haarcascade_frontalface_alt2.xml"))
+    faces = other.detectMultiScale(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), minSize=(60, 60))
+    x, y, width, height = max(faces, key=lambda found: found[2])
+    crops, found = HAAR.crops([picture])
+    assert found
+    assert crops[0].left < x + width / 2 < crops[0].right
+    assert crops[0].top < y + height / 2 < crops[0].bottom
+    assert crops[0].right - crops[0].left < 3 * width
+
+
+@needs_photographs
+def test_a_large_picture_has_its_face_at_the_same_place():
+    picture = np.asarray(Image.open(PHOTOGRAPHS[0]).convert("RGB"))
+    found, larger = find_face(picture), find_face(cv2.resize(picture, None, fx=3, fy=3))
+    np.testing.assert_allclose(np.array(larger) / 3, found, atol=12)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("detector", "hog"), ("size", 7), ("pictures", 0), ("margin", -0.1)]
+)
+def test_bad_settings_are_refused_with_their_value(setting, value):
+    with pytest.raises(ValueError, match=rf"features\.face\.{setting} .*{value}"):
+        FaceFeatures(**{setting: value})

@@ -1,0 +1,136 @@
+"""Claims about the audio frames."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.fft
+import scipy.signal
+import torch
+from conftest import tone
+
+from avfusion.features.mfcc import AudioFeatures, cosines, difference, mel_filters
+
+AUDIO = AudioFeatures()
+
+
+def noisy_tone(seconds: float, seed: int = 0) -> torch.Tensor:
+    noise = np.random.default_rng(seed).normal(0, 0.02, round(seconds * 16_000))
+    return torch.from_numpy(((0.4 * tone(seconds) + noise) * 32767).astype(np.int16))
+
+
+def test_one_and_a_half_seconds_are_49_frames_of_75_numbers():
+    assert AUDIO(noisy_tone(1.5)).shape == (49, 75)
+    assert (AUDIO.frames(24_000), AUDIO.features) == (49, 75)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_equals_librosa():
+    import librosa
+
+    sound = noisy_tone(1.5)
+    mel = librosa.feature.melspectrogram(
+        y=sound.numpy().astype(np.float64) / 2**15,
+        sr=16_000,
+        n_fft=960,
+        hop_length=480,
+        center=False,
+        n_mels=40,
+    )
+    decibel = librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=None)
+    mfcc = librosa.feature.mfcc(S=decibel, n_mfcc=25)
+    first = librosa.feature.delta(mfcc, width=5, mode="nearest")
+    second = librosa.feature.delta(first, width=5, mode="nearest")
+    expected = np.concatenate([mfcc, first, second]).T
+    np.testing.assert_allclose(AUDIO(sound), expected, rtol=0, atol=1e-3)
+
+
+def test_differences_are_slopes_of_a_line_through_five_frames():
+    frames = torch.randn(20, 3, dtype=torch.float64)
+    slopes = scipy.signal.savgol_filter(frames, 5, 1, deriv=1, axis=0, mode="nearest")
+    np.testing.assert_allclose(difference(frames), slopes, atol=1e-12)
+
+
+def test_a_constant_has_no_differences():
+    assert difference(torch.full((7, 2), 3.0, dtype=torch.float64)).abs().max() < 1e-12
+
+
+def test_the_cosine_transform_is_the_orthonormal_one_of_type_two():
+    expected = scipy.fft.dct(np.eye(40), type=2, norm="ortho", axis=0)
+    np.testing.assert_allclose(cosines(40), expected, atol=1e-12)
+
+
+def test_filters_have_equal_area_and_rising_centres_up_to_8_kHz():
+    filters = mel_filters(40, 960 * 16)
+    hertz = 16_000 / (960 * 16)
+    np.testing.assert_allclose(filters.sum(1) * hertz, 1, rtol=2e-3)
+    centres = filters.argmax(1) * hertz
+    assert (centres.diff() > 0).all() and 7000 < centres[-1] < 8000
+    below_1_kHz = centres[centres < 1000].diff()
+    assert below_1_kHz.max() - below_1_kHz.min() <= 2 * hertz
+
+
+def test_a_louder_sound_differs_in_the_first_coefficient_only():
+    sound = noisy_tone(1.0) // 4
+    change = AUDIO(sound * 2) - AUDIO(sound)
+    assert change[:, 0].mean().item() == pytest.approx(20 * math.log10(2) * math.sqrt(40), rel=1e-4)
+    assert change[:, 1:].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("samples", [1, 959, 960, 961, 1439, 1440, 23_999, 24_000])
+def test_the_frame_count_is_that_of_the_frames(samples):
+    assert AUDIO(noisy_tone(1.5)[:samples]).shape == (AUDIO.frames(samples), 75)
+
+
+def test_a_sound_shorter_than_a_window_is_one_frame_filled_up_with_zeros():
+    sound = noisy_tone(1.5)[:128]
+    padded = torch.zeros(960, dtype=torch.int16)
+    padded[:128] = sound
+    assert AUDIO(sound).shape == (1, 75)
+    assert torch.equal(AUDIO(sound), AUDIO(padded))
+
+
+@pytest.mark.parametrize("crop", ["centre", "start", "whole"])
+@pytest.mark.parametrize("seconds", [0.9, 3.0])
+def test_settings_of_the_crop_never_change_the_frames_of_a_sound_that_is_not_cropped(seconds, crop):
+    sound = noisy_tone(0.8)
+    other = AudioFeatures(crop=crop, duration=seconds, max_duration=seconds)
+    kept = sound[other.span(len(sound))]
+    assert torch.equal(other(kept), AUDIO(sound))
+
+
+@pytest.mark.parametrize(
+    ("crop", "first", "last"),
+    [("centre", 12_000, 35_999), ("start", 0, 23_999), ("whole", 0, 47_999)],
+)
+def test_a_crop_keeps_its_samples(crop, first, last):
+    kept = np.arange(48_000)[AudioFeatures(crop=crop).span(48_000)]
+    assert (kept[0], kept[-1]) == (first, last)
+
+
+def test_a_whole_clip_ends_at_the_longest_duration():
+    whole = AudioFeatures(crop="whole", max_duration=2.0)
+    assert len(range(50_000)[whole.span(50_000)]) == whole.samples == 32_000
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("crop", "middle"),
+        ("coefficients", 41),
+        ("coefficients", 0),
+        ("hop", 0),
+        ("hop", 961),
+        ("duration", 0.05),
+    ],
+)
+def test_bad_settings_are_refused_with_their_value(setting, value):
+    with pytest.raises(ValueError, match=rf"{setting}.*{value}|{value}.*{setting}"):
+        replace(AUDIO, **{setting: value})
+
+
+def test_a_whole_clip_that_may_not_last_a_window_names_the_setting_to_raise():
+    with pytest.raises(ValueError, match=r"0\.01 s: raise features\.audio\.max_duration"):
+        AudioFeatures(crop="whole", max_duration=0.01)

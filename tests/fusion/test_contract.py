@@ -1,0 +1,78 @@
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+
+from avfusion import fusion
+
+FUSIONS = [getattr(fusion, name) for name in fusion.__all__]
+ids = pytest.mark.parametrize("kind", FUSIONS, ids=lambda kind: kind.__name__)
+
+
+def vectors(*leading: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(*leading, 6), torch.randn(*leading, 4)
+
+
+def test_every_fusion_of_the_package_is_exported():
+    files = {path.stem for path in Path(fusion.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {kind.__module__.rpartition(".")[2] for kind in FUSIONS} == files
+
+
+@ids
+def test_a_face_and_an_audio_vector_become_one_of_dim_numbers(kind):
+    fuse = kind(6, 4, dim=5)
+    assert fuse.dim == 5
+    assert fuse(*vectors(3)).shape == (3, 5)
+
+
+@ids
+def test_options_have_defaults(kind):
+    parameters = inspect.signature(kind).parameters
+    assert [*parameters][:2] == ["face_dim", "audio_dim"]
+    assert kind(6, 4)(*vectors(3)).shape == (3, kind(6, 4).dim)
+
+
+@ids
+@pytest.mark.parametrize("leading", [(), (1,), (2, 3, 2)])
+def test_leading_axes_are_kept_and_do_not_mix(kind, leading):
+    fuse, (face, audio) = kind(6, 4, dim=5).double(), (v.double() for v in vectors(*leading))
+    fused = fuse(face, audio)
+    each = [fuse(f, a) for f, a in zip(face.reshape(-1, 6), audio.reshape(-1, 4), strict=True)]
+    torch.testing.assert_close(fused, torch.stack(each).view(*leading, 5), rtol=0, atol=1e-12)
+
+
+@ids
+def test_both_modalities_change_the_result(kind):
+    fuse, (face, audio) = kind(6, 4, dim=16), vectors(1)
+    fused = fuse(face, audio)
+    assert not torch.allclose(fused, fuse(face + 1, audio))
+    assert not torch.allclose(fused, fuse(face, audio + 1))
+
+
+@ids
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_modality_that_is_all_zero_does_not_silence_the_other(kind, silent):
+    both = [vector.requires_grad_() for vector in vectors(8)]
+    with torch.no_grad():
+        both[silent].zero_()
+    fused = kind(6, 4, dim=16)(*both)
+    fused.sum().backward()
+    assert fused.any(dim=-1).all()
+    assert both[1 - silent].grad.any(dim=-1).all()
+
+
+@ids
+def test_every_parameter_receives_a_gradient(kind):
+    fuse = kind(6, 4, dim=5)
+    fuse(*vectors(32)).square().sum().backward()
+    assert all(parameter.grad.any() for parameter in fuse.parameters())
+
+
+@ids
+def test_half_precision_stays_near_full_precision(kind):
+    fuse, (face, audio) = kind(6, 4, dim=16), vectors(32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = fuse(face, audio)
+    assert half.isfinite().all()
+    torch.testing.assert_close(half.float(), fuse(face, audio), rtol=0.05, atol=0.1)

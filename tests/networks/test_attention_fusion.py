@@ -1,0 +1,59 @@
+import pytest
+import torch
+from conftest import build, load, toy_clips, toy_description
+from hydra.utils import instantiate
+from torch import nn
+
+
+class Stored(nn.Module):
+    channels = 512
+
+    def __init__(self, face_map: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.face_map = face_map
+
+    def forward(self, face: torch.Tensor) -> torch.Tensor:
+        return self.face_map
+
+
+def network(face_encoder: nn.Module, classes: int = 3) -> nn.Module:
+    cfg = load("train", "model=lowrank")
+    cfg.description = toy_description(classes)
+    del cfg.model.network.face_encoder
+    return instantiate(cfg.model.network, face_encoder=face_encoder, _convert_="all")
+
+
+@pytest.mark.parametrize("classes", [2, 8])
+def test_lowrank_on_maps_of_512_channels_has_the_announced_number_of_parameters(classes):
+    count = sum(parameter.numel() for parameter in network(Stored(), classes).parameters())
+    assert count == 1_889_680 + 401 * classes
+
+
+def test_equals_its_parts_applied_in_turn():
+    face_map = torch.randn(3, 512, 1, 14, 14)
+    net, clips = network(Stored(face_map)), toy_clips(3)
+    logits, glimpses = net(clips)
+    voice = net.audio_encoder(clips.audio, clips.audio_length)[1]
+    weights = net.attention(face_map, voice)[1]
+    face = torch.stack(
+        [(face_map.flatten(2) * weights[:, [g]]).sum(dim=2) for g in range(2)], dim=1
+    ).flatten(1)
+    product = torch.relu(net.fusion.face_factors(face)) * torch.relu(
+        net.fusion.audio_factors(voice)
+    )
+    hidden = torch.relu(net.head.hidden(product))
+    torch.testing.assert_close(logits, net.head.logits(hidden))
+    torch.testing.assert_close(glimpses, weights.view(3, 2, 1, 14, 14))
+
+
+def test_any_map_with_positions_in_space_and_time_is_accepted():
+    _, glimpses = network(Stored(torch.randn(2, 512, 4, 7, 5)))(toy_clips(2))
+    assert glimpses.shape == (2, 2, 4, 7, 5)
+
+
+@pytest.mark.parametrize("model", ["lowrank", "concat"])
+def test_voice_and_face_both_reach_the_logits(model):
+    task, clips = build(model), toy_clips(4)
+    logits = task(clips).logits
+    assert not torch.allclose(logits, task(clips._replace(face=1 - clips.face)).logits)
+    assert not torch.allclose(logits, task(clips._replace(audio=-clips.audio)).logits)

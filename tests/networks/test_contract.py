@@ -1,0 +1,86 @@
+import math
+
+import pytest
+import torch
+from conftest import MODELS, build, toy_clips
+
+from avfusion.data.clips import Clips
+
+each_model = pytest.mark.parametrize("model", MODELS)
+
+
+def doubled(clips: Clips) -> Clips:
+    return clips._replace(face=clips.face.double(), audio=clips.audio.double())
+
+
+def assert_same(ours, theirs):
+    torch.testing.assert_close(ours.logits, theirs.logits, rtol=0, atol=1e-10)
+    assert (ours.glimpses is None) == (theirs.glimpses is None)
+    if ours.glimpses is not None:
+        torch.testing.assert_close(ours.glimpses, theirs.glimpses, rtol=0, atol=1e-10)
+
+
+@each_model
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_scores_have_a_logit_per_class_and_glimpses_that_sum_to_one(model, classes, pictures):
+    clips = toy_clips(4, size=40, pictures=pictures)
+    logits, glimpses = build(model, classes=classes)(clips)
+    assert logits.shape == (4, classes)
+    if glimpses is not None:
+        assert glimpses.shape[0] == 4
+        assert glimpses.shape[2:] == (pictures, 5, 5)
+        torch.testing.assert_close(glimpses.sum(dim=(2, 3, 4)), torch.ones(glimpses.shape[:2]))
+
+
+@each_model
+def test_padding_never_changes_the_result(model):
+    task, clips = build(model).double(), doubled(toy_clips(4))
+    noise = torch.randn(4, 20, 75, dtype=torch.double)
+    true = (torch.arange(20) < clips.audio_length[:, None])[..., None]
+    longer = torch.cat([clips.audio, noise[:, 12:]], dim=1)
+    assert_same(task(clips), task(clips._replace(audio=torch.where(true, longer, noise))))
+
+
+@each_model
+def test_clips_in_a_batch_never_change_each_other(model):
+    task, clips = build(model).double().train(), doubled(toy_clips(5))
+    together = task(clips)
+    for k, length in enumerate(clips.audio_length.tolist()):
+        clip = Clips(*(part[k : k + 1] for part in clips))
+        alone = task(clip._replace(audio=clip.audio[:, :length]))
+        assert_same(alone, type(together)(*(None if s is None else s[k : k + 1] for s in together)))
+
+
+@each_model
+def test_every_parameter_receives_a_gradient_that_is_no_rounding_noise(model):
+    task, clips = build(model).double(), doubled(toy_clips(8))
+    task.loss(task(clips).logits, clips.label).backward()
+    sizes = {name: part.grad.abs().max().item() for name, part in task.named_parameters()}
+    largest = max(sizes.values())
+    assert {name: size for name, size in sizes.items() if size < 1e-6 * largest} == {}
+
+
+@each_model
+def test_a_batch_can_be_learned_by_heart(model):
+    task, clips = build(model), toy_clips(6, frames=8)
+    optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
+    for _ in range(50):
+        loss = task.loss(task(clips).logits, clips.label)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.02
+
+
+@each_model
+def test_training_and_evaluation_are_one_function_without_dropout(model):
+    task, clips = build(model), toy_clips(4)
+    assert_same(task.train()(clips), task.eval()(clips))
+
+
+@each_model
+def test_begins_with_about_the_loss_of_equal_probabilities(model):
+    task, clips = build(model), toy_clips(16)
+    loss = task.loss(task(clips).logits, clips.label).item()
+    assert loss == pytest.approx(math.log(3), rel=0.25)

@@ -1,0 +1,31 @@
+import torch
+from conftest import build, toy_clips
+
+
+def test_face_only_hears_nothing():
+    task, clips = build("face_only"), toy_clips(4)
+    logits = task(clips).logits
+    assert torch.equal(logits, task(clips._replace(audio=torch.randn_like(clips.audio))).logits)
+    assert not torch.allclose(logits, task(clips._replace(face=1 - clips.face)).logits)
+
+
+def test_audio_only_sees_nothing_and_has_no_glimpses():
+    task, clips = build("audio_only"), toy_clips(4)
+    logits, glimpses = task(clips)
+    assert glimpses is None
+    assert torch.equal(logits, task(clips._replace(face=1 - clips.face)).logits)
+    assert not torch.allclose(logits, task(clips._replace(audio=-clips.audio)).logits)
+
+
+def test_face_only_looks_as_if_its_query_were_the_voice():
+    network, clips = build("face_only").network, toy_clips(4)
+    face_map = network.face_encoder(clips.face)
+    face, weights = network.attention(face_map, network.query.repeat(4, 1))
+    logits, glimpses = network(clips)
+    torch.testing.assert_close(logits, network.head(face))
+    torch.testing.assert_close(glimpses.flatten(2), weights)
+
+
+def test_controls_hold_no_part_of_the_other_modality():
+    assert not any("audio_encoder" in name for name in build("face_only").state_dict())
+    assert not any("face_encoder" in name for name in build("audio_only").state_dict())

@@ -1,0 +1,185 @@
+import ast
+import inspect
+import re
+import shlex
+
+import pytest
+import torch
+from conftest import CONF, MODELS, ROOT, build, load, toy_clips, toy_description
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from avfusion import encoders, fusion, networks, run
+from avfusion.checkpoint import check_targets
+from avfusion.data.datamodule import FaceAudioDataModule
+
+TOPS = sorted(path.stem for path in CONF.glob("*.yaml"))
+OPTIONS = sorted(
+    (path.parent.relative_to(CONF).as_posix(), path.stem)
+    for path in CONF.rglob("*.yaml")
+    if path.parent != CONF
+)
+GIVEN = {"prepare": {"corpus": "manifest"}}  # what a top config cannot do without
+
+
+def groups(top: str) -> list[str]:
+    text = (CONF / f"{top}.yaml").read_text()
+    return re.findall(r"^  - (?:optional )?(\w+):", text, re.MULTILINE)
+
+
+def compose_in_a_run(top: str, *overrides: str, missing: str = "given") -> DictConfig:
+    """Compose with what only a run knows, and with something for every value that is missing."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose(top, ["hydra.runtime.output_dir=a/run", *overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    del cfg.hydra
+    if "description" in cfg:
+        cfg.description = toy_description()
+    for key in OmegaConf.missing_keys(cfg):
+        OmegaConf.update(cfg, key, missing)
+    return cfg
+
+
+def choose(group: str, option: str, *overrides: str, missing: str = "given") -> DictConfig:
+    """Compose a top config that has the group (training, where it has) with this option."""
+    having = [top for top in TOPS if group.partition("/")[0] in groups(top)]
+    top = "train" if "train" in having else having[0]
+    choices = GIVEN.get(top, {}) | {group: option}
+    values = [f"{key}={value}" for key, value in choices.items()]
+    return compose_in_a_run(top, *values, *overrides, missing=missing)
+
+
+def options(*names: str):
+    """Parametrise over every option of these groups and of those within (``a/``: only within)."""
+    starts = tuple(f"{name.rstrip('/')}/" for name in names)
+    some = [pair for pair in OPTIONS if pair[0] in names or pair[0].startswith(starts)]
+    assert some
+    return pytest.mark.parametrize(("group", "option"), some)
+
+
+@pytest.fixture(autouse=True)
+def no_run():
+    yield
+    HydraConfig.instance().cfg = None
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_of_every_group_composes_and_resolves(group, option):
+    cfg = choose(group, option)
+    assert OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+
+
+@options("callbacks", "logger")
+def test_every_choice_of_callbacks_and_loggers_can_be_built(group, option):
+    built = instantiate(choose(group, option)[group])
+    assert all(type(part).__module__ != "omegaconf.dictconfig" for part in built.values())
+
+
+@options("trainer")
+def test_every_trainer_can_be_built(group, option):
+    trainer = instantiate(choose(group, option).trainer, accelerator="cpu", devices=1, logger=False)
+    assert trainer.default_root_dir.endswith("a/run")
+
+
+@options("corpus")
+def test_every_corpus_can_be_built(group, option, recordings):
+    assert instantiate(choose(group, option, missing=str(recordings)).corpus, _convert_="all").name
+
+
+@options("features")
+def test_every_choice_of_features_can_be_computed(group, option):
+    features = instantiate(choose(group, option).features, _convert_="all")
+    assert set(features.arrays(1)) == {"face", "sound", "audio"}
+
+
+@options("data")
+def test_every_choice_of_data_can_be_built(group, option):
+    data = instantiate(choose(group, option).data, _convert_="all")
+    assert isinstance(data, FaceAudioDataModule)
+    clips = toy_clips(2)
+    for augment in data.augmentation.values():
+        assert augment(clips).face.shape == clips.face.shape
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_scores_a_batch(model):
+    assert build(model)(toy_clips(2)).logits.shape == (2, 3)
+
+
+@options("model/")
+def test_every_part_of_a_model_scores_a_batch(group, option):
+    assert build("lowrank", f"{group}={option}")(toy_clips(2)).logits.isfinite().all()
+
+
+@options("loss", "optimizer", "scheduler")
+def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
+    task, clips = build("audio_only", f"{group}={option}"), toy_clips(4)
+    before = [parameter.clone() for parameter in task.parameters()]
+    optimizer = task.optimizer([{"params": list(task.parameters())}])
+    schedule = task.scheduler(optimizer, 10)
+    task.loss(task(clips).logits, clips.label).backward()
+    optimizer.step()
+    schedule.step()
+    assert any(
+        not torch.equal(old, new) for old, new in zip(before, task.parameters(), strict=True)
+    )
+
+
+@options("model", "data", "loss", "optimizer", "scheduler", "experiment")
+def test_every_choice_can_be_rebuilt_from_a_checkpoint(group, option):
+    cfg = choose(group, option)
+    for part in ("model", "data"):
+        check_targets(ROOT, run.plain(cfg[part]))
+
+
+def modules(package) -> set[str]:
+    named = ((name, getattr(package, name)) for name in package.__all__)
+    return {
+        f"{package.__name__}.{name}"
+        for name, part in named
+        if inspect.isclass(part) and issubclass(part, torch.nn.Module)
+    }
+
+
+@pytest.mark.parametrize("package", [encoders, fusion, networks], ids=lambda p: p.__name__)
+def test_whatever_the_package_offers_can_be_chosen(package):
+    texts = "\n".join(path.read_text() for path in (CONF / "model").rglob("*.yaml"))
+    targets = set(re.findall(r"_target_: (\S+)", texts))
+    assert modules(package) - targets == set()
+
+
+@pytest.mark.parametrize("top", TOPS)
+def test_a_top_config_opens_with_the_command_of_its_program(top):
+    first = (CONF / f"{top}.yaml").read_text().splitlines()[0]
+    command = first.removeprefix("# ")
+    assert command.startswith(f"python src/{top}.py")
+    program = ast.parse((ROOT / "src" / f"{top}.py").read_text())
+    assert command in ast.get_docstring(program)
+    words = shlex.split(re.sub(r"<[^>]*>", "given", command))
+    assert load(top, *words[2:]) is not None
+
+
+def test_every_program_has_a_top_config():
+    assert {path.stem for path in (ROOT / "src").glob("*.py")} == set(TOPS)
+
+
+def folder_of(*overrides: str) -> str:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    return cfg.hydra.run.dir
+
+
+def test_a_new_run_gets_a_folder_of_its_own_under_its_model():
+    folders = {folder_of("model=concat") for _ in range(3)}
+    assert len(folders) == 3
+    assert all(folder.startswith("logs/concat/") for folder in folders)
+
+
+def test_a_continued_run_stays_in_its_folder(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    for path in (tmp_path, tmp_path / "checkpoints" / "last.ckpt"):
+        assert folder_of(f"ckpt_path={path}") == str(tmp_path)

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+
+from avfusion.loss import CrossEntropy
+
+LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 1.0], [-3.0, 1.0, 0.0], [0.0, 0.0, 4.0]])
+LABEL = torch.tensor([0, 1, 1, 2])
+
+
+def by_hand(weights: list[float], smoothing: float) -> float:
+    scores, weight = LOGITS.double().numpy(), np.array(weights)
+    log_probability = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    target = np.eye(3)[LABEL.numpy()] * (1 - smoothing) + smoothing / 3
+    return -(target * weight * log_probability).sum() / weight[LABEL.numpy()].sum()
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.1, 0.9])
+@pytest.mark.parametrize("weights", [[1, 1, 1], [0.5, 2.0, 0.0]])
+def test_equals_weighted_smoothed_cross_entropy(weights, smoothing):
+    loss = CrossEntropy([10, 20, 30], weights, smoothing)(LOGITS, LABEL)
+    assert loss.item() == pytest.approx(by_hand(weights, smoothing), rel=1e-5)
+
+
+def test_without_weights_all_clips_count_alike():
+    loss = CrossEntropy([1, 50, 3])(LOGITS, LABEL)
+    assert loss.item() == pytest.approx(by_hand([1, 1, 1], 0), rel=1e-5)
+
+
+def test_balanced_weights_are_inverse_to_the_counts_with_mean_one_over_the_clips():
+    counts = np.array([10, 30, 0, 60])
+    weights = CrossEntropy(counts.tolist(), "balanced").weights.numpy()
+    np.testing.assert_allclose(weights[[0, 1, 3]] * counts[[0, 1, 3]], 100 / 3, rtol=1e-6)
+    assert weights[2] == 0
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1)
+
+
+def test_balanced_classes_need_no_weights():
+    loss = CrossEntropy([7, 7, 7], "balanced")(LOGITS, LABEL)
+    assert loss.item() == pytest.approx(by_hand([1, 1, 1], 0), rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", ["equal", "abc", [1.0, 2.0], [1.0, 2.0, -1.0], []])
+def test_weights_that_fit_no_class_are_refused(weights):
+    with pytest.raises(ValueError, match=r"loss\.weights must be null, balanced or 3 numbers"):
+        CrossEntropy([1, 2, 3], weights)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2])
+def test_smoothing_outside_its_range_is_refused(smoothing):
+    with pytest.raises(ValueError, match=rf"must lie in \[0, 1\), got {smoothing}"):
+        CrossEntropy([1, 2], label_smoothing=smoothing)

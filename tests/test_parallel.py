@@ -1,0 +1,92 @@
+"""Claims about work over processes."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from avfusion import parallel
+from avfusion.parallel import run_parallel
+
+# A job is an expression, as another process can import nothing of a test.
+WHO = "(__import__('os').getpid(), __import__('torch').get_num_threads())"
+SLEEP = "__import__('time').sleep"
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """Let threads do the work of processes, and tell how many were asked for."""
+    asked = []
+
+    def pool(processes, context, initializer):
+        asked.append(processes)
+        return ThreadPoolExecutor(processes)
+
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", pool)
+    return asked
+
+
+@pytest.fixture(scope="module")
+def failing_run(tmp_path_factory):
+    """The results of a run until one of its jobs fails, and the files of those after it."""
+    folder, results = tmp_path_factory.mktemp("jobs"), {}
+    later = [f"sleep(0.3) or open(r'{folder / str(number)}', 'w').close()" for number in range(20)]
+    jobs = [job.replace("sleep", SLEEP) for job in ("sleep(0.5) or 1 / 0", *later)]
+    with pytest.raises(ZeroDivisionError):
+        results.update(run_parallel(eval, [WHO, WHO, *jobs], [1] * 23, "Working", workers=1))
+    return results, list(folder.iterdir())
+
+
+def test_another_process_works_with_one_thread(failing_run):
+    results, _ = failing_run
+    assert sorted(results) == [0, 1]
+    assert results[0][0] == results[1][0] != os.getpid()
+    assert results[0][1] == 1
+
+
+def test_an_exception_in_a_job_ends_all(failing_run):
+    _, files = failing_run
+    assert len(files) < 10
+
+
+def test_results_come_with_the_numbers_of_their_jobs_as_they_end(threads):
+    first_may_end = threading.Event()
+
+    def work(job):
+        if job == "slow":
+            assert first_may_end.wait(10)
+        return job.upper()
+
+    results = run_parallel(work, ["slow", "quick"], [1, 1], "Working", workers=2)
+    assert next(results) == (1, "QUICK")
+    first_may_end.set()
+    assert list(results) == [(0, "SLOW")]
+
+
+def test_the_bar_advances_by_the_size_of_each_job(threads, monkeypatch):
+    shown = []
+
+    class Bar(parallel.Progress):
+        def advance(self, task_id, advance=1):
+            super().advance(task_id, advance)
+            shown.append((self.tasks[0].completed, self.tasks[0].total))
+
+    monkeypatch.setattr(parallel, "Progress", Bar)
+    list(run_parallel(str, [1, 2, 3], [10, 20, 5], "Working", workers=1))
+    assert [total for _, total in shown] == [35] * 3 and shown[-1][0] == 35
+    assert sorted(np.diff([0, *(completed for completed, _ in shown)])) == [5, 10, 20]
+
+
+@pytest.mark.parametrize(("workers", "jobs", "processes"), [(3, 9, 3), (8, 2, 2), (5, 0, 1)])
+def test_there_are_no_more_processes_than_jobs(threads, workers, jobs, processes):
+    results = dict(run_parallel(str, list(range(jobs)), [1] * jobs, "Working", workers))
+    assert results == {number: str(number) for number in range(jobs)}
+    assert threads == [processes]
+
+
+def test_there_is_a_process_for_each_core_that_may_be_used(threads, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 5}, raising=False)
+    list(run_parallel(str, list(range(9)), [1] * 9, "Working"))
+    assert threads == [3]

@@ -1,0 +1,110 @@
+import csv
+import json
+
+import pytest
+import torch
+from conftest import load, quiet_trainer
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.results import collect_results, flat, report, write_predictions
+
+CHOSEN = {"model": "audio_only", "optimizer.lr": 0.002, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def finished(party_store, tmp_path_factory):
+    """Folder, trainer, task and data of a run of two epochs that was tested."""
+    folder = tmp_path_factory.mktemp("run")
+    data = FaceAudioDataModule(str(party_store), batch_size=8)
+    cfg = load("train", "model=audio_only")
+    cfg.description = data.description
+    task = instantiate(cfg.model, _convert_="all")
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1)
+    trainer.fit(task, datamodule=data)
+    trainer.test(task, datamodule=data, verbose=False)
+    results = collect_results(trainer, task, data) | {"val/accuracy": 0.125}
+    report(folder, trainer, results, CHOSEN)
+    return folder, trainer, task, data
+
+
+@pytest.fixture(scope="module")
+def predicted(finished):
+    """The rows of the predictions, and what the network says of the same clips."""
+    folder, _, task, data = finished
+    batches = quiet_trainer().predict(task, datamodule=data)
+    with write_predictions(folder, data, batches).open(newline="") as file:
+        return list(csv.DictReader(file)), torch.cat([part for _, part in batches])
+
+
+def test_results_are_flat_and_hold_the_scores_of_the_test(finished):
+    folder, trainer = finished[:2]
+    results = json.loads((folder / "results.json").read_text())
+    assert all(isinstance(value, str | int | float) for value in results.values())
+    scores = {name: value for name, value in results.items() if name.startswith("test/")}
+    assert scores == {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert {"test/loss", "test/accuracy", "test/balanced_accuracy"} <= set(scores)
+
+
+def test_results_say_what_has_to_be_known_about_them(finished):
+    folder, _, task, data = finished
+    results = json.loads((folder / "results.json").read_text())
+    weights = sum(value.numel() for value in task.network.state_dict().values())
+    assert results["parameters"] == weights - 2 * data.description["audio"]["features"]
+    assert results["data/store"] == str(data.path)
+    assert results["data/split"] == "test"
+    assert results["data/shared_subjects"] == 0
+
+
+def test_every_clip_of_the_split_is_predicted_once_in_the_order_of_the_store(finished, predicted):
+    data = finished[-1]
+    rows, _ = predicted
+    index = [clip for clip in data.store.index if clip["split"] == "test"]
+    assert len(index) == 12
+    assert [row["clip_id"] for row in rows] == [clip["clip_id"] for clip in index]
+    assert [row["label"] for row in rows] == [clip["label"] for clip in index]
+
+
+def test_probabilities_sum_to_one_and_the_largest_names_the_prediction(finished, predicted):
+    names = finished[-1].description["class_names"]
+    rows, probabilities = predicted
+    for row, expected in zip(rows, probabilities.tolist(), strict=True):
+        numbers = [float(row[name]) for name in names]
+        assert numbers == pytest.approx(expected, abs=1e-6)
+        assert sum(numbers) == pytest.approx(1, abs=1e-5)
+        assert row["predicted"] == max(names, key=lambda name: float(row[name]))
+
+
+def test_tensorboard_keeps_the_choices_and_the_final_scores(finished):
+    events = EventAccumulator(str(finished[0])).Reload()
+    contents = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert all(name.encode() in contents for name in CHOSEN)
+    assert events.Scalars("val/accuracy")[-1].value == 0.125
+    assert events.Scalars("test/accuracy")
+
+
+def test_final_scores_do_not_bend_the_curves_back_to_the_first_step(finished):
+    events = EventAccumulator(str(finished[0]), purge_orphaned_data=False).Reload()
+    steps = [event.step for event in events.Scalars("val/accuracy")]
+    assert len(steps) == 3
+    assert steps == sorted(steps)
+    assert steps[0] > 0
+
+
+def test_flat_names_every_single_value_by_its_path():
+    config = {
+        "_target_": "a.B",
+        "_partial_": True,
+        "lr": 0.1,
+        "names": ["x"],
+        "none": None,
+        "inner": {"hidden": 3, "deep": {"kind": "y", "_target_": "a.C"}},
+    }
+    assert flat(config, "net.") == {
+        "net.lr": 0.1,
+        "net.inner.hidden": 3,
+        "net.inner.deep.kind": "y",
+    }

@@ -1,0 +1,120 @@
+import pytest
+import torch
+from conftest import build, load, quiet_trainer, toy_clips
+from hydra.utils import instantiate
+
+from avfusion.data.datamodule import FaceAudioDataModule
+
+OVERALL = {"loss", "accuracy", "balanced_accuracy", "macro_f1", "attention_hit", "attention_mass"}
+
+
+@pytest.fixture
+def data(party_store):
+    return FaceAudioDataModule(str(party_store), batch_size=8)
+
+
+def task_for(data, *overrides):
+    cfg = load("train", "model=lowrank", *overrides)
+    cfg.description = data.description
+    return instantiate(cfg.model, _convert_="all")
+
+
+def test_logs_every_score_of_a_stage_under_its_name(data):
+    task, trainer = task_for(data), quiet_trainer(max_epochs=1, num_sanity_val_steps=0)
+    trainer.fit(task, datamodule=data)
+    names = set(trainer.callback_metrics)
+    assert names >= {f"{stage}/{name}" for stage in ("train", "val") for name in OVERALL}
+    trainer.test(task, datamodule=data, verbose=False)
+    assert set(trainer.callback_metrics) >= {f"test/{name}" for name in OVERALL}
+
+
+def test_logged_scores_are_those_of_the_whole_split(data):
+    task, trainer = task_for(data), quiet_trainer()
+    (scores,) = trainer.test(task, datamodule=data, verbose=False)
+    batches = list(data.test_dataloader())
+    logits, labels = [], []
+    for batch in batches:
+        clips = batch._replace(face=batch.face.float() / 255)
+        logits.append(task.eval()(clips).logits.detach())
+        labels.append(clips.label)
+    logits, labels = torch.cat(logits), torch.cat(labels)
+    assert len(batches) > 1
+    right = (logits.argmax(dim=1) == labels).float().mean().item()
+    assert scores["test/accuracy"] == pytest.approx(right)
+    probability = logits.softmax(dim=1)[torch.arange(len(labels)), labels]
+    assert scores["test/loss"] == pytest.approx(-probability.log().mean().item(), rel=1e-4)
+
+
+def test_one_training_step_is_one_step_of_its_optimizer(data):
+    task = task_for(data, "scheduler=constant", "optimizer.lr=1e-3")
+    other = task_for(data)
+    other.load_state_dict(task.state_dict())
+    trainer = quiet_trainer(max_steps=1, limit_val_batches=0)
+    trainer.fit(task, datamodule=data)
+    batch = next(iter(data.train_dataloader()))
+    clips = batch._replace(face=batch.face.float() / 255)
+    other.loss(other(clips).logits, clips.label).backward()
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in other.parameters() if p.ndim > 1], "weight_decay": 0.01},
+            {"params": [p for p in other.parameters() if p.ndim == 1], "weight_decay": 0},
+        ],
+        lr=1e-3,
+    )
+    optimizer.step()
+    for (name, ours), theirs in zip(task.named_parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5, msg=name)
+
+
+def test_biases_and_gains_do_not_decay_and_everything_is_learned(data):
+    task, trainer = task_for(data), quiet_trainer(max_steps=1, limit_val_batches=0)
+    trainer.fit(task, datamodule=data)
+    decaying, others = trainer.optimizers[0].param_groups
+    assert (decaying["weight_decay"], others["weight_decay"]) == (0.01, 0)
+    decay = {id(parameter) for parameter in decaying["params"]}
+    still = {id(parameter) for parameter in others["params"]}
+    for name, parameter in task.named_parameters():
+        vector = "bias" in name or (".layers." in name and parameter.ndim == 1)
+        assert (id(parameter) in still, id(parameter) in decay) == (vector, not vector), name
+
+
+def test_frozen_parameters_are_left_to_no_optimizer(data):
+    task, trainer = task_for(data), quiet_trainer(max_steps=1, limit_val_batches=0)
+    task.network.face_encoder.requires_grad_(False)
+    before = [parameter.clone() for parameter in task.network.face_encoder.parameters()]
+    trainer.fit(task, datamodule=data)
+    held = sum(len(group["params"]) for group in trainer.optimizers[0].param_groups)
+    assert held == len(list(task.parameters())) - len(before)
+    after = task.network.face_encoder.parameters()
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_the_schedule_moves_with_the_steps_and_ends_with_the_run(data):
+    task = task_for(data, "scheduler.warmup=0")
+    trainer = quiet_trainer(max_epochs=2, limit_val_batches=0)
+    trainer.fit(task, datamodule=data)
+    assert trainer.global_step == 6
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
+
+
+def test_checkpoints_say_how_to_rebuild_the_task(data, tmp_path):
+    task, trainer = task_for(data), quiet_trainer(max_steps=1, limit_val_batches=0)
+    task.recipe = {"model": {"_target_": "anything"}, "seed": 3}
+    trainer.fit(task, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["recipe"] == task.recipe
+
+
+def test_predicts_rows_and_probabilities():
+    task, clips = build("lowrank").eval(), toy_clips(4)
+    rows, probabilities = task.predict_step(clips, 0)
+    assert rows.tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(4))
+    exponential = task(clips).logits.exp()
+    torch.testing.assert_close(probabilities, exponential / exponential.sum(dim=1, keepdim=True))
+
+
+def test_evaluates_without_optimizer_and_schedule():
+    task = build("lowrank", "model.optimizer=null", "model.scheduler=null")
+    assert task.optimizer is None
+    assert task(toy_clips(2)).logits.shape == (2, 3)
