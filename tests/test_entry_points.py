@@ -1,0 +1,175 @@
+"""The command line, as people type it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, SHARED, write_recordings
+
+pytestmark = pytest.mark.slow
+SMALL = (
+    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run an entry point with data of its own; return the process that has ended."""
+    data = tmp_path_factory.mktemp("data")
+
+    def run(script: str, *overrides: str, fails: bool = False) -> subprocess.CompletedProcess:
+        environment = {"AVFUSION_DATA": str(data), "PYTHONPATH": "tests", "CI": "true"}
+        command = [sys.executable, f"src/{script}.py", *overrides]
+        process = subprocess.run(
+            command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
+        )
+        assert (process.returncode != 0) == fails, process.stdout[-3000:] + process.stderr[-3000:]
+        return process
+
+    return run
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
+def weights(folder: Path, name: str = "last") -> dict:
+    checkpoint = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
+    return checkpoint["state_dict"]
+
+
+def equal(ours: dict, theirs: dict) -> bool:
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+@pytest.fixture(scope="module")
+def trained(run, tmp_path_factory) -> Path:
+    """A run of the small embedded corpus."""
+    folder = tmp_path_factory.mktemp("trained")
+    run("train", *SMALL, "trainer.devices=1", "seed=3", f"hydra.run.dir={folder}")
+    return folder
+
+
+def test_a_run_leaves_configuration_checkpoints_events_and_results(trained):
+    assert {"config.yaml", "results.json", "checkpoints", "csv"} <= {
+        p.name for p in trained.iterdir()
+    }
+    assert list(trained.glob("events.out.tfevents.*"))
+    scores = results(trained)
+    assert 0 <= scores["test/accuracy"] <= 1 and 0 <= scores["test/attention_hit"] <= 1
+    assert scores["epochs"] == 2 and scores["data/shared_subjects"] == 0
+
+
+def test_testing_the_checkpoint_gives_the_numbers_of_the_run(run, trained, tmp_path):
+    run("eval", f"ckpt_path={trained}", f"hydra.run.dir={tmp_path}")
+    ours, theirs = results(tmp_path), results(trained)
+    tested = [name for name in theirs if name.startswith("test/")]
+    assert tested and {name: ours[name] for name in tested} == {
+        name: theirs[name] for name in tested
+    }
+
+
+def test_predictions_agree_with_the_accuracy_of_the_run(run, trained, tmp_path):
+    run("predict", f"ckpt_path={trained}", f"hydra.run.dir={tmp_path}")
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["clip_id"] for row in rows] == [f"test_{number:05d}" for number in range(15)]
+    right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
+    assert right == pytest.approx(results(trained)["test/accuracy"])
+
+
+def test_the_same_seed_gives_the_same_weights(run, trained, tmp_path):
+    run("train", *SMALL, "trainer.devices=1", "seed=3", f"hydra.run.dir={tmp_path}")
+    assert equal(weights(tmp_path), weights(trained))
+
+
+def test_another_seed_gives_other_weights(run, trained, tmp_path):
+    run("train", *SMALL, "trainer.devices=1", "seed=4", f"hydra.run.dir={tmp_path}")
+    assert not equal(weights(tmp_path), weights(trained))
+
+
+def test_two_processes_end_with_equal_weights_and_test_every_clip_once(run, tmp_path):
+    spy = ("+callbacks.spy._target_=rank_spy.RankSpy", f"+callbacks.spy.folder={tmp_path}")
+    ddp = ("trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path}/run")
+    run("train", *SMALL, *ddp, *spy)
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert equal(first["weights"], second["weights"])
+    assert sorted(first["rows"] + second["rows"]) == list(range(48 + 17, 48 + 17 + 15))
+    assert [path.name for path in tmp_path.glob("run*")] == ["run"]
+
+
+def test_a_continued_run_trains_on_in_its_folder(run, tmp_path):
+    one = (*SMALL, "trainer.devices=1", f"hydra.run.dir={tmp_path}")
+    run("train", *one, "trainer.max_epochs=1")
+    before = weights(tmp_path)
+    run("train", *SMALL, "trainer.devices=1", f"ckpt_path={tmp_path}")
+    assert results(tmp_path)["epochs"] == 2
+    assert not equal(before, weights(tmp_path))
+    assert len(list((tmp_path / "csv").glob("version_*/metrics.csv"))) == 2
+
+
+def test_fine_tuning_remakes_the_head_for_other_classes(run, trained, tmp_path):
+    corpus = write_recordings(tmp_path)
+    prepared = run("prepare", "corpus=manifest", f"corpus.root={corpus}")
+    command = prepared.stdout.strip().splitlines()[-1].split()
+    assert command[:2] == ["python", "src/train.py"]
+    tuned = run(
+        "train", *command[2:], *SMALL[1:], f"init_from={trained}", f"hydra.run.dir={tmp_path}/run"
+    )
+    assert "remade" in tuned.stdout and "network.head.logits.weight" in tuned.stdout
+    assert results(tmp_path / "run")["data/split"] == "test"
+
+
+def test_a_checkpoint_of_another_model_is_refused_in_one_sentence(run, trained):
+    process = run("train", *SMALL, "model=concat", f"ckpt_path={trained}", fails=True)
+    assert "does not fit this model" in process.stderr and "Traceback" not in process.stderr
+
+
+def test_another_store_must_hold_the_same_features(run, trained, tmp_path):
+    corpus = write_recordings(tmp_path)
+    small = run("prepare", "corpus=manifest", f"corpus.root={corpus}", "features.face.size=64")
+    store = small.stdout.strip().splitlines()[-1].split()[-1]
+    process = run("eval", f"ckpt_path={trained}", "data=store", store, fails=True)
+    assert "other features" in process.stderr and "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["model=nope"], "Could not find 'model/nope'"),
+        (["modle=lowrank"], "Could not override 'modle'"),
+        (["trainer.devcies=1"], "trainer.devcies"),
+        (["monitor=val/nope"], "monitor=val/nope is no metric"),
+        (["data=store"], "data.store has no value"),
+        (["data=store", "data.store=/nope"], "No store in /nope"),
+        (["ckpt_path=/nope"], "No checkpoint at /nope"),
+    ],
+)
+def test_wrong_input_ends_before_any_work_in_one_sentence(run, overrides, sentence):
+    process = run("train", *overrides, fails=True)
+    assert sentence in process.stderr and "Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("folder", ["dev_chimeric_emotion", "dev_grid_av", "dev_fsdd_id8k"])
+def test_real_recordings_prepare_and_train(run, folder, tmp_path):
+    root = SHARED / "data" / folder
+    if not root.exists():
+        pytest.skip(f"no recordings in {root}: set AVFUSION_SHARED to a folder that has them")
+    columns = ["corpus.columns.subject=speaker", "corpus.allow_subject_overlap=true"]
+    prepared = run("prepare", "corpus=manifest", f"corpus.root={root}", *columns)
+    store = prepared.stdout.strip().splitlines()[-1].split()[-1]
+    run("train", "data=store", store, *SMALL[1:], f"hydra.run.dir={tmp_path}")
+    assert (results(tmp_path)["data/shared_subjects"] > 0) == (folder != "dev_chimeric_emotion")
+
+
+def test_a_multirun_gives_each_job_a_folder(run, tmp_path):
+    sweep = ("-m", "model=lowrank,concat", f"hydra.sweep.dir={tmp_path}")
+    run("train", *sweep, *SMALL, "trainer=debug", "trainer.max_epochs=1")
+    assert results(tmp_path / "0")["parameters"] != results(tmp_path / "1")["parameters"]

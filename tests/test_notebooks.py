@@ -1,0 +1,25 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_output_is_kept_in_git(path):
+    cells = json.loads(path.read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_runs_from_top_to_bottom(path, tmp_path):
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=300", str(path)]
+    plain = ["-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(tmp_path)]
+    environment = os.environ | {"AVFUSION_DATA": str(tmp_path)}
+    process = subprocess.run([*command, *plain], env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout[-3000:]

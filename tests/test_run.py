@@ -1,0 +1,49 @@
+import pytest
+from conftest import load
+from omegaconf import OmegaConf
+
+from avfusion import run
+
+
+def test_a_continued_run_stays_in_its_folder(tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / "last.ckpt").touch()
+    assert run.run_folder(str(tmp_path), "new") == str(tmp_path)
+    assert run.run_folder(str(checkpoints / "last.ckpt"), "new") == str(tmp_path)
+
+
+def test_a_new_run_and_one_from_a_loose_checkpoint_get_a_new_folder(tmp_path):
+    (tmp_path / "found.ckpt").touch()
+    assert run.run_folder(None, "new") == "new"
+    assert run.run_folder(str(tmp_path / "found.ckpt"), "new") == "new"
+    assert run.run_folder(str(tmp_path / "missing"), "new") == "new"
+
+
+def test_wrong_input_ends_with_its_sentence_and_without_a_traceback(monkeypatch):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(SystemExit, match="glimpses must be at least 1"), run.one_sentence():
+        raise ValueError("glimpses must be at least 1, got 0.")
+
+
+def test_the_full_error_is_shown_when_asked_for(monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="glimpses"), run.one_sentence():
+        raise ValueError("glimpses must be at least 1, got 0.")
+
+
+def test_programming_errors_keep_their_traceback():
+    with pytest.raises(KeyError), run.one_sentence():
+        raise KeyError("a bug")
+
+
+def test_a_missing_value_is_asked_for_by_its_name():
+    config = OmegaConf.create({"corpus": {"root": "???"}})
+    with pytest.raises(SystemExit, match=r"corpus\.root has no value"), run.one_sentence():
+        print(config.corpus.root)
+
+
+@pytest.mark.parametrize("key", ["ckpt_path", "init_from"])
+def test_a_missing_checkpoint_is_refused_before_any_work(key, tmp_path):
+    with pytest.raises(FileNotFoundError, match="give the folder of a run"):
+        run.check(load("train", f"{key}={tmp_path}/none"))
