@@ -56,6 +56,13 @@ def test_fractions_are_met_to_a_few_clips(seed):
         assert counts[split] == pytest.approx(share * len(UNEVEN), abs=4)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_large_subject_does_not_overfill_its_split(seed):
+    recordings = clips({"giant": 50} | {f"s{number}": 1 for number in range(50)})
+    counts = Counter(c.split for c in assign(recordings, {"train": 0.5, "test": 0.5}, seed, True))
+    assert counts == {"train": 50, "test": 50}
+
+
 def test_the_same_seed_gives_the_same_splits_whatever_the_order_of_the_rows():
     one = splits_of_subjects(assign(UNEVEN, PLAN, seed=3, by_subject=True))
     again = splits_of_subjects(assign(UNEVEN[::-1], PLAN, seed=3, by_subject=True))

@@ -53,6 +53,18 @@ def test_differences_are_slopes_of_a_line_through_five_frames():
     np.testing.assert_allclose(difference(frames), slopes, atol=1e-12)
 
 
+def test_an_audio_frame_is_coefficients_then_first_then_second_differences():
+    coefficients, first, second = AUDIO(noisy_tone(1.5)).double().unflatten(1, (3, 25)).unbind(1)
+    torch.testing.assert_close(first, difference(coefficients), atol=1e-4, rtol=0)
+    torch.testing.assert_close(second, difference(first), atol=1e-4, rtol=0)
+
+
+def test_digital_silence_is_a_level_of_minus_100_decibel():
+    frames = AUDIO(torch.zeros(16_000, dtype=torch.int16))
+    torch.testing.assert_close(frames[:, 0], torch.full((32,), -100 * math.sqrt(40)))
+    assert frames[:, 1:].abs().max() < 1e-9
+
+
 def test_a_constant_has_no_differences():
     assert difference(torch.full((7, 2), 3.0, dtype=torch.float64)).abs().max() < 1e-12
 

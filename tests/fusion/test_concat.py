@@ -1,6 +1,6 @@
 import torch
 
-from avfusion.fusion import ConcatFusion
+from avfusion.fusion.concat import ConcatFusion
 
 
 def test_equals_the_sum_of_one_linear_map_of_each_rectified():

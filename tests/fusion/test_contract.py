@@ -1,12 +1,21 @@
 import inspect
-from pathlib import Path
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 import torch
 
 from avfusion import fusion
 
-FUSIONS = [getattr(fusion, name) for name in fusion.__all__]
+MODULES = [
+    import_module(f"avfusion.fusion.{module.name}") for module in iter_modules(fusion.__path__)
+]
+FUSIONS = [
+    kind
+    for module in MODULES
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if kind.__module__ == module.__name__
+]
 ids = pytest.mark.parametrize("kind", FUSIONS, ids=lambda kind: kind.__name__)
 
 
@@ -14,9 +23,8 @@ def vectors(*leading: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(*leading, 6), torch.randn(*leading, 4)
 
 
-def test_every_fusion_of_the_package_is_exported():
-    files = {path.stem for path in Path(fusion.__file__).parent.glob("*.py")} - {"__init__"}
-    assert {kind.__module__.rpartition(".")[2] for kind in FUSIONS} == files
+def test_every_file_holds_one_fusion():
+    assert [kind.__module__ for kind in FUSIONS] == [module.__name__ for module in MODULES]
 
 
 @ids

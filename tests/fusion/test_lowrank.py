@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.fusion import LowRankFusion
+from avfusion.fusion.lowrank import LowRankFusion
 
 
 def numbers(fuse: LowRankFusion) -> list[np.ndarray]:
