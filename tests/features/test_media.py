@@ -385,3 +385,10 @@ def test_metadata_in_an_odd_encoding_is_no_reason_to_fail(tmp_path):
     assert b"TITLE" in content
     (tmp_path / "a.wav").write_bytes(content.replace(b"TITLE", b"T\xffTL\xe9"))
     assert len(read_sound(tmp_path / "a.wav")[0]) == 960
+
+
+def test_numbers_of_frames_need_no_leading_zeros(tmp_path):
+    for number in (1, 2, 10):
+        write_picture(tmp_path / f"frame{number}.png", (20 * number,) * 3, size=(64, 64))
+    middle, last = (picture[40, 40, 0] for picture in read_frames(tmp_path, [0.5, 1.0]))
+    assert (middle, last) == (40, 200)

@@ -1,5 +1,6 @@
 """Sound and pictures out of any file that PyAV or Pillow can open."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,8 +108,11 @@ def read_picture(path: Path) -> Picture:
 
 
 def read_frames(folder: Path, fractions: list[float]) -> list[Picture]:
-    """Return the frames of a folder, in the order of their names, at fractions of its length."""
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    """Return the frames of a folder, in the order of their numbers, at fractions of its length."""
+    files = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    files.sort(
+        key=lambda path: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", path.name)]
+    )
     if not files:
         raise Unreadable("no picture", folder)
     return [read_picture(files[min(int(f * len(files)), len(files) - 1)]) for f in fractions]
