@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -32,10 +33,11 @@ def threads(monkeypatch):
 def failing_run(tmp_path_factory):
     """The results of a run until one of its jobs fails, and the files of those after it."""
     folder, results = tmp_path_factory.mktemp("jobs"), {}
-    later = [f"sleep(0.3) or open(r'{folder / str(number)}', 'w').close()" for number in range(20)]
+    later = [f"sleep(0.1) or open(r'{folder / str(number)}', 'w').close()" for number in range(20)]
     jobs = [job.replace("sleep", SLEEP) for job in ("sleep(0.5) or 1 / 0", *later)]
     with pytest.raises(ZeroDivisionError):
         results.update(run_parallel(eval, [WHO, WHO, *jobs], [1] * 23, "Working", workers=1))
+    time.sleep(1.5)  # enough for most of the later jobs, were they not called off
     return results, list(folder.iterdir())
 
 

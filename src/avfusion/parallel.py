@@ -21,7 +21,8 @@ def run_parallel(
 ) -> Iterator[tuple[int, Result]]:
     """Yield (number of the job, result) as jobs end; the bar advances by a job's size.
 
-    ``workers`` defaults to the cores that this process may use. An exception in a job ends all.
+    ``workers`` defaults to the cores that this process may use. An exception in a job ends all
+    but the jobs that are under way.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processes = max(1, min(workers or cores or 1, len(jobs)))
@@ -39,7 +40,7 @@ def run_parallel(
                 progress.advance(bar, sizes[number])
                 yield number, future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
 
 

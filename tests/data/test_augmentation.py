@@ -158,7 +158,7 @@ def test_a_stretch_is_one_piece_of_at_most_its_part():
 def test_noise_is_as_strong_as_is_asked_in_units_of_the_features():
     clips = toy_clips(batch=32, frames=200)
     scale = torch.logspace(-2, 2, 75)
-    scaled = clips._replace(audio=clips.audio * scale)
+    scaled = clips._replace(audio=(5 + clips.audio) * scale * true(clips)[..., None])
     change = (AudioAugmentation(**AUDIO | {"noise": 0.3})(scaled).audio - scaled.audio) / scale
     torch.testing.assert_close(
         change[true(clips)].std(0), torch.full((75,), 0.3), atol=0.03, rtol=0

@@ -231,6 +231,12 @@ def test_a_bad_clip_is_an_error_by_its_name_where_that_is_asked(
     assert not any((path / "description.json").exists() for path in tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_an_error_in_another_process_names_its_clip(bad, tmp_path, small_features):
+    with pytest.raises(ValueError, match=r"Clip empty cannot be used: empty\.wav: empty file\."):
+        prepare(Manifest(str(bad), on_error="raise"), small_features, tmp_path, workers=1)
+
+
 def test_a_corpus_of_nothing_usable_is_refused_with_the_reasons(
     tmp_path, in_process, small_features
 ):
