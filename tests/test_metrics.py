@@ -73,9 +73,13 @@ def test_a_peak_outside_of_the_box_is_none():
     assert point([[peak(1, 2)]], [[0.0, 0.75, 0.25, 1.0]])["attention_hit"] == 0
 
 
-@pytest.mark.parametrize(("left", "hit"), [(0.5, 1), (0.501, 0)])
-def test_the_margin_is_half_a_cell_exactly(left, hit):
-    assert point([[peak(1, 1)]], [[left, 0.25, 1.0, 0.5]])["attention_hit"] == hit
+@pytest.mark.parametrize("side", range(4))
+def test_the_margin_is_half_a_cell_exactly_on_each_side(side):
+    edge, outward = (0.5, 1) if side < 2 else (0.25, -1)
+    for distance, hit in ((0, 1), (0.001, 0)):
+        box = [0.0, 0.0, 1.0, 1.0]
+        box[side] = edge + outward * distance
+        assert point([[peak(1, 1)]], [box])["attention_hit"] == hit
 
 
 @pytest.mark.parametrize(("row", "column", "hit"), [(0, 3, 1), (3, 0, 0)])

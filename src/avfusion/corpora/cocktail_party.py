@@ -65,8 +65,7 @@ class CocktailParty:
             raise ValueError(
                 f"corpus.faces must lie between 1 and {len(PITCHES)}, the kinds, got {faces}."
             )
-        unknown = sorted(set(clips) - set(SPLITS))
-        if unknown or min(clips.values(), default=0) < 1:
+        if set(clips) != set(SPLITS) or min(clips.values()) < 1:
             raise ValueError(
                 f"corpus.clips must give each of {', '.join(SPLITS)} at least one clip, got "
                 f"{dict(clips)}."

@@ -45,7 +45,7 @@ class Manifest:
             raise ValueError(f"corpus.on_error must be one of {ON_ERROR}, got {on_error!r}.")
         if splits is not None:
             check_plan(splits)
-        self.name = path.resolve().stem
+        self.name = path.resolve().name.removesuffix(".csv")
         self.columns = {ours: (columns or {}).get(ours, ours) for ours in COLUMNS}
         self.classes = list(classes) if classes else None
         self.splits = splits

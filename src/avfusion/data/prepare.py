@@ -35,7 +35,7 @@ def prepare(
     of the contents, and of the size and time of every file.
     """
     contents = corpus.read()
-    root = Path(stores) / f"{safe(corpus.name)}-{digest(contents, features)}"
+    root = Path(stores) / f"{safe(corpus.name)}-{digest(corpus, contents, features)}"
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{root}.lock"):
         if not root.exists():
@@ -112,13 +112,14 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def digest(contents: Contents, features: Features) -> str:
+def digest(corpus: Corpus, contents: Contents, features: Features) -> str:
     """Return eight digits that change with whatever would change the store."""
-    state = hashlib.sha256(json.dumps([FORMAT, asdict(features), contents[1:]]).encode())
+    settings = [FORMAT, asdict(features), corpus.on_error, contents[1:]]
+    state = hashlib.sha256(json.dumps(settings).encode())
     for recording in contents.recordings:
         paths = [sorted(path.iterdir()) if path.is_dir() else [path] for path in recording.sources]
         stats = [path.stat() for path in chain(*paths)]
-        files = [(stat.st_size, int(stat.st_mtime)) for stat in stats]
+        files = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
         state.update(repr((recording, files)).encode())
     return state.hexdigest()[:8]
 
