@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
+from avfusion.rebuild import rebuild
 from avfusion.results import collect_results, write_results
 
 
@@ -15,7 +16,7 @@ def main(cfg: DictConfig) -> None:
     """Write the metrics of one split."""
     with run.one_sentence():
         trainer = run.build_trainer(cfg)
-        task, data = run.rebuild(cfg)
+        task, data = rebuild(cfg, trainer)
         data.check_labels()
     trainer.test(task, datamodule=data)
     results = collect_results(trainer, task, data)

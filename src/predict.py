@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
+from avfusion.rebuild import rebuild
 from avfusion.results import write_predictions
 
 
@@ -15,7 +16,7 @@ def main(cfg: DictConfig) -> None:
     """Write one row per clip, in the order of the store."""
     with run.one_sentence():
         trainer = run.build_trainer(cfg)
-        task, data = run.rebuild(cfg)
+        task, data = rebuild(cfg, trainer)
     batches = trainer.predict(task, datamodule=data) or []
     print(write_predictions(run.output_folder(), data, batches))
 

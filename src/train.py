@@ -4,6 +4,7 @@ python src/train.py model=lowrank trainer.devices=1
 """
 
 import hydra
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -21,6 +22,7 @@ def main(cfg: DictConfig) -> float:
         data.prepare_data()
         task = run.build_task(cfg, data)
         last = run.checkpoint_to_continue(cfg, task)
+    torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
     trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     score, best = run.best(trainer, cfg.monitor)
     trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)

@@ -1,7 +1,10 @@
 """Small recordings, a small store, and batches, made here."""
 
 import csv
+import json
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,7 +32,7 @@ SHARED = Path(os.environ.get("AVFUSION_SHARED", ROOT.parent / "shared"))
 
 MILLISECOND = Fraction(1, 1000)
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # the work is small; threads would wait for each other
 
 
 def load(config: str, *overrides: str) -> DictConfig:
@@ -232,3 +235,24 @@ def party(tmp_path_factory) -> CocktailParty:
 def party_store(party, small_features, tmp_path_factory) -> Path:
     """The store of the small embedded corpus."""
     return prepare(party, small_features, tmp_path_factory.mktemp("stores"), workers=1)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """Run an entry point with data of its own; return the process that has ended."""
+    data = tmp_path_factory.mktemp("data")
+
+    def run(script: str, *overrides: str, fails: bool = False) -> subprocess.CompletedProcess:
+        environment = {"AVFUSION_DATA": str(data), "PYTHONPATH": "tests", "CI": "true"}
+        command = [sys.executable, f"src/{script}.py", *overrides]
+        process = subprocess.run(
+            command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
+        )
+        assert (process.returncode != 0) == fails, process.stdout[-3000:] + process.stderr[-3000:]
+        return process
+
+    return run
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text())

@@ -1,5 +1,6 @@
 import os
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,13 @@ from conftest import MODELS, build, load, toy_clips, toy_description
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from avfusion.checkpoint import check_fit, find_checkpoint, load_fitting, read_checkpoint
+from avfusion.checkpoint import (
+    check_fit,
+    check_same,
+    find_checkpoint,
+    load_fitting,
+    read_checkpoint,
+)
 
 
 def with_recipe(model: str, *overrides: str, names: list[str] | None = None):
@@ -21,6 +28,8 @@ def with_recipe(model: str, *overrides: str, names: list[str] | None = None):
     task = instantiate(cfg.model, _convert_="all")
     parts = ("model", "data", "description")
     task.recipe = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in parts}
+    task.recipe["model"] |= {"optimizer": None, "scheduler": None}
+    task.recipe["seed"] = cfg.seed
     return task
 
 
@@ -176,6 +185,42 @@ def test_a_missing_and_an_additional_parameter_do_not_fit_either(tmp_path):
     more = weights | {"network.head.logits.bias": value, "z": value}
     with pytest.raises(ValueError, match=r"the first is z \(\(3,\) there, missing here\)"):
         check_fit(tmp_path, {"state_dict": more}, task)
+
+
+def test_a_checkpoint_of_other_classes_is_not_continued_even_if_it_fits(tmp_path):
+    theirs, ours = with_recipe("lowrank", names=["a", "b", "c"]), with_recipe("lowrank")
+    checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", theirs))
+    check_fit(tmp_path, checkpoint, ours)
+    check_same(tmp_path, checkpoint, theirs)
+    with pytest.raises(
+        ValueError, match=r"another description \(class_names: \['a', 'b', 'c'\] there.*init"
+    ):
+        check_same(tmp_path, checkpoint, ours)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"), [("model", "network", {}), ("description", "boxes", False)]
+)
+def test_going_on_with_something_else_is_refused_with_its_name(part, key, value, tmp_path):
+    task = with_recipe("lowrank")
+    checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", task))
+    task.recipe[part] = task.recipe[part] | {key: value}
+    with pytest.raises(ValueError, match=f"another {part} \\({key}"):
+        check_same(tmp_path, checkpoint, task)
+
+
+def test_going_on_with_another_seed_is_refused(tmp_path):
+    task = with_recipe("lowrank")
+    checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", task))
+    task.recipe["seed"] = 7
+    with pytest.raises(ValueError, match="another seed \\(0 there, 7 here"):
+        check_same(tmp_path, checkpoint, task)
+
+
+def test_a_class_in_the_place_of_its_name_is_refused(tmp_path):
+    file = save(tmp_path / "a.ckpt", {"model": {"_target_": OrderedDict}})
+    with pytest.raises(ValueError, match="not plain data: not run"):
+        read_checkpoint(file)
 
 
 def loaded_parts(task, theirs) -> set[str]:

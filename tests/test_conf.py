@@ -2,13 +2,15 @@ import ast
 import inspect
 import re
 import shlex
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 import torch
 from conftest import CONF, MODELS, ROOT, build, load, toy_clips, toy_description
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion import encoders, fusion, networks, run
@@ -134,20 +136,26 @@ def test_every_choice_can_be_rebuilt_from_a_checkpoint(group, option):
         check_targets(ROOT, run.plain(cfg[part]))
 
 
-def modules(package) -> set[str]:
-    named = ((name, getattr(package, name)) for name in package.__all__)
+def offered(package) -> set[type]:
+    """The modules that a package exports or, where it exports nothing, that its files define."""
+    files = [
+        import_module(f"{package.__name__}.{file.name}") for file in iter_modules(package.__path__)
+    ]
+    places = [package] if hasattr(package, "__all__") else files
+    classes = {kind for place in places for _, kind in inspect.getmembers(place, inspect.isclass)}
     return {
-        f"{package.__name__}.{name}"
-        for name, part in named
-        if inspect.isclass(part) and issubclass(part, torch.nn.Module)
+        kind
+        for kind in classes
+        if issubclass(kind, torch.nn.Module) and kind.__module__.startswith(package.__name__)
     }
 
 
 @pytest.mark.parametrize("package", [encoders, fusion, networks], ids=lambda p: p.__name__)
 def test_whatever_the_package_offers_can_be_chosen(package):
     texts = "\n".join(path.read_text() for path in (CONF / "model").rglob("*.yaml"))
-    targets = set(re.findall(r"_target_: (\S+)", texts))
-    assert modules(package) - targets == set()
+    targets = {get_object(name) for name in re.findall(r"_target_: (\S+)", texts)}
+    assert offered(package)
+    assert offered(package) - targets == set()
 
 
 @pytest.mark.parametrize("top", TOPS)

@@ -1,15 +1,11 @@
 """The command line, as people type it."""
 
 import csv
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SHARED, write_recordings
+from conftest import SHARED, results, write_recordings
 
 pytestmark = pytest.mark.slow
 SMALL = (
@@ -17,27 +13,6 @@ SMALL = (
     "trainer.max_epochs=2",
     "trainer.accelerator=cpu",
 )
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Run an entry point with data of its own; return the process that has ended."""
-    data = tmp_path_factory.mktemp("data")
-
-    def run(script: str, *overrides: str, fails: bool = False) -> subprocess.CompletedProcess:
-        environment = {"AVFUSION_DATA": str(data), "PYTHONPATH": "tests", "CI": "true"}
-        command = [sys.executable, f"src/{script}.py", *overrides]
-        process = subprocess.run(
-            command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
-        )
-        assert (process.returncode != 0) == fails, process.stdout[-3000:] + process.stderr[-3000:]
-        return process
-
-    return run
-
-
-def results(folder: Path) -> dict:
-    return json.loads((folder / "results.json").read_text())
 
 
 def weights(folder: Path, name: str = "last") -> dict:

@@ -1,7 +1,7 @@
 """Checkpoints: found, read, trusted only as far as needed, and loaded."""
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 # Whatever else a checkpoint names must be a class, or a schedule, of this package.
-ALLOWED = {"torch.optim.AdamW"}
+ALLOWED: set[str] = set()
 
 
 def find_checkpoint(path: str, name: str) -> Path:
@@ -41,24 +41,28 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
 
 def check_targets(file: Path, recipe: object) -> None:
     """Refuse a recipe that would call anything but the parts of networks and data."""
-    for key, text in texts(recipe):
-        if "${" in text:
-            raise ValueError(f"The recipe of {file} holds an interpolation, {text!r}: not run.")
-        if key == "_target_" and text not in ALLOWED and not defined_here(text):
+    for key, value in leaves(recipe):
+        if not isinstance(value, str | int | float | None):
+            raise ValueError(f"The recipe of {file} holds {type(value)}, not plain data: not run.")
+        if isinstance(value, str) and "${" in value:
+            raise ValueError(f"The recipe of {file} holds an interpolation, {value!r}: not run.")
+        if key == "_target_" and value not in ALLOWED and not defined_here(str(value)):
             raise ValueError(
-                f"The recipe of {file} calls {text!r}, which is neither a class of avfusion nor "
+                f"The recipe of {file} calls {value!r}, which is neither a class of avfusion nor "
                 "allowed by avfusion/checkpoint.py: not run. Add it there if you trust it."
             )
 
 
-def texts(part: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text of a recipe, with its key."""
-    if isinstance(part, str):
+def leaves(part: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every value of a recipe that is no container, with its key."""
+    if type(part) is dict:
+        for name, child in part.items():
+            yield from leaves(child, str(name))
+    elif type(part) in (list, tuple):
+        for child in part:  # type: ignore[attr-defined]
+            yield from leaves(child)
+    else:
         yield key, part
-    children: Iterable[tuple[object, object]] = part.items() if isinstance(part, dict) else []
-    children = enumerate(part) if isinstance(part, list | tuple) else children
-    for child_key, child in children:
-        yield from texts(child, str(child_key))
 
 
 def defined_here(target: str) -> bool:
@@ -90,6 +94,26 @@ def check_fit(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:
             f"({theirs.get(name, 'missing')} there, {ours.get(name, 'missing')} here). Continue it "
             "with the overrides of its own run, or start from its weights with init_from=..."
         )
+
+
+def check_same(file: Path, checkpoint: dict[str, Any], task: Any) -> None:
+    """Refuse to go on with another model, other data or another seed than before."""
+    for part in ("description", "model", "seed"):
+        there, here = checkpoint["recipe"][part], task.recipe[part]
+        if there != here:
+            raise ValueError(
+                f"{file} was trained with another {part} ({differences(there, here)}): go on with "
+                f"the overrides of its run, or start a new run from its weights with init_from=..."
+            )
+
+
+def differences(there: Any, here: Any) -> str:
+    """Name what differs between two parts of a recipe."""
+    if not (isinstance(there, dict) and isinstance(here, dict)):
+        return f"{there} there, {here} here"
+    keys = [key for key in there | here if there.get(key) != here.get(key)]
+    inner = [f"{key}: {differences(there.get(key), here.get(key))}" for key in keys]
+    return ", ".join(inner)[:300]
 
 
 def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> str:

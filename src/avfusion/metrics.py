@@ -19,12 +19,17 @@ ATTENTION = ("attention_hit", "attention_mass")
 OVERALL = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
 
 
-def check_monitor(monitor: str, mode: str, description: dict[str, Any] | None = None) -> None:
-    """Refuse a monitor that no metric has; what the data decides is checked once it is known."""
+def check_monitor(
+    monitor: str, mode: str, description: dict[str, Any] | None = None, looks: bool = True
+) -> None:
+    """Refuse a monitor that no metric has; what the data decides is checked once it is known.
+
+    ``looks`` says whether the network has glimpses.
+    """
     stage, _, name = monitor.partition("/")
     attention = [*ATTENTION, *(f"{score}_{size}" for score in ATTENTION for size in SIZES)]
     classes = [] if description is None else description["class_names"]
-    boxes = description is None or description["boxes"]
+    boxes = looks and (description is None or description["boxes"])
     known = [*OVERALL, *(attention if boxes else []), *(f"accuracy_{label}" for label in classes)]
     guess = description is None and name.startswith("accuracy_")
     if stage not in ("train", "val") or not (name in known or guess):

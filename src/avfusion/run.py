@@ -1,9 +1,8 @@
-"""What the entry points share: checks, building from configuration, and results."""
+"""What the entry points share: checks, and building from configuration."""
 
 import logging
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,21 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import CompactHydraException, InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import LearningRateMonitor
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from avfusion.checkpoint import check_fit, find_checkpoint, load_fitting, read_checkpoint
+import avfusion.quiet  # noqa: F401  its import is its effect
+from avfusion.checkpoint import (
+    check_same,
+    check_targets,
+    find_checkpoint,
+    load_fitting,
+    read_checkpoint,
+)
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.metrics import check_monitor
 from avfusion.results import flat
@@ -26,15 +33,6 @@ from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
 WRONG_INPUT = (ValueError, OSError, MisconfigurationException, OmegaConfBaseException)
-# A store is read faster by the process that trains than through workers.
-warnings.filterwarnings("ignore", ".*does not have many workers.*")
-# Metrics are computed over all processes before they are logged.
-warnings.filterwarnings("ignore", ".*sync_dist=True.*")
-warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 on torch 2.15
-ADVERTISEMENTS = ("💡 Tip", "Trainer already configured with model summary")
-logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-    lambda record: not record.getMessage().startswith(ADVERTISEMENTS)
-)
 
 
 def run_folder(ckpt_path: str | None, new: str) -> str:
@@ -63,7 +61,7 @@ def one_sentence() -> Iterator[None]:
         if isinstance(error, MissingMandatoryValue):
             key = getattr(error, "full_key", None) or sentence.rsplit(" ", 1)[-1]
             sentence = f"{key} has no value: give it on the command line, as in {key}=..."
-        raise SystemExit(f"Error: {sentence}") from None
+        raise CompactHydraException(f"Error: {sentence}") from None
 
 
 def plain(config: DictConfig) -> Any:
@@ -79,68 +77,59 @@ def output_folder() -> Path:
 def check(cfg: DictConfig) -> None:
     """Refuse what can be known to be wrong before any work."""
     check_monitor(cfg.monitor, cfg.mode)
+    if cfg.trainer.max_epochs < 1:
+        raise ValueError(f"trainer.max_epochs must be at least 1, got {cfg.trainer.max_epochs}.")
+    if cfg.ckpt_path is not None and cfg.init_from is not None:
+        raise ValueError("ckpt_path goes on with a run, init_from starts a new one: give only one.")
     for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
         if path is not None:
-            find_checkpoint(path, name)
+            read_checkpoint(find_checkpoint(path, name))
 
 
 def build_trainer(cfg: DictConfig) -> L.Trainer:
     """Build the trainer with its callbacks and loggers."""
-    if not torch.cuda.is_available() and shutil.which("nvidia-smi"):
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == "" or cfg.trainer.accelerator == "cpu"
+    if not (torch.cuda.is_available() or hidden) and shutil.which("nvidia-smi"):
         log.warning(
             "This machine has an NVIDIA GPU that torch cannot use (torch %s): compare its CUDA "
             "version with the driver's in nvidia-smi. Training on the CPU.",
             torch.__version__,
         )
-    callbacks = list(instantiate(cfg.callbacks).values())
-    loggers = list(instantiate(cfg.logger).values()) if "logger" in cfg else False
-    return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers)
+    loggers = [logger for logger in instantiate(cfg.get("logger") or {}).values() if logger]
+    callbacks = [callback for callback in instantiate(cfg.callbacks).values() if callback]
+    if not loggers:
+        callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
+    return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
 
 
 def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
     """Build the task for what the data says of itself."""
     cfg.description = data.description
-    check_monitor(cfg.monitor, cfg.mode, data.description)
     data.check_splits("train", "val", data.eval_split)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
-    task.recipe = {key: plain(cfg)[key] for key in ("model", "data", "description", "seed")}
-    (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    check_monitor(cfg.monitor, cfg.mode, data.description, looks=hasattr(task.network, "attention"))
+    resolved = plain(cfg)
+    resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
+    task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}
+    check_targets(Path("this run"), task.recipe)
+    task.check_optimizer()
     if cfg.init_from is not None:
         file = find_checkpoint(cfg.init_from, "best")
-        log.info(load_fitting(file, read_checkpoint(file), task))
+        checkpoint = read_checkpoint(file)
+        log.info(load_fitting(file, checkpoint, task))
+        if checkpoint["recipe"]["description"]["features"] != data.description["features"]:
+            log.warning("%s was trained on other features than those of %s.", file, data.path)
     return task
 
 
 def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | None:
-    """Return the checkpoint that training goes on from, if any."""
-    if cfg.ckpt_path is None:
-        return None
-    file = find_checkpoint(cfg.ckpt_path, "last")
-    check_fit(file, read_checkpoint(file), task)
+    """Return the checkpoint that training goes on from, if any, and write the configuration."""
+    file = None if cfg.ckpt_path is None else find_checkpoint(cfg.ckpt_path, "last")
+    if file is not None:
+        check_same(file, read_checkpoint(file), task)
+    (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
     return file
-
-
-def rebuild(cfg: DictConfig) -> tuple[ClassificationTask, FaceAudioDataModule]:
-    """Return task and data of a checkpoint, from nothing but the checkpoint."""
-    file = find_checkpoint(cfg.ckpt_path, "best")
-    checkpoint = read_checkpoint(file)
-    recipe = checkpoint["recipe"]
-    task = instantiate(recipe["model"] | {"optimizer": None, "scheduler": None}, _convert_="all")
-    check_fit(file, checkpoint, task)
-    task.load_state_dict(checkpoint["state_dict"])
-    task.recipe = recipe
-    own = plain(cfg.data) if "data" in cfg else recipe["data"]
-    names = recipe["description"]["class_names"]
-    settings = own | {"class_names": names, "eval_split": cfg.split}
-    data = instantiate(settings, _convert_="all")
-    here, there = data.description["features"], recipe["description"]["features"]
-    if here != there:
-        raise ValueError(
-            f"The store in {data.path} holds other features than {file} was trained on ({here} "
-            f"instead of {there}): prepare the corpus with those."
-        )
-    return task, data
 
 
 def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:

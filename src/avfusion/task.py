@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -36,6 +37,10 @@ class ClassificationTask(L.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.recipe: dict[str, Any] = {}
+
+        # Buffers never change, and exchanging them in validation would wait for ever where
+        # processes have unequal numbers of batches.
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
 
         metrics = stage_metrics(class_names)
         self.train_metrics = metrics.clone(prefix="train/")
@@ -104,6 +109,11 @@ class ClassificationTask(L.LightningModule):
         optimizer = self.optimizer([{"params": matrices}, {"params": vectors, "weight_decay": 0.0}])
         schedule = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def check_optimizer(self) -> None:
+        """Let optimizer and schedule refuse bad values before training begins."""
+        assert self.optimizer is not None and self.scheduler is not None
+        self.scheduler(self.optimizer([{"params": [nn.Parameter(torch.zeros(1))]}]), 100)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the checkpoint say how to rebuild this task."""

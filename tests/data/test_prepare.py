@@ -127,7 +127,7 @@ def test_preparing_again_writes_nothing(recordings, recordings_store, long_featu
 @pytest.mark.parametrize(
     "other",
     [
-        Features(FaceFeatures(size=33), AudioFeatures()),
+        Features(FaceFeatures(size=34), AudioFeatures()),
         Features(FaceFeatures(size=32), AudioFeatures(silence=-50.0)),
         Features(FaceFeatures(size=32), AudioFeatures(crop="start")),
     ],

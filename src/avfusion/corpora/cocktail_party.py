@@ -29,6 +29,7 @@ EMOTIONS = ("happy", "calm", "fearful", "sad", "angry", "disgust", "surprised", 
 # An expression shows one pair of EMOTIONS; an aroused voice means the first of the two.
 EXPRESSIONS = ("pleased", "down", "cross", "open")
 PITCHES = {"child": 300.0, "woman": 200.0, "man": 110.0}  # Hz
+PEOPLE, CLIPS = 1, 2  # streams of random numbers
 CLIPS_PER_JOB = 250
 HEADER = ("clip_id", "image_path", "audio_path", "label", "subject", "split")
 HEADER_BOX = ("box_left", "box_top", "box_right", "box_bottom")
@@ -108,7 +109,7 @@ class CocktailParty:
 
 def people(split: str, seed: int, each: int = 10) -> list[Person]:
     """Draw the subjects of one split, ``each`` of every kind."""
-    rng = np.random.default_rng([seed, SPLITS.index(split)])
+    rng = np.random.default_rng([PEOPLE, seed, SPLITS.index(split)])
     return [
         Person(
             f"{split}_{kind}_{index}",
@@ -129,7 +130,7 @@ def render_party(party: Party) -> list[list[object]]:
 
 def render_clip(party: Party, number: int, cast: list[Person]) -> list[object]:
     """Write picture and sound of one clip; a clip depends on its seed, split and number alone."""
-    rng = np.random.default_rng([party.seed, SPLITS.index(party.split), number])
+    rng = np.random.default_rng([CLIPS, party.seed, SPLITS.index(party.split), number])
     kinds = rng.permutation(list(PITCHES))[: party.faces]
     guests = [rng.choice([p.name for p in cast if p.kind == kind]) for kind in kinds]
     guests = [next(p for p in cast if p.name == name) for name in guests]

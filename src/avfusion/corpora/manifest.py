@@ -47,7 +47,7 @@ class Manifest:
             check_plan(splits)
         self.name = path.resolve().name.removesuffix(".csv")
         self.columns = {ours: (columns or {}).get(ours, ours) for ours in COLUMNS}
-        self.classes = list(classes) if classes else None
+        self.classes = [str(name) for name in classes] if classes else None
         self.splits = splits
         self.split_seed = split_seed
         self.allow_subject_overlap = allow_subject_overlap
@@ -91,7 +91,9 @@ class Manifest:
         if not names:
             raise ValueError(f"{self.path} is empty: give it a header and a row for each clip.")
         needed = [*REQUIRED] if self.splits else [*REQUIRED, "split"]
-        missing = [self.columns[ours] for ours in needed if self.columns[ours] not in names]
+        renamed = [ours for ours, theirs in self.columns.items() if ours != theirs]
+        wanted = [self.columns[ours] for ours in dict.fromkeys([*needed, *renamed])]
+        missing = [column for column in wanted if column not in names]
         if missing:
             raise ValueError(
                 f"{self.path} has no column {listed(missing)}, it has {listed(list(names), 20)}: "

@@ -58,16 +58,22 @@ def assign(recordings: list[Recording], plan: Plan, seed: int, by_subject: bool)
 
 
 def draw(sizes: Mapping[str, int], plan: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Deal groups out in random order, each to the split that is furthest from its fraction."""
+    """Deal groups out in random order, each to the split that is furthest from its fraction.
+
+    No split with a fraction stays empty.
+    """
+    wanted = {split: share * sum(sizes.values()) for split, share in plan.items() if share}
+    if len(sizes) < len(wanted):
+        raise ValueError(f"{len(sizes)} subjects are too few for corpus.splits={dict(plan)}.")
     keys = sorted(sizes)
     random.Random(seed).shuffle(keys)
     keys.sort(key=lambda key: -sizes[key])  # large groups first, else they overfill a small split
-    missing = {split: share * sum(sizes.values()) for split, share in plan.items()}
-    splits = {}
-    for key in keys:
-        split = max(missing, key=lambda split: missing[split])
-        missing[split] -= sizes[key]
-        splits[key] = split
+    splits: dict[str, str] = {}
+    for number, key in enumerate(keys):
+        empty = [split for split in wanted if split not in splits.values()]
+        choices = empty if len(empty) == len(keys) - number else list(wanted)
+        splits[key] = max(choices, key=lambda split: wanted[split])
+        wanted[splits[key]] -= sizes[key]
     return splits
 
 

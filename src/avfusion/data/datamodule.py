@@ -46,7 +46,8 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.path = Path(store)
         self.corpus = corpus
         self.features = features
-        self.augmentation = dict(augmentation or {})
+        changes = (augmentation or {}).values()
+        self.augmentation = [change for change in changes if change is not None]
         self.class_names = class_names
         self.eval_split = eval_split
         self.batch_size = batch_size
@@ -95,17 +96,14 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the store where that is possible, and open it."""
-        assert self.store
+        _ = self.store
 
     def loader(self, split: str, shuffle: bool = False) -> DataLoader[Clips]:
         """Load one split, this process's part of it."""
         self.check_splits(split)
-        dataset = SplitDataset(
-            self.store, split, self.class_names or self.description["class_names"]
-        )
-        rank, ranks = (
-            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        )
+        dataset = SplitDataset(self.store, split, self.names)
+        trainer = self.trainer
+        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -136,6 +134,6 @@ class FaceAudioDataModule(L.LightningDataModule):
         """Bring pictures to [0, 1], and augment training clips, on the device."""
         clips = batch._replace(face=batch.face.float() / 255)
         if self.trainer is not None and self.trainer.training:
-            for augment in self.augmentation.values():
+            for augment in self.augmentation:
                 clips = augment(clips)
         return clips

@@ -40,6 +40,10 @@ class Store:
         self.face = self.shards("face")
         self.audio = self.shards("audio")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let the processes of a loader open the store anew rather than copy it."""
+        return Store, (self.root,)
+
     def __len__(self) -> int:
         return len(self.index)
 

@@ -66,12 +66,15 @@ class Features:
         samples = span.start + middles * (span.stop - span.start)
         pictures = read_pictures(recording, samples / len(sound), start + samples / SAMPLE_RATE)
         crops, found = self.face.crops(pictures)
+        box = recording.box and relative(recording.box, crops[0])
+        if box and (len(set(crops)) > 1 or not seen(box)):
+            box = None  # it would be another one in each picture, or lies outside of them
         missed = self.face.detector != "none" and not found
         return ClipFeatures(
             face=self.face.cut(pictures, crops),
             sound=kept,
             audio=self.audio(torch.from_numpy(kept)).numpy(),
-            box=recording.box and relative(recording.box, crops[0]),
+            box=box,
             crop=crops[0],
             note="no face found, picture used whole" if missed else "",
         )
@@ -96,3 +99,8 @@ def relative(box: Box, crop: Box) -> Box:
         (box.right - crop.left) / side,
         (box.bottom - crop.top) / side,
     )
+
+
+def seen(box: Box) -> bool:
+    """Say whether the centre of a box, in fractions of the picture, lies in it."""
+    return 0 <= box.left + box.right <= 2 and 0 <= box.top + box.bottom <= 2

@@ -36,6 +36,8 @@ class FaceFeatures:
             raise ValueError(
                 f"features.face.detector must be one of {DETECTORS}, got {self.detector!r}."
             )
+        if self.size % 2:
+            raise ValueError(f"features.face.size must be even, got {self.size}.")
         for name, least in (("size", 8), ("pictures", 1), ("margin", 0)):
             if getattr(self, name) < least:
                 raise ValueError(
@@ -84,8 +86,8 @@ def cut(picture: Picture, crop: Box, size: int) -> UInt8[np.ndarray, "size size 
     inside = picture[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
     rows, columns, _ = inside.shape
     square[max(-top, 0) :, max(-left, 0) :][:rows, :columns] = inside
-    shrink = side > size
-    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if shrink else 1)
+    how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    return cv2.resize(square, (size, size), interpolation=how)
 
 
 def find_face(picture: Picture) -> Box | None:

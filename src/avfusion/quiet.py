@@ -1,0 +1,14 @@
+"""Warnings that mislead here, and advertisements, are not shown."""
+
+import logging
+import warnings
+
+# A store is read faster by the process that trains than through workers.
+warnings.filterwarnings("ignore", ".*does not have many workers.*")
+# Metrics are computed over all processes before they are logged.
+warnings.filterwarnings("ignore", ".*sync_dist=True.*")
+warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 on torch 2.15
+ADVERTISEMENTS = ("💡 Tip", "Trainer already configured with model summary")
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+    lambda record: not record.getMessage().startswith(ADVERTISEMENTS)
+)

@@ -1,0 +1,47 @@
+"""Task and data of a checkpoint, from nothing but the checkpoint."""
+
+import os
+from typing import Any
+
+import lightning as L
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.run import plain
+from avfusion.task import ClassificationTask
+
+
+def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, FaceAudioDataModule]:
+    """Return the task of a checkpoint, and its own data or other data for it."""
+    if trainer.world_size > 1:
+        raise ValueError(
+            f"{trainer.world_size} processes would each see a part of it: set trainer.devices=1."
+        )
+    file = find_checkpoint(cfg.ckpt_path, "best")
+    checkpoint = read_checkpoint(file)
+    recipe = checkpoint["recipe"]
+    task = instantiate(recipe["model"], _convert_="all")
+    check_fit(file, checkpoint, task)
+    task.load_state_dict(checkpoint["state_dict"])
+    task.recipe = recipe
+    own = plain(cfg.data) if "data" in cfg else here(recipe["data"])
+    names = recipe["description"]["class_names"]
+    data = instantiate(own | {"class_names": names, "eval_split": cfg.split}, _convert_="all")
+    ours, theirs = data.description["features"], recipe["description"]["features"]
+    if ours != theirs:
+        raise ValueError(
+            f"The store in {data.path} holds other features than {file} was trained on ({ours} "
+            f"instead of {theirs}): prepare the corpus with those."
+        )
+    return task, data
+
+
+def here(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of a recipe with the paths of this machine, where it is made by itself."""
+    if "corpus" not in data:
+        return data
+    home = os.environ.get("AVFUSION_DATA", "data")
+    corpus = data["corpus"] | {"root": f"{home}/cocktail_party"}
+    return data | {"corpus": corpus, "store": f"{home}/stores"}
