@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from avfusion.initialisation import he
 
 # Means of recurrent states differ between clips a tenth as much as map features do between
-# positions: without a gain, some runs settle on faces that nobody asked for. Logits begin small,
-# so that a glimpse begins as the mean of the map and not at a place drawn by chance.
+# positions: without a gain, some runs settle on faces that nobody asked for.
 AUDIO_GAIN = 10
-LOGIT_GAIN = 0.1
 
 
 class ConcatAttention(nn.Module):
@@ -39,7 +37,6 @@ class ConcatAttention(nn.Module):
         he(self)
         with torch.no_grad():
             self.audio_hidden.weight *= AUDIO_GAIN
-            self.glimpse_logits.weight *= LOGIT_GAIN
 
     def forward(
         self,
