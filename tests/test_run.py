@@ -1,6 +1,6 @@
 import pytest
 from conftest import load
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException as Error
 from omegaconf import OmegaConf
 
 from avfusion import run
@@ -24,7 +24,7 @@ def test_a_new_run_and_one_from_a_loose_checkpoint_get_a_new_folder(tmp_path):
 def test_wrong_input_ends_with_its_sentence_and_without_a_traceback(monkeypatch):
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     with (
-        pytest.raises(CompactHydraException, match="glimpses must be at least 1"),
+        pytest.raises(Error, match="glimpses must be at least 1"),
         run.one_sentence(),
     ):
         raise ValueError("glimpses must be at least 1, got 0.")
@@ -44,7 +44,7 @@ def test_programming_errors_keep_their_traceback():
 def test_a_missing_value_is_asked_for_by_its_name():
     config = OmegaConf.create({"corpus": {"root": "???"}})
     with (
-        pytest.raises(CompactHydraException, match=r"corpus\.root has no value"),
+        pytest.raises(Error, match=r"corpus\.root has no value"),
         run.one_sentence(),
     ):
         print(config.corpus.root)
