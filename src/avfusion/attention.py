@@ -11,10 +11,6 @@ from torch import Tensor, nn
 
 from avfusion.initialisation import he
 
-# Means of recurrent states differ between clips a tenth as much as map features do between
-# positions: without a gain, some runs settle on faces that nobody asked for.
-AUDIO_GAIN = 10
-
 
 class ConcatAttention(nn.Module):
     """Score each position by its features beside those of the voice.
@@ -35,8 +31,6 @@ class ConcatAttention(nn.Module):
         self.audio_hidden = nn.Linear(audio_dim, hidden, bias=False)
         self.glimpse_logits = nn.Linear(hidden, glimpses, bias=False)
         he(self)
-        with torch.no_grad():
-            self.audio_hidden.weight *= AUDIO_GAIN
 
     def forward(
         self,

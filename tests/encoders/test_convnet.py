@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from avfusion.encoders import ConvNet
+from avfusion.encoders.convnet import StandardisedConv2d
 
 
 def convnet(**options) -> ConvNet:
@@ -17,6 +18,26 @@ def test_a_map_has_an_eighth_of_the_sides_and_channels_that_it_announces(height,
     encoder = convnet(widths=(16, 8, 24))
     assert encoder.channels == 24
     assert encoder(pictures(2, 3, height, width)).shape == (2, 24, 3, *size)
+
+
+def test_a_plain_grey_picture_gives_nothing_whatever_the_filters():
+    convolution = StandardisedConv2d(3, 5, 3, bias=False).double()
+    plain = torch.tensor([0.7] * 3, dtype=torch.double)[:, None, None].expand(1, 3, 8, 8)
+    assert convolution(plain).abs().max() < 1e-12
+
+
+def test_scaled_and_shifted_filters_are_the_same_filters():
+    convolution, face = StandardisedConv2d(3, 5, 3, bias=False).double(), pictures(2)[:, 0]
+    torch.nn.init.normal_(convolution.weight)
+    before = convolution(face)
+    with torch.no_grad():
+        convolution.weight.mul_(7).add_(3)
+    torch.testing.assert_close(convolution(face), before, rtol=1e-4, atol=0)
+
+
+def test_filters_keep_the_variance_of_noise():
+    convolution, noise = StandardisedConv2d(8, 64, 3, bias=False), torch.randn(4, 8, 32, 32)
+    assert convolution(noise).var().item() == pytest.approx(1, abs=0.1)
 
 
 def test_clips_in_a_batch_do_not_change_each_other():
