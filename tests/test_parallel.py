@@ -92,3 +92,8 @@ def test_there_is_a_process_for_each_core_that_may_be_used(threads, monkeypatch)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 5}, raising=False)
     list(run_parallel(str, list(range(9)), [1] * 9, "Working"))
     assert threads == [3]
+
+
+def test_a_process_that_is_killed_ends_the_work_with_one_sentence():
+    with pytest.raises(ChildProcessError, match="set fewer processes"):
+        list(run_parallel(eval, ["__import__('os')._exit(9)"], [1], "Working", workers=1))

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.results import collect_results, flat, report, write_predictions
+from avfusion.results import collect_results, flat, report, write_predictions, write_results
 
 CHOSEN = {"model": "audio_only", "optimizer.lr": 0.002, "seed": 0}
 
@@ -107,4 +107,12 @@ def test_flat_names_every_single_value_by_its_path():
         "net.lr": 0.1,
         "net.inner.hidden": 3,
         "net.inner.deep.kind": "y",
+    }
+
+
+def test_a_number_that_is_not_finite_is_null_for_any_reader_of_json(tmp_path):
+    path = write_results(tmp_path, {"test/loss": float("nan"), "test/accuracy": 0.5})
+    assert json.loads(path.read_text(), parse_constant=pytest.fail) == {
+        "test/loss": None,
+        "test/accuracy": 0.5,
     }

@@ -54,3 +54,9 @@ def test_a_missing_value_is_asked_for_by_its_name():
 def test_a_missing_checkpoint_is_refused_before_any_work(key, tmp_path):
     with pytest.raises(FileNotFoundError, match="give the folder of a run"):
         run.check(load("train", f"{key}={tmp_path}/none"))
+
+
+@pytest.mark.parametrize("seed", ["null", "-1", "1.5"])
+def test_a_seed_that_is_no_whole_number_is_refused(seed):
+    with pytest.raises(ValueError, match="seed must be a whole number"):
+        run.check(load("train", f"seed={seed}"))

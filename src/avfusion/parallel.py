@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,6 +40,11 @@ def run_parallel(
                 number = futures[future]
                 progress.advance(bar, sizes[number])
                 yield number, future.result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "A process was killed at work, by a lack of memory or by a broken file that a "
+                "decoder crashed on: free memory, or set fewer processes (prepare.workers=1)."
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

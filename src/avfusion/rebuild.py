@@ -27,8 +27,10 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     task.load_state_dict(checkpoint["state_dict"])
     task.recipe = recipe
     own = plain(cfg.data) if "data" in cfg else here(recipe["data"])
-    names = recipe["description"]["class_names"]
-    data = instantiate(own | {"class_names": names, "eval_split": cfg.split}, _convert_="all")
+    own |= {"class_names": recipe["description"]["class_names"], "eval_split": cfg.split}
+    if cfg.batch_size is not None:
+        own["batch_size"] = cfg.batch_size
+    data = instantiate(own, _convert_="all")
     ours, theirs = data.description["features"], recipe["description"]["features"]
     if ours != theirs:
         raise ValueError(

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,13 @@ def collect_results(
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> Path:
-    """Write results as JSON."""
+    """Write results as JSON, which has no word for numbers that are not finite but null."""
+    known = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in results.items()
+    }
     path = folder / "results.json"
-    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(known, indent=1), encoding="utf-8")
     return path
 
 

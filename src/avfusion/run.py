@@ -77,6 +77,8 @@ def output_folder() -> Path:
 def check(cfg: DictConfig) -> None:
     """Refuse what can be known to be wrong before any work."""
     check_monitor(cfg.monitor, cfg.mode)
+    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {cfg.seed}.")
     if cfg.trainer.max_epochs < 1:
         raise ValueError(f"trainer.max_epochs must be at least 1, got {cfg.trainer.max_epochs}.")
     if cfg.ckpt_path is not None and cfg.init_from is not None:

@@ -34,7 +34,7 @@ class Manifest:
         allow_subject_overlap: bool = False,
         on_error: str = "skip",
     ) -> None:
-        path = Path(root)
+        path = Path(root).resolve()  # however it is spelled, it is the same corpus
         self.path = path / "manifest.csv" if path.is_dir() else path
         if not self.path.is_file():
             raise FileNotFoundError(
@@ -45,7 +45,7 @@ class Manifest:
             raise ValueError(f"corpus.on_error must be one of {ON_ERROR}, got {on_error!r}.")
         if splits is not None:
             check_plan(splits)
-        self.name = path.resolve().name.removesuffix(".csv")
+        self.name = path.name.removesuffix(".csv")
         self.columns = {ours: (columns or {}).get(ours, ours) for ours in COLUMNS}
         self.classes = [str(name) for name in classes] if classes else None
         self.splits = splits
