@@ -221,3 +221,41 @@ def test_bad_options_are_refused_before_anything_is_read(folder, option, value):
     write_manifest(folder, rows())
     with pytest.raises(ValueError, match=rf"corpus\.{option}"):
         Manifest(str(folder), **{option: value})
+
+
+@pytest.mark.parametrize("name", ["../a.wav", "/etc/passwd", "b/../../a.wav", "..\\a.wav"])
+def test_a_path_that_leads_out_of_the_folder_is_refused(folder, name):
+    (folder.parent / "a.wav").touch()
+    (folder / "b").mkdir()
+    sentence = r"Line 3 of .*names .*, which is not in .*corpus.media_root"
+    refused(folder, rows(audio_path=lambda n: name if n == 1 else "a.wav"), sentence)
+
+
+def test_media_may_lie_elsewhere_when_that_is_said(folder):
+    (folder / "lists").mkdir()
+    path = write_manifest(folder / "lists", rows())
+    corpus = Manifest(str(path), media_root=str(folder))
+    assert corpus.read().recordings[0].sources == [folder / "a.png", folder / "a.wav"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters_are_told_by_the_header(folder, delimiter):
+    path = write_manifest(folder, rows())
+    path.write_text(path.read_text().replace(",", delimiter), encoding="utf-8-sig")
+    assert len(Manifest(str(folder)).read().recordings) == 4
+
+
+def test_paths_as_windows_writes_them_are_found(folder):
+    (folder / "b").mkdir()
+    (folder / "b" / "a.wav").touch()
+    recordings = contents(folder, rows(audio_path="b\\a.wav")).recordings
+    assert recordings[0].audio == folder / "b" / "a.wav"
+
+
+def test_names_are_found_in_either_normal_form_and_not_confused_where_both_exist(folder):
+    composed, decomposed = "\u00fc.wav", "u\u0308.wav"
+    (folder / decomposed).touch()
+    assert contents(folder, rows(audio_path=composed)).recordings[0].audio.name == decomposed
+    (folder / composed).touch()
+    assert contents(folder, rows(audio_path=composed)).recordings[0].audio.name == composed
+    assert contents(folder, rows(audio_path=decomposed)).recordings[0].audio.name == decomposed

@@ -9,6 +9,7 @@ import soundfile
 from conftest import tone, write_picture, write_sound, write_video
 from PIL import Image
 
+from avfusion.features import media
 from avfusion.features.media import (
     Unreadable,
     read_frames,
@@ -20,6 +21,13 @@ from avfusion.features.media import (
 WIDTH, HEIGHT = 64, 48
 EXIF_ORIENTATION = 0x0112
 FASTSTART = {"movflags": "faststart"}
+
+
+def whole_sound(path):
+    """Return all samples and the start in seconds."""
+    sound = read_sound(path, lambda total: slice(0, total))
+    assert sound.first == 0 and sound.total == len(sound.samples)
+    return sound.samples, sound.start
 
 
 def pitch_of(sound):
@@ -60,7 +68,7 @@ def test_every_kind_of_sound_gives_its_seconds_and_its_pitch(tmp_path, kind):
         write_video(path, steps(10), [n / 10 for n in range(10)], wave)
     else:
         write_sound(path, wave)
-    sound, _ = read_sound(path)
+    sound, _ = whole_sound(path)
     assert len(sound) / 16_000 == pytest.approx(1.0, abs=0.1)
     assert pitch_of(sound) == pytest.approx(440, abs=2)
     assert sound.std() == pytest.approx(wave.std(), rel=0.06)
@@ -69,7 +77,7 @@ def test_every_kind_of_sound_gives_its_seconds_and_its_pitch(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_a_lossless_sound_comes_back_sample_by_sample(tmp_path, kind):
     wave = tone(0.5)
-    sound, start = read_sound(write_sound(tmp_path / f"a.{kind}", wave))
+    sound, start = whole_sound(write_sound(tmp_path / f"a.{kind}", wave))
     assert start == 0
     np.testing.assert_allclose(sound, wave, atol=2 / 2**15)
 
@@ -82,7 +90,7 @@ def test_the_delay_of_the_encoder_is_taken_out(tmp_path, kind):
         write_video(path, steps(10), [n / 10 for n in range(10)], wave)
     else:
         write_sound(path, wave)
-    sound, start = read_sound(path)
+    sound, start = whole_sound(path)
     onset = np.flatnonzero(np.abs(sound) > 0.2)[0] / 16_000 + start
     assert onset == pytest.approx(0.5, abs=0.01)
 
@@ -90,8 +98,8 @@ def test_the_delay_of_the_encoder_is_taken_out(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a"])
 def test_channels_are_averaged(tmp_path, kind):
     left, right = tone(0.5, pitch=200), 0.5 * tone(0.5, pitch=500)
-    both, _ = read_sound(write_sound(tmp_path / f"both.{kind}", np.stack([left, right])))
-    mean, _ = read_sound(write_sound(tmp_path / f"mean.{kind}", (left + right) / 2))
+    both, _ = whole_sound(write_sound(tmp_path / f"both.{kind}", np.stack([left, right])))
+    mean, _ = whole_sound(write_sound(tmp_path / f"mean.{kind}", (left + right) / 2))
     assert len(both) == len(mean)
     assert np.abs(both - mean).max() < 2 / 2**15 or kind in ("mp3", "m4a")
     assert np.corrcoef(both, mean)[0, 1] > 0.98
@@ -100,7 +108,7 @@ def test_channels_are_averaged(tmp_path, kind):
 
 def test_two_loud_channels_do_not_clip(tmp_path):
     loud = 0.99 * tone(0.5) / np.abs(tone(0.5)).max()
-    sound, _ = read_sound(write_sound(tmp_path / "a.wav", np.stack([loud, loud])))
+    sound, _ = whole_sound(write_sound(tmp_path / "a.wav", np.stack([loud, loud])))
     assert np.abs(sound).max() == pytest.approx(0.99, abs=1e-3)
 
 
@@ -108,12 +116,12 @@ def test_two_loud_channels_do_not_clip(tmp_path):
 def test_any_number_of_channels_becomes_one(tmp_path, channels):
     waves = np.stack([tone(0.2) * k / channels for k in range(channels)], axis=1)
     soundfile.write(tmp_path / "a.wav", waves, 16_000, subtype="FLOAT")
-    np.testing.assert_allclose(read_sound(tmp_path / "a.wav")[0], waves.mean(1), atol=1e-5)
+    np.testing.assert_allclose(whole_sound(tmp_path / "a.wav")[0], waves.mean(1), atol=1e-5)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 def test_any_rate_becomes_16_kHz_with_the_same_seconds_and_pitch(tmp_path, rate):
-    sound, _ = read_sound(write_sound(tmp_path / "a.wav", tone(1.0, rate, 440), rate))
+    sound, _ = whole_sound(write_sound(tmp_path / "a.wav", tone(1.0, rate, 440), rate))
     assert len(sound) == pytest.approx(16_000, abs=1)
     assert pitch_of(sound) == pytest.approx(440, abs=2)
     assert sound[1000:-1000].std() == pytest.approx(tone(1.0).std(), rel=0.01)
@@ -122,7 +130,7 @@ def test_any_rate_becomes_16_kHz_with_the_same_seconds_and_pitch(tmp_path, rate)
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
 def test_any_width_of_samples_keeps_loudness_and_zero(tmp_path, subtype):
     soundfile.write(tmp_path / "a.wav", tone(0.5), 16_000, subtype=subtype)
-    sound, _ = read_sound(tmp_path / "a.wav")
+    sound, _ = whole_sound(tmp_path / "a.wav")
     assert sound.std() == pytest.approx(tone(0.5).std(), rel=0.01)
     assert abs(sound.mean()) < 5e-3
 
@@ -131,7 +139,7 @@ def test_a_sound_that_starts_late_says_when(tmp_path):
     path = write_video(
         tmp_path / "a.mp4", steps(10), [n / 10 for n in range(10)], tone(0.5), sound_start=0.4
     )
-    sound, start = read_sound(path)
+    sound, start = whole_sound(path)
     assert start == pytest.approx(0.4, abs=0.07)
     assert len(sound) / 16_000 == pytest.approx(0.5, abs=0.13)
 
@@ -142,7 +150,7 @@ def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(tmp_path):
     data = content.index(b"data")
     content[4:8] = content[data + 4 : data + 8] = b"\xff" * 4
     path.write_bytes(content)
-    assert len(read_sound(path)[0]) == 8000
+    assert len(whole_sound(path)[0]) == 8000
 
 
 def silent_video(path):
@@ -223,7 +231,7 @@ def text(path):
 def test_a_sound_that_cannot_be_used_names_its_file_and_its_reason(tmp_path, name, write, reason):
     write(tmp_path / name)
     with pytest.raises(Unreadable, match=rf"^{name}: {reason}") as refusal:
-        read_sound(tmp_path / name)
+        whole_sound(tmp_path / name)
     assert refusal.value.reason == reason
 
 
@@ -384,7 +392,7 @@ def test_metadata_in_an_odd_encoding_is_no_reason_to_fail(tmp_path):
     content = (tmp_path / "a.wav").read_bytes()
     assert b"TITLE" in content
     (tmp_path / "a.wav").write_bytes(content.replace(b"TITLE", b"T\xffTL\xe9"))
-    assert len(read_sound(tmp_path / "a.wav")[0]) == 960
+    assert len(whole_sound(tmp_path / "a.wav")[0]) == 960
 
 
 def test_numbers_of_frames_need_no_leading_zeros(tmp_path):
@@ -392,3 +400,36 @@ def test_numbers_of_frames_need_no_leading_zeros(tmp_path):
         write_picture(tmp_path / f"frame{number}.png", (20 * number,) * 3, size=(64, 64))
     middle, last = (picture[40, 40, 0] for picture in read_frames(tmp_path, [0.5, 1.0]))
     assert (middle, last) == (40, 200)
+
+
+@pytest.mark.parametrize("held", [100, 16_000, 10**9])
+def test_any_part_of_a_sound_is_the_same_however_little_is_held(tmp_path, monkeypatch, held):
+    path = write_sound(tmp_path / "a.flac", tone(2.0, 44_100), rate=44_100)
+    everything, start = whole_sound(path)
+    monkeypatch.setattr(media, "HELD", held)
+    part = read_sound(path, lambda total: slice(total // 2, total // 2 + 800))
+    assert (part.first, part.total, part.start) == (len(everything) // 2, len(everything), start)
+    np.testing.assert_array_equal(part.samples, everything[part.first :][:800])
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_pictures_that_are_sought_are_those_that_decoding_leads_to(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"a.{kind}"
+    write_video(path, steps(10), [second / 2 for second in range(10)])
+    times = [2.6, 4.1]
+    decoded = levels(read_video(path, times))
+    monkeypatch.setattr(media, "FAR", 1.0)
+    assert levels(read_video(path, times)) == decoded
+    assert decoded == ([5, 8] if kind != "ts" else [3, 6])  # its clock starts later
+
+
+def test_a_video_without_times_goes_by_its_rate(tmp_path):
+    path = tmp_path / "a.h264"
+    write_video(path, steps(10), [number / 25 for number in range(10)])
+    assert levels(read_video(path, [0.1, 0.3])) == [2, 7]
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(tmp_path):
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "a.png")
+    with pytest.raises(Unreadable, match="a.png: picture too large .12000 x 12000"):
+        read_picture(tmp_path / "a.png")

@@ -1,13 +1,16 @@
 """Any recordings, described by a CSV."""
 
 import csv
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from unicodedata import normalize
 
 from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording, listed
 from avfusion.corpora.splits import Plan, assign, check_plan, check_split_names, check_subjects
+from avfusion.corpora.table import read_rows
 
 REQUIRED = ("clip_id", "label", "subject")
 MEDIA = ("video_path", "image_path", "audio_path")
@@ -18,6 +21,7 @@ COLUMNS = (*REQUIRED, "split", *MEDIA, *BOX)
 class Manifest:
     """A folder with a ``manifest.csv``, or the path of a CSV; its paths are relative to it.
 
+    No path may lead out of that folder, or out of ``media_root`` where that is given instead.
     Columns: clip_id, video_path or image_path and audio_path, label, subject, split; box_left,
     box_top, box_right, box_bottom (the speaker's face, in pixels) where known. ``columns`` gives
     other names for them. A folder of frames counts as an image_path. ``splits`` replaces the
@@ -29,6 +33,7 @@ class Manifest:
         root: str,
         columns: Mapping[str, str] | None = None,
         classes: Sequence[str] | None = None,
+        media_root: str | None = None,
         splits: Plan | None = None,
         split_seed: int = 0,
         allow_subject_overlap: bool = False,
@@ -46,6 +51,7 @@ class Manifest:
         if splits is not None:
             check_plan(splits)
         self.name = path.name.removesuffix(".csv")
+        self.media_root = Path(media_root).resolve() if media_root else self.path.parent
         self.columns = {ours: (columns or {}).get(ours, ours) for ours in COLUMNS}
         self.classes = [str(name) for name in classes] if classes else None
         self.splits = splits
@@ -56,7 +62,9 @@ class Manifest:
     def read(self) -> Contents:
         """Read the CSV and check every row of it."""
         try:
-            recordings = [self.recording(line, row) for line, row in self.rows()]
+            needed = REQUIRED if self.splits else (*REQUIRED, "split")
+            rows = read_rows(self.path, self.columns, needed)
+            recordings = [self.recording(line, row) for line, row in rows]
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{self.path} is no CSV in UTF-8 ({error}): save it so.") from error
         self.check_files(recordings)
@@ -67,45 +75,12 @@ class Manifest:
         shared = check_subjects(recordings, self.allow_subject_overlap)
         return Contents(recordings, self.class_names(recordings), shared)
 
-    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Yield line number and row, under our names of the columns."""
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            self.check_columns(reader.fieldnames or [])
-            lines: dict[str, int] = {}
-            for row in reader:
-                named = {our: (row.get(their) or "").strip() for our, their in self.columns.items()}
-                clip_id, line = named["clip_id"], reader.line_num
-                if clip_id in lines:
-                    raise ValueError(
-                        f"clip_id {clip_id!r} stands in lines {lines[clip_id]} and {line} of "
-                        f"{self.path}: give each clip an id of its own."
-                    )
-                lines[clip_id] = line
-                yield line, named
-        if not lines:
-            raise ValueError(f"{self.path} has no clips below its header: add a row for each clip.")
-
-    def check_columns(self, names: Sequence[str]) -> None:
-        """Refuse a table without the columns that are needed."""
-        if not names:
-            raise ValueError(f"{self.path} is empty: give it a header and a row for each clip.")
-        needed = [*REQUIRED] if self.splits else [*REQUIRED, "split"]
-        renamed = [ours for ours, theirs in self.columns.items() if ours != theirs]
-        wanted = [self.columns[ours] for ours in dict.fromkeys([*needed, *renamed])]
-        missing = [column for column in wanted if column not in names]
-        if missing:
-            raise ValueError(
-                f"{self.path} has no column {listed(missing)}, it has {listed(list(names), 20)}: "
-                "name yours as in corpus.columns.subject=speaker."
-            )
-
     def recording(self, line: int, row: Mapping[str, str]) -> Recording:
         """Return the recording of one row."""
         for ours in REQUIRED:
             if not row[ours]:
                 raise ValueError(f"Line {line} of {self.path} has an empty {self.columns[ours]}.")
-        video, image, audio = (self.path.parent / row[m] if row[m] else None for m in MEDIA)
+        video, image, audio = (self.find(line, row[m]) if row[m] else None for m in MEDIA)
         if video is None and (image is None or audio is None):
             raise ValueError(
                 f"Line {line} of {self.path} names neither a video_path nor both an image_path and "
@@ -116,6 +91,19 @@ class Manifest:
         box = self.box(line, [row[side] for side in BOX])
         names = (row["clip_id"], row["label"], row["subject"], row["split"])
         return Recording(*names, video, image, audio, box)
+
+    def find(self, line: int, name: str) -> Path:
+        """Return a path of the table, in whichever spelling the file system knows it."""
+        spellings = [name, name.replace("\\", "/")]
+        spellings += [normalize(form, spellings[1]) for form in ("NFC", "NFD")]
+        paths = [Path(os.path.normpath(self.media_root / spelling)) for spelling in spellings]
+        path = next((path for path in paths if path.exists()), paths[0])
+        if not path.is_relative_to(self.media_root):
+            raise ValueError(
+                f"Line {line} of {self.path} names {name}, which is not in {self.media_root}: set "
+                "corpus.media_root to the folder that holds the media."
+            )
+        return path
 
     def box(self, line: int, sides: list[str]) -> Box | None:
         """Return the box of one row, None where its columns are empty."""

@@ -55,16 +55,16 @@ class Features:
 
     def __call__(self, recording: Recording) -> ClipFeatures:
         """Decode one recording, or raise ``Unreadable`` with the reason."""
-        sound, start = read_sound(recording.sound_source)
-        span = self.audio.span(len(sound))
-        kept = (sound[span].clip(-1, 1) * (2**15 - 1)).round().astype(np.int16)
+        sound = read_sound(recording.sound_source, self.audio.span)
+        kept = (sound.samples.clip(-1, 1) * (2**15 - 1)).round().astype(np.int16)
         peak = 20 * np.log10(max(np.abs(kept).max() / 2**15, 1e-9))
         if peak < self.audio.silence:
             raise Unreadable("silent", recording.sound_source, f"peak {peak:.0f} dBFS")
 
         middles = (np.arange(self.face.pictures) + 0.5) / self.face.pictures
-        samples = span.start + middles * (span.stop - span.start)
-        pictures = read_pictures(recording, samples / len(sound), start + samples / SAMPLE_RATE)
+        samples = sound.first + middles * len(kept)
+        times = sound.start + samples / SAMPLE_RATE
+        pictures = read_pictures(recording, samples / sound.total, times)
         crops, found = self.face.crops(pictures)
         box = recording.box and relative(recording.box, crops[0])
         if box and (len(set(crops)) > 1 or not seen(box)):

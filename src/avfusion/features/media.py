@@ -1,14 +1,19 @@
 """Sound and pictures out of any file that PyAV or Pillow can open."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.sidedata.sidedata import SideData
+from av.video.stream import VideoStream
 from jaxtyping import Float32, UInt8
 from PIL import Image, ImageOps
 
@@ -19,6 +24,9 @@ PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".
 # Containers whose header states the true duration; others only estimate it.
 EXACT = {"flac", "mov,mp4,m4a,3gp,3g2,mj2"}
 ENDLESS = 2**31 - 2**16  # bytes; a RIFF header that states more was written to a pipe
+MOST_PIXELS = 2**26  # of a picture, else it would not fit into the memory of a worker
+HELD = 600 * SAMPLE_RATE  # samples; of a longer sound only what is wanted is held in memory
+FAR = 30.0  # seconds; pictures further into a video are sought rather than decoded up to
 
 
 class Unreadable(ValueError):
@@ -61,23 +69,56 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def read_sound(path: Path) -> tuple[Float32[np.ndarray, "samples"], float]:
-    """Return mono sound at 16 kHz in [-1, 1], and the time in seconds at which it starts."""
+class Sound(NamedTuple):
+    """Mono sound at 16 kHz in [-1, 1]: some ``samples`` of ``total``, from ``first`` on.
+
+    ``start`` is the time in seconds, on the clock of the file, at which the whole sound starts.
+    """
+
+    samples: Float32[np.ndarray, "samples"]
+    first: int
+    total: int
+    start: float
+
+
+def read_sound(path: Path, span: Callable[[int], slice]) -> Sound:
+    """Return what ``span`` wants of a sound once it knows how many samples there are."""
+    sound = decode_sound(path, slice(0, HELD))
+    wanted = span(sound.total)
+    if wanted.stop > len(sound.samples):
+        return decode_sound(path, wanted)
+    return sound._replace(samples=sound.samples[wanted], first=wanted.start)
+
+
+def decode_sound(path: Path, wanted: slice) -> Sound:
+    """Decode a sound to its end, and hold the samples that are wanted."""
     with opened(path) as container:
         if not container.streams.audio:
             raise Unreadable("no sound", path)
         stream = container.streams.audio[0]
         promised = float((stream.duration or 0) * (stream.time_base or 0))
-        resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
-        blocks, start = [np.zeros(0, np.float32)], None
-        for frame in container.decode(stream):
-            start = frame.time or 0.0 if start is None else start
-            blocks += [mixed(block) for block in resampler.resample(frame)]
-        if start is not None:
-            blocks += [mixed(block) for block in resampler.resample(None)]
-        sound = np.concatenate(blocks)
-        check_sound(path, sound, promised if container.format.name in EXACT else 0.0)
-    return sound, start or 0.0
+        held, start, total = [np.zeros(0, np.float32)], None, 0
+        for time, block in resampled(container, stream):
+            if not np.isfinite(block).all():
+                raise Unreadable("samples that are not finite", path)
+            start = time if start is None else start
+            held.append(block[max(0, wanted.start - total) : max(0, wanted.stop - total)])
+            total += len(block)
+        check_length(path, total, promised if container.format.name in EXACT else 0.0)
+    return Sound(np.concatenate(held), wanted.start, total, start or 0.0)
+
+
+def resampled(container: InputContainer, stream: AudioStream) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield mono sound at 16 kHz block by block, with the time of the frame that it came of."""
+    resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
+    time = None
+    for frame in container.decode(stream):
+        time = frame.time or 0.0
+        for block in resampler.resample(frame):
+            yield time, mixed(block)
+    if time is not None:
+        for block in resampler.resample(None):
+            yield time, mixed(block)
 
 
 def mixed(block: av.AudioFrame) -> Float32[np.ndarray, "samples"]:
@@ -85,20 +126,28 @@ def mixed(block: av.AudioFrame) -> Float32[np.ndarray, "samples"]:
     return block.to_ndarray().reshape(-1, block.layout.nb_channels).mean(axis=1)
 
 
-def check_sound(path: Path, sound: Float32[np.ndarray, "samples"], promised: float) -> None:
-    """Refuse a sound that is empty, not finite, or much shorter than the promised seconds."""
-    seconds = len(sound) / SAMPLE_RATE
-    if not len(sound):
+def check_length(path: Path, samples: int, promised: float) -> None:
+    """Refuse a sound that is empty or much shorter than the promised seconds."""
+    seconds = samples / SAMPLE_RATE
+    if not samples:
         raise Unreadable("empty sound track", path)
     if seconds < 0.9 * promised - 0.1:
         raise Unreadable("truncated", path, f"{seconds:.2f} s of {promised:.2f} s")
-    if not np.isfinite(sound).all():
-        raise Unreadable("samples that are not finite", path)
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Refuse a picture that would not fit into memory."""
+    if width * height > MOST_PIXELS:
+        raise Unreadable("picture too large", path, f"{width} x {height} pixels, shrink it first")
 
 
 def read_picture(path: Path) -> Picture:
     """Return a picture as it is meant to be seen: EXIF rotation applied, any mode as RGB."""
-    with reading(path), Image.open(path) as picture:
+    size_is_checked_here = warnings.catch_warnings(
+        action="ignore", category=Image.DecompressionBombWarning
+    )
+    with reading(path), size_is_checked_here, Image.open(path) as picture:
+        check_size(path, *picture.size)
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("I", "F"):
             raise Unreadable("brightness of unknown range", path, f"mode {upright.mode}")
@@ -120,20 +169,52 @@ def read_frames(folder: Path, fractions: list[float]) -> list[Picture]:
 
 def read_video(path: Path, times: list[float]) -> list[Picture]:
     """Return the pictures that are on the screen at rising times, in seconds."""
+    shown = seek_frames(path, times) if times[0] > FAR else None
     with opened(path) as container:
-        if not container.streams.video:
-            raise Unreadable("no picture", path)
-        shown: list[av.VideoFrame] = []
-        frame = None
-        for following in container.decode(container.streams.video[0]):
-            while len(shown) < len(times) and (following.time or 0.0) > times[len(shown)]:
-                shown.append(frame or following)
-            if len(shown) == len(times):
-                break
-            frame = following
-        if frame is None:
+        shown = shown or frames_at(timed(container, path), times)
+        if not shown:
             raise Unreadable("no picture", path, "none can be decoded")
-        return [upright(frame) for frame in shown + [frame] * (len(times) - len(shown))]
+        return [upright(frame) for frame in shown]
+
+
+def seek_frames(path: Path, times: list[float]) -> list[av.VideoFrame] | None:
+    """Return frames without decoding all before them, None where the file cannot be sought in."""
+    with suppress(Unreadable), opened(path) as container:
+        container.seek(int((times[0] - 1) * av.time_base))
+        frames = timed(container, path)
+        first = next(frames, None)
+        if first is not None and first[0] <= times[0]:
+            return frames_at(chain([first], frames), times)
+    return None
+
+
+def timed(container: InputContainer, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the pictures of a video with the times in seconds from which on they are shown."""
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream):
+        raise Unreadable("no picture", path)
+    check_size(path, stream.width, stream.height)
+    stream.thread_count = 1  # the other cores have clips of their own
+    step = float(1 / (stream.average_rate or 25))
+    time = -step
+    for frame in container.decode(stream):
+        time = time + step if frame.time is None else frame.time
+        yield time, frame
+
+
+def frames_at(
+    frames: Iterator[tuple[float, av.VideoFrame]], times: list[float]
+) -> list[av.VideoFrame]:
+    """Return the frame that is shown at each time; the last one stays, the first was before."""
+    shown: list[av.VideoFrame] = []
+    last = None
+    for time, frame in frames:
+        while len(shown) < len(times) and time > times[len(shown)]:
+            shown.append(last or frame)
+        if len(shown) == len(times):
+            return shown
+        last = frame
+    return [] if last is None else shown + [last] * (len(times) - len(shown))
 
 
 def upright(frame: av.VideoFrame) -> Picture:
