@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from avfusion.corpora import CocktailParty, Manifest, cocktail_party
-from avfusion.data import prepare as preparation
+from avfusion.data import work
 from avfusion.data.clips import Clips
 from avfusion.data.prepare import prepare
 from avfusion.features import AudioFeatures, FaceFeatures, Features
@@ -48,6 +48,7 @@ def toy_description(classes: int = 3, features: int = 75) -> dict:
         "class_counts": [10] * classes,
         "clips": {"train": 10 * classes, "val": classes, "test": classes},
         "boxes": True,
+        "leaks": {},
         "face": {"channels": 3, "mean": [0.0] * 3, "std": [1.0] * 3},
         "audio": {"features": features, "mean": [0.0] * features, "std": [1.0] * features},
     }
@@ -167,11 +168,12 @@ def write_recordings(root: Path, subjects: int = 6, each: int = 4) -> Path:
         split = ("train", "train", "train", "train", "val", "test")[subject % 6]
         for take in range(each):
             label, clip_id = ("low", "high")[take % 2], f"s{subject}_{take}"
-            wave = tone(0.8 + 0.3 * take, pitch=150 if label == "low" else 400)
+            pitch = (150 if label == "low" else 400) + subject
+            wave = tone(0.8 + 0.3 * take, pitch=pitch)
             write_sound(root / f"{clip_id}.wav", wave)
-            write_picture(
-                root / f"{clip_id}.png", (200, 60, 60) if label == "low" else (60, 60, 200)
-            )
+            tint = 60 + 4 * subject + take  # no two pictures are the same
+            colour = (200, 60, tint) if label == "low" else (60, tint, 200)
+            write_picture(root / f"{clip_id}.png", colour)
             row = {
                 "clip_id": clip_id,
                 "image_path": f"{clip_id}.png",
@@ -190,7 +192,7 @@ def one_process(function, jobs, sizes, title, workers=None):
 @pytest.fixture
 def in_process(monkeypatch) -> None:
     """Render and prepare in this process: it saves the seconds that another takes to start."""
-    for module in (cocktail_party, preparation):
+    for module in (cocktail_party, work):
         monkeypatch.setattr(module, "run_parallel", one_process)
 
 
@@ -216,7 +218,7 @@ def long_features() -> Features:
 def recordings_store(recordings, long_features, tmp_path_factory) -> Path:
     """The store of those recordings."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "run_parallel", one_process)
+        patch.setattr(work, "run_parallel", one_process)
         return prepare(Manifest(str(recordings)), long_features, tmp_path_factory.mktemp("stores"))
 
 

@@ -28,6 +28,7 @@ def collect_results(
         "data/store": str(data.path),
         "data/split": data.eval_split,
         "data/shared_subjects": len(data.description["shared_subjects"]),
+        **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
     }
 
 

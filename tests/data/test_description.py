@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 from conftest import write_recordings
 
-from avfusion.corpora import Contents, Manifest, Recording
+from avfusion.corpora import Contents, Manifest
 from avfusion.data.description import describe, skipped_reasons, summary
 from avfusion.data.part import Outcome
 from avfusion.data.prepare import prepare
@@ -14,8 +14,7 @@ from avfusion.data.store import read_description
 
 
 def outcome(label, split, reason=""):
-    recording = Recording("id", label, "s", split)
-    return Outcome(recording, {} if reason else {"clip_id": "id"}, reason)
+    return Outcome({} if reason else {"label": label, "split": split, "box_left": ""}, reason)
 
 
 OUTCOMES = [

@@ -5,9 +5,9 @@ import pytest
 from conftest import tone, write_picture, write_sound
 
 from avfusion.corpora import Box, Manifest, Recording
-from avfusion.data import prepare as preparation
-from avfusion.data.part import Part, write_part
-from avfusion.data.prepare import allocate
+from avfusion.data import work
+from avfusion.data.part import Part, kept, write_part
+from avfusion.data.work import allocate
 
 
 @pytest.fixture
@@ -31,15 +31,23 @@ def clips(tmp_path, small_features):
 @pytest.fixture
 def part(clips, small_features):
     """A part that starts at place two of shard three."""
-    return Part(clips[0].image.parent, 3, 2, clips, small_features, "skip")
+    root = clips[0].image.parent
+    (root / "parts").mkdir()
+    return Part(root, root / "parts", 3, 2, clips, small_features, "skip")
+
+
+def written(part):
+    """Write a part, and read what its journal keeps."""
+    write_part(part)
+    return kept(part)
 
 
 def test_every_recording_has_a_place_of_its_own(recordings, tmp_path, small_features, monkeypatch):
     clip_bytes = sum(array.nbytes for array in small_features.arrays(1).values())
-    monkeypatch.setattr(preparation, "SHARD_BYTES", 10 * clip_bytes)
-    monkeypatch.setattr(preparation, "PART_CLIPS", 4)
+    monkeypatch.setattr(work, "SHARD_BYTES", 10 * clip_bytes)
+    monkeypatch.setattr(work, "PART_CLIPS", 4)
     corpus = Manifest(str(recordings))
-    parts = allocate(tmp_path, corpus, corpus.read(), small_features)
+    parts = allocate(tmp_path, tmp_path / "parts", corpus, corpus.read(), small_features)
     places = [(part.shard, part.first + n) for part in parts for n in range(len(part.recordings))]
     assert places == [(number // 10, number % 10) for number in range(24)]
     assert [clip for part in parts for clip in part.recordings] == corpus.read().recordings
@@ -59,24 +67,28 @@ def test_a_part_writes_its_own_places_and_leaves_those_of_bad_clips_empty(part, 
 
 
 def test_the_index_says_where_a_clip_is_and_where_it_comes_from(part, clips):
-    index = write_part(part).outcomes[2].index
+    index = written(part).outcomes[2].index
     assert (index["clip_id"], index["split"]) == ("good_test", "test")
     assert (index["shard"], index["place"]) == (3, 4)
     assert (index["samples"], index["frames"]) == (8000, 1 + (8000 - 960) // 480)
-    assert (index["face_source"], index["audio_source"]) == (clips[2].image, clips[2].audio)
+    assert (index["face_source"], index["audio_source"]) == (
+        str(clips[2].image),
+        str(clips[2].audio),
+    )
     sides = [index[f"box_{side}"] for side in ("left", "top", "right", "bottom")]
     assert sides == pytest.approx([4 / 48, 8 / 48, 12 / 48, 16 / 48])
     assert [index[f"crop_{side}"] for side in ("left", "top", "right", "bottom")] == [0, -4, 48, 44]
 
 
 def test_the_report_says_why_a_clip_was_skipped(part):
-    reports = [outcome.report() for outcome in write_part(part).outcomes]
+    outcomes = written(part).outcomes
+    reports = [o.report(clip) for o, clip in zip(outcomes, part.recordings, strict=True)]
     assert [report["outcome"] for report in reports] == ["kept", "skipped", "kept"]
     assert reports[1]["reason"] == "empty file" and reports[1]["detail"] == "bad.wav: empty file"
 
 
 def test_only_training_clips_that_can_be_used_are_counted_in_the_moments(part, clips):
-    moments = write_part(part).moments
+    moments = written(part).moments
     clip = part.features(clips[0])
     for name, table in (("audio", clip.audio), ("face", clip.face.reshape(-1, 3))):
         assert moments[name].rows == len(table)
@@ -84,8 +96,8 @@ def test_only_training_clips_that_can_be_used_are_counted_in_the_moments(part, c
 
 
 def test_a_part_without_training_clips_has_no_moments(part, clips):
-    written = write_part(part._replace(recordings=clips[2:]))
-    assert written.moments["face"].rows == written.moments["audio"].rows == 0
+    moments = written(part._replace(recordings=clips[2:])).moments
+    assert moments["face"].rows == moments["audio"].rows == 0
 
 
 def test_a_bad_clip_ends_the_part_where_that_is_asked(part):

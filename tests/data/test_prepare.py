@@ -4,17 +4,32 @@ import csv
 import hashlib
 import json
 import os
+import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import tone, write_manifest, write_picture, write_recordings, write_sound, write_video
+from conftest import (
+    ROOT,
+    tone,
+    write_manifest,
+    write_picture,
+    write_recordings,
+    write_sound,
+    write_video,
+)
 
 from avfusion.corpora import Manifest
+from avfusion.data import finish, work
 from avfusion.data import prepare as preparation
+from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare, safe
-from avfusion.data.store import Store
+from avfusion.data.store import Store, read_description
 from avfusion.features import AudioFeatures, FaceFeatures, Features
 
 REASONS = {
@@ -60,7 +75,8 @@ def write_bad_recordings(root):
     rows = [row(clip_id, audio=f"{clip_id}.wav") for clip_id in ("empty", "pointer", "text")]
     rows += [row("good"), row("silent", audio="silent.wav"), row("mute", video="mute.mp4")]
     rows += [row("folder", image="folder"), row("half", image="half.png")]
-    write_manifest(root, [*rows, row("late", audio="late.wav", split="test")])
+    write_picture(root / "late.png", (200, 60, 61))
+    write_manifest(root, [*rows, row("late", "late.png", "late.wav", split="test")])
     return root
 
 
@@ -110,7 +126,7 @@ def test_a_store_of_other_processes_holds_the_features_too(party, party_store, s
 
 @pytest.mark.slow
 def test_two_processes_write_the_bytes_of_one(party, small_features, tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "PART_CLIPS", 7)
+    monkeypatch.setattr(work, "PART_CLIPS", 7)
     one = prepare(party, small_features, tmp_path / "one", workers=1)
     two = prepare(party, small_features, tmp_path / "two", workers=2)
     assert one.name == two.name and files(one) == files(two)
@@ -118,7 +134,7 @@ def test_two_processes_write_the_bytes_of_one(party, small_features, tmp_path, m
 
 def test_preparing_again_writes_nothing(recordings, recordings_store, long_features, monkeypatch):
     times = {path: path.stat().st_mtime_ns for path in recordings_store.rglob("*")}
-    monkeypatch.setattr(preparation, "fill", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(preparation, "finish", lambda *_: pytest.fail("prepared again"))
     again = prepare(Manifest(str(recordings)), long_features, recordings_store.parent)
     assert again == recordings_store
     assert {path: path.stat().st_mtime_ns for path in recordings_store.rglob("*")} == times
@@ -179,16 +195,170 @@ def test_what_an_interrupted_preparation_left_is_never_taken_for_a_store(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(preparation, "describe", interrupted)
+        patch.setattr(finish, "describe", interrupted)
         prepare(Manifest(str(few)), small_features, tmp_path / "stores")
-    (partial,) = (path for path in (tmp_path / "stores").iterdir() if path.is_dir())
-    assert partial.suffix == ".partial"
-    (partial / "face" / "00009.npy").write_text("left over")
+    left = {path.suffix for path in (tmp_path / "stores").iterdir() if path.is_dir()}
+    assert left == {".partial", ".parts"}
 
     store = prepare(Manifest(str(few)), small_features, tmp_path / "stores")
-    assert not partial.exists()
-    assert [path.name for path in (store / "face").iterdir()] == ["00000.npy"]
+    assert [path for path in (tmp_path / "stores").iterdir() if path.is_dir()] == [store]
     assert len(Store(store)) == 4
+
+
+def test_what_was_written_before_an_interruption_is_not_decoded_again(
+    few, tmp_path, in_process, small_features, monkeypatch
+):
+    whole = files(prepare(Manifest(str(few)), small_features, tmp_path / "whole"))
+    monkeypatch.setattr(work, "PART_CLIPS", 1)
+    decoded, write_part = [], work.write_part
+
+    def interrupted_in_the_third(part):
+        decoded.append(part.recordings[0].clip_id)
+        if len(decoded) == 3:
+            raise KeyboardInterrupt
+        return write_part(part)
+
+    monkeypatch.setattr(work, "write_part", interrupted_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(Manifest(str(few)), small_features, tmp_path / "stores")
+    store = prepare(Manifest(str(few)), small_features, tmp_path / "stores")
+    assert decoded == ["s0_0", "s0_1", "s0_2", "s0_2", "s0_3"]
+    assert files(store) == whole
+
+
+def test_a_store_that_does_not_fit_on_the_disk_is_refused_before_it_is_begun(
+    few, tmp_path, small_features, monkeypatch
+):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 8, 1000))
+    with pytest.raises(OSError, match=r"The store needs 0\.0 GB .*: free some, or give another"):
+        prepare(Manifest(str(few)), small_features, tmp_path / "stores")
+    assert not list(tmp_path.glob("stores/*.partial"))
+
+
+def test_a_limit_takes_clips_from_all_over_the_corpus(
+    recordings, tmp_path, in_process, small_features
+):
+    store = Store(prepare(Manifest(str(recordings)), small_features, tmp_path, limit=6))
+    assert [clip["clip_id"] for clip in store.index] == [f"s{number}_0" for number in range(6)]
+    whole = prepare(Manifest(str(recordings)), small_features, tmp_path, limit=99)
+    assert whole != store.root and len(Store(whole)) == 24
+
+
+def test_a_changed_byte_is_found_when_asked(few, tmp_path, in_process, small_features):
+    store = prepare(Manifest(str(few)), small_features, tmp_path / "stores")
+    verify(store)
+    array = np.load(store / "audio" / "00000.npy", mmap_mode="r+")
+    array[1, 2, 3] += 1
+    array.flush()
+    with pytest.raises(ValueError, match=r"1 files of .* \(audio/00000\.npy\): delete"):
+        verify(store)
+
+
+def leaking(root, **same):
+    """Clips of which the first two are the same in some columns, and else differ."""
+    rows = []
+    for number, split in enumerate(("train", "test", "train", "test", "val")):
+        write_sound(root / f"{number}.wav", tone(0.7, pitch=200 + number))
+        write_picture(root / f"{number}.png", (200, 60, 60 + number))
+        rows.append(row(f"c{number}", f"{number}.png", f"{number}.wav", split=split))
+        rows[-1]["label"] = ("low", "high")[number // 2 % 2]
+    rows[1] |= {column: value or rows[0][column] for column, value in same.items()}
+    write_manifest(root, rows)
+    return root
+
+
+@pytest.mark.parametrize("column", ["audio_path", "image_path"])
+def test_the_same_recording_in_two_splits_is_refused_by_the_names_of_its_clips(
+    tmp_path, in_process, small_features, column
+):
+    root = leaking(tmp_path, **{column: None})
+    sentence = r"1 times the same sound or picture .*: c0 \(train\) = c1 \(test\)\. .*corpus\.allow"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=sentence):
+            prepare(Manifest(str(root)), small_features, tmp_path / "stores")
+    allowed = Manifest(str(root), allow_duplicates_across_splits=True)
+    store = prepare(allowed, small_features, tmp_path / "stores")
+    found = read_description(store)["leaks"]["duplicates_across_splits"]
+    assert found == ["c0 (train) = c1 (test)"]
+    with pytest.raises(ValueError, match=sentence):
+        prepare(Manifest(str(root)), small_features, tmp_path / "stores")
+
+
+def test_the_same_recording_under_two_labels_is_refused(tmp_path, in_process, small_features):
+    root = leaking(tmp_path, audio_path=None, split="train", label="high")
+    with pytest.raises(ValueError, match=r"more than one label: c0 \(low\) = c1 \(high\)"):
+        prepare(Manifest(str(root)), small_features, tmp_path / "stores")
+    allowed = Manifest(str(root), allow_two_labels_for_one_recording=True)
+    assert prepare(allowed, small_features, tmp_path / "stores").exists()
+
+
+def test_a_class_that_is_only_tested_on_is_refused_before_anything_is_decoded(
+    tmp_path, small_features, monkeypatch
+):
+    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
+    root = leaking(tmp_path, label="new")
+    with pytest.raises(ValueError, match=r"none to train on, of classes: new\."):
+        prepare(Manifest(str(root), classes=["low", "high", "new"]), small_features, tmp_path)
+
+
+def test_a_picture_may_be_shared_within_a_split(tmp_path, in_process, small_features):
+    root = leaking(tmp_path, image_path=None, split="train", label="high")
+    leaks = read_description(prepare(Manifest(str(root)), small_features, tmp_path))["leaks"]
+    assert not any(leaks.values())
+
+
+KILLER = """
+import os, sys
+from avfusion.features import clip
+real = clip.read_picture
+clip.read_picture = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)
+"""
+
+
+@pytest.mark.slow
+def test_a_clip_that_ends_its_process_is_left_out_and_listed(
+    few, tmp_path, small_features, monkeypatch
+):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    store = prepare(Manifest(str(few)), small_features, tmp_path / "stores", workers=2)
+    assert [clip["clip_id"] for clip in Store(store).index] == ["s0_0", "s0_1", "s0_3"]
+    assert read_description(store)["skipped"] == {"crashes or hangs its decoder": 1}
+
+
+@pytest.mark.slow
+def test_preparations_that_are_killed_end_with_the_bytes_of_an_uninterrupted_one(
+    recordings, tmp_path
+):
+    (tmp_path / "site").mkdir()
+    script = "from avfusion.data import work; work.PART_CLIPS = 2"  # twelve parts
+    (tmp_path / "site" / "sitecustomize.py").write_text(script)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+
+    def start(stores, workers):
+        command = [sys.executable, "src/prepare.py", "corpus=manifest", f"corpus.root={recordings}"]
+        command += ["features.face.size=32", f"hydra.run.dir={tmp_path}/log"]
+        command += [f"prepare.stores={stores}", f"prepare.workers={workers}"]
+        return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+
+    assert start(tmp_path / "whole", 1).wait() == 0
+    (whole,) = (path for path in (tmp_path / "whole").iterdir() if path.is_dir())
+    chance, written = random.Random(0), 0
+    for attempt in range(6):
+        process = start(tmp_path / "killed", 1 + attempt % 3)
+        while (
+            process.poll() is None and len(list(tmp_path.glob("killed/*.parts/*.json"))) <= written
+        ):
+            time.sleep(0.001)
+        time.sleep(0.02 * chance.random())
+        assert process.poll() is None, "it was quicker than its murderer"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        before, written = written, len(list(tmp_path.glob("killed/*.parts/*.json")))
+        assert before < written < 12
+    assert start(tmp_path / "killed", 2).wait() == 0
+    assert files(tmp_path / "killed" / whole.name) == files(whole)
 
 
 def test_bad_clips_are_skipped_counted_and_listed(bad, tmp_path, in_process, small_features):
@@ -209,7 +379,7 @@ def test_bad_clips_are_skipped_counted_and_listed(bad, tmp_path, in_process, sma
     for clip, line in report.items():
         assert line["outcome"] == ("skipped" if clip in REASONS else "kept")
         assert clip in REASONS or not line["detail"]
-    assert report["silent"]["detail"] == "silent.wav: silent (peak -180 dBFS)"
+    assert report["silent"]["detail"] == "silent.wav: silent (energy -200 dBFS)"
     assert report["mute"]["source"] == str(bad / "mute.mp4")
 
 
@@ -274,8 +444,8 @@ def test_shards_and_parts_do_not_change_what_is_read(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):
     clip_bytes = sum(array.nbytes for array in long_features.arrays(1).values())
-    monkeypatch.setattr(preparation, "SHARD_BYTES", 7 * clip_bytes)
-    monkeypatch.setattr(preparation, "PART_CLIPS", 3)
+    monkeypatch.setattr(work, "SHARD_BYTES", 7 * clip_bytes)
+    monkeypatch.setattr(work, "PART_CLIPS", 3)
     sharded = Store(prepare(Manifest(str(recordings)), long_features, tmp_path))
     whole, rows = Store(recordings_store), np.arange(24)
     assert [len(shard) for shard in sharded.face] == [7, 7, 7, 3]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from avfusion.corpora.recording import Box
 from avfusion.features import face
-from avfusion.features.face import FaceFeatures, cut, find_face, whole, widened
+from avfusion.features.face import FaceFeatures, cut, find_faces, whole, widened
 
 PHOTOGRAPHS = sorted((SHARED / "data" / "dev_grid_av" / "image").glob("*.jpg"))
 WHOLE, HAAR = FaceFeatures(size=64), FaceFeatures(detector="haar", size=64)
@@ -74,7 +74,7 @@ def test_noise_holds_no_face_so_it_is_used_whole():
 
 
 def test_no_detector_looks_for_nothing(monkeypatch):
-    monkeypatch.setattr(face, "find_face", lambda picture: pytest.fail("looked for a face"))
+    monkeypatch.setattr(face, "find_faces", lambda picture: pytest.fail("looked for a face"))
     assert WHOLE.crops([noise()]) == ([whole(noise())], False)
 
 
@@ -96,10 +96,37 @@ def test_a_crop_is_a_square_inside_of_the_picture_that_holds_the_face(corner, ma
     assert crop.right >= left + 40 - 1e-9 and crop.bottom >= top + 40 - 1e-9
 
 
+def finder(monkeypatch, finds):
+    """Find faces in pictures by the brightness of the picture."""
+    monkeypatch.setattr(face, "find_faces", lambda picture: finds.get(int(picture[0, 0, 0]), []))
+
+
+SMALL, LARGE = Box(45.0, 30.0, 75.0, 60.0), Box(0.0, 0.0, 40.0, 40.0)
+
+
+@pytest.mark.parametrize(("several", "chosen"), [("largest", LARGE), ("central", SMALL)])
+def test_of_several_faces_the_largest_or_the_most_central_is_cut_out(monkeypatch, several, chosen):
+    picture = np.full((90, 120, 3), 7, np.uint8)
+    finder(monkeypatch, {7: [SMALL, LARGE]})
+    crops, _ = replace(HAAR, margin=0.0, several=several).crops([picture])
+    assert crops == [chosen]
+
+
+def test_the_same_person_is_cut_out_of_all_pictures_though_another_one_grows(monkeypatch):
+    pictures = [np.full((90, 120, 3), number, np.uint8) for number in range(4)]
+    person = [Box(10.0 + 8 * n, 10.0, 50.0 + 8 * n, 50.0) for n in range(4)]
+    other = [Box(75.0, 30.0, 80.0 + 10 * n, 35.0 + 10 * n) for n in range(4)]
+    order = [[person[n], other[n]][:: 1 if n % 2 else -1] for n in range(4)]
+    order[2] = [other[2]]
+    finder(monkeypatch, dict(enumerate(order)))
+    crops, found = replace(HAAR, margin=0.0).crops(pictures)
+    assert found and crops == [person[n] for n in (0, 1, 1, 3)]
+
+
 def test_a_picture_without_a_find_uses_the_nearest_find(monkeypatch):
     pictures = [np.full((90, 120, 3), number, np.uint8) for number in range(5)]
-    finds = {1: Box(10.0, 10.0, 40.0, 40.0), 4: Box(60.0, 20.0, 90.0, 50.0)}
-    monkeypatch.setattr(face, "find_face", lambda picture: finds.get(int(picture[0, 0, 0])))
+    finds = {1: Box(10.0, 10.0, 40.0, 40.0), 4: Box(30.0, 20.0, 60.0, 50.0)}
+    finder(monkeypatch, {number: [find] for number, find in finds.items()})
     crops, found = replace(HAAR, margin=0.0).crops(pictures)
     assert found and crops == [finds[n] for n in (1, 1, 1, 4, 4)]
 
@@ -122,12 +149,13 @@ def test_a_face_is_found_where_another_cascade_finds_one(path):
 @needs_photographs
 def test_a_large_picture_has_its_face_at_the_same_place():
     picture = np.asarray(Image.open(PHOTOGRAPHS[0]).convert("RGB"))
-    found, larger = find_face(picture), find_face(cv2.resize(picture, None, fx=3, fy=3))
+    (found, *_), (larger, *_) = map(find_faces, (picture, cv2.resize(picture, None, fx=3, fy=3)))
     np.testing.assert_allclose(np.array(larger) / 3, found, atol=12)
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("detector", "hog"), ("size", 7), ("pictures", 0), ("margin", -0.1)]
+    ("setting", "value"),
+    [("detector", "hog"), ("several", "all"), ("size", 7), ("pictures", 0), ("margin", -0.1)],
 )
 def test_bad_settings_are_refused_with_their_value(setting, value):
     with pytest.raises(ValueError, match=rf"features\.face\.{setting} .*{value}"):

@@ -222,7 +222,6 @@ def text(path):
         ("pointer.wav", pointer, "git-LFS pointer, run git lfs pull"),
         ("garbage.wav", garbage, "cannot be decoded"),
         ("text.wav", text, "cannot be decoded"),
-        ("nan.wav", nan_sound, "samples that are not finite"),
         ("mute.mp4", silent_video, "no sound"),
         ("none.wav", lambda path: soundfile.write(path, np.zeros(0), 16_000), "empty sound track"),
         ("folder.wav", lambda path: path.mkdir(), "cannot be decoded"),

@@ -1,7 +1,8 @@
 """Corpora: how the files of a data set name clip, label, subject and split.
 
 A corpus is a class with a ``name``, an ``on_error`` (``"skip"`` or ``"raise"``: what becomes of a
-clip that cannot be read) and a ``read()`` that returns its checked ``Contents``. Reading opens no
+clip that cannot be read), the names of ``allowed_leaks`` (those of ``avfusion.data.leaks``), and a
+``read()`` that returns its checked ``Contents``. Reading opens no
 recording, so every mistake in the description of a corpus shows before long work starts.
 """
 

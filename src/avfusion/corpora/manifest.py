@@ -37,6 +37,9 @@ class Manifest:
         splits: Plan | None = None,
         split_seed: int = 0,
         allow_subject_overlap: bool = False,
+        allow_duplicates_across_splits: bool = False,
+        allow_two_labels_for_one_recording: bool = False,
+        allow_untrained_classes: bool = False,
         on_error: str = "skip",
     ) -> None:
         path = Path(root).resolve()  # however it is spelled, it is the same corpus
@@ -58,6 +61,15 @@ class Manifest:
         self.split_seed = split_seed
         self.allow_subject_overlap = allow_subject_overlap
         self.on_error = on_error
+        self.allowed_leaks = [
+            name
+            for name, allowed in {
+                "duplicates_across_splits": allow_duplicates_across_splits,
+                "two_labels_for_one_recording": allow_two_labels_for_one_recording,
+                "untrained_classes": allow_untrained_classes,
+            }.items()
+            if allowed
+        ]
 
     def read(self) -> Contents:
         """Read the CSV and check every row of it."""
@@ -81,10 +93,10 @@ class Manifest:
             if not row[ours]:
                 raise ValueError(f"Line {line} of {self.path} has an empty {self.columns[ours]}.")
         video, image, audio = (self.find(line, row[m]) if row[m] else None for m in MEDIA)
-        if video is None and (image is None or audio is None):
+        if video is image is audio is None:
             raise ValueError(
-                f"Line {line} of {self.path} names neither a video_path nor both an image_path and "
-                "an audio_path."
+                f"Line {line} of {self.path} names neither a video_path nor an image_path and an "
+                "audio_path."
             )
         if video is not None:
             image = audio = None

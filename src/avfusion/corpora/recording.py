@@ -1,5 +1,6 @@
 """One clip on disk, and what a corpus says about all of them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -19,7 +20,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """The files of one clip: a video, or a picture (or folder of frames) and a sound.
+    """The files of one clip: a video, or a picture (or folder of frames), or a sound, or both.
 
     ``box`` is the speaker's face in pixels of the picture, where known.
     """
@@ -34,11 +35,9 @@ class Recording:
     box: Box | None = None
 
     @property
-    def sound_source(self) -> Path:
-        """The file that holds the sound."""
-        source = self.video or self.audio
-        assert source is not None
-        return source
+    def sound_source(self) -> Path | None:
+        """The file that holds the sound, if there is one."""
+        return self.video or self.audio
 
     @property
     def sources(self) -> list[Path]:
@@ -60,6 +59,7 @@ class Corpus(Protocol):
 
     name: str
     on_error: str
+    allowed_leaks: Collection[str]
 
     def read(self) -> Contents:
         """Return the checked contents without opening a recording."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from avfusion.corpora import SPLITS, Contents
 from avfusion.data.part import Outcome
-from avfusion.data.store import FORMAT, read_description
+from avfusion.data.store import BOX, FORMAT, read_description
 from avfusion.features import Features
 
 
@@ -15,9 +15,9 @@ def describe(
     name: str, contents: Contents, features: Features, outcomes: list[Outcome]
 ) -> dict[str, Any]:
     """Return what a network and a result have to know of a store, as plain data."""
-    kept = [outcome.recording for outcome in outcomes if outcome.index]
-    training = Counter(recording.label for recording in kept if recording.split == "train")
-    splits = Counter(recording.split for recording in kept)
+    kept = [outcome.index for outcome in outcomes if outcome.index]
+    training = Counter(clip["label"] for clip in kept if clip["split"] == "train")
+    splits = Counter(clip["split"] for clip in kept)
     return {
         "format": FORMAT,
         "corpus": name,
@@ -26,7 +26,7 @@ def describe(
         "clips": {split: splits[split] for split in SPLITS},
         "skipped": dict(Counter(outcome.reason for outcome in outcomes if not outcome.index)),
         "shared_subjects": contents.shared_subjects,
-        "boxes": any(recording.box for recording in kept),
+        "boxes": any(clip[BOX[0]] != "" for clip in kept),
         "features": asdict(features),
     }
 

@@ -1,6 +1,9 @@
 """Some clips of a store, written by one process into the place that is kept for them."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,37 +12,49 @@ import numpy as np
 from avfusion.corpora import Recording
 from avfusion.data.statistics import Moments
 from avfusion.data.store import BOX, CROP, shard_file
+from avfusion.data.watch import named, watched
 from avfusion.features import ClipFeatures, Features, Unreadable
+
+CRASHED = "crashes or hangs its decoder"
 
 
 class Part(NamedTuple):
-    """Recordings whose features go to a shard, one after the other from place ``first`` on."""
+    """Recordings whose features go to a shard, one after the other from place ``first`` on.
+
+    What became of them is kept in ``journals``; those in ``crashed`` are not touched.
+    """
 
     root: Path
+    journals: Path
     shard: int
     first: int
     recordings: list[Recording]
     features: Features
     on_error: str
+    crashed: frozenset[str] = frozenset()
+
+    @property
+    def journal(self) -> Path:
+        """The file that is there once this part is written."""
+        return self.journals / f"{self.shard:05d}_{self.first:08d}.json"
 
 
 @dataclass
 class Outcome:
     """What became of one recording; ``index`` is empty where it was skipped."""
 
-    recording: Recording
     index: dict[str, Any]
     reason: str = ""
     detail: str = ""
 
-    def report(self) -> dict[str, str]:
+    def report(self, recording: Recording) -> dict[str, str]:
         """Return the row of the report."""
         return {
-            "clip_id": self.recording.clip_id,
+            "clip_id": recording.clip_id,
             "outcome": "kept" if self.index else "skipped",
             "reason": self.reason,
             "detail": self.detail,
-            "source": " ".join(map(str, self.recording.sources)),
+            "source": " ".join(map(str, recording.sources)),
         }
 
 
@@ -50,29 +65,66 @@ class Written(NamedTuple):
     moments: dict[str, Moments]
 
 
-def write_part(part: Part) -> Written:
-    """Decode the recordings and write the features of those that can be used."""
+def write_part(part: Part) -> None:
+    """Decode the recordings, write the features of those that can be used, and the journal."""
     names = part.features.arrays(1)
     arrays = {name: np.load(shard_file(part.root, name, part.shard), "r+") for name in names}
     outcomes, training = [], []
     for place, recording in enumerate(part.recordings, part.first):
         try:
-            clip = part.features(recording)
+            clip = decoded(part, recording)
         except Unreadable as error:
-            if part.on_error == "raise":
+            if part.on_error == "raise" or error.fatal:
                 raise ValueError(f"Clip {recording.clip_id} cannot be used: {error}.") from error
-            outcomes.append(Outcome(recording, {}, error.reason, str(error)))
+            outcomes.append(Outcome({}, error.reason, str(error)))
             continue
         for name, array in arrays.items():
             features = getattr(clip, name)
             array[place, : len(features)] = features
-        outcomes.append(
-            Outcome(recording, index_row(recording, clip, part.shard, place), clip.note)
-        )
+        outcomes.append(Outcome(index_row(recording, clip, part.shard, place), clip.note))
         if recording.split == "train":
-            training.append((Moments.of(clip.face.reshape(-1, 3)), Moments.of(clip.audio)))
+            training.append(moments(clip))
+    for array in arrays.values():
+        array.flush()
     faces, audios = zip(*training, strict=True) if training else ((), ())
-    return Written(outcomes, {"face": Moments.sum(faces), "audio": Moments.sum(audios)})
+    keep(part, Written(outcomes, {"face": Moments.sum(faces), "audio": Moments.sum(audios)}))
+
+
+def moments(clip: ClipFeatures) -> tuple[Moments, Moments]:
+    """Return the moments of a clip's pixels and of its audio frames, where it has them."""
+    pixels, frames = clip.face.reshape(-1, 3), clip.audio
+    return (
+        Moments.of(pixels if clip.has_face else pixels[:0]),
+        Moments.of(frames if clip.has_audio else frames[:0]),
+    )
+
+
+def decoded(part: Part, recording: Recording) -> ClipFeatures:
+    """Return the features of one recording; should it end this process, its name is left."""
+    if recording.clip_id in part.crashed:
+        raise Unreadable(CRASHED, recording.sources[0])
+    with named(part.journal.with_suffix(".now"), recording), watched(recording):
+        return part.features(recording)
+
+
+def keep(part: Part, written: Written) -> None:
+    """Write the journal of a part, whole or not at all."""
+    content = {
+        "outcomes": [asdict(outcome) for outcome in written.outcomes],
+        "moments": {name: moments.plain() for name, moments in written.moments.items()},
+    }
+    partial = part.journal.with_suffix(".partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(partial, part.journal)
+
+
+def kept(part: Part) -> Written:
+    """Read the journal of a part."""
+    content = json.loads(part.journal.read_text(encoding="utf-8"))
+    return Written(
+        [Outcome(**outcome) for outcome in content["outcomes"]],
+        {name: Moments.from_plain(*numbers) for name, numbers in content["moments"].items()},
+    )
 
 
 def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) -> dict[str, Any]:
@@ -86,10 +138,22 @@ def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) 
         "place": place,
         "samples": len(clip.sound),
         "frames": len(clip.audio),
-        "has_face": 1,
-        "has_audio": 1,
-        **dict(zip(BOX, clip.box or [""] * 4, strict=True)),
-        **dict(zip(CROP, clip.crop, strict=True)),
-        "face_source": recording.sources[0],
-        "audio_source": recording.sources[-1],
+        "has_face": int(clip.has_face),
+        "has_audio": int(clip.has_audio),
+        **dict(zip(BOX, map(plain, clip.box or [""] * 4), strict=True)),
+        **dict(zip(CROP, map(plain, clip.crop or [""] * 4), strict=True)),
+        "face_source": str(recording.sources[0]) if clip.has_face else "",
+        "audio_source": str(recording.sources[-1]) if clip.has_audio else "",
+        "face_digest": digest(clip.face) if clip.has_face else "",
+        "audio_digest": digest(clip.sound) if clip.has_audio else "",
     }
+
+
+def plain(number: Any) -> float | str:
+    """Return a number as JSON holds it."""
+    return number if number == "" else float(number)
+
+
+def digest(array: np.ndarray) -> str:
+    """Return sixteen digits that are the same for the same decoded content."""
+    return hashlib.sha256(array.tobytes()).hexdigest()[:16]

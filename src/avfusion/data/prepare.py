@@ -1,6 +1,5 @@
 """From a corpus to a store."""
 
-import csv
 import hashlib
 import json
 import os
@@ -9,107 +8,69 @@ import shutil
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from avfusion.corpora import Contents, Corpus
-from avfusion.data.description import describe, skipped_reasons
-from avfusion.data.part import Part, write_part
-from avfusion.data.statistics import Moments
-from avfusion.data.store import FORMAT, shard_file
+from avfusion.data.finish import finish
+from avfusion.data.leaks import refuse_leaks, untrained
+from avfusion.data.part import kept
+from avfusion.data.store import FORMAT, read_description
+from avfusion.data.work import allocate, write_parts
 from avfusion.features import Features
-from avfusion.parallel import run_parallel
-
-SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
-PART_CLIPS = 64  # that a process takes at a time
 
 
 def prepare(
-    corpus: Corpus, features: Features, stores: str | Path, workers: int | None = None
+    corpus: Corpus,
+    features: Features,
+    stores: str | Path,
+    workers: int | None = None,
+    limit: int | None = None,
 ) -> Path:
     """Return the store of a corpus under these settings, made if it is not there yet.
 
-    It is written beside its place and moved there whole. Its name holds a digest of the settings,
-    of the contents, and of the size and time of every file.
+    It is written beside its place and moved there whole; what an interrupted preparation had
+    written is used by the next one. Its name holds a digest of the settings, of the contents, and
+    of the size and time of every file. ``limit`` takes only so many clips, spread over the corpus.
     """
-    contents = corpus.read()
-    root = Path(stores) / f"{safe(corpus.name)}-{digest(corpus, contents, features)}"
+    contents = limited(corpus.read(), limit)
+    root = store_folder(corpus, contents, features, stores)
     root.parent.mkdir(parents=True, exist_ok=True)
+    partial, journals = Path(f"{root}.partial"), Path(f"{root}.parts")
     with FileLock(f"{root}.lock"):
         if not root.exists():
-            partial = Path(f"{root}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            fill(partial, corpus, contents, features, workers)
+            refuse_leaks({"untrained_classes": untrained_classes(contents)}, corpus.allowed_leaks)
+            parts = allocate(partial, journals, corpus, contents, features)
+            write_parts(parts, f"Preparing {corpus.name}", workers)
+            finish(partial, corpus, contents, features, [kept(part) for part in parts])
+            refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
             os.replace(partial, root)
+        shutil.rmtree(journals, ignore_errors=True)
+    refuse_leaks(read_description(root)["leaks"], corpus.allowed_leaks)
     return root
 
 
-def fill(
-    root: Path, corpus: Corpus, contents: Contents, features: Features, workers: int | None
-) -> None:
-    """Write everything that a store holds."""
-    parts = allocate(root, corpus, contents, features)
-    sizes = [len(part.recordings) for part in parts]
-    results = dict(run_parallel(write_part, parts, sizes, f"Preparing {corpus.name}", workers))
-    written = [results[number] for number in range(len(parts))]
-    outcomes = [outcome for part in written for outcome in part.outcomes]
-    kept = [outcome.index for outcome in outcomes if outcome.index]
-    if not kept:
-        raise ValueError(
-            f"None of the {len(outcomes)} clips of {corpus.name} can be used: "
-            f"{skipped_reasons(outcomes)}."
-        )
-    write_csv(root / "report.csv", [outcome.report() for outcome in outcomes])
-    write_csv(root / "index.csv", kept)
-    moments = {
-        name: Moments.sum(part.moments[name] for part in written) for name in ("face", "audio")
-    }
-    description = describe(corpus.name, contents, features, outcomes) | {
-        "face": {"channels": 3, **moments["face"].mean_and_deviation(scale=1 / 255)},
-        "audio": {"features": features.audio.features, **moments["audio"].mean_and_deviation()},
-        "checksums": checksums(root),
-    }
-    (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+def limited(contents: Contents, limit: int | None) -> Contents:
+    """Return contents of at most so many clips, evenly spread."""
+    if limit is None or limit >= len(contents.recordings):
+        return contents
+    if limit < 1:
+        raise ValueError(f"prepare.limit must be at least 1, got {limit}.")
+    step = len(contents.recordings) / limit
+    chosen = [contents.recordings[int(number * step)] for number in range(limit)]
+    return contents._replace(recordings=chosen)
 
 
-def allocate(root: Path, corpus: Corpus, contents: Contents, features: Features) -> list[Part]:
-    """Create the shards, full of zeros, and return what is to be written where."""
-    clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
-    length = max(1, SHARD_BYTES // clip_bytes)
-    parts = []
-    for shard, start in enumerate(range(0, len(contents.recordings), length)):
-        recordings = contents.recordings[start : start + length]
-        for name, array in features.arrays(1).items():
-            file = shard_file(root, name, shard)
-            file.parent.mkdir(exist_ok=True)
-            shape = (len(recordings), *array.shape[1:])
-            np.lib.format.open_memmap(file, "w+", array.dtype, shape)
-        for first in range(0, len(recordings), PART_CLIPS):
-            some = recordings[first : first + PART_CLIPS]
-            parts.append(Part(root, shard, first, some, features, corpus.on_error))
-    return parts
+def untrained_classes(contents: Contents) -> list[str]:
+    """Return the classes of a corpus that no training clip has."""
+    return untrained([{"split": r.split, "label": r.label} for r in contents.recordings])
 
 
-def checksums(root: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of the store."""
-    sums = {}
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            sums[path.relative_to(root).as_posix()] = hashlib.file_digest(
-                file, "sha256"
-            ).hexdigest()
-    return sums
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows under a header of their keys."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def store_folder(
+    corpus: Corpus, contents: Contents, features: Features, stores: str | Path
+) -> Path:
+    """Return where the store of a corpus under these settings belongs."""
+    return Path(stores) / f"{safe(corpus.name)}-{digest(corpus, contents, features)}"
 
 
 def digest(corpus: Corpus, contents: Contents, features: Features) -> str:

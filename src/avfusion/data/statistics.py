@@ -1,7 +1,7 @@
 """Mean and standard deviation of the training split."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,15 @@ class Moments(NamedTuple):
         numbers = table.astype(np.float64)
         squares = np.einsum("rc,rc->c", numbers, numbers)
         return Moments(len(numbers), np.ones(len(numbers)) @ numbers, squares)
+
+    def plain(self) -> list[Any]:
+        """Return plain numbers, which JSON keeps exactly."""
+        return [self.rows, self.total.tolist(), self.squares.tolist()]
+
+    @staticmethod
+    def from_plain(rows: int, total: Any, squares: Any) -> "Moments":
+        """Return moments from their plain numbers."""
+        return Moments(rows, np.array(total), np.array(squares))
 
     @staticmethod
     def sum(moments: Iterable["Moments"]) -> "Moments":

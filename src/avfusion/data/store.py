@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-FORMAT = 1
+FORMAT = 2
 BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the stored picture
 CROP = ("crop_left", "crop_top", "crop_right", "crop_bottom")  # pixels of the first picture
 

@@ -8,5 +8,6 @@ from avfusion.features.clip import ClipFeatures, Features
 from avfusion.features.face import FaceFeatures
 from avfusion.features.media import Unreadable
 from avfusion.features.mfcc import AudioFeatures
+from avfusion.features.policies import Policies
 
-__all__ = ["AudioFeatures", "ClipFeatures", "FaceFeatures", "Features", "Unreadable"]
+__all__ = ["AudioFeatures", "ClipFeatures", "FaceFeatures", "Features", "Policies", "Unreadable"]

@@ -1,6 +1,6 @@
 """All features of one clip."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -10,14 +10,18 @@ from jaxtyping import Float32, Int16, UInt8
 from avfusion.corpora.recording import Box, Recording
 from avfusion.features.face import FaceFeatures
 from avfusion.features.media import (
+    Missing,
     Picture,
+    Sound,
     Unreadable,
     read_frames,
     read_picture,
     read_sound,
     read_video,
+    video_span,
 )
 from avfusion.features.mfcc import SAMPLE_RATE, AudioFeatures
+from avfusion.features.policies import Policies
 
 
 class ClipFeatures(NamedTuple):
@@ -25,15 +29,27 @@ class ClipFeatures(NamedTuple):
 
     ``face`` is RGB, ``sound`` mono at 16 kHz, ``audio`` the audio frames of that sound. ``box`` is
     the speaker's face in fractions of the stored picture (None where unknown), ``crop`` the square
-    cut out of the first picture, in pixels; ``note`` says what the report should.
+    cut out of the first picture, in pixels; ``note`` says what the report should. A modality that
+    the clip does not have is a row of zeros.
     """
 
     face: UInt8[np.ndarray, "pictures size size 3"]
     sound: Int16[np.ndarray, "samples"]
     audio: Float32[np.ndarray, "frames features"]
     box: Box | None
-    crop: Box
+    crop: Box | None
     note: str
+    has_face: bool
+    has_audio: bool
+
+
+class Seen(NamedTuple):
+    """The face of a clip, cut out."""
+
+    face: UInt8[np.ndarray, "pictures size size 3"]
+    box: Box | None
+    crop: Box | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class Features:
 
     face: FaceFeatures
     audio: AudioFeatures
+    policies: Policies = field(default_factory=Policies)
 
     def arrays(self, clips: int) -> dict[str, np.ndarray]:
         """Return zeros to hold the features of some clips."""
@@ -55,39 +72,86 @@ class Features:
 
     def __call__(self, recording: Recording) -> ClipFeatures:
         """Decode one recording, or raise ``Unreadable`` with the reason."""
-        sound = read_sound(recording.sound_source, self.audio.span)
-        kept = (sound.samples.clip(-1, 1) * (2**15 - 1)).round().astype(np.int16)
-        peak = 20 * np.log10(max(np.abs(kept).max() / 2**15, 1e-9))
-        if peak < self.audio.silence:
-            raise Unreadable("silent", recording.sound_source, f"peak {peak:.0f} dBFS")
-
-        middles = (np.arange(self.face.pictures) + 0.5) / self.face.pictures
-        samples = sound.first + middles * len(kept)
-        times = sound.start + samples / SAMPLE_RATE
-        pictures = read_pictures(recording, samples / sound.total, times)
-        crops, found = self.face.crops(pictures)
-        box = recording.box and relative(recording.box, crops[0])
-        if box and (len(set(crops)) > 1 or not seen(box)):
-            box = None  # it would be another one in each picture, or lies outside of them
-        missed = self.face.detector != "none" and not found
+        sound = self.hear(recording)
+        seen = self.look(recording, sound)
+        if sound is None and seen is None:
+            raise Unreadable("neither sound nor picture", recording.sources[0])
+        none = self.arrays(1)
+        notes = ["no sound used"] * (sound is None) + ["no picture used"] * (seen is None)
+        seen_or_none = seen or Seen(none["face"][0], None, None)
+        kept = none["sound"][0, :0] if sound is None else sound.samples.astype(np.int16)
         return ClipFeatures(
-            face=self.face.cut(pictures, crops),
+            face=seen_or_none.face,
             sound=kept,
-            audio=self.audio(torch.from_numpy(kept)).numpy(),
-            box=box,
-            crop=crops[0],
-            note="no face found, picture used whole" if missed else "",
+            audio=none["audio"][0, :1] if sound is None else self.frames(kept),
+            box=seen_or_none.box,
+            crop=seen_or_none.crop,
+            note=", ".join([*notes, seen_or_none.note] if seen_or_none.note else notes),
+            has_face=seen is not None,
+            has_audio=sound is not None,
         )
 
+    def frames(self, sound: Int16[np.ndarray, "samples"]) -> Float32[np.ndarray, "frames features"]:
+        """Return the audio frames of a sound."""
+        return self.audio(torch.from_numpy(sound)).numpy()
 
-def read_pictures(recording: Recording, fractions: np.ndarray, times: np.ndarray) -> list[Picture]:
-    """Return the pictures of a recording at fractions of its sound, which are times in seconds."""
-    if recording.video is not None:
-        return read_video(recording.video, times.tolist())
-    assert recording.image is not None
-    if recording.image.is_dir():
-        return read_frames(recording.image, fractions.tolist())
-    return [read_picture(recording.image)] * len(times)
+    def hear(self, recording: Recording) -> Sound | None:
+        """Return the sound that is kept, in units of 16 bits, None where there is none to use."""
+        path = recording.sound_source
+        try:
+            if path is None:
+                raise Missing("no sound", recording.sources[0])
+            sound = read_sound(path, self.audio.span)
+        except Missing as missing:
+            self.policies.judge("missing", missing)
+            return None
+        samples = sound.samples
+        if not np.isfinite(samples).all():
+            self.policies.meet("not_finite", "samples that are not finite", path)
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+        if len(samples) < self.audio.window:
+            milliseconds = f"{1000 * len(samples) / SAMPLE_RATE:.0f} ms"
+            self.policies.meet("too_short", "too short", path, milliseconds)
+        samples = (samples.clip(-1, 1) * (2**15 - 1)).round()
+        energy = 10 * np.log10(max(np.square(samples / 2**15).mean(dtype=np.float64), 1e-20))
+        if energy < self.audio.silence:
+            self.policies.meet("silent", "silent", path, f"energy {energy:.0f} dBFS")
+            return None
+        return sound._replace(samples=samples)
+
+    def look(self, recording: Recording, sound: Sound | None) -> Seen | None:
+        """Return the face at evenly spaced times, None where there is none to use."""
+        try:
+            pictures = self.pictures(recording, sound)
+        except Missing as missing:
+            self.policies.judge("missing", missing)
+            return None
+        crops, found = self.face.crops(pictures)
+        note = ""
+        if self.face.detector != "none" and not found:
+            self.policies.meet("no_face", "no face found", recording.sources[0])
+            note = "no face found, picture used whole"
+        box = recording.box and relative(recording.box, crops[0])
+        if box and (len(set(crops)) > 1 or not inside(box)):
+            box = None  # it would be another one in each picture, or lies outside of them
+        return Seen(self.face.cut(pictures, crops), box, crops[0], note)
+
+    def pictures(self, recording: Recording, sound: Sound | None) -> list[Picture]:
+        """Decode the pictures that belong to a sound, or to the whole recording without one."""
+        middles = (np.arange(self.face.pictures) + 0.5) / self.face.pictures
+        if recording.video is not None:
+            if sound is None:
+                first, last = video_span(recording.video)
+                return read_video(recording.video, (first + middles * (last - first)).tolist())
+            samples = sound.first + middles * len(sound.samples)
+            return read_video(recording.video, (sound.start + samples / SAMPLE_RATE).tolist())
+        if recording.image is None:
+            raise Missing("no picture", recording.sources[0])
+        if recording.image.is_dir():
+            if sound is not None:
+                middles = (sound.first + middles * len(sound.samples)) / sound.total
+            return read_frames(recording.image, middles.tolist())
+        return [read_picture(recording.image)] * self.face.pictures
 
 
 def relative(box: Box, crop: Box) -> Box:
@@ -101,6 +165,6 @@ def relative(box: Box, crop: Box) -> Box:
     )
 
 
-def seen(box: Box) -> bool:
+def inside(box: Box) -> bool:
     """Say whether the centre of a box, in fractions of the picture, lies in it."""
     return 0 <= box.left + box.right <= 2 and 0 <= box.top + box.bottom <= 2

@@ -1,5 +1,6 @@
 """Finding a face and cutting it out."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from avfusion.corpora.recording import Box
 from avfusion.features.media import Picture
 
 DETECTORS = ("haar", "none")
+SEVERAL = ("largest", "central")
 DETECTION_SIDE = 320  # pixels; Haar's time grows with the area, its finds do not
 
 
@@ -19,10 +21,11 @@ DETECTION_SIDE = 320  # pixels; Haar's time grows with the area, its finds do no
 class FaceFeatures:
     """How pictures become the squares of ``size`` pixels that a network sees.
 
-    With ``detector="haar"`` the largest face is cut out as a square, widened by ``margin`` times
-    its side; a clip without a find is used whole. Whole pictures keep their proportions: the
-    shorter side is filled up with black. ``pictures`` is how many a clip has; a single picture
-    is repeated.
+    With ``detector="haar"`` a face is cut out as a square, widened by ``margin`` times its side:
+    of several in a picture the ``largest`` or the most ``central``, and in the other pictures of
+    the clip the same person's. A clip without a find is used whole. Whole pictures keep their
+    proportions: the shorter side is filled up with black. ``pictures`` is how many a clip has; a
+    single picture is repeated.
     Viola and Jones, 2001, https://doi.org/10.1109/CVPR.2001.990517.
     """
 
@@ -30,11 +33,16 @@ class FaceFeatures:
     size: int = 112
     pictures: int = 1
     margin: float = 0.3
+    several: str = "largest"
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:
             raise ValueError(
                 f"features.face.detector must be one of {DETECTORS}, got {self.detector!r}."
+            )
+        if self.several not in SEVERAL:
+            raise ValueError(
+                f"features.face.several must be one of {SEVERAL}, got {self.several!r}."
             )
         if self.size % 2:
             raise ValueError(f"features.face.size must be even, got {self.size}.")
@@ -46,7 +54,7 @@ class FaceFeatures:
 
     def crops(self, pictures: list[Picture]) -> tuple[list[Box], bool]:
         """Return the square to cut out of each picture, and whether any face was found."""
-        finds = [find_face(picture) if self.detector == "haar" else None for picture in pictures]
+        finds = self.follow(pictures) if self.detector == "haar" else [None] * len(pictures)
         found = [index for index, find in enumerate(finds) if find is not None]
         squares = []
         for index, picture in enumerate(pictures):
@@ -54,6 +62,30 @@ class FaceFeatures:
             find = None if nearest is None else finds[nearest]
             squares.append(whole(picture) if find is None else widened(find, self.margin, picture))
         return squares, bool(found)
+
+    def follow(self, pictures: list[Picture]) -> list[Box | None]:
+        """Return the face of one person in each picture, None where it is not found."""
+        finds = [find_faces(picture) for picture in pictures]
+        followed: list[Box | None] = [None] * len(pictures)
+        numbers = [number for number, faces in enumerate(finds) for _ in faces]
+        if not numbers:
+            return followed
+        faces = [face for found in finds for face in found]
+        scores = [self.score(face, pictures[n]) for face, n in zip(faces, numbers, strict=True)]
+        best = scores.index(max(scores))
+        start = numbers[best]
+        for way in (range(start, len(pictures)), range(start, -1, -1)):
+            last = faces[best]
+            for number in way:
+                near = [face for face in finds[number] if distance(face, last) < width(last)]
+                if near:
+                    last = min(near, key=lambda face, last=last: distance(face, last))  # type: ignore[misc]
+                    followed[number] = last
+        return followed
+
+    def score(self, face: Box, picture: Picture) -> float:
+        """Return what is largest for the face to choose."""
+        return width(face) if self.several == "largest" else -distance(face, whole(picture))
 
     def cut(
         self, pictures: list[Picture], crops: list[Box]
@@ -90,16 +122,29 @@ def cut(picture: Picture, crop: Box, size: int) -> UInt8[np.ndarray, "size size 
     return cv2.resize(square, (size, size), interpolation=how)
 
 
-def find_face(picture: Picture) -> Box | None:
-    """Return the largest face, looked for on a small copy."""
+def width(box: Box) -> float:
+    """Return the width of a box."""
+    return box.right - box.left
+
+
+def distance(one: Box, other: Box) -> float:
+    """Return the distance between the centres of two boxes."""
+    return (
+        math.hypot(
+            one.left + one.right - other.left - other.right,
+            one.top + one.bottom - other.top - other.bottom,
+        )
+        / 2
+    )
+
+
+def find_faces(picture: Picture) -> list[Box]:
+    """Return all faces, looked for on a small copy."""
     scale = min(1.0, DETECTION_SIDE / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     gray = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
     faces = haar().detectMultiScale(gray, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
-    if not len(faces):
-        return None
-    x, y, width, height = max(faces, key=lambda face: face[2] * face[3]) / scale
-    return Box(x, y, x + width, y + height)
+    return [Box(x, y, x + w, y + h) for x, y, w, h in (np.array(face) / scale for face in faces)]
 
 
 @lru_cache

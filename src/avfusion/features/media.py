@@ -30,11 +30,20 @@ FAR = 30.0  # seconds; pictures further into a video are sought rather than deco
 
 
 class Unreadable(ValueError):
-    """A file that cannot be used; reports count its ``reason``, the message has the detail."""
+    """A file that cannot be used; reports count its ``reason``, the message has the detail.
+
+    A ``fatal`` one ends a preparation rather than being skipped.
+    """
+
+    fatal = False
 
     def __init__(self, reason: str, path: Path, detail: str = "") -> None:
         super().__init__(f"{path.name}: {reason}" + (f" ({detail})" if detail else ""))
         self.reason = reason
+
+
+class Missing(Unreadable):
+    """A recording without any sound, or without any picture."""
 
 
 @contextmanager
@@ -82,7 +91,10 @@ class Sound(NamedTuple):
 
 
 def read_sound(path: Path, span: Callable[[int], slice]) -> Sound:
-    """Return what ``span`` wants of a sound once it knows how many samples there are."""
+    """Return what ``span`` wants of a sound once it knows how many samples there are.
+
+    Samples may be infinite or not a number where the file has such.
+    """
     sound = decode_sound(path, slice(0, HELD))
     wanted = span(sound.total)
     if wanted.stop > len(sound.samples):
@@ -94,13 +106,11 @@ def decode_sound(path: Path, wanted: slice) -> Sound:
     """Decode a sound to its end, and hold the samples that are wanted."""
     with opened(path) as container:
         if not container.streams.audio:
-            raise Unreadable("no sound", path)
+            raise Missing("no sound", path)
         stream = container.streams.audio[0]
         promised = float((stream.duration or 0) * (stream.time_base or 0))
         held, start, total = [np.zeros(0, np.float32)], None, 0
         for time, block in resampled(container, stream):
-            if not np.isfinite(block).all():
-                raise Unreadable("samples that are not finite", path)
             start = time if start is None else start
             held.append(block[max(0, wanted.start - total) : max(0, wanted.stop - total)])
             total += len(block)
@@ -163,7 +173,7 @@ def read_frames(folder: Path, fractions: list[float]) -> list[Picture]:
         key=lambda path: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", path.name)]
     )
     if not files:
-        raise Unreadable("no picture", folder)
+        raise Missing("no picture", folder)
     return [read_picture(files[min(int(f * len(files)), len(files) - 1)]) for f in fractions]
 
 
@@ -175,6 +185,17 @@ def read_video(path: Path, times: list[float]) -> list[Picture]:
         if not shown:
             raise Unreadable("no picture", path, "none can be decoded")
         return [upright(frame) for frame in shown]
+
+
+def video_span(path: Path) -> tuple[float, float]:
+    """Return the times in seconds at which the first and after the last picture is shown."""
+    with opened(path) as container:
+        times = [
+            float(packet.pts * packet.time_base)
+            for packet in container.demux(container.streams.best("video"))
+            if packet.pts is not None and packet.time_base is not None
+        ] or [0.0]
+    return min(times), max(times)
 
 
 def seek_frames(path: Path, times: list[float]) -> list[av.VideoFrame] | None:
@@ -192,7 +213,7 @@ def timed(container: InputContainer, path: Path) -> Iterator[tuple[float, av.Vid
     """Yield the pictures of a video with the times in seconds from which on they are shown."""
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream):
-        raise Unreadable("no picture", path)
+        raise Missing("no picture", path)
     check_size(path, stream.width, stream.height)
     stream.thread_count = 1  # the other cores have clips of their own
     step = float(1 / (stream.average_rate or 25))

@@ -17,9 +17,9 @@ CROPS = ("centre", "start", "whole")
 class AudioFeatures:
     """How a sound becomes audio frames: MFCC, their first and their second differences.
 
-    Durations are in seconds, ``window`` and ``hop`` in samples at 16 kHz, ``silence`` is the peak
-    in dBFS under which a clip counts as silent. ``crop`` keeps ``duration`` seconds from the
-    centre or the start, or the whole clip up to ``max_duration``.
+    Durations are in seconds, ``window`` and ``hop`` in samples at 16 kHz. ``silence`` is the energy
+    in dBFS, the mean square of what is kept, under which a clip counts as silent. ``crop`` keeps
+    ``duration`` seconds from the centre or the start, or the whole clip up to ``max_duration``.
     Davis and Mermelstein, 1980, https://doi.org/10.1109/TASSP.1980.1163420; differences as in
     Furui, 1986, https://doi.org/10.1109/TASSP.1986.1164788, over two frames on each side.
     """
@@ -31,7 +31,7 @@ class AudioFeatures:
     mels: int = 40
     window: int = 960
     hop: int = 480
-    silence: float = -60.0
+    silence: float = -75.0
 
     def __post_init__(self) -> None:
         if self.crop not in CROPS:

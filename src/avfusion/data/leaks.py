@@ -1,0 +1,66 @@
+"""What makes a score on a store mean less than it seems."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from avfusion.corpora.recording import listed
+
+Clip = Mapping[str, Any]  # a row of the index
+WHY = {
+    "duplicates_across_splits": "the same sound or picture is in more than one split, so a test "
+    "would score memory",
+    "two_labels_for_one_recording": "the same recording has more than one label",
+    "untrained_classes": "there are clips to validate or test on, but none to train on, of classes",
+}
+
+
+def find_leaks(index: Sequence[Clip]) -> dict[str, list[str]]:
+    """Return, under the names of WHY, the clips or classes that are concerned."""
+    return {
+        "duplicates_across_splits": sorted(
+            {
+                clips
+                for modality in ("audio", "face")
+                for clips in told_apart(index, f"{modality}_digest", by="split")
+            }
+        ),
+        "two_labels_for_one_recording": told_apart(
+            [clip for clip in index if clip["audio_digest"]], "audio_digest", by="label"
+        )
+        + told_apart(
+            [clip for clip in index if not clip["audio_digest"]], "face_digest", by="label"
+        ),
+        "untrained_classes": untrained(index),
+    }
+
+
+def told_apart(index: Sequence[Clip], digest: str, by: str) -> list[str]:
+    """Name the clips of each content that occurs with different values in one column."""
+    groups = defaultdict(list)
+    for clip in index:
+        if clip[digest]:
+            groups[clip[digest]].append(clip)
+    return [
+        " = ".join(f"{clip['clip_id']} ({clip[by]})" for clip in group)
+        for group in groups.values()
+        if len({clip[by] for clip in group}) > 1
+    ]
+
+
+def untrained(index: Sequence[Clip]) -> list[str]:
+    """Return the labels without any training clip, where there are training clips."""
+    labels = defaultdict(set)
+    for clip in index:
+        labels[clip["split"] == "train"].add(clip["label"])
+    return sorted(labels[False] - labels[True]) if labels[True] else []
+
+
+def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:
+    """Refuse what falsifies results, unless it is allowed by name."""
+    for name, found in leaks.items():
+        if found and name not in allowed:
+            raise ValueError(
+                f"{len(found)} times {WHY[name]}: {listed(list(found))}. Correct the corpus, or "
+                f"set corpus.allow_{name}=true, which every result then records."
+            )
