@@ -83,4 +83,4 @@ def test_memory_with_channels_last_gives_the_same_map():
 @pytest.mark.parametrize("widths", [(64,), (32, 60)])
 def test_widths_that_cannot_be_built_are_refused(widths):
     with pytest.raises(ValueError, match="two or more widths, multiples of groups=8"):
-        convnet(widths=widths)
+        convnet(widths=widths, groups=8)

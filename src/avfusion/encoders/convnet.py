@@ -13,9 +13,9 @@ from avfusion.initialisation import he
 class StandardisedConv2d(nn.Conv2d):
     """A convolution without bias whose filters each have zero mean, and variance 1 / fan-in.
 
-    Qiao et al., 2019, https://arxiv.org/abs/1903.10520. Beside GroupNorm, which shares its
-    statistics among channels, it keeps a channel's mean over all pictures near zero as BatchNorm
-    would: without it, the brightness of a picture drowns what is drawn there.
+    Qiao et al., 2019, https://arxiv.org/abs/1903.10520. Beside GroupNorm, whose statistics channels
+    share, it keeps the mean of each channel near zero as BatchNorm would: without it, the
+    brightness of a picture drowns what is drawn there.
     """
 
     def forward(
@@ -32,7 +32,8 @@ class ConvNet(nn.Module):
 
     Pixels are folded two by two into channels, then 3 x 3 convolutions follow, two of them with a
     stride of two. GroupNorm instead of BatchNorm: neither the number of processes nor the batch
-    size changes the function. Wu and He, 2018, https://arxiv.org/abs/1803.08494.
+    size changes the function; by default all channels are one group. Wu and He, 2018,
+    https://arxiv.org/abs/1803.08494.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class ConvNet(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         widths: Sequence[int] = (32, 64, 64),
-        groups: int = 8,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         if len(widths) < 2 or any(width % groups for width in widths):
