@@ -8,18 +8,27 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion import run
-from avfusion.data.description import summary
+from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare
+from avfusion.data.summary import preview, summary
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(cfg: DictConfig) -> None:
-    """Prepare one corpus and print how to train on it."""
+    """Prepare one corpus and print what was prepared and how to train on it."""
     with run.one_sentence():
         corpus = instantiate(cfg.corpus, _convert_="all")
         features = instantiate(cfg.features, _convert_="all")
-        store = prepare(corpus, features, cfg.prepare.stores, cfg.prepare.workers)
-    print(summary(store))
+        stores, limit = cfg.prepare.stores, cfg.prepare.limit
+        if cfg.prepare.dry_run:
+            print(preview(corpus, features, stores, limit))
+            return
+        store = prepare(corpus, features, stores, cfg.prepare.workers, limit)
+        if cfg.prepare.verify:
+            verify(store)
+    text = summary(store)
+    (run.output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 import json
 from dataclasses import asdict
 
-import pytest
 from conftest import write_recordings
 
 from avfusion.corpora import Contents, Manifest
-from avfusion.data.description import describe, skipped_reasons, summary
+from avfusion.data.description import describe, skipped_reasons
 from avfusion.data.part import Outcome
 from avfusion.data.prepare import prepare
 from avfusion.data.store import read_description
@@ -56,32 +55,8 @@ def test_a_store_describes_its_classes_sizes_and_boxes(party_store, recordings_s
         assert len(description["audio"]["std"]) == description["audio"]["features"] == 75
 
 
-def test_the_summary_ends_with_the_command_to_train(recordings_store):
-    lines = summary(recordings_store).splitlines()
-    assert lines[0].endswith(": 16 train, 4 val, 4 test clips, 2 classes.")
-    assert lines[-1] == f"  python src/train.py data=store data.store={recordings_store}"
-    assert len(lines) == 3
-
-
-@pytest.fixture
-def to_test_on(tmp_path, small_features, in_process):
-    """A store of a subject to test on, one of whose clips is empty."""
+def test_a_store_to_test_on_has_no_statistics(tmp_path, small_features, in_process):
     write_recordings(tmp_path, subjects=1)
-    manifest = tmp_path / "manifest.csv"
-    rows = manifest.read_text().replace("s0,train", "s0,test").splitlines()
-    manifest.write_text("\n".join([*rows[:-1], rows[-1].replace("s0,test", "s0,val")]))
-    (tmp_path / "s0_1.wav").write_bytes(b"")
-    corpus = Manifest(str(tmp_path), allow_subject_overlap=True)
-    return prepare(corpus, small_features, tmp_path / "stores")
-
-
-def test_the_summary_says_what_is_unusual(to_test_on):
-    text = summary(to_test_on)
-    assert f"Skipped 1: empty file (1). Each is listed in {to_test_on}/report.csv." in text
-    assert "1 subjects are in several splits" in text
-    assert text.endswith(f"python src/eval.py ckpt_path=<run> data=store data.store={to_test_on}")
-
-
-def test_a_store_to_test_on_has_no_statistics(to_test_on):
-    description = read_description(to_test_on)
+    corpus = Manifest(str(tmp_path), splits={"test": 1})
+    description = read_description(prepare(corpus, small_features, tmp_path / "stores"))
     assert description["audio"]["mean"] == description["face"]["std"] == []

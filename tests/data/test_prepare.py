@@ -267,18 +267,18 @@ def leaking(root, **same):
     return root
 
 
-@pytest.mark.parametrize("column", ["audio_path", "image_path"])
+@pytest.mark.parametrize(("column", "what"), [("audio_path", "sound"), ("image_path", "picture")])
 def test_the_same_recording_in_two_splits_is_refused_by_the_names_of_its_clips(
-    tmp_path, in_process, small_features, column
+    tmp_path, in_process, small_features, column, what
 ):
     root = leaking(tmp_path, **{column: None})
-    sentence = r"1 times the same sound or picture .*: c0 \(train\) = c1 \(test\)\. .*corpus\.allow"
+    sentence = rf"1 times the same {what} .*: c0 \(train\) = c1 \(test\)\. .*corpus\.allow"
     for _ in range(2):
         with pytest.raises(ValueError, match=sentence):
             prepare(Manifest(str(root)), small_features, tmp_path / "stores")
-    allowed = Manifest(str(root), allow_duplicates_across_splits=True)
+    allowed = Manifest(str(root), **{f"allow_same_{what}_in_two_splits": True})
     store = prepare(allowed, small_features, tmp_path / "stores")
-    found = read_description(store)["leaks"]["duplicates_across_splits"]
+    found = read_description(store)["leaks"][f"same_{what}_in_two_splits"]
     assert found == ["c0 (train) = c1 (test)"]
     with pytest.raises(ValueError, match=sentence):
         prepare(Manifest(str(root)), small_features, tmp_path / "stores")

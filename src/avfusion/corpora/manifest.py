@@ -37,7 +37,8 @@ class Manifest:
         splits: Plan | None = None,
         split_seed: int = 0,
         allow_subject_overlap: bool = False,
-        allow_duplicates_across_splits: bool = False,
+        allow_same_sound_in_two_splits: bool = False,
+        allow_same_picture_in_two_splits: bool = False,
         allow_two_labels_for_one_recording: bool = False,
         allow_untrained_classes: bool = False,
         on_error: str = "skip",
@@ -64,7 +65,10 @@ class Manifest:
         self.allowed_leaks = [
             name
             for name, allowed in {
-                "duplicates_across_splits": allow_duplicates_across_splits,
+                "same_sound_in_two_splits": allow_same_sound_in_two_splits,
+                # Who wants the same people in two splits may show the same photograph of them.
+                "same_picture_in_two_splits": allow_same_picture_in_two_splits
+                or allow_subject_overlap,
                 "two_labels_for_one_recording": allow_two_labels_for_one_recording,
                 "untrained_classes": allow_untrained_classes,
             }.items()

@@ -1,13 +1,12 @@
-"""What a store says of itself, to programs and to people."""
+"""What a store says of itself to programs."""
 
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from avfusion.corpora import SPLITS, Contents
 from avfusion.data.part import Outcome
-from avfusion.data.store import BOX, FORMAT, read_description
+from avfusion.data.store import BOX, FORMAT
 from avfusion.features import Features
 
 
@@ -35,26 +34,3 @@ def skipped_reasons(outcomes: list[Outcome]) -> str:
     """Count the reasons why clips were skipped."""
     counts = Counter(outcome.reason for outcome in outcomes if not outcome.index)
     return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common())
-
-
-def summary(store: Path) -> str:
-    """Say what a store holds, what was left out, and how to train on it."""
-    description = read_description(store)
-    clips = ", ".join(f"{count} {split}" for split, count in description["clips"].items())
-    skipped = description["skipped"]
-    lines = [f"{description['corpus']}: {clips} clips, {len(description['class_names'])} classes."]
-    if skipped:
-        counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
-        lines.append(
-            f"Skipped {sum(skipped.values())}: {counts}. Each is listed in {store}/report.csv."
-        )
-    if description["shared_subjects"]:
-        count = len(description["shared_subjects"])
-        lines.append(f"{count} subjects are in several splits; every result will record it.")
-    if description["clips"]["train"]:
-        lines.append(f"Train on it with:\n  python src/train.py data=store data.store={store}")
-    else:
-        lines.append(
-            f"Test on it with:\n  python src/eval.py ckpt_path=<run> data=store data.store={store}"
-        )
-    return "\n".join(lines)

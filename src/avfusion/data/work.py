@@ -1,10 +1,11 @@
 """The work of a preparation, over processes: what is done stays done, whatever ends it."""
 
 import json
+import logging
 import os
 import shutil
-from collections import deque
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from avfusion.data.watch import crashes
 from avfusion.features import Features
 from avfusion.parallel import run_parallel
 
+log = logging.getLogger(__name__)
 SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
 PART_CLIPS = 64  # that a process takes at a time
 
@@ -65,13 +67,15 @@ def create(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 def write_parts(parts: list[Part], title: str, workers: int | None) -> None:
     """Write the parts that are not written yet; clips that end their process are left out."""
+    started, clips = perf_counter(), 0
     memory = parts[0].journals / "crashed.json"
     crashed = frozenset(json.loads(memory.read_text()) if memory.exists() else [])
     features = parts[0].features
     while todo := [part._replace(crashed=crashed) for part in parts if not part.journal.exists()]:
         sizes = [len(part.recordings) for part in todo]
         try:
-            deque(run_parallel(write_part, todo, sizes, title, workers), maxlen=0)
+            for number, _ in run_parallel(write_part, todo, sizes, title, workers):
+                clips += sizes[number]
         except ChildProcessError:
             suspects = [clip for part in todo for clip in under_way(part)]
             guilty = {clip.clip_id for clip in suspects if crashes(clip, features)}
@@ -79,6 +83,9 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> None:
                 raise
             crashed |= guilty
             memory.write_text(json.dumps(sorted(crashed)))
+    if clips:
+        seconds = perf_counter() - started
+        log.info("%s: %d clips in %.1f s, %.1f a second", title, clips, seconds, clips / seconds)
 
 
 def under_way(part: Part) -> list[Recording]:

@@ -1,0 +1,85 @@
+"""What a store holds, or would hold, for people to read."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from avfusion.corpora import SPLITS, Contents, Corpus
+from avfusion.data.prepare import limited, store_folder
+from avfusion.data.store import Store
+from avfusion.features import Features
+from avfusion.features.mfcc import SAMPLE_RATE
+
+MOST_CLASSES = 40  # rows of the table
+
+
+def summary(path: Path) -> str:
+    """Say what a store holds, what was left out, and how to train on it."""
+    store = Store(path)
+    description, skipped = store.description, store.description["skipped"]
+    lines = [f"{path}: {len(store)} clips of {description['corpus']}"]
+    lines += table(store.index, description["class_names"])
+    if skipped:
+        counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
+        lines.append(
+            f"Skipped {sum(skipped.values())}: {counts}. Each is listed in {path}/report.csv."
+        )
+    if description["shared_subjects"]:
+        count = len(description["shared_subjects"])
+        lines.append(f"{count} subjects are in several splits; every result will record it.")
+    for name, found in description["leaks"].items():
+        if found:
+            lines.append(f"{name} ({len(found)}) was allowed; every result will record it.")
+    if description["clips"]["train"]:
+        lines.append(f"Train on it with:\n  python src/train.py data=store data.store={path}")
+    else:
+        lines.append(
+            f"Test on it with:\n  python src/eval.py ckpt_path=<run> data=store data.store={path}"
+        )
+    return "\n".join(lines)
+
+
+def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
+    """Say what a preparation would do; nothing is decoded or written."""
+    contents = limited(corpus.read(), limit)
+    root = store_folder(corpus, contents, features, stores)
+    clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
+    size = len(contents.recordings) * clip_bytes / 1e9
+    state = "is there already" if root.exists() else "would be written"
+    if Path(f"{root}.parts").exists():
+        state = f"is begun, {written_before(root)} clips at least; it would be gone on with"
+    lines = [f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB"]
+    return "\n".join(lines + table(rows(contents), contents.class_names))
+
+
+def written_before(root: Path) -> int:
+    """Return how many clips an interrupted preparation has written."""
+    journals = Path(f"{root}.parts").glob("*_*.json")
+    return sum(journal.read_text(encoding="utf-8").count('"reason"') for journal in journals)
+
+
+def rows(contents: Contents) -> list[dict[str, str]]:
+    """Return what a table needs of contents."""
+    return [
+        {"split": clip.split, "label": clip.label, "subject": clip.subject}
+        for clip in contents.recordings
+    ]
+
+
+def table(clips: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> list[str]:
+    """Return the lines of a table of clips, hours, subjects and classes by split."""
+    by_split = {split: [clip for clip in clips if clip["split"] == split] for split in SPLITS}
+    lines = [("", *SPLITS), ("clips", *(str(len(some)) for some in by_split.values()))]
+    if clips and "samples" in clips[0]:
+        samples = [sum(int(clip["samples"]) for clip in some) for some in by_split.values()]
+        lines.append(("hours", *(f"{count / SAMPLE_RATE / 3600:.2f}" for count in samples)))
+    subjects = [len({clip["subject"] for clip in some}) for some in by_split.values()]
+    lines.append(("subjects", *map(str, subjects)))
+    labels = [Counter(clip["label"] for clip in some) for some in by_split.values()]
+    for name in class_names[:MOST_CLASSES]:
+        lines.append((f"  {name}", *(str(count[name]) for count in labels)))
+    width = max(len(line[0]) for line in lines) + 2
+    text = [line[0].ljust(width) + "".join(cell.rjust(8) for cell in line[1:]) for line in lines]
+    more = len(class_names) - MOST_CLASSES
+    return [*text, f"  and {more} more classes"] if more > 0 else text

@@ -1,0 +1,72 @@
+"""Claims about what a preparation tells people."""
+
+import pytest
+from conftest import write_recordings
+
+from avfusion.corpora import Manifest
+from avfusion.data import work
+from avfusion.data.prepare import prepare
+from avfusion.data.summary import preview, summary
+
+
+def cells(text, row):
+    """Return the cells of a row of the table."""
+    (line,) = (line for line in text.splitlines() if line.split()[:1] == [row])
+    return line.split()[1:]
+
+
+def test_the_summary_counts_clips_hours_subjects_and_classes_by_split(recordings_store):
+    text = summary(recordings_store)
+    assert text.startswith(f"{recordings_store}: 24 clips of")
+    assert cells(text, "clips") == ["16", "4", "4"]
+    assert cells(text, "subjects") == ["4", "1", "1"]
+    assert cells(text, "low") == cells(text, "high") == ["8", "2", "2"]
+    assert cells(text, "hours") == ["0.01", "0.00", "0.00"]
+
+
+def test_the_summary_ends_with_the_command_to_train(recordings_store):
+    last = summary(recordings_store).splitlines()[-1]
+    assert last == f"  python src/train.py data=store data.store={recordings_store}"
+
+
+@pytest.fixture
+def to_test_on(tmp_path, small_features, in_process):
+    """A store of a subject to test on, one of whose clips is empty."""
+    write_recordings(tmp_path, subjects=1)
+    manifest = tmp_path / "manifest.csv"
+    rows = manifest.read_text().replace("s0,train", "s0,test").splitlines()
+    manifest.write_text("\n".join([*rows[:-1], rows[-1].replace("s0,test", "s0,val")]))
+    (tmp_path / "s0_1.wav").write_bytes(b"")
+    corpus = Manifest(str(tmp_path), allow_subject_overlap=True)
+    return prepare(corpus, small_features, tmp_path / "stores")
+
+
+def test_the_summary_says_what_is_unusual(to_test_on):
+    text = summary(to_test_on)
+    assert f"Skipped 1: empty file (1). Each is listed in {to_test_on}/report.csv." in text
+    assert "1 subjects are in several splits" in text
+    assert text.endswith(f"python src/eval.py ckpt_path=<run> data=store data.store={to_test_on}")
+
+
+def test_a_preview_says_what_would_happen_and_does_nothing(
+    recordings, small_features, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
+    text = preview(Manifest(str(recordings)), small_features, tmp_path / "stores", None)
+    assert "would be written: 24 clips" in text and cells(text, "clips") == ["16", "4", "4"]
+    assert not (tmp_path / "stores").exists()
+    limited = preview(Manifest(str(recordings)), small_features, tmp_path / "stores", 6)
+    assert cells(limited, "clips") == ["4", "1", "1"]
+
+
+def test_a_preview_knows_what_is_done_already(
+    recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
+):
+    stores = recordings_store.parent
+    assert "is there already" in preview(Manifest(str(recordings)), long_features, stores, None)
+    monkeypatch.setattr(work, "PART_CLIPS", 6)
+    monkeypatch.setattr("avfusion.data.prepare.finish", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare(Manifest(str(recordings)), long_features, tmp_path)
+    text = preview(Manifest(str(recordings)), long_features, tmp_path, None)
+    assert "is begun, 24 clips at least" in text
