@@ -63,6 +63,8 @@ def toy_clips(batch: int = 4, frames: int = 12, size: int = 32, pictures: int = 
         face=torch.rand(batch, pictures, 3, size, size),
         audio=audio,
         audio_length=lengths,
+        has_face=torch.ones(batch, dtype=torch.bool),
+        has_audio=torch.ones(batch, dtype=torch.bool),
         label=torch.arange(batch) % 3,
         box=torch.tensor([[0.1, 0.1, 0.6, 0.6]]).repeat(batch, 1),
         row=torch.arange(batch),

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -11,6 +11,7 @@ class Clips(NamedTuple):
 
     ``face`` is RGB, bytes from the store and [0, 1] once on the device; ``audio`` holds audio
     frames, padded with zeros after ``audio_length`` of them. ``label`` is -1 where unknown.
+    A clip without a face or without sound has zeros there, ``audio_length`` 1, and its flag off.
     ``box`` is the speaker's face (left, top, right, bottom) in fractions of the picture, NaN where
     unknown; ``row`` finds the clip in the index of its store.
     """
@@ -18,6 +19,8 @@ class Clips(NamedTuple):
     face: Shaped[Tensor, "batch pictures 3 height width"]
     audio: Float[Tensor, "batch frames features"]
     audio_length: Int[Tensor, "batch"]
+    has_face: Bool[Tensor, "batch"]
+    has_audio: Bool[Tensor, "batch"]
     label: Int[Tensor, "batch"]
     box: Float[Tensor, "batch 4"]
     row: Int[Tensor, "batch"]

@@ -30,6 +30,8 @@ class SplitDataset(Dataset[Clips]):
             face=self.store.faces(rows),
             audio=self.store.audio_frames(rows),
             audio_length=torch.from_numpy(self.store.frames[rows]),
+            has_face=torch.from_numpy(self.store.has_face[rows]),
+            has_audio=torch.from_numpy(self.store.has_audio[rows]),
             label=torch.from_numpy(self.labels[rows]),
             box=torch.from_numpy(self.store.boxes[rows]),
             row=torch.from_numpy(rows),

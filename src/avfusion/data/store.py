@@ -35,6 +35,8 @@ class Store:
         self.shard = self.numbers("shard")
         self.place = self.numbers("place")
         self.frames = self.numbers("frames")
+        self.has_face = self.numbers("has_face").astype(bool)
+        self.has_audio = self.numbers("has_audio").astype(bool)
         boxes = [[float(clip[side] or "nan") for side in BOX] for clip in self.index]
         self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
         self.face = self.shards("face")

@@ -3,7 +3,8 @@
 from torch import nn
 
 from avfusion.data.clips import Clips
-from avfusion.networks.scores import Part, Scores
+from avfusion.networks.placeholder import ModalityDropout, Placeholder
+from avfusion.networks.scores import Encoder, Part, Scores
 
 
 class AttentionFusion(nn.Module):
@@ -16,13 +17,17 @@ class AttentionFusion(nn.Module):
 
     def __init__(
         self,
-        face_encoder: nn.Module,
-        audio_encoder: nn.Module,
+        face_encoder: Encoder,
+        audio_encoder: Encoder,
         attention: Part,
         fusion: Part,
         head: Part,
+        modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.modality_dropout = ModalityDropout(modality_dropout)
+        self.no_face = Placeholder(face_encoder.channels, learned=modality_dropout > 0)
+        self.no_audio = Placeholder(audio_encoder.vector_dim, learned=modality_dropout > 0)
         self.face_encoder = face_encoder
         self.audio_encoder = audio_encoder
         self.attention = attention(face_encoder.channels, audio_encoder.vector_dim)
@@ -31,8 +36,10 @@ class AttentionFusion(nn.Module):
 
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
+        clips = self.modality_dropout(clips)
         _, audio = self.audio_encoder(clips.audio, clips.audio_length)
-        face_map = self.face_encoder(clips.face)
+        audio = self.no_audio(audio, clips.has_audio)
+        face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
         face, weights = self.attention(face_map, audio)
         logits = self.head(self.fusion(face, audio))
         return Scores(logits, weights.unflatten(-1, face_map.shape[2:]))

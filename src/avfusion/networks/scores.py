@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Part = Callable[..., Any]  # makes a module from the widths of the parts before it
+Encoder = Any  # a module with the width that avfusion.encoders promises
 
 
 class Scores(NamedTuple):

@@ -4,16 +4,24 @@ import torch
 from torch import nn
 
 from avfusion.data.clips import Clips
-from avfusion.networks.scores import Part, Scores
+from avfusion.networks.placeholder import ModalityDropout, Placeholder
+from avfusion.networks.scores import Encoder, Part, Scores
 
 
 class FaceOnly(nn.Module):
     """Look with glimpses that no voice directs: a learned vector stands in for the audio vector."""
 
     def __init__(
-        self, face_encoder: nn.Module, attention: Part, head: Part, query_dim: int = 512
+        self,
+        face_encoder: Encoder,
+        attention: Part,
+        head: Part,
+        query_dim: int = 512,
+        modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.modality_dropout = ModalityDropout(modality_dropout)
+        self.no_face = Placeholder(face_encoder.channels, learned=modality_dropout > 0)
         self.face_encoder = face_encoder
         self.attention = attention(face_encoder.channels, query_dim)
         self.query = nn.Parameter(torch.randn(query_dim) / query_dim**0.5)
@@ -21,7 +29,8 @@ class FaceOnly(nn.Module):
 
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
-        face_map = self.face_encoder(clips.face)
+        clips = self.modality_dropout(clips)
+        face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
         face, weights = self.attention(face_map, self.query.expand(len(face_map), -1))
         return Scores(self.head(face), weights.unflatten(-1, face_map.shape[2:]))
 
@@ -29,12 +38,15 @@ class FaceOnly(nn.Module):
 class AudioOnly(nn.Module):
     """Listen without looking."""
 
-    def __init__(self, audio_encoder: nn.Module, head: Part) -> None:
+    def __init__(self, audio_encoder: Encoder, head: Part, modality_dropout: float = 0.0) -> None:
         super().__init__()
+        self.modality_dropout = ModalityDropout(modality_dropout)
+        self.no_audio = Placeholder(audio_encoder.vector_dim, learned=modality_dropout > 0)
         self.audio_encoder = audio_encoder
         self.head = head(audio_encoder.vector_dim)
 
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]``."""
+        clips = self.modality_dropout(clips)
         _, audio = self.audio_encoder(clips.audio, clips.audio_length)
-        return Scores(self.head(audio), None)
+        return Scores(self.head(self.no_audio(audio, clips.has_audio)), None)
