@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import soundfile
 import torch
-from conftest import tone, write_sound, write_video
+from conftest import tone, write_picture, write_sound, write_video
 from PIL import Image
 
 from avfusion.corpora.recording import Box, Recording
-from avfusion.features import AudioFeatures, FaceFeatures, Features, Unreadable
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable
 
 SECOND = AudioFeatures(duration=1.0)
 
@@ -126,3 +127,103 @@ def test_arrays_have_room_for_the_longest_clip(tmp_path):
         name: getattr(clip, name).shape for name in ("face", "sound", "audio")
     }
     assert all(len(array) == 5 and not array.any() for array in arrays.values())
+
+
+NAN = np.concatenate([0.3 * tone(0.5), [np.nan, np.inf, -np.inf], 0.3 * tone(0.5)])
+
+
+def features_with(**policies):
+    return Features(FaceFeatures(size=32), SECOND, Policies(**policies))
+
+
+def faceless(folder):
+    write_sound(folder / "a.wav", 0.3 * tone(1.0))
+    return recording(audio=folder / "a.wav")
+
+
+def voiceless(folder):
+    return recording(image=write_picture(folder / "a.png", (9, 9, 9)))
+
+
+def voiceless_video(folder):
+    frames = [np.full((32, 32, 3), 20 * n, np.uint8) for n in range(10)]
+    return recording(video=write_video(folder / "a.mp4", frames, [n / 10 for n in range(10)]))
+
+
+def silent(folder):
+    return picture_and_sound(folder, np.zeros(16_000))
+
+
+def infinite(folder):
+    soundfile.write(folder / "a.wav", NAN, 16_000, subtype="FLOAT")
+    return recording(image=write_picture(folder / "a.png", (9, 9, 9)), audio=folder / "a.wav")
+
+
+def short(folder):
+    return picture_and_sound(folder, 0.3 * tone(0.02))
+
+
+@pytest.mark.parametrize(
+    ("policy", "write", "reason"),
+    [
+        ("missing", faceless, "no picture"),
+        ("missing", voiceless, "no sound"),
+        ("missing", voiceless_video, "no sound"),
+        ("silent", silent, "silent"),
+        ("not_finite", infinite, "samples that are not finite"),
+        ("too_short", short, "too short"),
+    ],
+)
+def test_a_recording_that_lacks_something_is_skipped_or_ends_all_as_its_policy_says(
+    tmp_path, policy, write, reason
+):
+    clip = write(tmp_path)
+    for chosen in ("skip", "error"):
+        with pytest.raises(Unreadable, match=reason) as refusal:
+            features_with(**{policy: chosen})(clip)
+        assert refusal.value.fatal == (chosen == "error")
+
+
+@pytest.mark.parametrize(
+    ("policy", "write", "has"),
+    [
+        ({"missing": "mask"}, faceless, (False, True)),
+        ({"missing": "mask"}, voiceless, (True, False)),
+        ({"missing": "mask"}, voiceless_video, (True, False)),
+        ({"silent": "mask"}, silent, (True, False)),
+    ],
+)
+def test_a_masked_modality_is_zero_and_its_flag_is_off(tmp_path, policy, write, has):
+    clip = features_with(**policy)(write(tmp_path))
+    assert (clip.has_face, clip.has_audio) == has
+    assert clip.face.any() == has[0] and clip.audio.any() == has[1]
+    assert len(clip.audio) == (1 if not has[1] else 1 + (16_000 - 960) // 480)
+    assert clip.note == ("no sound used" if has[0] else "no picture used")
+
+
+def test_without_sound_the_pictures_are_spread_over_the_whole_video(tmp_path):
+    clip = voiceless_video(tmp_path)
+    settings = Features(FaceFeatures(size=32, pictures=3), SECOND, Policies(missing="mask"))
+    levels = settings(clip).face.mean(axis=(1, 2, 3)) / 20
+    np.testing.assert_allclose(levels, [1, 4, 7], atol=0.5)
+
+
+def test_nothing_at_all_is_never_a_clip(tmp_path):
+    write_sound(tmp_path / "a.wav", np.zeros(16_000))
+    with pytest.raises(Unreadable, match="neither sound nor picture"):
+        features_with(missing="mask", silent="mask")(recording(audio=tmp_path / "a.wav"))
+
+
+def test_samples_that_are_not_finite_can_be_replaced_by_silence(tmp_path):
+    sound = features_with(not_finite="replace")(infinite(tmp_path)).sound
+    assert sound.std() > 1000 and np.abs(sound).max() < 20_000
+
+
+def test_a_sound_shorter_than_a_window_is_filled_up(tmp_path):
+    clip = features_with()(short(tmp_path))
+    assert len(clip.sound) == 320 and len(clip.audio) == 1
+
+
+def test_a_policy_of_no_meaning_is_refused():
+    with pytest.raises(ValueError, match=r"features\.policies\.no_face .*'mask'"):
+        Policies(no_face="mask")
