@@ -1,24 +1,31 @@
-"""Write the probability of each class for each clip of a split.
+"""Answer for recordings, or for the clips of a store: the probability of each class.
 
-python src/predict.py ckpt_path=logs/lowrank/2026-01-31_12-00-00-000000
+python src/predict.py ckpt_path=logs/lowrank/2026-01-31_12-00-00-000000 input=interview.mp4
 """
+
+import sys
 
 import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
-from avfusion.rebuild import rebuild
-from avfusion.results import write_predictions
+from avfusion.predictions import collect_answers, write_answers, write_figures
+from avfusion.rebuild import discard, rebuild
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
 def main(cfg: DictConfig) -> None:
-    """Write one row per clip, in the order of the store."""
+    """Write one row per recording, in the order of the store."""
+    folder = run.output_folder()
     with run.one_sentence():
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
-    batches = trainer.predict(task, datamodule=data) or []
-    print(write_predictions(run.output_folder(), data, batches))
+    answers = collect_answers(data.store, trainer.predict(task, datamodule=data) or [])
+    print(write_answers(folder, answers, data.names))
+    if cfg.figures:
+        write_figures(folder / "figures", data.store, answers, data.names)
+    if cfg.input is not None and (bad := discard(data.store, folder)):
+        sys.exit(f"{bad} recordings cannot be used, the reasons are in {folder}/report.csv.")
 
 
 if __name__ == "__main__":

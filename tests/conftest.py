@@ -21,6 +21,7 @@ from PIL import Image
 from avfusion.corpora import CocktailParty, Manifest, cocktail_party
 from avfusion.data import work
 from avfusion.data.clips import Clips
+from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
 from avfusion.features import AudioFeatures, FaceFeatures, Features
 from avfusion.task import ClassificationTask
@@ -75,6 +76,13 @@ def build(model: str, *overrides: str, classes: int = 3) -> ClassificationTask:
     """Build a model as training would, for data that say of themselves what a toy says."""
     cfg = load("train", f"model={model}", *overrides)
     cfg.description = toy_description(classes)
+    return instantiate(cfg.model, _convert_="all")
+
+
+def build_for(data: FaceAudioDataModule, model: str) -> ClassificationTask:
+    """Build a model for the data of a store."""
+    cfg = load("train", f"model={model}")
+    cfg.description = data.description
     return instantiate(cfg.model, _convert_="all")
 
 

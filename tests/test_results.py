@@ -1,15 +1,13 @@
-import csv
 import json
 
 import pytest
-import torch
 from conftest import load, quiet_trainer
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.results import collect_results, flat, report, write_predictions, write_results
+from avfusion.results import collect_results, flat, report, write_results
 
 CHOSEN = {"model": "audio_only", "optimizer.lr": 0.002, "seed": 0}
 
@@ -31,15 +29,6 @@ def finished(party_store, tmp_path_factory):
     return folder, trainer, task, data
 
 
-@pytest.fixture(scope="module")
-def predicted(finished):
-    """The rows of the predictions, and what the network says of the same clips."""
-    folder, _, task, data = finished
-    batches = quiet_trainer().predict(task, datamodule=data)
-    with write_predictions(folder, data, batches).open(newline="") as file:
-        return list(csv.DictReader(file)), torch.cat([part for _, part in batches])
-
-
 def test_results_are_flat_and_hold_the_scores_of_the_test(finished):
     folder, trainer = finished[:2]
     results = json.loads((folder / "results.json").read_text())
@@ -57,25 +46,6 @@ def test_results_say_what_has_to_be_known_about_them(finished):
     assert results["data/store"] == str(data.path)
     assert results["data/split"] == "test"
     assert results["data/shared_subjects"] == 0
-
-
-def test_every_clip_of_the_split_is_predicted_once_in_the_order_of_the_store(finished, predicted):
-    data = finished[-1]
-    rows, _ = predicted
-    index = [clip for clip in data.store.index if clip["split"] == "test"]
-    assert len(index) == 12
-    assert [row["clip_id"] for row in rows] == [clip["clip_id"] for clip in index]
-    assert [row["label"] for row in rows] == [clip["label"] for clip in index]
-
-
-def test_probabilities_sum_to_one_and_the_largest_names_the_prediction(finished, predicted):
-    names = finished[-1].description["class_names"]
-    rows, probabilities = predicted
-    for row, expected in zip(rows, probabilities.tolist(), strict=True):
-        numbers = [float(row[name]) for name in names]
-        assert numbers == pytest.approx(expected, abs=1e-6)
-        assert sum(numbers) == pytest.approx(1, abs=1e-5)
-        assert row["predicted"] == max(names, key=lambda name: float(row[name]))
 
 
 def test_tensorboard_keeps_the_choices_and_the_final_scores(finished):

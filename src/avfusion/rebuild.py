@@ -1,6 +1,8 @@
 """Task and data of a checkpoint, from nothing but the checkpoint."""
 
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -8,8 +10,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
+from avfusion.corpora.recordings import Recordings, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run import plain
+from avfusion.data.prepare import prepare
+from avfusion.data.store import Store
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
+from avfusion.run import output_folder, plain
 from avfusion.task import ClassificationTask
 
 
@@ -26,18 +32,41 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     check_fit(file, checkpoint, task)
     task.load_state_dict(checkpoint["state_dict"])
     task.recipe = recipe
-    own = plain(cfg.data) if "data" in cfg else here(recipe["data"])
+    if cfg.get("input") is not None:
+        own = recordings_of(cfg, recipe)
+    else:
+        own = plain(cfg.data) if "data" in cfg else here(recipe["data"])
     own |= {"class_names": recipe["description"]["class_names"], "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
     data = instantiate(own, _convert_="all")
-    ours, theirs = data.description["features"], recipe["description"]["features"]
+    ours, theirs = (
+        {name: part for name, part in description["features"].items() if name != "policies"}
+        for description in (data.description, recipe["description"])
+    )
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "
             f"instead of {theirs}): prepare the corpus with those."
         )
     return task, data
+
+
+def recordings_of(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of raw recordings: prepared as in training, in the folder of this run."""
+    settings = recipe["description"]["features"]
+    features = Features(
+        FaceFeatures(**settings["face"]), AudioFeatures(**settings["audio"]), Policies.answering()
+    )
+    windows = instantiate(cfg.windows)
+    recordings = windows(find_recordings(cfg.input), features)
+    corpus = Recordings(recordings, recipe["description"]["class_names"])
+    store = prepare(corpus, features, output_folder() / "store", cfg.workers)
+    return {
+        "_target_": "avfusion.data.datamodule.FaceAudioDataModule",
+        "store": str(store),
+        "batch_size": recipe["data"]["batch_size"],
+    }
 
 
 def here(data: dict[str, Any]) -> dict[str, Any]:
@@ -47,3 +76,10 @@ def here(data: dict[str, Any]) -> dict[str, Any]:
     home = os.environ.get("AVFUSION_DATA", "data")
     corpus = data["corpus"] | {"root": f"{home}/cocktail_party"}
     return data | {"corpus": corpus, "store": f"{home}/stores"}
+
+
+def discard(store: Store, folder: Path) -> int:
+    """Delete the store of raw recordings, keep its report, and count what could not be used."""
+    shutil.copy(store.root / "report.csv", folder / "report.csv")
+    shutil.rmtree(store.root.parent)
+    return sum(store.description["skipped"].values())

@@ -1,6 +1,5 @@
 """What a run leaves for people and programs to read."""
 
-import csv
 import json
 import logging
 import math
@@ -48,22 +47,6 @@ def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: An
     if trainer.is_global_zero:
         log.info("Results: %s", write_results(folder, results))
         log_hyperparameters(trainer, chosen, results)
-
-
-def write_predictions(folder: Path, data: FaceAudioDataModule, batches: list[Any]) -> Path:
-    """Write clip id, true label, predicted class and the probability of each class as CSV."""
-    index, names = data.store.index, data.names
-    path = folder / "predictions.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["clip_id", "label", "predicted", *names])
-        for rows, probabilities in batches:
-            for row, row_probabilities in zip(rows.tolist(), probabilities, strict=True):
-                clip = index[row]
-                predicted = names[int(row_probabilities.argmax())]
-                numbers = [f"{value:.6f}" for value in row_probabilities.tolist()]
-                writer.writerow([clip["clip_id"], clip["label"], predicted, *numbers])
-    return path
 
 
 def log_hyperparameters(

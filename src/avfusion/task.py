@@ -65,9 +65,10 @@ class ClassificationTask(L.LightningModule):
         """Log loss and metrics on the split to test on."""
         self.step(clips, self.test_metrics)
 
-    def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Return rows of the index, ``[batch]``, and probabilities, ``[batch, classes]``."""
-        return clips.row, self(clips).logits.float().softmax(dim=-1)
+    def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return rows of the index, ``[batch]``, probabilities, ``[batch, classes]``, glimpses."""
+        logits, glimpses = self(clips)
+        return clips.row, logits.float().softmax(dim=-1), glimpses
 
     def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
         """Score one batch, count it, and return the loss."""

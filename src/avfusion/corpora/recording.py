@@ -22,7 +22,8 @@ class Box(NamedTuple):
 class Recording:
     """The files of one clip: a video, or a picture (or folder of frames), or a sound, or both.
 
-    ``box`` is the speaker's face in pixels of the picture, where known.
+    ``box`` is the speaker's face in pixels of the picture, where known; ``window`` the samples of
+    the sound, at 16 kHz, that count, where it is not for the features to choose them.
     """
 
     clip_id: str
@@ -33,6 +34,7 @@ class Recording:
     image: Path | None = None
     audio: Path | None = None
     box: Box | None = None
+    window: tuple[int, int] | None = None
 
     @property
     def sound_source(self) -> Path | None:

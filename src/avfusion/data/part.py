@@ -14,6 +14,7 @@ from avfusion.data.statistics import Moments
 from avfusion.data.store import BOX, CROP, shard_file
 from avfusion.data.watch import named, watched
 from avfusion.features import ClipFeatures, Features, Unreadable
+from avfusion.features.mfcc import SAMPLE_RATE
 
 CRASHED = "crashes or hangs its decoder"
 
@@ -136,6 +137,7 @@ def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) 
         "split": recording.split,
         "shard": shard,
         "place": place,
+        "start": "" if recording.window is None else recording.window[0] / SAMPLE_RATE,
         "samples": len(clip.sound),
         "frames": len(clip.audio),
         "has_face": int(clip.has_face),

@@ -76,6 +76,13 @@ class Store:
         """Return audio frames, as many as the longest of these clips has."""
         return torch.from_numpy(self.gather(self.audio, rows)[:, : self.frames[rows].max()])
 
+    def clip(
+        self, row: int
+    ) -> tuple[UInt8[Tensor, "pictures 3 height width"], Float32[np.ndarray, "frames features"]]:
+        """Return pictures and true audio frames of one clip."""
+        rows = np.array([row])
+        return self.faces(rows)[0], self.audio_frames(rows)[0].numpy()
+
     def gather(self, shards: list[np.ndarray], rows: Int64[np.ndarray, "batch"]) -> np.ndarray:
         """Copy rows out of their shards; they must be in the order of the shards."""
         places = self.place[rows]

@@ -1,6 +1,8 @@
 """All features of one clip."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +12,12 @@ from jaxtyping import Float32, Int16, UInt8
 from avfusion.corpora.recording import Box, Recording
 from avfusion.features.face import FaceFeatures
 from avfusion.features.media import (
+    HELD,
     Missing,
     Picture,
     Sound,
     Unreadable,
+    decode_sound,
     read_frames,
     read_picture,
     read_sound,
@@ -49,7 +53,6 @@ class Seen(NamedTuple):
     face: UInt8[np.ndarray, "pictures size size 3"]
     box: Box | None
     crop: Box | None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,12 @@ class Features:
 
     def __call__(self, recording: Recording) -> ClipFeatures:
         """Decode one recording, or raise ``Unreadable`` with the reason."""
-        sound = self.hear(recording)
-        seen = self.look(recording, sound)
+        notes: list[str] = []
+        sound = self.hear(recording, notes)
+        seen = self.look(recording, sound, notes)
         if sound is None and seen is None:
-            raise Unreadable("neither sound nor picture", recording.sources[0])
+            raise Unreadable("neither sound nor picture", recording.sources[0], ", ".join(notes))
         none = self.arrays(1)
-        notes = ["no sound used"] * (sound is None) + ["no picture used"] * (seen is None)
         seen_or_none = seen or Seen(none["face"][0], None, None)
         kept = none["sound"][0, :0] if sound is None else sound.samples.astype(np.int16)
         return ClipFeatures(
@@ -86,7 +89,7 @@ class Features:
             audio=none["audio"][0, :1] if sound is None else self.frames(kept),
             box=seen_or_none.box,
             crop=seen_or_none.crop,
-            note=", ".join([*notes, seen_or_none.note] if seen_or_none.note else notes),
+            note=", ".join(notes),
             has_face=seen is not None,
             has_audio=sound is not None,
         )
@@ -95,20 +98,22 @@ class Features:
         """Return the audio frames of a sound."""
         return self.audio(torch.from_numpy(sound)).numpy()
 
-    def hear(self, recording: Recording) -> Sound | None:
+    def hear(self, recording: Recording, notes: list[str]) -> Sound | None:
         """Return the sound that is kept, in units of 16 bits, None where there is none to use."""
         path = recording.sound_source
         try:
             if path is None:
                 raise Missing("no sound", recording.sources[0])
-            sound = read_sound(path, self.audio.span)
+            sound = self.read(path, recording.window)
         except Missing as missing:
             self.policies.judge("missing", missing)
+            notes.append("no sound: answered by the picture")
             return None
         samples = sound.samples
         if not np.isfinite(samples).all():
             self.policies.meet("not_finite", "samples that are not finite", path)
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            notes.append("samples that are not finite replaced by silence")
         if len(samples) < self.audio.window:
             milliseconds = f"{1000 * len(samples) / SAMPLE_RATE:.0f} ms"
             self.policies.meet("too_short", "too short", path, milliseconds)
@@ -116,25 +121,36 @@ class Features:
         energy = 10 * np.log10(max(np.square(samples / 2**15).mean(dtype=np.float64), 1e-20))
         if energy < self.audio.silence:
             self.policies.meet("silent", "silent", path, f"energy {energy:.0f} dBFS")
+            notes.append("silent: answered by the picture")
             return None
         return sound._replace(samples=samples)
 
-    def look(self, recording: Recording, sound: Sound | None) -> Seen | None:
+    def read(self, path: Path, window: tuple[int, int] | None) -> Sound:
+        """Return the samples of a sound that the settings choose, or those of a window."""
+        if window is None:
+            return read_sound(path, self.audio.span)
+        first, end = window
+        start = first - first % HELD  # neighbours share what is decoded
+        held = decode_once(path, start)
+        samples = held.samples[first - start : end - start]
+        return held._replace(samples=samples, first=first)
+
+    def look(self, recording: Recording, sound: Sound | None, notes: list[str]) -> Seen | None:
         """Return the face at evenly spaced times, None where there is none to use."""
         try:
             pictures = self.pictures(recording, sound)
         except Missing as missing:
             self.policies.judge("missing", missing)
+            notes.append("no picture: answered by the sound")
             return None
         crops, found = self.face.crops(pictures)
-        note = ""
         if self.face.detector != "none" and not found:
             self.policies.meet("no_face", "no face found", recording.sources[0])
-            note = "no face found, picture used whole"
+            notes.append("no face found, picture used whole")
         box = recording.box and relative(recording.box, crops[0])
         if box and (len(set(crops)) > 1 or not inside(box)):
             box = None  # it would be another one in each picture, or lies outside of them
-        return Seen(self.face.cut(pictures, crops), box, crops[0], note)
+        return Seen(self.face.cut(pictures, crops), box, crops[0])
 
     def pictures(self, recording: Recording, sound: Sound | None) -> list[Picture]:
         """Decode the pictures that belong to a sound, or to the whole recording without one."""
@@ -152,6 +168,12 @@ class Features:
                 middles = (sound.first + middles * len(sound.samples)) / sound.total
             return read_frames(recording.image, middles.tolist())
         return [read_picture(recording.image)] * self.face.pictures
+
+
+@lru_cache(maxsize=1)
+def decode_once(path: Path, start: int) -> Sound:
+    """Decode a stretch of a long sound, with as much of the next one as a window may need."""
+    return decode_sound(path, slice(start, start + 2 * HELD))
 
 
 def relative(box: Box, crop: Box) -> Box:

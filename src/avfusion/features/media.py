@@ -17,15 +17,15 @@ from av.video.stream import VideoStream
 from jaxtyping import Float32, UInt8
 from PIL import Image, ImageOps
 
+from avfusion.corpora.recordings import PICTURES
 from avfusion.features.mfcc import SAMPLE_RATE
 
 Picture = UInt8[np.ndarray, "height width 3"]
-PICTURES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Containers whose header states the true duration; others only estimate it.
 EXACT = {"flac", "mov,mp4,m4a,3gp,3g2,mj2"}
 ENDLESS = 2**31 - 2**16  # bytes; a RIFF header that states more was written to a pipe
 MOST_PIXELS = 2**26  # of a picture, else it would not fit into the memory of a worker
-HELD = 600 * SAMPLE_RATE  # samples; of a longer sound only what is wanted is held in memory
+HELD = 900 * SAMPLE_RATE  # samples; of a longer sound only what is wanted is held in memory
 FAR = 30.0  # seconds; pictures further into a video are sought rather than decoded up to
 
 

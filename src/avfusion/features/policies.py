@@ -38,6 +38,11 @@ class Policies:
                     f"features.policies.{field.name} must be one of {choices}, got {chosen!r}."
                 )
 
+    @staticmethod
+    def answering() -> "Policies":
+        """Return those under which as many recordings as possible are answered for."""
+        return Policies("mask", "whole", "mask", "replace", "pad")
+
     def meet(self, policy: str, reason: str, path: Path, detail: str = "") -> None:
         """Let a recording go on or not, as a policy says of the reason."""
         self.judge(policy, Unreadable(reason, path, detail))

@@ -1,0 +1,131 @@
+"""What a network answers, for people and programs to read."""
+
+import csv
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avfusion.data.store import Store
+from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.figures import clip_figure, timeline_figure
+
+
+class Answer(NamedTuple):
+    """The probabilities of a clip, with its row of the index and where the network looked."""
+
+    clip: Mapping[str, str]
+    row: int
+    probabilities: Float[Tensor, "classes"]
+    glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
+    note: str = ""
+
+
+def collect_answers(store: Store, batches: Iterable[Any]) -> list[Answer]:
+    """Return an answer for each clip, in the order of the store."""
+    with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
+        notes = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
+    return [
+        Answer(
+            clip := store.index[row],
+            row,
+            probabilities[place],
+            None if glimpses is None else glimpses[place],
+            notes[clip["clip_id"]],
+        )
+        for rows, probabilities, glimpses in batches
+        for place, row in enumerate(rows.tolist())
+    ]
+
+
+def write_answers(folder: Path, answers: Sequence[Answer], names: Sequence[str]) -> Path:
+    """Write a row per recording as CSV and JSON, and a time line for each that was cut."""
+    cut = defaultdict(list)
+    for answer in answers:
+        if answer.clip["start"]:
+            cut[whole_of(answer)].append(answer)
+    for number, (name, windows) in enumerate(cut.items()):
+        write_timeline(folder / "timelines", f"{number:04d}_{safe(name)}", windows, names)
+    whole = {whole_of(answer): answer for answer in answers}
+    rows = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
+    table = [as_row(answer, names) for answer in rows]
+    (folder / "predictions.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+    path = folder / "predictions.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["clip_id", "label", "predicted", *names, "note"])
+        for row in table:
+            numbers = [f"{value:.6f}" for value in row["probabilities"].values()]
+            writer.writerow([row["clip_id"], row["label"], row["predicted"], *numbers, row["note"]])
+    return path
+
+
+def as_row(answer: Answer, names: Sequence[str]) -> dict[str, Any]:
+    """Return an answer as plain data."""
+    return {
+        "clip_id": answer.clip["clip_id"],
+        "label": answer.clip["label"],
+        "predicted": names[int(answer.probabilities.argmax())],
+        "probabilities": dict(zip(names, answer.probabilities.tolist(), strict=True)),
+        "note": answer.note,
+    }
+
+
+def whole_of(answer: Answer) -> str:
+    """Return the id of the recording that a clip is, or is a window of."""
+    name = answer.clip["clip_id"]
+    return name.rpartition(" @ ")[0] if answer.clip["start"] else name
+
+
+def averaged(name: str, windows: Sequence[Answer]) -> Answer:
+    """Return the mean answer of a recording's windows."""
+    probabilities = torch.stack([window.probabilities for window in windows]).mean(dim=0)
+    clip = {**windows[0].clip, "clip_id": name}
+    return windows[0]._replace(
+        clip=clip, probabilities=probabilities, note=f"mean of {len(windows)} windows"
+    )
+
+
+def write_timeline(
+    folder: Path, name: str, windows: Sequence[Answer], names: Sequence[str]
+) -> None:
+    """Write the answers over time, as CSV and as a picture."""
+    folder.mkdir(exist_ok=True)
+    times = [
+        (float(w.clip["start"]), float(w.clip["start"]) + int(w.clip["samples"]) / SAMPLE_RATE)
+        for w in windows
+    ]
+    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["start_s", "end_s", "predicted", *names, "note"])
+        for (start, end), window in zip(times, windows, strict=True):
+            row = as_row(window, names)
+            numbers = [f"{value:.6f}" for value in row["probabilities"].values()]
+            writer.writerow([f"{start:.3f}", f"{end:.3f}", row["predicted"], *numbers, row["note"]])
+    middles = [(start + end) / 2 for start, end in times]
+    probabilities = torch.stack([window.probabilities for window in windows])
+    timeline_figure(middles, probabilities, names).savefig(folder / f"{name}.png", dpi=120)
+
+
+def write_figures(
+    folder: Path, store: Store, answers: Sequence[Answer], names: Sequence[str]
+) -> None:
+    """Draw each clip as the network saw it."""
+    folder.mkdir(exist_ok=True)
+    for answer in answers:
+        row = as_row(answer, names)
+        title = f"{row['clip_id']}: {row['predicted']} ({answer.probabilities.max():.2f})"
+        face, frames = store.clip(answer.row)
+        figure = clip_figure(face, frames, answer.glimpses, title)
+        figure.savefig(folder / f"{answer.row:05d}_{safe(row['clip_id'])}.png", dpi=120)
+
+
+def safe(name: str) -> str:
+    """Return the end of a path as a file name."""
+    return re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.") or "clip"

@@ -1,0 +1,69 @@
+"""Claims about long recordings."""
+
+import numpy as np
+import pytest
+from conftest import tone, write_sound, write_video
+
+from avfusion.corpora import Recording
+from avfusion.features import AudioFeatures, FaceFeatures, Features, clip
+from avfusion.windows import Windows
+
+FEATURES = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0))
+
+
+@pytest.fixture
+def long(tmp_path):
+    """A video of six seconds whose gray level is 20 plus 30 times the second."""
+    times = np.arange(0, 6, 0.1)
+    pictures = [np.full((32, 32, 3), round(20 + 30 * time), np.uint8) for time in times]
+    wave = np.concatenate([(second + 1) / 7 * tone(1.0) for second in range(6)])
+    path = write_video(tmp_path / "a.mkv", pictures, times.tolist(), wave)
+    return Recording("a", "", "", "test", video=path)
+
+
+@pytest.mark.parametrize(("step", "starts"), [(None, 0.5), (0.25, 0.25), (2.0, 2.0)])
+def test_a_long_recording_is_cut_into_windows_that_overlap(long, step, starts):
+    windows = Windows(longer_than=3.0, step=step)([long], FEATURES)
+    first = [window.window[0] / 16_000 for window in windows]
+    np.testing.assert_allclose(first, np.arange(len(first)) * starts)
+    assert 6 - starts - 0.1 <= first[-1] + 1 <= 6.1
+    assert all(window.window[1] - window.window[0] == 16_000 for window in windows)
+    assert windows[1].clip_id == f"a @ {starts:.2f} s"
+
+
+@pytest.mark.parametrize("held", [16_000, 10**9])
+def test_face_and_sound_of_a_window_come_from_its_time(long, monkeypatch, held):
+    monkeypatch.setattr(clip, "HELD", held)
+    clip.decode_once.cache_clear()
+    windows = Windows(longer_than=3.0, step=1.0)([long], FEATURES)
+    clips = [FEATURES(window) for window in windows]
+    levels = [(part.face.mean() - 20) / 30 for part in clips]
+    np.testing.assert_allclose(levels, np.arange(len(clips)) + 0.45, atol=0.12)
+    loudness = np.array([part.sound.std() for part in clips])
+    np.testing.assert_allclose(loudness / loudness[0], np.arange(len(clips)) + 1, rtol=0.1)
+
+
+def test_a_window_is_the_same_clip_as_the_features_would_choose(long):
+    whole = FEATURES(long)
+    start = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0, crop="start"))(long)
+    window = Windows(longer_than=3.0, step=1.0)([long], FEATURES)[0]
+    assert np.array_equal(FEATURES(window).audio, start.audio)
+    assert np.array_equal(FEATURES(window).face, start.face)
+    assert not np.array_equal(whole.audio, start.audio)
+
+
+def test_short_silent_and_broken_recordings_stay_whole(long, tmp_path):
+    (tmp_path / "broken.wav").write_text("no sound")
+    write_sound(tmp_path / "short.wav", tone(2.0))
+    given = [
+        Recording("picture", "", "", "test", image=tmp_path / "a.png"),
+        Recording("broken", "", "", "test", audio=tmp_path / "broken.wav"),
+        Recording("short", "", "", "test", audio=tmp_path / "short.wav"),
+    ]
+    assert Windows(longer_than=3.0)(given, FEATURES) == given
+
+
+@pytest.mark.parametrize("wrong", [{"longer_than": 0}, {"step": -1.0}])
+def test_windows_of_no_length_are_refused(wrong):
+    with pytest.raises(ValueError, match="must be positive seconds"):
+        Windows(**wrong)
