@@ -21,7 +21,8 @@ COLUMNS = (*REQUIRED, "split", *MEDIA, *BOX)
 class Manifest:
     """A folder with a ``manifest.csv``, or the path of a CSV; its paths are relative to it.
 
-    No path may lead out of that folder, or out of ``media_root`` where that is given instead.
+    No path may lead out of ``media_root``: by default that folder, or for a CSV, which may lie in a
+    folder of lists, the folder that holds its own.
     Columns: clip_id, video_path or image_path and audio_path, label, subject, split; box_left,
     box_top, box_right, box_bottom (the speaker's face, in pixels) where known. ``columns`` gives
     other names for them. A folder of frames counts as an image_path. ``splits`` replaces the
@@ -55,7 +56,9 @@ class Manifest:
         if splits is not None:
             check_plan(splits)
         self.name = path.name.removesuffix(".csv")
-        self.media_root = Path(media_root).resolve() if media_root else self.path.parent
+        outermost = path if path.is_dir() else path.parents[1]
+        self.media_root = Path(media_root or outermost).resolve()
+        self.beside = Path(media_root).resolve() if media_root else self.path.parent
         self.columns = {ours: (columns or {}).get(ours, ours) for ours in COLUMNS}
         self.classes = [str(name) for name in classes] if classes else None
         self.splits = splits
@@ -112,7 +115,7 @@ class Manifest:
         """Return a path of the table, in whichever spelling the file system knows it."""
         spellings = [name, name.replace("\\", "/")]
         spellings += [normalize(form, spellings[1]) for form in ("NFC", "NFD")]
-        paths = [Path(os.path.normpath(self.media_root / spelling)) for spelling in spellings]
+        paths = [Path(os.path.normpath(self.beside / spelling)) for spelling in spellings]
         path = next((path for path in paths if path.exists()), paths[0])
         if not path.is_relative_to(self.media_root):
             raise ValueError(

@@ -110,7 +110,7 @@ class Features:
             notes.append("no sound: answered by the picture")
             return None
         samples = sound.samples
-        if not np.isfinite(samples).all():
+        if not sound.finite:
             self.policies.meet("not_finite", "samples that are not finite", path)
             samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
             notes.append("samples that are not finite replaced by silence")

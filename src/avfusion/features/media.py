@@ -81,20 +81,19 @@ def opened(path: Path) -> Iterator[InputContainer]:
 class Sound(NamedTuple):
     """Mono sound at 16 kHz in [-1, 1]: some ``samples`` of ``total``, from ``first`` on.
 
-    ``start`` is the time in seconds, on the clock of the file, at which the whole sound starts.
+    ``start`` is the time in seconds, on the clock of the file, at which the whole sound starts;
+    ``finite`` says that none of its samples is infinite or not a number.
     """
 
     samples: Float32[np.ndarray, "samples"]
     first: int
     total: int
     start: float
+    finite: bool
 
 
 def read_sound(path: Path, span: Callable[[int], slice]) -> Sound:
-    """Return what ``span`` wants of a sound once it knows how many samples there are.
-
-    Samples may be infinite or not a number where the file has such.
-    """
+    """Return what ``span`` wants of a sound once it knows how many samples there are."""
     sound = decode_sound(path, slice(0, HELD))
     wanted = span(sound.total)
     if wanted.stop > len(sound.samples):
@@ -109,13 +108,14 @@ def decode_sound(path: Path, wanted: slice) -> Sound:
             raise Missing("no sound", path)
         stream = container.streams.audio[0]
         promised = float((stream.duration or 0) * (stream.time_base or 0))
-        held, start, total = [np.zeros(0, np.float32)], None, 0
+        held, start, total, finite = [np.zeros(0, np.float32)], None, 0, True
         for time, block in resampled(container, stream):
             start = time if start is None else start
+            finite = finite and bool(np.isfinite(block).all())
             held.append(block[max(0, wanted.start - total) : max(0, wanted.stop - total)])
             total += len(block)
         check_length(path, total, promised if container.format.name in EXACT else 0.0)
-    return Sound(np.concatenate(held), wanted.start, total, start or 0.0)
+    return Sound(np.concatenate(held), wanted.start, total, start or 0.0, finite)
 
 
 def resampled(container: InputContainer, stream: AudioStream) -> Iterator[tuple[float, np.ndarray]]:
