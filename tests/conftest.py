@@ -174,6 +174,7 @@ def write_manifest(root: Path, rows: list[dict[str, str]]) -> Path:
 def write_recordings(root: Path, subjects: int = 6, each: int = 4) -> Path:
     """Write pictures and sounds whose colour and pitch tell two labels apart, and a manifest."""
     rows = []
+    root.mkdir(exist_ok=True)
     for subject in range(subjects):
         split = ("train", "train", "train", "train", "val", "test")[subject % 6]
         for take in range(each):

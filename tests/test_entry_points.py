@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SHARED, results, write_recordings
+from conftest import SHARED, results, tone, write_recordings, write_sound
 
 pytestmark = pytest.mark.slow
 SMALL = (
@@ -58,6 +58,36 @@ def test_predictions_agree_with_the_accuracy_of_the_run(run, trained, tmp_path):
     assert [row["clip_id"] for row in rows] == [f"test_{number:05d}" for number in range(15)]
     right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
     assert right == pytest.approx(results(trained)["test/accuracy"])
+
+
+def test_recordings_are_answered_for_bad_ones_are_listed_and_the_exit_code_says_so(
+    run, trained, tmp_path
+):
+    folder = write_recordings(tmp_path / "clips", subjects=1)
+    (folder / "s0_0.png").unlink()
+    process = run(
+        "predict", f"ckpt_path={trained}", f"input={folder}", f"hydra.run.dir={tmp_path}/good"
+    )
+    with (tmp_path / "good" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 and sum(row["note"] != "" for row in rows) == 1
+    assert "no picture: answered by the sound" in {row["note"] for row in rows}
+    assert not (tmp_path / "good" / "store").exists()
+
+    (folder / "s0_1.wav").write_bytes(b"")
+    options = ("figures=true", f"hydra.run.dir={tmp_path}/bad")
+    process = run("predict", f"ckpt_path={trained}", f"input={folder}", *options, fails=True)
+    assert "1 recordings cannot be used" in process.stderr
+    assert "empty file" in (tmp_path / "bad" / "report.csv").read_text()
+    assert len(list((tmp_path / "bad" / "figures").glob("*.png"))) == 3
+
+
+def test_a_long_recording_gets_a_time_line(run, trained, tmp_path):
+    path = write_sound(tmp_path / "long.flac", tone(12.0))
+    options = ("windows.step=1.0", f"hydra.run.dir={tmp_path}/run")
+    run("predict", f"ckpt_path={trained}", f"input={path}", *options)
+    (table,) = (tmp_path / "run" / "timelines").glob("*.csv")
+    assert len(table.read_text().splitlines()) == 1 + 11
 
 
 def test_the_same_seed_gives_the_same_weights(run, trained, tmp_path):

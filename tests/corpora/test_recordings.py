@@ -1,8 +1,14 @@
 """Claims about how a person names recordings."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from avfusion.corpora.recordings import find_recordings
+from avfusion.corpora.recordings import Recordings, find_recordings
+from avfusion.data.prepare import prepare
+from avfusion.data.store import Store
+from avfusion.features import Policies
 
 
 @pytest.fixture
@@ -90,3 +96,17 @@ def test_what_is_not_there_is_refused_by_its_name(folder, given):
     entry = " + ".join(str(folder / part.strip()) for part in given.split("+"))
     with pytest.raises(FileNotFoundError, match=r"none|xyz|empty"):
         find_recordings(entry)
+
+
+def test_recordings_have_the_features_bit_by_bit_that_training_gave_them(
+    recordings, recordings_store, long_features, tmp_path, in_process
+):
+    answering = replace(long_features, policies=Policies.answering())
+    corpus = Recordings(find_recordings(str(recordings)), ["high", "low"])
+    ours, theirs = Store(prepare(corpus, answering, tmp_path)), Store(recordings_store)
+    places = {clip["audio_source"]: row for row, clip in enumerate(theirs.index)}
+    rows = [places[clip["audio_source"]] for clip in ours.index]
+    assert sorted(rows) == list(range(24))
+    for name in ("face", "audio"):
+        assert np.array_equal(getattr(ours, name)[0], getattr(theirs, name)[0][rows])
+    assert (ours.frames == theirs.frames[rows]).all()
