@@ -10,8 +10,9 @@ from conftest import SHARED
 from PIL import Image
 
 from avfusion.corpora.recording import Box
-from avfusion.features import face
-from avfusion.features.face import FaceFeatures, cut, find_faces, whole, widened
+from avfusion.features import detectors, face
+from avfusion.features.detectors import Face, haar_faces, yunet_faces
+from avfusion.features.face import FaceFeatures, cut, level, whole, widened
 
 PHOTOGRAPHS = sorted((SHARED / "data" / "dev_grid_av" / "image").glob("*.jpg"))
 WHOLE, HAAR = FaceFeatures(size=64), FaceFeatures(detector="haar", size=64)
@@ -40,7 +41,7 @@ def extent(mask):
 
 @pytest.mark.parametrize(("height", "width"), [(90, 120), (120, 90), (100, 100), (41, 49), (1, 7)])
 def test_a_whole_picture_keeps_its_proportions_and_its_centre(height, width):
-    crops, found = WHOLE.crops([np.full((height, width, 3), 200, np.uint8)])
+    _, crops, found = WHOLE.crops([np.full((height, width, 3), 200, np.uint8)])
     picture = WHOLE.cut([np.full((height, width, 3), 200, np.uint8)], crops)[0]
     assert not found and picture.shape == (64, 64, 3)
     left, top, right, bottom = extent(picture[..., 0] > 100)
@@ -68,14 +69,14 @@ def test_a_spot_stays_where_it_is_in_fractions_of_the_crop(size):
 
 
 def test_noise_holds_no_face_so_it_is_used_whole():
-    crops, found = HAAR.crops([noise()])
+    _, crops, found = HAAR.crops([noise()])
     assert not found
     assert crops == [Box(0.0, -15.0, 120.0, 105.0)]
 
 
 def test_no_detector_looks_for_nothing(monkeypatch):
-    monkeypatch.setattr(face, "find_faces", lambda picture: pytest.fail("looked for a face"))
-    assert WHOLE.crops([noise()]) == ([whole(noise())], False)
+    monkeypatch.setattr(face, "haar_faces", lambda picture: pytest.fail("looked for a face"))
+    assert WHOLE.crops([noise()])[1:] == ([whole(noise())], False)
 
 
 def test_a_face_is_widened_by_the_margin_on_each_side():
@@ -98,7 +99,8 @@ def test_a_crop_is_a_square_inside_of_the_picture_that_holds_the_face(corner, ma
 
 def finder(monkeypatch, finds):
     """Find faces in pictures by the brightness of the picture."""
-    monkeypatch.setattr(face, "find_faces", lambda picture: finds.get(int(picture[0, 0, 0]), []))
+    faces = {level: [Face(box) for box in boxes] for level, boxes in finds.items()}
+    monkeypatch.setattr(face, "haar_faces", lambda picture: faces.get(int(picture[0, 0, 0]), []))
 
 
 SMALL, LARGE = Box(45.0, 30.0, 75.0, 60.0), Box(0.0, 0.0, 40.0, 40.0)
@@ -108,7 +110,7 @@ SMALL, LARGE = Box(45.0, 30.0, 75.0, 60.0), Box(0.0, 0.0, 40.0, 40.0)
 def test_of_several_faces_the_largest_or_the_most_central_is_cut_out(monkeypatch, several, chosen):
     picture = np.full((90, 120, 3), 7, np.uint8)
     finder(monkeypatch, {7: [SMALL, LARGE]})
-    crops, _ = replace(HAAR, margin=0.0, several=several).crops([picture])
+    _, crops, _ = replace(HAAR, margin=0.0, several=several).crops([picture])
     assert crops == [chosen]
 
 
@@ -119,7 +121,7 @@ def test_the_same_person_is_cut_out_of_all_pictures_though_another_one_grows(mon
     order = [[person[n], other[n]][:: 1 if n % 2 else -1] for n in range(4)]
     order[2] = [other[2]]
     finder(monkeypatch, dict(enumerate(order)))
-    crops, found = replace(HAAR, margin=0.0).crops(pictures)
+    _, crops, found = replace(HAAR, margin=0.0).crops(pictures)
     assert found and crops == [person[n] for n in (0, 1, 1, 3)]
 
 
@@ -127,7 +129,7 @@ def test_a_picture_without_a_find_uses_the_nearest_find(monkeypatch):
     pictures = [np.full((90, 120, 3), number, np.uint8) for number in range(5)]
     finds = {1: Box(10.0, 10.0, 40.0, 40.0), 4: Box(30.0, 20.0, 60.0, 50.0)}
     finder(monkeypatch, {number: [find] for number, find in finds.items()})
-    crops, found = replace(HAAR, margin=0.0).crops(pictures)
+    _, crops, found = replace(HAAR, margin=0.0).crops(pictures)
     assert found and crops == [finds[n] for n in (1, 1, 1, 4, 4)]
 
 
@@ -139,7 +141,7 @@ def test_a_face_is_found_where_another_cascade_finds_one(path):
     other = cv2.CascadeClassifier(str(cascades / "haarcascade_frontalface_alt2.xml"))
     faces = other.detectMultiScale(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), minSize=(60, 60))
     x, y, width, height = max(faces, key=lambda found: found[2])
-    crops, found = HAAR.crops([picture])
+    _, crops, found = HAAR.crops([picture])
     assert found
     assert crops[0].left < x + width / 2 < crops[0].right
     assert crops[0].top < y + height / 2 < crops[0].bottom
@@ -149,8 +151,8 @@ def test_a_face_is_found_where_another_cascade_finds_one(path):
 @needs_photographs
 def test_a_large_picture_has_its_face_at_the_same_place():
     picture = np.asarray(Image.open(PHOTOGRAPHS[0]).convert("RGB"))
-    (found, *_), (larger, *_) = map(find_faces, (picture, cv2.resize(picture, None, fx=3, fy=3)))
-    np.testing.assert_allclose(np.array(larger) / 3, found, atol=12)
+    (found, *_), (larger, *_) = map(haar_faces, (picture, cv2.resize(picture, None, fx=3, fy=3)))
+    np.testing.assert_allclose(np.array(larger.box) / 3, found.box, atol=12)
 
 
 @pytest.mark.parametrize(
@@ -160,3 +162,55 @@ def test_a_large_picture_has_its_face_at_the_same_place():
 def test_bad_settings_are_refused_with_their_value(setting, value):
     with pytest.raises(ValueError, match=rf"features\.face\.{setting} .*{value}"):
         FaceFeatures(**{setting: value})
+
+
+@pytest.mark.parametrize("angle", [0.0, 20.0, -35.0])
+def test_eyes_are_turned_level_around_the_centre_of_the_face(angle):
+    picture = np.zeros((120, 160, 3), np.uint8)
+    across, down = np.cos(np.radians(angle)) * 20, np.sin(np.radians(angle)) * 20
+    for sign in (-1, 1):
+        cv2.circle(picture, (round(80 + sign * across), round(60 + sign * down)), 4, (255,) * 3, -1)
+    turned = level(picture, Face(Box(50.0, 30.0, 110.0, 90.0), angle))
+    left, top, right, bottom = extent(turned[..., 0] > 128)
+    assert bottom - top <= 11 and right - left >= 46
+    assert (left + right) / 2 == pytest.approx(80, abs=1.5)
+    assert (top + bottom) / 2 == pytest.approx(60, abs=1.5)
+
+
+class Detector:
+    """Answers as YuNet does: box, then right eye, left eye, nose and mouth, then the score."""
+
+    def setInputSize(self, size):
+        self.size = size
+
+    def detect(self, picture):
+        assert picture.shape[1::-1] == self.size and picture[0, 0].tolist() == [3, 2, 1]
+        found = [100, 50, 40, 60, 110, 70, 130, 80, 120, 90, 110, 100, 130, 100, 0.9]
+        return 1, np.array([found], np.float32)
+
+
+def test_yunet_gives_a_square_of_the_height_and_the_slope_of_the_eyes(monkeypatch):
+    monkeypatch.setattr(detectors, "yunet", lambda model: Detector())
+    picture = np.full((480, 640, 3), (1, 2, 3), np.uint8)
+    (found,) = yunet_faces(picture, "weights")
+    assert found.box == pytest.approx((180, 100, 300, 220))
+    assert found.angle == pytest.approx(np.degrees(np.arctan2(10, 20)))
+
+
+def test_yunet_finds_nothing_where_nothing_is(monkeypatch):
+    monkeypatch.setattr(Detector, "detect", lambda self, picture: (0, None))
+    monkeypatch.setattr(detectors, "yunet", lambda model: Detector())
+    assert yunet_faces(noise(), "weights") == []
+
+
+def test_yunet_without_weights_is_refused_with_the_cure():
+    with pytest.raises(FileNotFoundError, match=r"features\.face\.model="):
+        FaceFeatures(detector="yunet", model="none.onnx")
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 3000), (3000, 1)])
+@pytest.mark.parametrize("detector", ["haar", "none"])
+def test_pictures_of_a_pixel_are_no_problem(height, width, detector):
+    settings = FaceFeatures(detector=detector, size=32)
+    turned, crops, _ = settings.crops([np.full((height, width, 3), 9, np.uint8)])
+    assert settings.cut(turned, crops).shape == (1, 32, 32, 3)

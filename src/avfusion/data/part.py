@@ -105,7 +105,12 @@ def decoded(part: Part, recording: Recording) -> ClipFeatures:
     if recording.clip_id in part.crashed:
         raise Unreadable(CRASHED, recording.sources[0])
     with named(part.journal.with_suffix(".now"), recording), watched(recording):
-        return part.features(recording)
+        try:
+            return part.features(recording)
+        except Unreadable:
+            raise
+        except Exception as error:  # whatever it is, it must not end a long preparation
+            raise Unreadable("cannot be processed", recording.sources[0], repr(error)) from error
 
 
 def keep(part: Part, written: Written) -> None:

@@ -143,14 +143,15 @@ class Features:
             self.policies.judge("missing", missing)
             notes.append("no picture: answered by the sound")
             return None
-        crops, found = self.face.crops(pictures)
+        turned, crops, found = self.face.crops(pictures)
         if self.face.detector != "none" and not found:
             self.policies.meet("no_face", "no face found", recording.sources[0])
             notes.append("no face found, picture used whole")
         box = recording.box and relative(recording.box, crops[0])
-        if box and (len(set(crops)) > 1 or not inside(box)):
+        still = len(set(crops)) == 1 and all(t is p for t, p in zip(turned, pictures, strict=True))
+        if box and not (still and inside(box)):
             box = None  # it would be another one in each picture, or lies outside of them
-        return Seen(self.face.cut(pictures, crops), box, crops[0])
+        return Seen(self.face.cut(turned, crops), box, crops[0])
 
     def pictures(self, recording: Recording, sound: Sound | None) -> list[Picture]:
         """Decode the pictures that belong to a sound, or to the whole recording without one."""

@@ -1,8 +1,6 @@
 """Finding a face and cutting it out."""
 
-import math
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -10,23 +8,23 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avfusion.corpora.recording import Box
+from avfusion.features.detectors import Face, distance, haar_faces, yunet_faces
 from avfusion.features.media import Picture
 
-DETECTORS = ("haar", "none")
+DETECTORS = ("haar", "yunet", "none")
 SEVERAL = ("largest", "central")
-DETECTION_SIDE = 320  # pixels; Haar's time grows with the area, its finds do not
 
 
 @dataclass(frozen=True)
 class FaceFeatures:
     """How pictures become the squares of ``size`` pixels that a network sees.
 
-    With ``detector="haar"`` a face is cut out as a square, widened by ``margin`` times its side:
-    of several in a picture the ``largest`` or the most ``central``, and in the other pictures of
-    the clip the same person's. A clip without a find is used whole. Whole pictures keep their
-    proportions: the shorter side is filled up with black. ``pictures`` is how many a clip has; a
-    single picture is repeated.
-    Viola and Jones, 2001, https://doi.org/10.1109/CVPR.2001.990517.
+    A detected face is cut out as a square, widened by ``margin`` times its side: of several in a
+    picture the ``largest`` or the most ``central``, and in the other pictures of the clip the same
+    person's. ``yunet`` knows where the eyes are, too, and turns them level; ``model`` is the path
+    of its weights. A clip without a find is used whole. Whole pictures keep their proportions: the
+    shorter side is filled up with black. ``pictures`` is how many a clip has; a single picture is
+    repeated.
     """
 
     detector: str = "none"
@@ -34,11 +32,17 @@ class FaceFeatures:
     pictures: int = 1
     margin: float = 0.3
     several: str = "largest"
+    model: str | None = None
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:
             raise ValueError(
                 f"features.face.detector must be one of {DETECTORS}, got {self.detector!r}."
+            )
+        if self.detector == "yunet" and not Path(self.model or "").is_file():
+            raise FileNotFoundError(
+                f"features.face.detector=yunet needs its weights, no file at {self.model}: set "
+                "features.face.model=<face_detection_yunet_....onnx> (from OpenCV's model zoo)."
             )
         if self.several not in SEVERAL:
             raise ValueError(
@@ -52,46 +56,64 @@ class FaceFeatures:
                     f"features.face.{name} must be at least {least}, got {getattr(self, name)}."
                 )
 
-    def crops(self, pictures: list[Picture]) -> tuple[list[Box], bool]:
-        """Return the square to cut out of each picture, and whether any face was found."""
-        finds = self.follow(pictures) if self.detector == "haar" else [None] * len(pictures)
-        found = [index for index, find in enumerate(finds) if find is not None]
-        squares = []
+    def crops(self, pictures: list[Picture]) -> tuple[list[Picture], list[Box], bool]:
+        """Return the pictures, turned level, their squares to cut out, and whether any is found."""
+        faces = [None] * len(pictures) if self.detector == "none" else self.follow(pictures)
+        found = [index for index, face in enumerate(faces) if face is not None]
+        turned, squares = [], []
         for index, picture in enumerate(pictures):
             nearest = min(found, key=lambda other: abs(other - index), default=None)
-            find = None if nearest is None else finds[nearest]
-            squares.append(whole(picture) if find is None else widened(find, self.margin, picture))
-        return squares, bool(found)
+            face = None if nearest is None else faces[nearest]
+            turned.append(picture if face is None else level(picture, face))
+            square = whole(picture) if face is None else widened(face.box, self.margin, picture)
+            squares.append(square)
+        return turned, squares, bool(found)
 
-    def follow(self, pictures: list[Picture]) -> list[Box | None]:
+    def find(self, picture: Picture) -> list[Face]:
+        """Return all faces in a picture."""
+        if self.detector == "haar":
+            return haar_faces(picture)
+        assert self.model is not None
+        return yunet_faces(picture, self.model)
+
+    def follow(self, pictures: list[Picture]) -> list[Face | None]:
         """Return the face of one person in each picture, None where it is not found."""
-        finds = [find_faces(picture) for picture in pictures]
-        followed: list[Box | None] = [None] * len(pictures)
-        numbers = [number for number, faces in enumerate(finds) for _ in faces]
-        if not numbers:
+        once = {id(picture): picture for picture in pictures}  # a single one may be repeated
+        found = {key: self.find(picture) for key, picture in once.items()}
+        finds = [found[id(picture)] for picture in pictures]
+        followed: list[Face | None] = [None] * len(pictures)
+        all_of_them = [(n, face) for n, faces in enumerate(finds) for face in faces]
+        if not all_of_them:
             return followed
-        faces = [face for found in finds for face in found]
-        scores = [self.score(face, pictures[n]) for face, n in zip(faces, numbers, strict=True)]
-        best = scores.index(max(scores))
-        start = numbers[best]
+        start, best = max(all_of_them, key=lambda pair: self.score(pair[1], pictures[pair[0]]))
         for way in (range(start, len(pictures)), range(start, -1, -1)):
-            last = faces[best]
+            last = best
             for number in way:
-                near = [face for face in finds[number] if distance(face, last) < width(last)]
+                near = [face for face in finds[number] if distance(face.box, last.box) < last.width]
                 if near:
-                    last = min(near, key=lambda face, last=last: distance(face, last))  # type: ignore[misc]
-                    followed[number] = last
+                    gaps = [distance(face.box, last.box) for face in near]
+                    followed[number] = last = near[gaps.index(min(gaps))]
         return followed
 
-    def score(self, face: Box, picture: Picture) -> float:
+    def score(self, face: Face, picture: Picture) -> float:
         """Return what is largest for the face to choose."""
-        return width(face) if self.several == "largest" else -distance(face, whole(picture))
+        return face.width if self.several == "largest" else -distance(face.box, whole(picture))
 
     def cut(
         self, pictures: list[Picture], crops: list[Box]
     ) -> UInt8[np.ndarray, "pictures size size 3"]:
         """Cut the crops out and resize them; what lies outside of a picture is black."""
         return np.stack([cut(p, c, self.size) for p, c in zip(pictures, crops, strict=True)])
+
+
+def level(picture: Picture, face: Face) -> Picture:
+    """Turn a picture around the centre of a face until its eyes are level."""
+    if not face.angle:
+        return picture
+    centre = ((face.box.left + face.box.right) / 2, (face.box.top + face.box.bottom) / 2)
+    turn = cv2.getRotationMatrix2D(centre, face.angle, 1.0)
+    height, width, _ = picture.shape
+    return cv2.warpAffine(picture, turn, (width, height), flags=cv2.INTER_LINEAR)
 
 
 def whole(picture: Picture) -> Box:
@@ -120,36 +142,3 @@ def cut(picture: Picture, crop: Box, size: int) -> UInt8[np.ndarray, "size size 
     square[max(-top, 0) :, max(-left, 0) :][:rows, :columns] = inside
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     return cv2.resize(square, (size, size), interpolation=how)
-
-
-def width(box: Box) -> float:
-    """Return the width of a box."""
-    return box.right - box.left
-
-
-def distance(one: Box, other: Box) -> float:
-    """Return the distance between the centres of two boxes."""
-    return (
-        math.hypot(
-            one.left + one.right - other.left - other.right,
-            one.top + one.bottom - other.top - other.bottom,
-        )
-        / 2
-    )
-
-
-def find_faces(picture: Picture) -> list[Box]:
-    """Return all faces, looked for on a small copy."""
-    scale = min(1.0, DETECTION_SIDE / max(picture.shape[:2]))
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    gray = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
-    faces = haar().detectMultiScale(gray, scaleFactor=1.1, minNeighbors=5, minSize=(24, 24))
-    return [Box(x, y, x + w, y + h) for x, y, w, h in (np.array(face) / scale for face in faces)]
-
-
-@lru_cache
-def haar() -> cv2.CascadeClassifier:
-    """Load the frontal face cascade that OpenCV ships."""
-    cv2.setNumThreads(1)
-    cascades = Path(cv2.__file__).parent / "data"
-    return cv2.CascadeClassifier(str(cascades / "haarcascade_frontalface_default.xml"))

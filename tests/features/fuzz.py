@@ -1,0 +1,47 @@
+"""Decode damaged variants of one file in a process of its own: fuzz.py <file> <variants>."""
+
+import faulthandler
+import random
+import resource
+import sys
+from collections import Counter
+from pathlib import Path
+
+from avfusion.corpora.recordings import find_recordings
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable
+
+HANG = 20.0  # seconds
+
+
+def damaged(content: bytes, chance: random.Random) -> bytes:
+    """Cut a file, flip some of its bits, or both."""
+    changed = bytearray(content)
+    if chance.random() < 0.5:
+        del changed[chance.randrange(1, len(changed)) :]
+    if chance.random() < 0.8:
+        for _ in range(chance.choice((1, 10, 100))):
+            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+    return bytes(changed)
+
+
+def main(source: Path, variants: int) -> None:
+    """Print how many variants could be read, and the memory of this process in MiB."""
+    features = Features(FaceFeatures(size=32), AudioFeatures(), Policies.answering())
+    chance, outcomes = random.Random(0), Counter()
+    content, variant = source.read_bytes(), source.with_stem("variant")
+    for _ in range(variants):
+        variant.write_bytes(damaged(content, chance))
+        faulthandler.dump_traceback_later(HANG, exit=True)
+        try:
+            features(find_recordings(str(variant))[0])
+            outcomes["read"] += 1
+        except Unreadable as problem:
+            assert variant.name in str(problem), problem
+            outcomes["refused"] += 1
+        faulthandler.cancel_dump_traceback_later()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(outcomes["read"], outcomes["refused"], memory)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
