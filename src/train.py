@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> float:
     score, best = run.best(trainer, cfg.monitor)
     trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)
     results = collect_results(trainer, task, data)
-    results |= {cfg.monitor: score, "epochs": trainer.current_epoch}
+    results |= {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
     report(run.output_folder(), trainer, results, run.hyperparameters(cfg))
     return score
 

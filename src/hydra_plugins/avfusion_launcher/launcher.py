@@ -1,0 +1,134 @@
+"""Every job of a sweep is a fresh single run, in a process of its own.
+
+``python src/train.py -m seed=1,2`` becomes ``python src/train.py seed=1 hydra.mode=RUN
+hydra.run.dir=<sweep>/0`` and so on. So several processes per job, memory and crashes stay inside
+the job, and what one job leaves in the environment reaches no other.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+from omegaconf import open_dict
+
+from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
+from hydra_plugins.avfusion_launcher.processes import Processes
+
+log = logging.getLogger(__name__)
+BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+
+
+class SubprocessLauncher(Launcher):
+    """Run ``n_jobs`` jobs side by side.
+
+    ``gpus`` gives the devices that each slot sees, as in CUDA_VISIBLE_DEVICES; ``timeout`` is the
+    most seconds of a job; ``resume`` reuses finished jobs of an interrupted sweep in the same
+    ``hydra.sweep.dir`` and goes on with unfinished ones.
+    """
+
+    def __init__(
+        self,
+        n_jobs: int = 1,
+        gpus: Sequence[str | int] = (),
+        timeout: float | None = None,
+        resume: bool = False,
+    ) -> None:
+        if n_jobs < 1:
+            raise ValueError(f"hydra.launcher.n_jobs must be at least 1, got {n_jobs}.")
+        self.n_jobs = n_jobs
+        self.gpus = [str(gpu) for gpu in gpus]
+        self.timeout = timeout
+        self.resume = resume
+
+    def setup(self, *, hydra_context: Any, task_function: Callable[..., Any], config: Any) -> None:
+        """Keep what Hydra tells every launcher."""
+        self.hydra_context = hydra_context
+        self.config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run the jobs, and list those that failed."""
+        check_surroundings()
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        jobs = [
+            self.job(initial_job_idx + place, list(overrides))
+            for place, overrides in enumerate(job_overrides)
+        ]
+        if self.resume:
+            for job in jobs:
+                job.check_same()
+        returns = self.run_all(jobs)
+        failed = [job for job, back in zip(jobs, returns, strict=True) if failure(back)]
+        for job in failed:
+            log.error("Failed: #%d %s, see %s", job.number, " ".join(job.overrides), job.folder)
+        if failed and self.config.hydra.sweeper._target_ == BASIC:
+            raise CompactHydraException(
+                f"{len(failed)} of {len(jobs)} jobs failed. The same command with hydra.sweep.dir="
+                f"{jobs[0].folder.parent} hydra.launcher.resume=true tries only those again."
+            )
+        return returns
+
+    def job(self, number: int, overrides: list[str]) -> Job:
+        """Return one job, its folder chosen by the configuration."""
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = f"job_{number}", number
+        folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
+        return Job(number, overrides, folder.absolute(), config)
+
+    def run_all(self, jobs: list[Job]) -> list[JobReturn]:
+        """Run jobs side by side; an interruption ends all their processes."""
+        slots: SimpleQueue[str | None] = SimpleQueue()
+        for slot in range(self.n_jobs):
+            slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
+        processes = Processes(self.timeout, quiet=self.n_jobs > 1)
+        with ThreadPoolExecutor(self.n_jobs) as pool:
+            futures = [pool.submit(self.run, job, slots, processes) for job in jobs]
+            try:
+                return [future.result() for future in futures]
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                processes.end_all()
+                log.error(
+                    "Interrupted. To go on: the same command with hydra.sweep.dir=%s "
+                    "hydra.launcher.resume=true",
+                    jobs[0].folder.parent,
+                )
+                raise
+
+    def run(self, job: Job, slots: "SimpleQueue[str | None]", processes: Processes) -> JobReturn:
+        """Run one job when a slot is free, unless it is done already."""
+        back = JobReturn(overrides=job.overrides, cfg=job.config, working_dir=str(job.folder))
+        if self.resume and job.done():
+            log.info("\t#%d : done already, in %s", job.number, job.folder)
+            back.return_value, back.status = job.score(), JobStatus.COMPLETED
+            return back
+        gpus = slots.get()
+        try:
+            log.info("\t#%d : %s", job.number, " ".join(job.overrides))
+            job.begin()
+            command = command_line(job, self.config.hydra.overrides.hydra, self.resume)
+            code = processes.run(command, job.folder, gpus)
+            job.end(code)
+        finally:
+            slots.put(gpus)
+        if code:
+            why = "ran out of time" if code == Processes.TIMED_OUT else f"ended with code {code}"
+            back.return_value = RuntimeError(f"Job #{job.number} {why}, see {job.folder}.")
+            back.status = JobStatus.FAILED
+        else:
+            back.return_value, back.status = job.score(), JobStatus.COMPLETED
+        return back
+
+
+def failure(back: JobReturn) -> bool:
+    """Say whether a job failed."""
+    return back.status is JobStatus.FAILED

@@ -1,0 +1,79 @@
+"""The processes of jobs, each with its children in a session of its own."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+# Left by a parent run of several processes, they would make a job believe it is one of them.
+RANK_VARIABLES = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK", "RANK", "LOCAL_RANK"}
+RANK_VARIABLES |= {"WORLD_SIZE", "LOCAL_WORLD_SIZE", "PL_GLOBAL_SEED"}
+GRACE = 60.0  # seconds that a process has to write its checkpoint
+
+
+class Processes:
+    """Run commands; each may take ``timeout`` seconds. Quiet ones write to console.log instead."""
+
+    TIMED_OUT = 124
+
+    def __init__(self, timeout: float | None, quiet: bool) -> None:
+        self.timeout = timeout
+        self.quiet = quiet
+        self.running: set[subprocess.Popen[bytes]] = set()
+        self.ended = False
+
+    def run(self, command: Sequence[str], folder: Path, gpus: str | None) -> int:
+        """Run one command to its end and return its exit code."""
+        environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
+        if gpus is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus
+        with ExitStack() as stack:
+            output = (
+                stack.enter_context((folder / "console.log").open("ab")) if self.quiet else None
+            )
+            if self.ended:
+                return -signal.SIGTERM
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT if self.quiet else None,
+                start_new_session=True,
+            )
+            self.running.add(process)
+            try:
+                return process.wait(self.timeout)
+            except subprocess.TimeoutExpired:
+                end(process)
+                return self.TIMED_OUT
+            finally:
+                self.running.discard(process)
+                end_rest(process)
+
+    def end_all(self) -> None:
+        """End all that run, and start no more."""
+        self.ended = True
+        for process in list(self.running):
+            end(process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a process and its children to end, and end them if they do not."""
+    signal_all(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    end_rest(process)
+    process.wait()
+
+
+def end_rest(process: "subprocess.Popen[bytes]") -> None:
+    """End what a process has left behind, such as ranks that wait for a crashed one."""
+    signal_all(process, signal.SIGKILL)
+
+
+def signal_all(process: "subprocess.Popen[bytes]", number: int) -> None:
+    """Send a signal to a process and its children."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
