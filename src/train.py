@@ -23,7 +23,8 @@ def main(cfg: DictConfig) -> float:
         task = run.build_task(cfg, data)
         last = run.checkpoint_to_continue(cfg, task)
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
-    trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
+    with run.terminated():
+        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     score, best = run.best(trainer, cfg.monitor)
     trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)
     results = collect_results(trainer, task, data)

@@ -264,6 +264,7 @@ def run(tmp_path_factory):
         assert (process.returncode != 0) == fails, process.stdout[-3000:] + process.stderr[-3000:]
         return process
 
+    run.data = data
     return run
 
 

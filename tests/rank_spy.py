@@ -1,5 +1,7 @@
-"""A callback that lets a test see what each process ends with."""
+"""A callback that lets a test see what each process ends with, and break some."""
 
+import os
+import time
 from pathlib import Path
 
 import lightning as L
@@ -7,15 +9,27 @@ import torch
 
 
 class RankSpy(L.Callback):
-    """Save the weights and the tested rows of every rank into a folder."""
+    """Save the weights and the tested rows of every rank into a folder.
 
-    def __init__(self, folder: str) -> None:
+    The processes of ranks in ``crash`` end as the first epoch does; after each epoch comes a
+    ``pause`` of so many seconds.
+    """
+
+    def __init__(self, folder: str, crash: tuple[int, ...] = (), pause: float = 0.0) -> None:
         self.folder = Path(folder)
+        self.crash = crash
+        self.pause = pause
         self.rows: list[int] = []
+
+    def on_train_epoch_end(self, trainer, task) -> None:
+        if trainer.global_rank in self.crash:
+            os._exit(7)
+        time.sleep(self.pause)
 
     def on_test_batch_end(self, trainer, task, outputs, batch, *_) -> None:
         self.rows += batch.row.tolist()
 
     def on_test_end(self, trainer, task) -> None:
-        seen = {"weights": task.state_dict(), "rows": self.rows}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        seen = {"weights": task.state_dict(), "rows": self.rows, "ranks": trainer.world_size}
         torch.save(seen, self.folder / f"rank{trainer.global_rank}.pt")

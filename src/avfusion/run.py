@@ -3,6 +3,8 @@
 import logging
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from hydra.errors import CompactHydraException, InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -62,6 +65,16 @@ def one_sentence() -> Iterator[None]:
             key = getattr(error, "full_key", None) or sentence.rsplit(" ", 1)[-1]
             sentence = f"{key} has no value: give it on the command line, as in {key}=..."
         raise CompactHydraException(f"Error: {sentence}") from None
+
+
+@contextmanager
+def terminated() -> Iterator[None]:
+    """Leave with code 143 where SIGTERM ended the training: it can be gone on with."""
+    try:
+        yield
+    except SIGTERMException:
+        log.warning("Ended by SIGTERM. Go on with ckpt_path=%s", output_folder())
+        sys.exit(128 + signal.SIGTERM)
 
 
 def plain(config: DictConfig) -> Any:

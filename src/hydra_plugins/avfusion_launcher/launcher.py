@@ -6,6 +6,8 @@ the job, and what one job leaves in the environment reaches no other.
 """
 
 import logging
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,7 +104,7 @@ class SubprocessLauncher(Launcher):
                     "hydra.launcher.resume=true",
                     jobs[0].folder.parent,
                 )
-                raise
+                sys.exit(128 + signal.SIGINT)
 
     def run(self, job: Job, slots: "SimpleQueue[str | None]", processes: Processes) -> JobReturn:
         """Run one job when a slot is free, unless it is done already."""

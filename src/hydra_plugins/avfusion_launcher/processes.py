@@ -44,7 +44,8 @@ class Processes:
             )
             self.running.add(process)
             try:
-                return process.wait(self.timeout)
+                code = process.wait(self.timeout)
+                return code or (-signal.SIGTERM if self.ended else 0)
             except subprocess.TimeoutExpired:
                 end(process)
                 return self.TIMED_OUT

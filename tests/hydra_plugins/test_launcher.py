@@ -1,0 +1,145 @@
+"""Claims about sweeps whose jobs have several processes, fail, or are interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, results
+from hydra.errors import CompactHydraException
+
+from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
+from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
+
+SMALL = (
+    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    "model=audio_only",
+    "trainer=ddp",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=1",
+    "+callbacks.spy._target_=rank_spy.RankSpy",
+    "+callbacks.spy.folder=${hydra:runtime.output_dir}/spy",
+)
+
+
+def spied(folder: Path) -> list[dict]:
+    """Return what the ranks of a job ended with."""
+    files = sorted((folder / "spy").glob("rank*.pt"))
+    return [torch.load(file, weights_only=True) for file in files]
+
+
+def equal_on_all_ranks(folder: Path) -> bool:
+    first, *others = (rank["weights"] for rank in spied(folder))
+    return all(torch.equal(first[k], other[k]) for other in others for k in first)
+
+
+def jobs_of(sweep: Path) -> list[str]:
+    return sorted(path.name for path in sweep.iterdir() if path.is_dir())
+
+
+@pytest.mark.slow
+def test_a_grid_of_jobs_with_one_and_two_processes_two_at_a_time(run, tmp_path):
+    grid = ("trainer.devices=2,1", "seed=1,2", "hydra.launcher.n_jobs=2")
+    run("train", "-m", *SMALL, *grid, f"hydra.sweep.dir={tmp_path}")
+    assert jobs_of(tmp_path) == ["0", "1", "2", "3"]
+    for job, (ranks, seed) in enumerate([(2, 1), (2, 2), (1, 1), (1, 2)]):
+        folder = tmp_path / str(job)
+        assert [rank["ranks"] for rank in spied(folder)] == [ranks] * ranks
+        assert equal_on_all_ranks(folder)
+        assert results(folder)["epochs"] == 1
+        assert f"seed={seed}" in json.loads((folder / "job.json").read_text())["overrides"]
+        assert "test/accuracy" in (folder / "console.log").read_text()
+    first, second = (spied(tmp_path / job)[0]["weights"] for job in "01")
+    assert not all(torch.equal(first[k], second[k]) for k in first)
+
+
+@pytest.mark.slow
+def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run, tmp_path):
+    crashes = "callbacks.spy.crash=[0,1],[1],[]"
+    options = ("trainer.devices=2", f"+{crashes}", f"hydra.sweep.dir={tmp_path}")
+    process = run("train", "-m", *SMALL, *options, "hydra.launcher.timeout=120", fails=True)
+    assert "2 of 3 jobs failed" in process.stderr and "Traceback" not in process.stderr[-500:]
+    assert "Failed: #0" in process.stdout and "Failed: #1" in process.stdout
+    codes = [json.loads((tmp_path / job / "job.json").read_text())["exit_code"] for job in "012"]
+    assert codes[0] and codes[1] and codes[2] == 0
+    assert len(spied(tmp_path / "2")) == 2 and equal_on_all_ranks(tmp_path / "2")
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
+    sweep = tmp_path / "sweep"
+    command = [sys.executable, "src/train.py", "-m", *SMALL, "trainer.devices=1", "seed=1,2"]
+    command += ["trainer.max_epochs=3", "callbacks.spy.pause=1.0", f"hydra.sweep.dir={sweep}"]
+    command = [part for part in command if part != "trainer.max_epochs=1"]
+    command[command.index("callbacks.spy.pause=1.0")] = "+callbacks.spy.pause=1.0"
+    environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    checkpoint = sweep / "1" / "checkpoints" / "last.ckpt"
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(90) != 0
+    finished = (sweep / "0" / "results.json").stat().st_mtime
+    assert not (sweep / "1" / "results.json").exists()
+
+    again = [*command[2:], "hydra.launcher.resume=true"]
+    resumed = run("train", *again)
+    assert "#0 : done already" in resumed.stdout
+    assert (sweep / "0" / "results.json").stat().st_mtime == finished
+    assert results(sweep / "1")["epochs"] == 3
+    assert len(list((sweep / "1" / "csv").glob("version_*"))) == 2
+
+    other = run("train", *[o.replace("seed=1,2", "seed=1,3") for o in again], fails=True)
+    assert "resume a sweep with its own overrides" in other.stderr
+
+
+def test_a_job_gets_its_overrides_and_nothing_that_belongs_to_the_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["src/train.py", "-m", "--config-dir", "mine", "seed=1,2"])
+    job = Job(3, ["seed=1"], tmp_path / "a b=c", None)
+    hydra = ["hydra.launcher.n_jobs=2", "hydra.sweep.dir=x", "hydra.verbose=true"]
+    command = command_line(job, [*hydra, "hydra/launcher=other", "hydra.mode=MULTIRUN"], False)
+    assert command[1:] == [
+        "src/train.py",
+        "--config-dir",
+        "mine",
+        "seed=1",
+        "hydra.verbose=true",
+        "hydra.mode=RUN",
+        f'hydra.run.dir="{tmp_path}/a b=c"',
+        "hydra.job.num=3",
+    ]
+
+
+def test_an_unfinished_job_goes_on_from_its_last_checkpoint(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    job = Job(0, ["seed=1"], tmp_path, None)
+    assert not any("ckpt_path" in part for part in command_line(job, [], resume=True))
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    assert f'ckpt_path="{tmp_path}"' in command_line(job, [], resume=True)
+    assert not any("ckpt_path" in part for part in command_line(job, [], resume=False))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "way"),
+    [
+        ("TORCHELASTIC_RUN_ID", "1", "trainer=ddp trainer.devices"),
+        ("SLURM_STEP_NUM_TASKS", "4", "srun --ntasks=1"),
+    ],
+)
+def test_a_sweep_in_each_of_several_processes_is_refused_with_the_way_that_works(
+    monkeypatch, variable, value, way
+):
+    check_surroundings()
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(CompactHydraException, match=way):
+        check_surroundings()
+
+
+def test_no_jobs_at_once_are_refused():
+    with pytest.raises(ValueError, match="n_jobs must be at least 1, got 0"):
+        SubprocessLauncher(n_jobs=0)
