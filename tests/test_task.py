@@ -105,10 +105,10 @@ def test_checkpoints_say_how_to_rebuild_the_task(data, tmp_path):
     assert torch.load(tmp_path / "a.ckpt", weights_only=True)["recipe"] == task.recipe
 
 
-def test_predicts_rows_and_probabilities():
+def test_predicts_rows_probabilities_and_glimpses():
     task, clips = build("lowrank").eval(), toy_clips(4)
-    rows, probabilities = task.predict_step(clips, 0)
-    assert rows.tolist() == [0, 1, 2, 3]
+    rows, probabilities, glimpses = task.predict_step(clips, 0)
+    assert rows.tolist() == [0, 1, 2, 3] and torch.equal(glimpses, task(clips).glimpses)
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(4))
     exponential = task(clips).logits.exp()
     torch.testing.assert_close(probabilities, exponential / exponential.sum(dim=1, keepdim=True))

@@ -8,6 +8,8 @@ from jaxtyping import Float, Float32, UInt8
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from avfusion.comparison import Row
+
 # Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too.
 COLOURS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442 #000000".split()
 HEAT = "cividis"  # a map of colours that the colour-blind see alike
@@ -59,4 +61,26 @@ def timeline_figure(
         axes.plot(times, probabilities[:, number].numpy(), style, color=colour, label=name)
     axes.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False)
+    return figure
+
+
+def comparison_figure(rows: Sequence[Row]) -> Figure:
+    """Draw each setting's runs, their mean and its 95 % interval, a panel per metric."""
+    metrics = list(rows[0].scores)
+    height = 0.35 * len(rows) + 1.2
+    figure = Figure(figsize=(3 + 3 * len(metrics), height), layout="constrained")
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        for place, row in enumerate(rows):
+            score = row.scores[metric]
+            runs = [place] * len(score.values)
+            axes.plot(score.values, runs, "o", color=COLOURS[5], markersize=4, zorder=1)
+            interval = [score.interval] if len(score.values) > 1 else None
+            axes.errorbar(
+                [score.mean], [place], xerr=interval, fmt="|", color=COLOURS[0], capsize=3, zorder=2
+            )
+        axes.set_xlabel(metric)
+        axes.grid(axis="x", alpha=0.3)
+    panels[0].set_yticks(range(len(rows)), [row.name for row in rows])
+    panels[0].invert_yaxis()
     return figure

@@ -112,7 +112,8 @@ def decode_sound(path: Path, wanted: slice) -> Sound:
         for time, block in resampled(container, stream):
             start = time if start is None else start
             finite = finite and bool(np.isfinite(block).all())
-            held.append(block[max(0, wanted.start - total) : max(0, wanted.stop - total)])
+            if total < wanted.stop and total + len(block) > wanted.start:
+                held.append(block[max(0, wanted.start - total) : wanted.stop - total])
             total += len(block)
         check_length(path, total, promised if container.format.name in EXACT else 0.0)
     return Sound(np.concatenate(held), wanted.start, total, start or 0.0, finite)

@@ -1,0 +1,107 @@
+"""Tables of compared runs, for terminals, papers and programs."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from avfusion.comparison import Row, Score, best_row
+
+ASSUMPTIONS = (
+    "± is the 95 % interval of the mean over runs (Student's t). p is that of a paired t-test "
+    "against the best over common seeds: it takes differences to be independent and normal, and is "
+    "not corrected for the number of settings."
+)
+
+
+def cell(score: Score) -> str:
+    """Return mean, interval and p-value as a person reads them."""
+    if not score.values:
+        return "-"
+    text = f"{score.mean:.3f}"
+    if len(score.values) > 1:
+        text += f" ± {score.interval:.3f} (sd {score.std:.3f})"
+    if score.p is None:
+        return text
+    return f"{text} p<0.001" if score.p < 0.001 else f"{text} p={score.p:.3f}"
+
+
+def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
+    """Return the cells of a table, the best of each metric in bold."""
+    metrics = list(rows[0].scores)
+    best = {metric: best_row(rows, metric) for metric in metrics}
+    table = []
+    for row in rows:
+        texts = [cell(row.scores[metric]) for metric in metrics]
+        marked = [
+            bold(text) if best[metric] is row else text
+            for metric, text in zip(metrics, texts, strict=True)
+        ]
+        table.append([row.name, str(len(row.runs)), *marked])
+    return table
+
+
+def header(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the columns."""
+    return ["setting", "runs", *rows[0].scores]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return a table in Markdown."""
+    table = [header(rows), ["---"] * len(header(rows)), *cells(rows, lambda text: f"**{text}**")]
+    lines = ["| " + " | ".join(line) + " |" for line in table]
+    return "\n".join([*lines, "", ASSUMPTIONS, ""])
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """Return a table for LaTeX's booktabs."""
+    table = [header(rows), *cells(rows, lambda text: rf"\textbf{{{text}}}")]
+    escaped = [
+        " & ".join(c.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%") for c in line)
+        for line in table
+    ]
+    body = " \\\\\n".join(escaped[1:])
+    columns = "lr" + "l" * len(rows[0].scores)
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{escaped[0]} \\\\\n\\midrule\n{body} \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n"
+    )
+
+
+def comma_separated(rows: Sequence[Row]) -> str:
+    """Return the numbers of a table for programs."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    parts = ("mean", "std", "interval", "p", "values")
+    writer.writerow(["setting", "runs", *(f"{m}/{part}" for m in rows[0].scores for part in parts)])
+    for row in rows:
+        numbers: list[object] = []
+        for score in row.scores.values():
+            values = " ".join(map(str, score.values))
+            p = "" if score.p is None else score.p
+            numbers += [score.mean, score.std, score.interval, p, values]
+        writer.writerow([row.name, len(row.runs), *numbers])
+    return text.getvalue()
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print a table to the terminal."""
+    table = Table(*header(rows))
+    for line in cells(rows, lambda text: f"[bold]{text}[/bold]"):
+        table.add_row(*line)
+    console = Console()
+    console.print(table)
+    console.print(ASSUMPTIONS, style="dim")
+
+
+def write_all(folder: Path, rows: Sequence[Row]) -> None:
+    """Write the table beside the runs, in every form."""
+    for name, text in (
+        ("summary.md", markdown(rows)),
+        ("summary.tex", latex(rows)),
+        ("summary.csv", comma_separated(rows)),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,55 @@
+"""Compare the runs of a sweep, of a pattern, or of two folders.
+
+python src/summarize.py logs/sweeps/2026-01-31_12-00-00-000000
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from avfusion.comparison import Run, compare, differences, find_runs
+from avfusion.figures import comparison_figure
+from avfusion.tables import show, write_all
+
+
+def main() -> None:
+    """Print and write one table, or what differs between two runs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("places", nargs="+", help="folders of runs or sweeps, or patterns of them")
+    parser.add_argument("--metrics", nargs="+", default=["test/accuracy", "test/attention_hit"])
+    parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and .svg go")
+    given = parser.parse_args()
+    try:
+        runs = find_runs(given.places)
+    except FileNotFoundError as error:
+        sys.exit(f"Error: {error}")
+    if len(given.places) == len(runs) == 2:
+        print_differences(*runs)
+        return
+    summarize(runs, given.metrics, given.out or Path(given.places[0]))
+
+
+def summarize(runs: list[Run], metrics: list[str], out: Path) -> None:
+    """Print and write the table and the figure of all runs that have ended."""
+    for run in runs:
+        if not run.results:
+            print(f"{'Failed' if run.failed else 'Not finished'}: {run.folder}", file=sys.stderr)
+    rows = compare(runs, [m for m in metrics if any(m in run.results for run in runs)])
+    if not rows or not rows[0].scores:
+        sys.exit(f"Error: none of the {len(runs)} runs has any of {', '.join(metrics)} yet.")
+    show(rows)
+    folder = out if out.is_dir() else Path()
+    write_all(folder, rows)
+    comparison_figure(rows).savefig(folder / "summary.svg")
+    print(f"Written: {folder}/summary.md, .tex, .csv, .svg")
+
+
+def print_differences(one: Run, other: Run) -> None:
+    """Print the keys whose values differ, side by side."""
+    print(f"{'':40} {one.folder} | {other.folder}")
+    for key, ours, theirs in differences(one, other):
+        print(f"{key:40} {ours} | {theirs}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Claims about runs side by side."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from avfusion.comparison import compare, differences, find_runs, read_run
+from avfusion.figures import comparison_figure
+from avfusion.tables import comma_separated, latex, markdown
+
+ACCURACY = {
+    "lowrank": [0.9, 0.8, 0.85, 0.95],
+    "concat": [0.88, 0.79, 0.8, 0.94],
+    "audio_only": [0.2, 0.25, 0.3, 0.25],
+}
+METRIC = "test/accuracy"
+
+
+def write_run(folder, model, seed, results=None, exit_code=0):
+    """Write what a job of a sweep leaves."""
+    (folder / ".hydra").mkdir(parents=True)
+    config = {"model": {"network": {"fusion": model}}, "seed": seed, "data": {"seed": seed}}
+    config |= {"callbacks": {"checkpoint": {"dirpath": str(folder)}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    overrides = [f"model={model}", f"seed={seed}", "trainer.devices=1"]
+    (folder / "job.json").write_text(json.dumps({"overrides": overrides, "exit_code": exit_code}))
+    if results is not None:
+        (folder / "results.json").write_text(json.dumps(results))
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A sweep of three models over four seeds, one job that failed and one that runs."""
+    number = 0
+    for model, scores in ACCURACY.items():
+        for seed, score in enumerate(scores):
+            write_run(tmp_path / str(number), model, seed, {METRIC: score, "test/loss": 1 - score})
+            number += 1
+    write_run(tmp_path / "12", "lowrank", 9, exit_code=1)
+    write_run(tmp_path / "13", "lowrank", 10, exit_code=None)
+    return tmp_path
+
+
+def test_a_setting_is_what_was_chosen_but_the_seed(sweep):
+    rows = compare(find_runs([str(sweep)]), [METRIC])
+    assert [row.name for row in rows] == ["model=lowrank", "model=concat", "model=audio_only"]
+    assert [row.scores[METRIC].values for row in rows] == list(ACCURACY.values())
+
+
+def test_mean_deviation_and_interval_are_those_of_the_textbook(sweep):
+    score = compare(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC]
+    values = np.array(ACCURACY["lowrank"])
+    assert score.mean == pytest.approx(values.mean())
+    assert score.std == pytest.approx(np.sqrt(((values - values.mean()) ** 2).sum() / 3))
+    assert score.interval == pytest.approx(3.18245 * score.std / 2, rel=1e-5)
+
+
+def test_the_test_is_paired_by_seed_and_against_the_best(sweep):
+    best, close, far = (row.scores[METRIC] for row in compare(find_runs([str(sweep)]), [METRIC]))
+    gaps = np.array(ACCURACY["lowrank"]) - ACCURACY["concat"]
+    t = gaps.mean() / (gaps.std(ddof=1) / 2)
+    assert best.p is None
+    # The distribution function of Student's t for three degrees of freedom.
+    a = t / np.sqrt(3)
+    assert close.p == pytest.approx(1 - 2 / np.pi * (a / (1 + a**2) + np.arctan(a)), rel=1e-6)
+    assert far.p < 0.01
+
+
+def test_a_loss_is_best_where_it_is_least(sweep):
+    rows = compare(find_runs([str(sweep)]), ["test/loss"])
+    assert [row.scores["test/loss"].p is None for row in rows] == [True, False, False]
+
+
+def test_jobs_are_read_in_their_order_with_those_that_failed_or_still_run(sweep):
+    runs = find_runs([str(sweep)])
+    assert [run.folder.name for run in runs] == [str(number) for number in range(14)]
+    assert [run.failed for run in runs[-3:]] == [False, True, False]
+    assert [bool(run.results) for run in runs[-3:]] == [True, False, False]
+
+
+def test_a_pattern_gathers_runs_from_anywhere(sweep):
+    assert len(find_runs([f"{sweep}/1*"])) == 5
+    with pytest.raises(FileNotFoundError, match=r"No run in .*none"):
+        find_runs([f"{sweep}/none*"])
+
+
+def test_runs_without_a_sweep_are_read_from_what_hydra_left(sweep):
+    (sweep / "0" / "job.json").unlink()
+    (sweep / "0" / ".hydra" / "overrides.yaml").write_text("- model=lowrank\n- seed=0\n")
+    assert read_run(sweep / "0").overrides == ["model=lowrank", "seed=0"]
+
+
+def test_two_runs_differ_in_their_choices_and_results_and_nothing_else(sweep):
+    first, second = read_run(sweep / "0"), read_run(sweep / "4")
+    assert differences(first, second) == [
+        ("model.network.fusion", "lowrank", "concat"),
+        (METRIC, 0.9, 0.88),
+        ("test/loss", pytest.approx(0.1), pytest.approx(0.12)),
+    ]
+
+
+def test_every_table_has_a_row_per_setting_and_the_best_in_bold(sweep):
+    rows = compare(find_runs([str(sweep)]), [METRIC, "test/loss"])
+    lines = markdown(rows).splitlines()
+    assert lines[0] == "| setting | runs | test/accuracy | test/loss |"
+    assert lines[2].startswith("| model=lowrank | 4 | **0.875 ± 0.10") and "**0.125" in lines[2]
+    assert [line.split(" | ")[0] for line in lines[3:5]] == ["| model=concat", "| model=audio_only"]
+    assert "p=" in lines[3] and "independent and normal" in lines[-1]
+    tex = latex(rows)
+    assert r"model=audio\_only & 4 & 0.250 $\pm$" in tex and r"\textbf{0.875" in tex
+    first, *others = comma_separated(rows).splitlines()
+    assert first.startswith("setting,runs,test/accuracy/mean") and len(others) == 3
+    assert float(others[0].split(",")[2]) == pytest.approx(0.875)
+
+
+def test_the_figure_shows_every_run_and_names_every_setting(sweep):
+    figure = comparison_figure(compare(find_runs([str(sweep)]), [METRIC, "test/loss"]))
+    panels = figure.get_axes()
+    assert [axes.get_xlabel() for axes in panels] == [METRIC, "test/loss"]
+    assert [text.get_text() for text in panels[0].get_yticklabels()][2] == "model=audio_only"
+    drawn = [line.get_xdata() for line in panels[0].get_lines() if len(line.get_xdata()) == 4]
+    assert [list(values) for values in drawn] == list(ACCURACY.values())
+
+
+def test_one_run_has_no_interval(tmp_path):
+    write_run(tmp_path / "0", "lowrank", 1, {METRIC: 0.5})
+    (row,) = compare(find_runs([str(tmp_path)]), [METRIC])
+    assert row.name == "default" or row.name.startswith("model=lowrank")
+    assert np.isnan(row.scores[METRIC].interval)
+    assert "| 0.500 |" in markdown([row]).replace("**", "")
