@@ -1,6 +1,7 @@
 """Claims about decoding."""
 
 import struct
+import tracemalloc
 
 import av
 import numpy as np
@@ -432,3 +433,15 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(tm
     Image.new("1", (12_000, 12_000)).save(tmp_path / "a.png")
     with pytest.raises(Unreadable, match=r"a\.png: picture too large .12000 x 12000"):
         read_picture(tmp_path / "a.png")
+
+
+def test_the_memory_that_a_sound_needs_does_not_grow_with_its_length(tmp_path, monkeypatch):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(0.1 * tone(1.0, 8000), 1200), 8000)  # 20 minutes
+    monkeypatch.setattr(media, "HELD", 16_000)
+    tracemalloc.start()
+    sound = read_sound(path, lambda total: slice(total // 2, total // 2 + 800))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sound.total == pytest.approx(1200 * 16_000, abs=100) and len(sound.samples) == 800
+    assert most < 8 * 2**20  # all samples would be 73 MiB
