@@ -255,9 +255,12 @@ def run(tmp_path_factory):
     """Run an entry point with data of its own; return the process that has ended."""
     data = tmp_path_factory.mktemp("data")
 
-    def run(script: str, *overrides: str, fails: bool = False) -> subprocess.CompletedProcess:
+    def run(
+        script: str, *overrides: str, fails: bool = False, shell: str | None = None
+    ) -> subprocess.CompletedProcess:
         environment = {"AVFUSION_DATA": str(data), "PYTHONPATH": "tests", "CI": "true"}
         command = [sys.executable, f"src/{script}.py", *overrides]
+        command = ["bash", "-c", shell, *command] if shell else command
         process = subprocess.run(
             command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
         )

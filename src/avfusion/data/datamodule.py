@@ -12,6 +12,7 @@ from avfusion.corpora import SPLITS, Corpus
 from avfusion.corpora.recording import listed
 from avfusion.data.clips import Clips
 from avfusion.data.dataset import SplitDataset, as_read
+from avfusion.data.loader import ResumableLoader
 from avfusion.data.order import Order
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
@@ -54,6 +55,8 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.opened: Store | None = None
+        self.training: ResumableLoader | None = None
+        self.position: dict[str, int] = {"served": 0}  # in the epoch that training goes on with
 
     @property
     def store(self) -> Store:
@@ -98,13 +101,13 @@ class FaceAudioDataModule(L.LightningDataModule):
         """Make the store where that is possible, and open it."""
         _ = self.store
 
-    def loader(self, split: str, shuffle: bool = False) -> DataLoader[Clips]:
+    def loader(self, split: str, shuffle: bool = False) -> ResumableLoader:
         """Load one split, this process's part of it."""
         self.check_splits(split)
         dataset = SplitDataset(self.store, split, self.names)
         trainer = self.trainer
         rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return DataLoader(
+        return ResumableLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=Order(len(dataset), shuffle, self.seed, rank, ranks),
@@ -112,11 +115,22 @@ class FaceAudioDataModule(L.LightningDataModule):
             collate_fn=as_read,  # type: ignore[arg-type]
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
+            generator=torch.Generator(),  # else each epoch would draw from those of training
         )
 
     def train_dataloader(self) -> DataLoader[Clips]:
         """Load the training clips, in another order each epoch."""
-        return self.loader("train", shuffle=True)
+        self.training = self.loader("train", shuffle=True)
+        self.training.load_state_dict(self.position)
+        return self.training
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the position in the epoch: Lightning's own restoring of it comes too late here."""
+        return self.training.state_dict() if self.training else self.position
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a position."""
+        self.position = state_dict
 
     def val_dataloader(self) -> DataLoader[Clips]:
         """Load the validation clips in order."""

@@ -21,6 +21,7 @@ class Order(Sampler[int]):
         self.rank = rank
         self.ranks = ranks
         self.epoch = 0
+        self.skip = 0  # clips at the beginning of the next pass that were read before
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this as each one starts."""
@@ -28,10 +29,10 @@ class Order(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         if not self.shuffle:
-            return iter(range(self.rank, self.clips, self.ranks))
+            return iter(range(self.rank, self.clips, self.ranks)[self.skip :])
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.clips, generator=generator)[: len(self) * self.ranks]
-        return iter(order[self.rank :: self.ranks].tolist())
+        return iter(order[self.rank :: self.ranks].tolist()[self.skip :])
 
     def __len__(self) -> int:
         if self.shuffle:

@@ -1,0 +1,6 @@
+"""Callbacks: one idea per file, chosen in ``conf/callbacks``."""
+
+from avfusion.callbacks.preemption import Preemption
+from avfusion.callbacks.random_states import RandomStates
+
+__all__ = ["Preemption", "RandomStates"]

@@ -1,0 +1,50 @@
+"""A training that is asked to end leaves what is needed to go on."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+
+class Preemption(L.Callback):
+    """Write the last checkpoint after the batch in which SIGTERM came, and end the training.
+
+    After the last batch of an epoch, validation and its checkpoints come first.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen to the signal in the place of Lightning, which restores its own in the end."""
+        self.asked = False
+        signal.signal(signal.SIGTERM, self.remember)
+
+    def remember(self, *_: Any) -> None:
+        """Keep in mind that the signal came."""
+        self.asked = True
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """End within an epoch, all processes after the same batch."""
+        if trainer.is_last_batch or not self.agreed(trainer):
+            return
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        if folder:
+            trainer.save_checkpoint(Path(folder) / "last.ckpt")
+        raise SIGTERMException
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End between epochs, once all of the last one is written."""
+        if self.agreed(trainer):
+            raise SIGTERMException
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """End after the last epoch."""
+        if self.agreed(trainer):
+            raise SIGTERMException
+
+    def agreed(self, trainer: L.Trainer) -> bool:
+        """Say whether any process was asked to end."""
+        return bool(trainer.strategy.reduce_boolean_decision(self.asked, all=False))

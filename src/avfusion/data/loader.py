@@ -1,0 +1,36 @@
+"""A loader that knows how far it is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from avfusion.data.clips import Clips
+from avfusion.data.order import Order
+
+
+class ResumableLoader(DataLoader[Clips]):
+    """Load batches; a training that goes on in the middle of an epoch gets those that are left.
+
+    Iteration begins with the first batch that is asked for, when the epoch is known.
+    """
+
+    served = 0  # batches of the present epoch
+    skip = 0  # batches to leave out of the next one
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield the batches of one epoch."""
+        self.served, self.skip = self.skip, 0
+        if isinstance(self.sampler, Order):  # Lightning's overfitting has one of its own
+            self.sampler.skip = self.served * (self.batch_size or 1)
+        for batch in super().__iter__():
+            self.served += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of an unfinished epoch were served."""
+        return {"served": self.served % max(1, len(self))}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Leave out of the next epoch what was served of it."""
+        self.skip = state["served"]

@@ -1,0 +1,28 @@
+"""Claims about writing checkpoints."""
+
+import pytest
+import torch
+
+from avfusion.checkpoint_io import AtomicCheckpointIO
+
+
+def test_a_checkpoint_comes_back(tmp_path):
+    path = tmp_path / "deep" / "a.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(3)}}, path)
+    assert torch.load(path, weights_only=True)["state_dict"]["w"].tolist() == [1, 1, 1]
+    assert [file.name for file in path.parent.iterdir()] == ["a.ckpt"]
+
+
+def test_a_write_that_fails_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / "a.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
+
+    def full(checkpoint, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["a.ckpt"]
