@@ -31,6 +31,7 @@ from avfusion.checkpoint import (
 )
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.metrics import check_monitor
+from avfusion.provenance import write_provenance
 from avfusion.results import flat
 from avfusion.task import ClassificationTask
 
@@ -139,11 +140,12 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
 
 
 def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | None:
-    """Return the checkpoint that training goes on from, if any, and write the configuration."""
+    """Return the checkpoint that training goes on from, if any, and write where this comes from."""
     file = None if cfg.ckpt_path is None else find_checkpoint(cfg.ckpt_path, "last")
     if file is not None:
         check_same(file, read_checkpoint(file), task)
     (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    write_provenance(output_folder())
     return file
 
 
