@@ -1,9 +1,12 @@
 """Claims about work over processes."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +100,26 @@ def test_there_is_a_process_for_each_core_that_may_be_used(threads, monkeypatch)
 def test_a_process_that_is_killed_ends_the_work_with_one_sentence():
     with pytest.raises(ChildProcessError, match="set fewer processes"):
         list(run_parallel(eval, ["__import__('os')._exit(9)"], [1], "Working", workers=1))
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    job = f"[open(r'{tmp_path}/pid', 'w').write(str(__import__('os').getpid())), {SLEEP}(60)]"
+    code = (
+        f"from avfusion.parallel import run_parallel; list(run_parallel(eval, [{job!r}], [1], 'x'))"
+    )
+    script = tmp_path / "main.py"
+    script.write_text(f"if __name__ == '__main__':\n    {code}\n")
+    parent = subprocess.Popen([sys.executable, script])
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.1)
+    worker = Path("/proc") / (tmp_path / "pid").read_text()
+    assert worker.exists()
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        state = (worker / "stat").read_text().split()[2] if worker.exists() else "Z"
+        if state == "Z":
+            break
+        time.sleep(0.1)
+    assert state == "Z"

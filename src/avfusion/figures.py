@@ -25,7 +25,7 @@ def clip_figure(
     maps = [] if glimpses is None else list(glimpses.float())
     columns = 1 + len(maps)
     figure = Figure(figsize=(2.4 * columns + 3.6, 2.2 * len(face) + 0.9), layout="constrained")
-    figure.suptitle(title[-80:], fontsize=9)
+    figure.suptitle(title[-80:].replace("$", r"\$"), fontsize=9)
     grid = figure.add_gridspec(len(face), columns + 1, width_ratios=[1] * columns + [1.5])
     for row, picture in enumerate(face.permute(0, 2, 3, 1).numpy()):
         for column in range(columns):
@@ -58,7 +58,13 @@ def timeline_figure(
     for number, name in enumerate(names):
         style = ("-", "--", ":")[number // len(COLOURS) % 3]
         colour = COLOURS[number % len(COLOURS)]
-        axes.plot(times, probabilities[:, number].numpy(), style, color=colour, label=name)
+        axes.plot(
+            times,
+            probabilities[:, number].numpy(),
+            style,
+            color=colour,
+            label=name.replace("$", r"\$"),
+        )
     axes.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False)
     return figure

@@ -1,10 +1,12 @@
 """Work over processes, with one progress bar."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from threading import Thread
 from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -51,7 +53,17 @@ def run_parallel(
 
 
 def one_thread() -> None:
-    """Leave the other cores to the other workers."""
+    """Leave the other cores to the other workers, and end with the process that started them."""
     import torch
 
+    Thread(target=end_with_parent, daemon=True).start()
+
     torch.set_num_threads(1)
+
+
+def end_with_parent() -> None:
+    """Wait for the end of the parent process, however it comes, and end this one."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -87,9 +87,9 @@ def averaged(name: str, windows: Sequence[Answer]) -> Answer:
     """Return the mean answer of a recording's windows."""
     probabilities = torch.stack([window.probabilities for window in windows]).mean(dim=0)
     clip = {**windows[0].clip, "clip_id": name}
-    return windows[0]._replace(
-        clip=clip, probabilities=probabilities, note=f"mean of {len(windows)} windows"
-    )
+    notes = sorted({window.note for window in windows} - {""})
+    note = ", ".join([f"mean of {len(windows)} windows", *notes])
+    return windows[0]._replace(clip=clip, probabilities=probabilities, note=note)
 
 
 def write_timeline(

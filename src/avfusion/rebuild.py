@@ -1,5 +1,6 @@
 """Task and data of a checkpoint, from nothing but the checkpoint."""
 
+import csv
 import os
 import shutil
 from pathlib import Path
@@ -59,7 +60,7 @@ def recordings_of(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, Any]:
         FaceFeatures(**settings["face"]), AudioFeatures(**settings["audio"]), Policies.answering()
     )
     windows = instantiate(cfg.windows)
-    recordings = windows(find_recordings(cfg.input), features)
+    recordings = windows(find_recordings(str(cfg.input)), features)
     corpus = Recordings(recordings, recipe["description"]["class_names"])
     store = prepare(corpus, features, output_folder() / "store", cfg.workers)
     return {
@@ -79,7 +80,10 @@ def here(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def discard(store: Store, folder: Path) -> int:
-    """Delete the store of raw recordings, keep its report, and count what could not be used."""
-    shutil.copy(store.root / "report.csv", folder / "report.csv")
+    """Delete the store of raw recordings, keep its report, and count those without an answer."""
+    report = Path(shutil.copy(store.root / "report.csv", folder / "report.csv"))
     shutil.rmtree(store.root.parent)
-    return sum(store.description["skipped"].values())
+    with report.open(newline="", encoding="utf-8") as file:
+        rows = [(row["source"], row["outcome"]) for row in csv.DictReader(file)]
+    answered = {source for source, outcome in rows if outcome == "kept"}
+    return len({source for source, _ in rows} - answered)

@@ -60,7 +60,10 @@ def latex(rows: Sequence[Row]) -> str:
     """Return a table for LaTeX's booktabs."""
     table = [header(rows), *cells(rows, lambda text: rf"\textbf{{{text}}}")]
     escaped = [
-        " & ".join(c.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%") for c in line)
+        " & ".join(
+            c.replace("_", r"\_").replace("±", r"$\pm$").replace("<", "$<$").replace("%", r"\%")
+            for c in line
+        )
         for line in table
     ]
     body = " \\\\\n".join(escaped[1:])

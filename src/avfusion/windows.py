@@ -37,7 +37,10 @@ class Windows:
             yield recording
             return
         step = samples // 2 if self.step is None else max(1, round(self.step * SAMPLE_RATE))
-        for first in range(0, total - samples + 1, step):
+        starts = [*range(0, total - samples + 1, step)]
+        if total - samples - starts[-1] > samples // 10:
+            starts.append(total - samples)  # the end has a right to an answer, too
+        for first in starts:
             name = f"{recording.clip_id} @ {first / SAMPLE_RATE:.2f} s"
             yield replace(recording, clip_id=name, window=(first, first + samples))
 

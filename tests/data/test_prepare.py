@@ -301,6 +301,21 @@ def test_a_class_that_is_only_tested_on_is_refused_before_anything_is_decoded(
         prepare(Manifest(str(root), classes=["low", "high", "new"]), small_features, tmp_path)
 
 
+def test_the_same_sound_twice_in_a_split_is_named(tmp_path, in_process, small_features):
+    root = leaking(tmp_path, audio_path=None, split="train")
+    leaks = read_description(prepare(Manifest(str(root)), small_features, tmp_path))["leaks"]
+    assert leaks["same_sound_twice"] == ["c0 = c1"]
+
+
+def test_a_limit_that_leaves_a_class_untrained_is_no_fault_of_the_corpus(
+    recordings, tmp_path, in_process, small_features
+):
+    corpus = Manifest(str(recordings))
+    store = prepare(corpus, small_features, tmp_path, limit=23)
+    assert len(Store(prepare(corpus, small_features, tmp_path, limit=2))) == 2
+    assert read_description(store)["leaks"]["untrained_classes"] == []
+
+
 def test_a_picture_may_be_shared_within_a_split(tmp_path, in_process, small_features):
     root = leaking(tmp_path, image_path=None, split="train", label="high")
     leaks = read_description(prepare(Manifest(str(root)), small_features, tmp_path))["leaks"]

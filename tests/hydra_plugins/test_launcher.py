@@ -74,7 +74,7 @@ def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run
 def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     sweep = tmp_path / "sweep"
     command = [sys.executable, "src/train.py", "-m", *SMALL, "trainer.devices=1", "seed=1,2"]
-    command += ["trainer.max_epochs=3", "callbacks.spy.pause=1.0", f"hydra.sweep.dir={sweep}"]
+    command += ["trainer.max_epochs=4", "callbacks.spy.pause=1.0", f"hydra.sweep.dir={sweep}"]
     command = [part for part in command if part != "trainer.max_epochs=1"]
     command[command.index("callbacks.spy.pause=1.0")] = "+callbacks.spy.pause=1.0"
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
@@ -91,7 +91,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     resumed = run("train", *again)
     assert "#0 : done already" in resumed.stdout
     assert (sweep / "0" / "results.json").stat().st_mtime == finished
-    assert results(sweep / "1")["epochs"] == 3
+    assert results(sweep / "1")["epochs"] == 4
     assert len(list((sweep / "1" / "csv").glob("version_*"))) == 2
 
     other = run("train", *[o.replace("seed=1,2", "seed=1,3") for o in again], fails=True)

@@ -117,7 +117,7 @@ class Manifest:
         spellings += [normalize(form, spellings[1]) for form in ("NFC", "NFD")]
         paths = [Path(os.path.normpath(self.beside / spelling)) for spelling in spellings]
         path = next((path for path in paths if path.exists()), paths[0])
-        if not path.is_relative_to(self.media_root):
+        if not path.resolve().is_relative_to(self.media_root):
             raise ValueError(
                 f"Line {line} of {self.path} names {name}, which is not in {self.media_root}: set "
                 "corpus.media_root to the folder that holds the media."

@@ -54,15 +54,26 @@ def collect(given: str, beside: Path) -> list[Recording]:
     if path.is_file():
         if path.suffix.lower() != ".txt":
             return [single(path)]
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        entries = [line.strip() for line in lines if line.strip()]
-        return [recording for entry in entries for recording in collect(entry, path.parent)]
+        return [found for entry in entries(path) for found in collect(entry, path.parent)]
     if "+" in given:
         return [joined(*(beside / part.strip() for part in given.split("+", 1)))]
     matches = sorted(glob.glob(str(path), recursive=True))
     if not matches:
         raise FileNotFoundError(f"No recording at {path}: give a file, a folder or a pattern.")
     return [single(Path(match)) for match in matches if Path(match).is_file()]
+
+
+def entries(path: Path) -> list[str]:
+    """Return the lines of a list; none may be a list itself."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no list in UTF-8 ({error}): save it so.") from error
+    named = [line.strip() for line in lines if line.strip()]
+    lists = [name for name in named if name.lower().endswith(".txt")]
+    if lists:
+        raise ValueError(f"{path} names the list {lists[0]}: put its lines here instead.")
+    return named
 
 
 def joined(one: Path, other: Path) -> Recording:
@@ -87,11 +98,13 @@ def paired(folder: Path) -> list[Recording]:
     videos = [path for path in files if path.suffix.lower() in VIDEOS]
     sounds = {p.with_suffix(""): p for p in files if p.suffix.lower() in SOUNDS}
     pictures = {p.with_suffix(""): p for p in files if p.suffix.lower() in PICTURES}
+    paired = {*sounds.values(), *pictures.values()}
+    doubles = [p for p in files if p.suffix.lower() in SOUNDS | PICTURES and p not in paired]
     frames = {name for name in sounds if name.is_dir()}
     recordings = [single(path) for path in videos]
     recordings += [joined(name, sounds.pop(name)) for name in frames]
     recordings += [joined(pictures.pop(n), sounds.pop(n)) for n in sounds.keys() & pictures.keys()]
-    loose = [path for path in pictures.values() if path.parent not in frames]
+    loose = [path for path in (*pictures.values(), *doubles) if path.parent not in frames]
     return recordings + [single(path) for path in (*loose, *sounds.values())]
 
 

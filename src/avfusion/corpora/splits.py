@@ -21,7 +21,7 @@ def check_plan(plan: Plan) -> None:
     spans = [tuple(share) for share in plan.values() if isinstance(share, Sequence)]
     if len(spans) == len(plan) and all(len(span) == 2 for span in spans):
         rows = [row for span in sorted(spans) for row in span]
-        if rows != sorted(rows) or rows[0] < 0:
+        if not all(isinstance(row, int) for row in rows) or rows != sorted(rows) or rows[0] < 0:
             raise ValueError(
                 "The ranges of corpus.splits must be rows [first, end) that do not overlap, "
                 f"got {dict(plan)}."

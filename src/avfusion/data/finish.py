@@ -23,9 +23,10 @@ def finish(
     outcomes = [outcome for part in written for outcome in part.outcomes]
     index = [outcome.index for outcome in outcomes if outcome.index]
     if not index:
+        details = listed([outcome.detail for outcome in outcomes])
         raise ValueError(
             f"None of the {len(outcomes)} clips of {corpus.name} can be used: "
-            f"{skipped_reasons(outcomes)}."
+            f"{skipped_reasons(outcomes)}. {details}"
         )
     pairs = zip(outcomes, contents.recordings, strict=True)
     write_csv(root / "report.csv", [outcome.report(recording) for outcome, recording in pairs])

@@ -119,7 +119,7 @@ def keep(part: Part, written: Written) -> None:
         "outcomes": [asdict(outcome) for outcome in written.outcomes],
         "moments": {name: moments.plain() for name, moments in written.moments.items()},
     }
-    partial = part.journal.with_suffix(".partial")
+    partial = part.journal.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(content), encoding="utf-8")
     os.replace(partial, part.journal)
 

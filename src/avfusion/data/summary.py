@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from avfusion.corpora import SPLITS, Contents, Corpus
+from avfusion.corpora.recording import listed
 from avfusion.data.prepare import limited, store_folder
 from avfusion.data.store import Store
 from avfusion.features import Features
@@ -30,7 +31,7 @@ def summary(path: Path) -> str:
         lines.append(f"{count} subjects are in several splits; every result will record it.")
     for name, found in description["leaks"].items():
         if found:
-            lines.append(f"{name} ({len(found)}) was allowed; every result will record it.")
+            lines.append(f"{name} ({len(found)}), which every result records: {listed(found)}")
     if description["clips"]["train"]:
         lines.append(f"Train on it with:\n  python src/train.py data=store data.store={path}")
     else:

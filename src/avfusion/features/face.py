@@ -136,9 +136,14 @@ def cut(picture: Picture, crop: Box, size: int) -> UInt8[np.ndarray, "size size 
     """Cut one square out and resize it."""
     left, top, side = round(crop.left), round(crop.top), max(1, round(crop.right - crop.left))
     height, width, _ = picture.shape
-    square = np.zeros((side, side, 3), np.uint8)
     inside = picture[max(top, 0) : min(top + side, height), max(left, 0) : min(left + side, width)]
-    rows, columns, _ = inside.shape
-    square[max(-top, 0) :, max(-left, 0) :][:rows, :columns] = inside
+    first = [round(max(-start, 0) * size / side) for start in (top, left)]
+    last = [
+        max(begin + 1, round((max(-start, 0) + length) * size / side))
+        for begin, start, length in zip(first, (top, left), inside.shape, strict=False)
+    ]
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-    return cv2.resize(square, (size, size), interpolation=how)
+    small = cv2.resize(inside, (last[1] - first[1], last[0] - first[0]), interpolation=how)
+    square = np.zeros((size, size, 3), np.uint8)
+    square[first[0] : last[0], first[1] : last[1]] = small
+    return square

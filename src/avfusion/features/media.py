@@ -24,7 +24,13 @@ Picture = UInt8[np.ndarray, "height width 3"]
 # Containers whose header states the true duration; others only estimate it.
 EXACT = {"flac", "mov,mp4,m4a,3gp,3g2,mj2"}
 ENDLESS = 2**31 - 2**16  # bytes; a RIFF header that states more was written to a pipe
-MOST_PIXELS = 2**26  # of a picture, else it would not fit into the memory of a worker
+# No play lists: they would open other files. No PostScript: it would run a program.
+FORMATS = (
+    "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,asf,avi,flv,h264,hevc,m4v,matroska,webm,mov,mp4,"
+    "m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mjpeg"
+)
+PICTURE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+MOST_PIXELS = 2**25  # of a picture, else it would not fit into the memory of a worker
 HELD = 900 * SAMPLE_RATE  # samples; of a longer sound only what is wanted is held in memory
 FAR = 30.0  # seconds; pictures further into a video are sought rather than decoded up to
 
@@ -74,7 +80,12 @@ def check_start(path: Path) -> None:
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
     """Open a media file; metadata in odd encodings are no reason to fail."""
-    with reading(path), av.open(str(path), metadata_errors="replace") as container:
+    with (
+        reading(path),
+        av.open(
+            str(path), metadata_errors="replace", options={"format_whitelist": FORMATS}
+        ) as container,
+    ):
         yield container
 
 
@@ -157,7 +168,7 @@ def read_picture(path: Path) -> Picture:
     size_is_checked_here = warnings.catch_warnings(
         action="ignore", category=Image.DecompressionBombWarning
     )
-    with reading(path), size_is_checked_here, Image.open(path) as picture:
+    with reading(path), size_is_checked_here, Image.open(path, formats=PICTURE_FORMATS) as picture:
         check_size(path, *picture.size)
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("I", "F"):

@@ -92,6 +92,7 @@ class SubprocessLauncher(Launcher):
         for slot in range(self.n_jobs):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
         processes = Processes(self.timeout, quiet=self.n_jobs > 1)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
         with ThreadPoolExecutor(self.n_jobs) as pool:
             futures = [pool.submit(self.run, job, slots, processes) for job in jobs]
             try:
