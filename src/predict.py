@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.predictions import collect_answers, write_answers, write_figures
-from avfusion.rebuild import discard, rebuild
+from avfusion.rebuild import count_bad, discard, rebuild
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
@@ -20,11 +20,13 @@ def main(cfg: DictConfig) -> None:
     with run.one_sentence():
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
-    answers = collect_answers(data.store, trainer.predict(task, datamodule=data) or [])
-    print(write_answers(folder, answers, data.names))
-    if cfg.figures:
-        write_figures(folder / "figures", data.store, answers, data.names)
-    if cfg.input is not None and (bad := discard(data.store, folder)):
+    with discard(folder):
+        answers = collect_answers(data.store, trainer.predict(task, datamodule=data) or [])
+        print(write_answers(folder, answers, data.names))
+        if cfg.figures:
+            write_figures(folder / "figures", data.store, answers, data.names)
+        bad = count_bad(data.store, folder) if cfg.input is not None else 0
+    if bad:
         sys.exit(f"{bad} recordings cannot be used, the reasons are in {folder}/report.csv.")
 
 

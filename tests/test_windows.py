@@ -2,11 +2,18 @@
 
 import numpy as np
 import pytest
-from conftest import tone, write_sound, write_video
+from conftest import one_process, tone, write_sound, write_video
 
+from avfusion import windows
 from avfusion.corpora import Recording
-from avfusion.features import AudioFeatures, FaceFeatures, Features, clip
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, clip
 from avfusion.windows import Windows
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    monkeypatch.setattr(windows, "run_parallel", one_process)
+
 
 FEATURES = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0))
 
@@ -23,22 +30,22 @@ def long(tmp_path):
 
 @pytest.mark.parametrize(("step", "starts"), [(None, 0.5), (0.25, 0.25), (2.0, 2.0)])
 def test_a_long_recording_is_cut_into_windows_that_overlap(long, step, starts):
-    windows = Windows(longer_than=3.0, step=step)([long], FEATURES)
-    first = [window.window[0] / 16_000 for window in windows]
+    parts = Windows(longer_than=3.0, step=step)([long], FEATURES)
+    first = [window.window[0] / 16_000 for window in parts]
     regular = [time for time in first if time % starts == 0]
     np.testing.assert_allclose(regular, np.arange(len(regular)) * starts)
     assert len(first) - len(regular) == (starts == 2.0)
     assert 5.9 <= first[-1] + 1 <= 6.1
-    assert all(window.window[1] - window.window[0] == 16_000 for window in windows)
-    assert windows[1].clip_id == f"a @ {starts:.2f} s"
+    assert all(window.window[1] - window.window[0] == 16_000 for window in parts)
+    assert parts[1].clip_id == f"a @ {starts:.2f} s"
 
 
 @pytest.mark.parametrize("held", [16_000, 10**9])
 def test_face_and_sound_of_a_window_come_from_its_time(long, monkeypatch, held):
     monkeypatch.setattr(clip, "HELD", held)
     clip.decode_once.cache_clear()
-    windows = Windows(longer_than=3.0, step=1.0)([long], FEATURES)
-    clips = [FEATURES(window) for window in windows]
+    parts = Windows(longer_than=3.0, step=1.0)([long], FEATURES)
+    clips = [FEATURES(window) for window in parts]
     levels = [(part.face.mean() - 20) / 30 for part in clips]
     np.testing.assert_allclose(levels, np.arange(len(clips)) + 0.45, atol=0.12)
     loudness = np.array([part.sound.std() for part in clips])
@@ -69,3 +76,22 @@ def test_short_silent_and_broken_recordings_stay_whole(long, tmp_path):
 def test_windows_of_no_length_are_refused(wrong):
     with pytest.raises(ValueError, match="must be positive seconds"):
         Windows(**wrong)
+
+
+def test_a_long_video_without_sound_is_cut_by_its_pictures(tmp_path):
+    times = np.arange(0, 6, 0.1)
+    pictures = [np.full((32, 32, 3), round(20 + 30 * time), np.uint8) for time in times]
+    path = write_video(tmp_path / "mute.mkv", pictures, times.tolist())
+    whole = Recording("mute", "", "", "test", video=path)
+    masking = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.answering())
+    parts = Windows(longer_than=3.0, step=1.0)([whole], masking)
+    levels = [(masking(part).face.mean() - 20) / 30 for part in parts]
+    np.testing.assert_allclose(levels, [*np.arange(5) + 0.45, 5.35], atol=0.15)
+
+
+def test_a_recording_that_ends_its_process_leaves_the_others_whole(long, monkeypatch):
+    def killed(*arguments):
+        raise ChildProcessError
+
+    monkeypatch.setattr(windows, "run_parallel", killed)
+    assert Windows(longer_than=3.0)([long], FEATURES) == [long]

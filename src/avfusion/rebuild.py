@@ -3,6 +3,8 @@
 import csv
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,12 @@ def recordings_of(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, Any]:
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input)), features)
     corpus = Recordings(recordings, recipe["description"]["class_names"])
-    store = prepare(corpus, features, output_folder() / "store", cfg.workers)
+    folder = output_folder() / "store"
+    try:
+        store = prepare(corpus, features, folder, cfg.workers)
+    except ValueError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return {
         "_target_": "avfusion.data.datamodule.FaceAudioDataModule",
         "store": str(store),
@@ -79,10 +86,18 @@ def here(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"corpus": corpus, "store": f"{home}/stores"}
 
 
-def discard(store: Store, folder: Path) -> int:
-    """Delete the store of raw recordings, keep its report, and count those without an answer."""
+@contextmanager
+def discard(folder: Path) -> Iterator[None]:
+    """Delete what was prepared of raw recordings in the folder of a run, whatever happens."""
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder / "store", ignore_errors=True)
+
+
+def count_bad(store: Store, folder: Path) -> int:
+    """Keep the report of a store, and count the recordings without any answer."""
     report = Path(shutil.copy(store.root / "report.csv", folder / "report.csv"))
-    shutil.rmtree(store.root.parent)
     with report.open(newline="", encoding="utf-8") as file:
         rows = [(row["source"], row["outcome"]) for row in csv.DictReader(file)]
     answered = {source for source, outcome in rows if outcome == "kept"}

@@ -1,12 +1,15 @@
 """Long recordings, cut into overlapping windows."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from avfusion.corpora import Recording
+from avfusion.data.watch import watched
 from avfusion.features import Features, Unreadable
-from avfusion.features.media import decode_sound
+from avfusion.features.media import Missing, decode_sound, video_span
 from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.parallel import run_parallel
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,15 @@ class Windows:
 
     def __call__(self, recordings: Sequence[Recording], features: Features) -> list[Recording]:
         """Return the recordings, long ones replaced by their windows."""
-        return [part for whole in recordings for part in self.cut(whole, features.audio.samples)]
+        totals = lengths(recordings)
+        return [
+            part
+            for whole, total in zip(recordings, totals, strict=True)
+            for part in self.cut(whole, total, features.audio.samples)
+        ]
 
-    def cut(self, recording: Recording, samples: int) -> Iterator[Recording]:
-        """Yield the windows of a recording of so many samples each, or the recording."""
-        total = length(recording)
+    def cut(self, recording: Recording, total: int, samples: int) -> Iterator[Recording]:
+        """Yield the windows of so many samples of a recording, or the recording."""
         if total <= max(self.longer_than * SAMPLE_RATE, samples):
             yield recording
             return
@@ -45,11 +52,23 @@ class Windows:
             yield replace(recording, clip_id=name, window=(first, first + samples))
 
 
+def lengths(recordings: Sequence[Recording]) -> list[int]:
+    """Return the length of each recording; none is cut where one of them ends its process."""
+    try:
+        jobs, sizes = list(recordings), [1] * len(recordings)
+        found = dict(run_parallel(length, jobs, sizes, "Measuring recordings"))
+    except ChildProcessError:  # preparation will find out which one it is
+        return [0] * len(recordings)
+    return [found[number] for number in range(len(recordings))]
+
+
 def length(recording: Recording) -> int:
-    """Return the samples of a recording's sound, none where it cannot be read."""
+    """Return the samples of a recording's sound, or of as much video; none if it is unreadable."""
     if recording.sound_source is None:
         return 0
-    try:
-        return decode_sound(recording.sound_source, slice(0, 0)).total
-    except Unreadable:
-        return 0
+    with watched(recording), suppress(Unreadable):
+        with suppress(Missing):
+            return decode_sound(recording.sound_source, slice(0, 0)).total
+        first, last = video_span(recording.sound_source)
+        return round((last - first) * SAMPLE_RATE)
+    return 0

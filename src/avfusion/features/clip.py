@@ -159,6 +159,9 @@ class Features:
         if recording.video is not None:
             if sound is None:
                 first, last = video_span(recording.video)
+                if recording.window is not None:
+                    begin, end = (sample / SAMPLE_RATE for sample in recording.window)
+                    first, last = first + begin, first + end
                 return read_video(recording.video, (first + middles * (last - first)).tolist())
             samples = sound.first + middles * len(sound.samples)
             return read_video(recording.video, (sound.start + samples / SAMPLE_RATE).tolist())
