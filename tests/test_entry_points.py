@@ -87,7 +87,7 @@ def test_a_long_recording_gets_a_time_line(run, trained, tmp_path):
     options = ("windows.step=1.0", f"hydra.run.dir={tmp_path}/run")
     run("predict", f"ckpt_path={trained}", f"input={path}", *options)
     (table,) = (tmp_path / "run" / "timelines").glob("*.csv")
-    assert len(table.read_text().splitlines()) == 1 + 11
+    assert len(table.read_text().splitlines()) == 1 + 12  # the last one ends the recording
 
 
 def test_the_same_seed_gives_the_same_weights(run, trained, tmp_path):
