@@ -24,16 +24,17 @@ class SplitDataset(Dataset[Clips]):
 
     def __getitems__(self, positions: list[int]) -> Clips:
         """Return the clips at some positions as a batch, in the order of the store."""
-        rows = self.rows[positions]
+        rows = self.rows.take(positions)
         rows.sort()
+        store = self.store
         return Clips(
-            face=self.store.faces(rows),
-            audio=self.store.audio_frames(rows),
-            audio_length=torch.from_numpy(self.store.frames[rows]),
-            has_face=torch.from_numpy(self.store.has_face[rows]),
-            has_audio=torch.from_numpy(self.store.has_audio[rows]),
-            label=torch.from_numpy(self.labels[rows]),
-            box=torch.from_numpy(self.store.boxes[rows]),
+            face=store.faces(rows),
+            audio=store.audio_frames(rows),
+            audio_length=torch.from_numpy(store.frames.take(rows)),
+            has_face=torch.from_numpy(store.has_face.take(rows)),
+            has_audio=torch.from_numpy(store.has_audio.take(rows)),
+            label=torch.from_numpy(self.labels.take(rows)),
+            box=torch.from_numpy(store.boxes.take(rows, axis=0)),
             row=torch.from_numpy(rows),
         )
 

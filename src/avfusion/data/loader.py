@@ -23,9 +23,15 @@ class ResumableLoader(DataLoader[Clips]):
         self.served, self.skip = self.skip, 0
         if isinstance(self.sampler, Order):  # Lightning's overfitting has one of its own
             self.sampler.skip = self.served * (self.batch_size or 1)
-        for batch in super().__iter__():
+        for batch in self.batches():
             self.served += 1
             yield batch
+
+    def batches(self) -> Iterator[Any]:
+        """Read batches in this process without the detours that workers need, if there are none."""
+        if self.num_workers or self.pin_memory:
+            return super().__iter__()
+        return map(self.dataset.__getitems__, self.batch_sampler)  # type: ignore[attr-defined, arg-type]
 
     def state_dict(self) -> dict[str, int]:
         """Return how many batches of an unfinished epoch were served."""

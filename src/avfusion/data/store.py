@@ -68,13 +68,14 @@ class Store:
         self, rows: Int64[np.ndarray, "batch"]
     ) -> UInt8[Tensor, "batch pictures 3 height width"]:
         """Return pictures; their channels are last in memory, as convolutions like them."""
-        return torch.from_numpy(self.gather(self.face, rows)).movedim(-1, 2)
+        return torch.from_numpy(self.gather(self.face, rows).transpose(0, 1, 4, 2, 3))
 
     def audio_frames(
         self, rows: Int64[np.ndarray, "batch"]
     ) -> Float32[Tensor, "batch frames features"]:
         """Return audio frames, as many as the longest of these clips has."""
-        return torch.from_numpy(self.gather(self.audio, rows)[:, : self.frames[rows].max()])
+        longest = self.frames.take(rows).max()
+        return torch.from_numpy(self.gather(self.audio, rows)[:, :longest])
 
     def clip(
         self, row: int
