@@ -127,6 +127,6 @@ def test_the_figure_shows_every_run_and_names_every_setting(sweep):
 def test_one_run_has_no_interval(tmp_path):
     write_run(tmp_path / "0", "lowrank", 1, {METRIC: 0.5})
     (row,) = compare(find_runs([str(tmp_path)]), [METRIC])
-    assert row.name == "default" or row.name.startswith("model=lowrank")
+    assert row.name == "model=lowrank trainer.devices=1"
     assert np.isnan(row.scores[METRIC].interval)
     assert "| 0.500 |" in markdown([row]).replace("**", "")

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avfusion.data.prepare import safe
 from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.figures import clip_figure, timeline_figure
@@ -51,7 +51,7 @@ def write_answers(folder: Path, answers: Sequence[Answer], names: Sequence[str])
         if answer.clip["start"]:
             cut[whole_of(answer)].append(answer)
     for number, (name, windows) in enumerate(cut.items()):
-        write_timeline(folder / "timelines", f"{number:04d}_{safe(name)}", windows, names)
+        write_timeline(folder / "timelines", f"{number:04d}_{safe(name[-60:])}", windows, names)
     whole = {whole_of(answer): answer for answer in answers}
     rows = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
     table = [as_row(answer, names) for answer in rows]
@@ -123,9 +123,4 @@ def write_figures(
         title = f"{row['clip_id']}: {row['predicted']} ({answer.probabilities.max():.2f})"
         face, frames = store.clip(answer.row)
         figure = clip_figure(face, frames, answer.glimpses, title)
-        figure.savefig(folder / f"{answer.row:05d}_{safe(row['clip_id'])}.png", dpi=120)
-
-
-def safe(name: str) -> str:
-    """Return the end of a path as a file name."""
-    return re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.") or "clip"
+        figure.savefig(folder / f"{answer.row:05d}_{safe(row['clip_id'][-60:])}.png", dpi=120)

@@ -32,24 +32,27 @@ def find_leaks(index: Sequence[Clip]) -> dict[str, list[str]]:
     }
 
 
-def twice(index: Sequence[Clip], digest: str) -> list[str]:
-    """Name the clips of each content that occurs more than once."""
-    groups = defaultdict(list)
-    for clip in index:
-        if clip[digest]:
-            groups[clip[digest]].append(str(clip["clip_id"]))
-    return [" = ".join(group) for group in groups.values() if len(group) > 1]
-
-
-def told_apart(index: Sequence[Clip], digest: str, by: str) -> list[str]:
-    """Name the clips of each content that occurs with different values in one column."""
+def by_content(index: Sequence[Clip], digest: str) -> list[list[Clip]]:
+    """Return the clips of each content that occurs more than once."""
     groups = defaultdict(list)
     for clip in index:
         if clip[digest]:
             groups[clip[digest]].append(clip)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def twice(index: Sequence[Clip], digest: str) -> list[str]:
+    """Name the clips of each content that occurs more than once."""
+    return [
+        " = ".join(str(clip["clip_id"]) for clip in group) for group in by_content(index, digest)
+    ]
+
+
+def told_apart(index: Sequence[Clip], digest: str, by: str) -> list[str]:
+    """Name the clips of each content that occurs with different values in one column."""
     return [
         " = ".join(f"{clip['clip_id']} ({clip[by]})" for clip in group)
-        for group in groups.values()
+        for group in by_content(index, digest)
         if len({clip[by] for clip in group}) > 1
     ]
 
