@@ -86,10 +86,10 @@ class Store:
 
     def gather(self, shards: list[np.ndarray], rows: Int64[np.ndarray, "batch"]) -> np.ndarray:
         """Copy rows out of their shards; they must be in the order of the shards."""
-        places = self.place[rows]
+        places = self.place.take(rows)
         if len(shards) == 1:
             return shards[0].take(places, axis=0, mode="clip")
-        numbers = self.shard[rows]
+        numbers = self.shard.take(rows)
         ends = [*(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(rows)]
         out = np.empty((len(rows), *shards[0].shape[1:]), shards[0].dtype)
         start = 0
