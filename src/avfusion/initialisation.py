@@ -10,7 +10,7 @@ def he(module: nn.Module) -> None:
     half way. He et al., 2015, https://arxiv.org/abs/1502.01852.
     """
     for part in module.modules():
-        if isinstance(part, nn.Linear | nn.Conv2d):
+        if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)

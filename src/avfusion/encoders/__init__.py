@@ -7,7 +7,11 @@ frames, ``[batch, frames, features]``, and their true lengths, ``[batch]``, into
 the true tokens or the vector. Both hold the normalisation of their input as buffers.
 """
 
+from avfusion.encoders.bilstm import BiLSTM
+from avfusion.encoders.conv import Conv
 from avfusion.encoders.convnet import ConvNet
+from avfusion.encoders.gru import GRU
 from avfusion.encoders.lstm import LSTM
+from avfusion.encoders.transformer import Transformer
 
-__all__ = ["LSTM", "ConvNet"]
+__all__ = ["GRU", "LSTM", "BiLSTM", "Conv", "ConvNet", "Transformer"]

@@ -6,18 +6,24 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from avfusion.encoders.pooling import pool
 from avfusion.encoders.standardise import Standardise
 
 
 class LSTM(nn.Module):
-    """Two LSTMs, one on top of the other; the vector is both their means over the true frames.
+    """Two LSTMs, one on top of the other; the vector pools the true frames of both.
 
     Hochreiter and Schmidhuber, 1997, https://doi.org/10.1162/neco.1997.9.8.1735. Time runs forward
     only, so frames of padding, which come last, reach none of the true ones.
     """
 
     def __init__(
-        self, mean: Sequence[float], std: Sequence[float], hidden: int = 256, layers: int = 1
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        hidden: int = 256,
+        layers: int = 1,
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
         if hidden < 1 or layers < 1:
@@ -27,6 +33,7 @@ class LSTM(nn.Module):
         self.standardise = Standardise(mean, std)
         self.lower = nn.LSTM(len(mean), hidden, layers, batch_first=True)
         self.upper = nn.LSTM(hidden, hidden, layers, batch_first=True)
+        self.pooling = pool(pooling, self.vector_dim)
 
     def forward(
         self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
@@ -34,13 +41,4 @@ class LSTM(nn.Module):
         """Return the upper network's states, and the audio vector."""
         lower, _ = self.lower(self.standardise(audio))
         upper, _ = self.upper(lower)
-        vector = true_mean(torch.cat([lower, upper], dim=-1), audio_length)
-        return upper, vector
-
-
-def true_mean(
-    tokens: Float[Tensor, "batch frames dim"], length: Int[Tensor, "batch"]
-) -> Float[Tensor, "batch dim"]:
-    """Return the mean over the true frames of each clip."""
-    true = torch.arange(tokens.shape[1], device=tokens.device) < length[:, None]
-    return torch.where(true[..., None], tokens, 0).sum(1) / length[:, None]
+        return upper, self.pooling(torch.cat([lower, upper], dim=-1), audio_length)
