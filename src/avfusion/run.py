@@ -124,7 +124,9 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     data.check_splits("train", "val", data.eval_split)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
-    check_monitor(cfg.monitor, cfg.mode, data.description, looks=hasattr(task.network, "attention"))
+    check_monitor(
+        cfg.monitor, cfg.mode, data.description, looks=hasattr(task.network, "face_encoder")
+    )
     resolved = plain(cfg)
     resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
     task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}

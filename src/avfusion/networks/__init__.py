@@ -7,6 +7,7 @@ Their parts come in through the constructor: encoders as modules, whatever stand
 from avfusion.networks.attention_fusion import AttentionFusion
 from avfusion.networks.head import Head
 from avfusion.networks.scores import Scores
+from avfusion.networks.token_fusion import TokenFusion
 from avfusion.networks.unimodal import AudioOnly, FaceOnly
 
-__all__ = ["AttentionFusion", "AudioOnly", "FaceOnly", "Head", "Scores"]
+__all__ = ["AttentionFusion", "AudioOnly", "FaceOnly", "Head", "Scores", "TokenFusion"]
