@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion import encoders, fusion, networks, run, token_fusion
+from avfusion import attention, encoders, fusion, networks, run, token_fusion
 from avfusion.checkpoint import check_targets
 from avfusion.data.datamodule import FaceAudioDataModule
 
@@ -155,7 +155,7 @@ def offered(package) -> set[type]:
 
 
 @pytest.mark.parametrize(
-    "package", [encoders, fusion, networks, token_fusion], ids=lambda p: p.__name__
+    "package", [attention, encoders, fusion, networks, token_fusion], ids=lambda p: p.__name__
 )
 def test_whatever_the_package_offers_can_be_chosen(package):
     texts = "\n".join(path.read_text() for path in (CONF / "model").rglob("*.yaml"))

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from avfusion.attention import ConcatAttention, UniformAttention
+from avfusion.attention import ConcatAttention
 
 
 def tiled(attention, face_map, audio):
@@ -36,24 +37,6 @@ def test_equals_the_tiled_form_forward_and_backward(size):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [ConcatAttention, UniformAttention])
-@pytest.mark.parametrize("size", [(1, 1, 1), (1, 14, 14), (3, 2, 7)])
-def test_each_glimpse_sums_to_one_on_maps_of_any_size(kind, size):
-    attention = kind(channels=4, audio_dim=5, glimpses=3)
-    face, weights = attention(torch.randn(2, 4, *size), torch.randn(2, 5))
-    assert face.shape == (2, attention.face_dim) == (2, 12)
-    assert weights.shape == (2, 3, size[0] * size[1] * size[2])
-    assert (weights >= 0).all()
-    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 3))
-
-
-def test_the_voice_moves_the_glimpses():
-    attention = ConcatAttention(channels=4, audio_dim=5, glimpses=1)
-    face_map = torch.randn(1, 4, 1, 5, 5).expand(2, -1, -1, -1, -1)
-    _, weights = attention(face_map, torch.randn(2, 5))
-    assert (weights[0] - weights[1]).abs().max() > 1e-3
-
-
 def test_a_glimpse_can_look_at_any_of_several_pictures():
     attention = ConcatAttention(channels=1, audio_dim=1, hidden=1, glimpses=1)
     for parameter in attention.parameters():
@@ -64,17 +47,29 @@ def test_a_glimpse_can_look_at_any_of_several_pictures():
     assert weights.unflatten(-1, (3, 2, 2))[0, 0, 2, 1, 0] > 0.99
 
 
-def test_uniform_attention_is_the_mean_of_the_map():
-    face_map = torch.randn(2, 4, 2, 3, 5)
-    face, weights = UniformAttention(channels=4, audio_dim=1, glimpses=2)(
-        face_map, torch.randn(2, 1)
-    )
-    mean = face_map.numpy().mean(axis=(2, 3, 4))
-    torch.testing.assert_close(face, torch.from_numpy(mean).repeat(1, 2))
-    torch.testing.assert_close(weights, torch.full((2, 2, 30), 1 / 30))
+def test_logits_cut_off_below_zero_leave_no_position_with_less_than_another_of_zero():
+    plain = ConcatAttention(channels=4, audio_dim=5, hidden=8, glimpses=3)
+    cut = ConcatAttention(channels=4, audio_dim=5, hidden=8, glimpses=3, logit_relu=True)
+    cut.load_state_dict(plain.state_dict())
+    face_map, audio = torch.randn(2, 4, 1, 3, 5), torch.randn(2, 5)
+    weights = plain(face_map, audio)[1]
+    positions = face_map.flatten(2).transpose(1, 2)
+    hidden = plain.face_hidden(positions) + plain.audio_hidden(audio)[:, None]
+    logits = plain.glimpse_logits(hidden.relu()).transpose(1, 2).detach().numpy()
+    powers = np.exp(logits.clip(min=0))
+    by_hand = torch.from_numpy(powers / powers.sum(axis=-1, keepdims=True))
+    torch.testing.assert_close(cut(face_map, audio)[1], by_hand)
+    assert (weights - by_hand).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("kind", [ConcatAttention, UniformAttention])
-def test_no_glimpses_are_refused(kind):
-    with pytest.raises(ValueError, match="glimpses must be at least 1, got 0"):
-        kind(channels=4, audio_dim=5, glimpses=0)
+def test_dropout_of_logits_makes_a_part_of_the_glimpses_uniform_in_training_only():
+    attention = ConcatAttention(4, 5, hidden=8, glimpses=4, logit_dropout=0.25)
+    face_map, audio = torch.randn(500, 4, 1, 3, 5), torch.randn(500, 5)
+    weights = attention.eval()(face_map, audio)[1]
+    uniform = (weights - 1 / 15).abs().amax(dim=-1) < 1e-6
+    assert not uniform.any()
+    dropped = attention.train()(face_map, audio)[1]
+    uniform = (dropped - 1 / 15).abs().amax(dim=-1) < 1e-6
+    assert uniform.float().mean().item() == pytest.approx(0.25, abs=0.04)
+    louder = (weights ** (4 / 3) / (weights ** (4 / 3)).sum(-1, keepdim=True))[~uniform]
+    torch.testing.assert_close(dropped[~uniform], louder)

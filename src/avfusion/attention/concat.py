@@ -1,9 +1,4 @@
-"""Attention: where on the face map to look, given the voice.
-
-An attention turns a face map, ``[batch, channels, pictures, rows, columns]``, and an audio vector,
-``[batch, audio_dim]``, into a face vector, ``[batch, glimpses * channels]``, and weights,
-``[batch, glimpses, positions]``, each glimpse of which sums to one. Any map size works.
-"""
+"""Features of a position beside those of the voice."""
 
 import torch
 from jaxtyping import Float
@@ -20,9 +15,20 @@ class ConcatAttention(nn.Module):
     vector over the map and convolving both equals a convolution of the map plus one linear map of
     the vector, at half the work; that is the form here. The glimpse logits have no bias: the
     softmax cancels it.
+
+    For parity with the seed, ``logit_relu`` cuts logits off below zero, and ``logit_dropout`` is
+    the probability that in training all logits of a glimpse become zero, which makes it uniform.
     """
 
-    def __init__(self, channels: int, audio_dim: int, hidden: int = 512, glimpses: int = 2) -> None:
+    def __init__(
+        self,
+        channels: int,
+        audio_dim: int,
+        hidden: int = 512,
+        glimpses: int = 2,
+        logit_relu: bool = False,
+        logit_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if glimpses < 1:
             raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
@@ -30,6 +36,8 @@ class ConcatAttention(nn.Module):
         self.face_hidden = nn.Linear(channels, hidden)
         self.audio_hidden = nn.Linear(audio_dim, hidden, bias=False)
         self.glimpse_logits = nn.Linear(hidden, glimpses, bias=False)
+        self.logit_relu = nn.ReLU() if logit_relu else nn.Identity()
+        self.logit_dropout = nn.Dropout1d(logit_dropout)  # of maps whose positions lie in a row
         he(self)
 
     def forward(
@@ -40,27 +48,6 @@ class ConcatAttention(nn.Module):
         """Return the face vector and the weights."""
         positions = face_map.flatten(2).transpose(1, 2)
         hidden = torch.relu(self.face_hidden(positions) + self.audio_hidden(audio)[:, None])
-        weights = self.glimpse_logits(hidden).transpose(1, 2).softmax(dim=-1)
+        logits = self.logit_relu(self.glimpse_logits(hidden)).transpose(1, 2)
+        weights = self.logit_dropout(logits).softmax(dim=-1)
         return torch.bmm(weights, positions).flatten(1), weights
-
-
-class UniformAttention(nn.Module):
-    """Look everywhere alike: the control that shows what looking is worth."""
-
-    def __init__(self, channels: int, audio_dim: int, glimpses: int = 1) -> None:
-        super().__init__()
-        if glimpses < 1:
-            raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
-        self.face_dim = glimpses * channels
-        self.glimpses = glimpses
-
-    def forward(
-        self,
-        face_map: Float[Tensor, "batch channels pictures rows columns"],
-        audio: Float[Tensor, "batch audio_dim"],
-    ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
-        """Return the mean of the map and equal weights."""
-        positions = face_map.flatten(2)
-        weights = torch.full_like(positions[:, :1], 1 / positions.shape[-1])
-        mean = positions.mean(dim=-1).repeat(1, self.glimpses)
-        return mean, weights.expand(-1, self.glimpses, -1)

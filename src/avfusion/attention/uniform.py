@@ -1,0 +1,27 @@
+"""The same weight for every position."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class UniformAttention(nn.Module):
+    """Look everywhere alike: the control that shows what looking is worth."""
+
+    def __init__(self, channels: int, audio_dim: int, glimpses: int = 1) -> None:
+        super().__init__()
+        if glimpses < 1:
+            raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
+        self.face_dim = glimpses * channels
+        self.glimpses = glimpses
+
+    def forward(
+        self,
+        face_map: Float[Tensor, "batch channels pictures rows columns"],
+        audio: Float[Tensor, "batch audio_dim"],
+    ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
+        """Return the mean of the map and equal weights."""
+        positions = face_map.flatten(2)
+        weights = torch.full_like(positions[:, :1], 1 / positions.shape[-1])
+        mean = positions.mean(dim=-1).repeat(1, self.glimpses)
+        return mean, weights.expand(-1, self.glimpses, -1)
