@@ -141,16 +141,19 @@ def write_video(
 ) -> Path:
     """Write pictures, each shown from its time in seconds on, and a sound at 16 kHz."""
     height, width, _ = pictures[0].shape
+    old = path.suffix == ".mpg"  # which knows no times but those of its rate
+    codecs = ("mpeg1video", "mp2") if old else ("libx264", "aac")
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=25)
+        video = container.add_stream(codecs[0], rate=25)
         video.width, video.height, video.pix_fmt = width, height, pixels
-        video.time_base = video.codec_context.time_base = MILLISECOND
+        if not old:
+            video.time_base = video.codec_context.time_base = MILLISECOND
         frames = [av.VideoFrame.from_ndarray(picture, format="rgb24") for picture in pictures]
         for frame, time in zip(frames, times, strict=True):
             frame.pts, frame.time_base = round(time * 1000), MILLISECOND
         streams = [(video, frames)]
         if wave is not None:
-            sound = container.add_stream("aac", rate=16_000, layout="mono")
+            sound = container.add_stream(codecs[1], rate=16_000, layout="mono")
             samples = (wave[None] * 32767).astype(np.int16)
             frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
             frame.rate, frame.pts = 16_000, round(sound_start * 16_000)

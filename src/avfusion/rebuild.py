@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
-from avfusion.corpora.recordings import Recordings, find_recordings
+from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
@@ -43,10 +43,7 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
     data = instantiate(own, _convert_="all")
-    ours, theirs = (
-        {name: part for name, part in description["features"].items() if name != "policies"}
-        for description in (data.description, recipe["description"])
-    )
+    ours, theirs = map(comparable, (data.description, recipe["description"]))
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "
@@ -55,15 +52,22 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     return task, data
 
 
+def comparable(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings on which features depend, whatever clips are kept and where files are."""
+    features = description["features"]
+    return {"face": features["face"] | {"model": None}, "audio": features["audio"]}
+
+
 def recordings_of(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the data of raw recordings: prepared as in training, in the folder of this run."""
     settings = recipe["description"]["features"]
+    face = settings["face"] | ({"model": cfg.face_model} if cfg.face_model else {})
     features = Features(
-        FaceFeatures(**settings["face"]), AudioFeatures(**settings["audio"]), Policies.answering()
+        FaceFeatures(**face), AudioFeatures(**settings["audio"]), Policies.answering()
     )
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input)), features)
-    corpus = Recordings(recordings, recipe["description"]["class_names"])
+    corpus = Unlabelled(recordings, recipe["description"]["class_names"])
     folder = output_folder() / "store"
     try:
         store = prepare(corpus, features, folder, cfg.workers)

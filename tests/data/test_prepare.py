@@ -205,6 +205,18 @@ def test_what_an_interrupted_preparation_left_is_never_taken_for_a_store(
     assert len(Store(store)) == 4
 
 
+def test_what_was_begun_with_other_settings_is_pointed_out(
+    few, tmp_path, in_process, small_features, caplog
+):
+    corpus = Manifest(str(few))
+    store = prepare(corpus, small_features, tmp_path)
+    abandoned = store.with_name(f"{store.name[:-8]}01234567.partial")
+    abandoned.mkdir()
+    assert not caplog.text
+    prepare(corpus, replace(small_features, face=FaceFeatures(size=34)), tmp_path)
+    assert f"{abandoned} was begun with other settings: delete it" in caplog.text
+
+
 def test_what_was_written_before_an_interruption_is_not_decoded_again(
     few, tmp_path, in_process, small_features, monkeypatch
 ):

@@ -21,7 +21,7 @@ def test_the_summary_counts_clips_hours_subjects_and_classes_by_split(recordings
     assert cells(text, "clips") == ["16", "4", "4"]
     assert cells(text, "subjects") == ["4", "1", "1"]
     assert cells(text, "low") == cells(text, "high") == ["8", "2", "2"]
-    assert cells(text, "hours") == ["0.01", "0.00", "0.00"]
+    assert cells(text, "hours")[1:] == ["0.01", "0.00", "0.00"]
 
 
 def test_the_summary_ends_with_the_command_to_train(recordings_store):

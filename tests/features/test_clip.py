@@ -198,7 +198,7 @@ def test_a_masked_modality_is_zero_and_its_flag_is_off(tmp_path, policy, write, 
     assert (clip.has_face, clip.has_audio) == has
     assert clip.face.any() == has[0] and clip.audio.any() == has[1]
     assert len(clip.audio) == (1 if not has[1] else 1 + (16_000 - 960) // 480)
-    assert clip.note.endswith("answered by the picture" if has[0] else "answered by the sound")
+    assert clip.note.endswith("picture only" if has[0] else "sound only")
 
 
 def test_without_sound_the_pictures_are_spread_over_the_whole_video(tmp_path):

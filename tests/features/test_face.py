@@ -208,6 +208,16 @@ def test_yunet_without_weights_is_refused_with_the_cure():
         FaceFeatures(detector="yunet", model="none.onnx")
 
 
+def test_other_weights_than_in_training_are_refused_wherever_they_lie(tmp_path):
+    for name, content in (("here", b"same"), ("there", b"same"), ("other", b"other")):
+        (tmp_path / name).write_bytes(content)
+    trained = FaceFeatures(detector="yunet", model=str(tmp_path / "here"))
+    moved = replace(trained, model=str(tmp_path / "there"))
+    assert moved.model_sha256 == trained.model_sha256
+    with pytest.raises(ValueError, match="give the same file"):
+        replace(trained, model=str(tmp_path / "other"))
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 60_000), (3000, 1)])
 @pytest.mark.parametrize("detector", ["haar", "none"])
 def test_pictures_of_a_pixel_are_no_problem(height, width, detector):

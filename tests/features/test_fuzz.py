@@ -24,7 +24,9 @@ def write(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a", "mp4", "mkv", "png", "jpg"])
+@pytest.mark.parametrize(
+    "kind", ["wav", "flac", "mp3", "m4a", "mp4", "mkv", "flv", "mpg", "png", "jpg"]
+)
 def test_damage_never_crashes_hangs_or_fills_the_memory(tmp_path, kind):
     path = write(tmp_path / f"good.{kind}")
     process = subprocess.run(

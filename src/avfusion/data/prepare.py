@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ from avfusion.data.part import kept
 from avfusion.data.store import FORMAT, read_description
 from avfusion.data.work import allocate, write_parts
 from avfusion.features import Features
+
+log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -42,6 +45,7 @@ def prepare(
     partial, journals = Path(f"{root}.partial"), Path(f"{root}.parts")
     with FileLock(f"{root}.lock"):
         if not root.exists():
+            report_abandoned(root)
             refuse_leaks({"untrained_classes": untrained_classes(whole)}, corpus.allowed_leaks)
             parts = allocate(partial, journals, corpus, contents, features)
             write_parts(parts, f"Preparing {corpus.name}", workers)
@@ -51,6 +55,13 @@ def prepare(
         shutil.rmtree(journals, ignore_errors=True)
     refuse_leaks(read_description(root)["leaks"], allowed)
     return root
+
+
+def report_abandoned(root: Path) -> None:
+    """Tell of what interrupted preparations of this corpus with other settings have left."""
+    for other in root.parent.glob(f"{root.name.rpartition('-')[0]}-????????.partial"):
+        if other.stem != root.name:
+            log.warning("%s was begun with other settings: delete it if it is not needed.", other)
 
 
 def limited(contents: Contents, limit: int | None) -> Contents:

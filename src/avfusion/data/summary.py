@@ -74,7 +74,7 @@ def table(clips: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> lis
     lines = [("", *SPLITS), ("clips", *(str(len(some)) for some in by_split.values()))]
     if clips and "samples" in clips[0]:
         samples = [sum(int(clip["samples"]) for clip in some) for some in by_split.values()]
-        lines.append(("hours", *(f"{count / SAMPLE_RATE / 3600:.2f}" for count in samples)))
+        lines.append(("hours kept", *(f"{count / SAMPLE_RATE / 3600:.2f}" for count in samples)))
     subjects = [len({clip["subject"] for clip in some}) for some in by_split.values()]
     lines.append(("subjects", *map(str, subjects)))
     labels = [Counter(clip["label"] for clip in some) for some in by_split.values()]

@@ -107,7 +107,7 @@ class Features:
             sound = self.read(path, recording.window)
         except Missing as missing:
             self.policies.judge("missing", missing)
-            notes.append("no sound: answered by the picture")
+            notes.append("no sound, picture only")
             return None
         samples = sound.samples
         if not sound.finite:
@@ -121,7 +121,7 @@ class Features:
         energy = 10 * np.log10(max(np.square(samples / 2**15).mean(dtype=np.float64), 1e-20))
         if energy < self.audio.silence:
             self.policies.meet("silent", "silent", path, f"energy {energy:.0f} dBFS")
-            notes.append("silent: answered by the picture")
+            notes.append("silent, picture only")
             return None
         return sound._replace(samples=samples)
 
@@ -141,7 +141,7 @@ class Features:
             pictures = self.pictures(recording, sound)
         except Missing as missing:
             self.policies.judge("missing", missing)
-            notes.append("no picture: answered by the sound")
+            notes.append("no picture, sound only")
             return None
         turned, crops, found = self.face.crops(pictures)
         if self.face.detector != "none" and not found:

@@ -1,5 +1,6 @@
 """Finding a face and cutting it out."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,9 @@ class FaceFeatures:
     A detected face is cut out as a square, widened by ``margin`` times its side: of several in a
     picture the ``largest`` or the most ``central``, and in the other pictures of the clip the same
     person's. ``yunet`` knows where the eyes are, too, and turns them level; ``model`` is the path
-    of its weights. A clip without a find is used whole. Whole pictures keep their proportions: the
-    shorter side is filled up with black. ``pictures`` is how many a clip has; a single picture is
-    repeated.
+    of its weights, ``model_sha256`` filled in from that file, or what it has to be. A clip without
+    a find is used whole. Whole pictures keep their proportions: the shorter side is filled up with
+    black. ``pictures`` is how many a clip has; a single picture is repeated.
     """
 
     detector: str = "none"
@@ -33,17 +34,15 @@ class FaceFeatures:
     margin: float = 0.3
     several: str = "largest"
     model: str | None = None
+    model_sha256: str | None = None
 
     def __post_init__(self) -> None:
         if self.detector not in DETECTORS:
             raise ValueError(
                 f"features.face.detector must be one of {DETECTORS}, got {self.detector!r}."
             )
-        if self.detector == "yunet" and not Path(self.model or "").is_file():
-            raise FileNotFoundError(
-                f"features.face.detector=yunet needs its weights, no file at {self.model}: set "
-                "features.face.model=<face_detection_yunet_....onnx> (from OpenCV's model zoo)."
-            )
+        if self.detector == "yunet":
+            object.__setattr__(self, "model_sha256", self.weights_digest())
         if self.several not in SEVERAL:
             raise ValueError(
                 f"features.face.several must be one of {SEVERAL}, got {self.several!r}."
@@ -55,6 +54,23 @@ class FaceFeatures:
                 raise ValueError(
                     f"features.face.{name} must be at least {least}, got {getattr(self, name)}."
                 )
+
+    def weights_digest(self) -> str:
+        """Return the SHA-256 of the detector's weights; refuse others than those before."""
+        file = Path(self.model or "")
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"features.face.detector=yunet needs its weights, no file at {self.model}: set "
+                "features.face.model=<face_detection_yunet_....onnx> (from OpenCV's model zoo), "
+                "or face_model=<the file> to predict."
+            )
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if self.model_sha256 not in (None, digest):
+            raise ValueError(
+                f"{file} holds other weights (SHA-256 {digest}) than the features were made with "
+                f"({self.model_sha256}): give the same file."
+            )
+        return digest
 
     def crops(self, pictures: list[Picture]) -> tuple[list[Picture], list[Box], bool]:
         """Return the pictures, turned level, their squares to cut out, and whether any is found."""

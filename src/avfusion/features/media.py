@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Float32, UInt8
 from PIL import Image, ImageOps
 
-from avfusion.corpora.recordings import PICTURES
+from avfusion.corpora.unlabelled import PICTURES
 from avfusion.features.mfcc import SAMPLE_RATE
 
 Picture = UInt8[np.ndarray, "height width 3"]

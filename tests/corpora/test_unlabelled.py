@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from avfusion.corpora.recordings import Recordings, find_recordings
+from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
 from avfusion.features import Policies
@@ -102,7 +102,7 @@ def test_recordings_have_the_features_bit_by_bit_that_training_gave_them(
     recordings, recordings_store, long_features, tmp_path, in_process
 ):
     answering = replace(long_features, policies=Policies.answering())
-    corpus = Recordings(find_recordings(str(recordings)), ["high", "low"])
+    corpus = Unlabelled(find_recordings(str(recordings)), ["high", "low"])
     ours, theirs = Store(prepare(corpus, answering, tmp_path)), Store(recordings_store)
     places = {clip["audio_source"]: row for row, clip in enumerate(theirs.index)}
     rows = [places[clip["audio_source"]] for clip in ours.index]

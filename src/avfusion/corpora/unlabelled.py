@@ -14,8 +14,8 @@ VIDEOS = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts"
 
 
 @dataclass
-class Recordings:
-    """Recordings as a corpus, all in the split to test on, without labels."""
+class Unlabelled:
+    """Recordings as a corpus of their own, all in the split to test on, without labels."""
 
     recordings: Sequence[Recording]
     class_names: Sequence[str]
