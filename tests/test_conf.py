@@ -119,8 +119,7 @@ def test_every_part_of_a_model_scores_a_batch(group, option):
 def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
     task, clips = build("audio_only", f"{group}={option}"), toy_clips(4)
     before = [parameter.clone() for parameter in task.parameters()]
-    optimizer = task.optimizer([{"params": list(task.parameters())}])
-    schedule = task.scheduler(optimizer, 10)
+    optimizer, schedule = task.optimize(10)
     task.loss(task(clips).logits, clips.label).backward()
     optimizer.step()
     schedule.step()

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -18,8 +17,8 @@ from avfusion.networks.scores import Scores
 class ClassificationTask(L.LightningModule):
     """Learn to name the class of a clip.
 
-    ``optimizer`` takes groups of parameters, ``scheduler`` an optimizer and the number of steps;
-    neither is needed to evaluate. ``recipe`` is what rebuilds this task and travels in every
+    ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
+    needed to evaluate. ``recipe`` is what rebuilds this task and travels in every
     checkpoint, as plain containers.
     """
 
@@ -28,7 +27,7 @@ class ClassificationTask(L.LightningModule):
         network: nn.Module,
         loss: nn.Module,
         class_names: Sequence[str],
-        optimizer: Callable[[list[dict[str, Any]]], Optimizer] | None = None,
+        optimizer: Callable[[nn.Module], Optimizer] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
     ) -> None:
         super().__init__()
@@ -102,19 +101,15 @@ class ClassificationTask(L.LightningModule):
         metrics.reset()
 
     def configure_optimizers(self) -> Any:
-        """Build the optimizer, without decay of biases and gains, and its schedule by step."""
-        assert self.optimizer is not None and self.scheduler is not None
-        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        matrices = [parameter for parameter in learned if parameter.ndim > 1]
-        vectors = [parameter for parameter in learned if parameter.ndim <= 1]
-        optimizer = self.optimizer([{"params": matrices}, {"params": vectors, "weight_decay": 0.0}])
-        schedule = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        """Build the optimizer and its schedule by step."""
+        optimizer, schedule = self.optimize(int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def check_optimizer(self) -> None:
-        """Let optimizer and schedule refuse bad values before training begins."""
+    def optimize(self, steps: int) -> tuple[Optimizer, LRScheduler]:
+        """Return optimizer and schedule for so many steps, or refuse what they are given."""
         assert self.optimizer is not None and self.scheduler is not None
-        self.scheduler(self.optimizer([{"params": [nn.Parameter(torch.zeros(1))]}]), 100)
+        optimizer = self.optimizer(self.network)
+        return optimizer, self.scheduler(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the checkpoint say how to rebuild this task."""

@@ -1,0 +1,56 @@
+"""Optimizers of torch, with other learning rates for some parts of a network."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+
+def build(
+    network: nn.Module,
+    name: str,
+    lr: float,
+    weight_decay: float = 0.0,
+    groups: Mapping[str, float] | None = None,
+    **options: Any,
+) -> Optimizer:
+    """Return the optimizer ``torch.optim.<name>`` of what a network learns.
+
+    ``groups`` names parts of the network, such as ``face_encoder``, and by what their learning rate
+    is multiplied; of two names that hold a parameter the longer one counts. Biases and gains do
+    not decay. ``options`` go to torch.
+    """
+    if lr < 0 or not lr < float("inf"):
+        raise ValueError(f"optimizer.lr must be a number of at least 0, got {lr}.")
+    factors = dict(groups or {})
+    check_names(network, factors)
+    parameters: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    for path, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            decay = weight_decay if parameter.ndim > 1 else 0.0
+            parameters[factor_of(path, factors), decay].append(parameter)
+    split = [
+        {"params": some, "lr": lr * factor, "weight_decay": decay}
+        for (factor, decay), some in sorted(parameters.items(), reverse=True, key=lambda kv: kv[0])
+    ]
+    return getattr(torch.optim, name)(split, lr=lr, weight_decay=weight_decay, **options)
+
+
+def check_names(network: nn.Module, factors: Mapping[str, float]) -> None:
+    """Refuse names of no part, and factors that are none."""
+    known = {name for name, _ in network.named_modules()} - {""}
+    for name, factor in factors.items():
+        if name not in known:
+            parts = ", ".join(part for part, _ in network.named_children())
+            raise ValueError(f"optimizer.groups has no part {name!r}: the network's are {parts}.")
+        if not 0 <= factor < float("inf"):
+            raise ValueError(f"optimizer.groups.{name} must be at least 0, got {factor}.")
+
+
+def factor_of(path: str, factors: Mapping[str, float]) -> float:
+    """Return the factor of the longest name that holds a parameter, else one."""
+    holding = [name for name in factors if path.startswith(f"{name}.")]
+    return factors[max(holding, key=len)] if holding else 1.0
