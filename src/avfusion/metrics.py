@@ -105,7 +105,7 @@ class PointingGame(Metric):
         mean = glimpses[known].float().mean(dim=1)
         inside = cells_in(box, *mean.shape[2:])[:, None]
         largest = mean == mean.amax(dim=(1, 2, 3), keepdim=True)
-        hit = (largest & inside).sum(dim=(1, 2, 3)) / largest.sum(dim=(1, 2, 3))
+        hit = (largest & inside).sum(dim=(1, 2, 3)).float() / largest.sum(dim=(1, 2, 3))
         mass = (mean * inside).sum(dim=(1, 2, 3))
         width = (box[:, 2] - box[:, 0]).contiguous()
         size = torch.bucketize(width, torch.tensor(SIZE_EDGES, device=box.device))

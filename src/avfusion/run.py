@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
@@ -30,6 +31,7 @@ from avfusion.checkpoint import (
     read_checkpoint,
 )
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.folder import run_folder
 from avfusion.metrics import check_monitor
 from avfusion.provenance import write_provenance
 from avfusion.results import flat
@@ -37,16 +39,6 @@ from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
 WRONG_INPUT = (ValueError, OSError, MisconfigurationException, OmegaConfBaseException)
-
-
-def run_folder(ckpt_path: str | None, new: str) -> str:
-    """Return the folder of a run: that of the run which is continued, else a new one."""
-    if ckpt_path is None:
-        return new
-    path = Path(ckpt_path)
-    if path.is_file():
-        return str(path.parents[1]) if path.parent.name == "checkpoints" else new
-    return str(path) if path.is_dir() else new
 
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
@@ -146,9 +138,15 @@ def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | 
     file = None if cfg.ckpt_path is None else find_checkpoint(cfg.ckpt_path, "last")
     if file is not None:
         check_same(file, read_checkpoint(file), task)
+    write_origin(cfg)
+    return file
+
+
+@rank_zero_only
+def write_origin(cfg: DictConfig) -> None:
+    """Write which configuration, code and machine the results of this run come from."""
     (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
     write_provenance(output_folder())
-    return file
 
 
 def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:

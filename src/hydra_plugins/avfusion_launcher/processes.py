@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Lock
 
 # Left by a parent run of several processes, they would make a job believe it is one of them.
 RANK_VARIABLES = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK", "RANK", "LOCAL_RANK"}
@@ -23,6 +24,7 @@ class Processes:
         self.quiet = quiet
         self.running: set[subprocess.Popen[bytes]] = set()
         self.ended = False
+        self.starting = Lock()  # what ends all of them must miss none
 
     def run(self, command: Sequence[str], folder: Path, gpus: str | None) -> int:
         """Run one command to its end and return its exit code."""
@@ -33,16 +35,17 @@ class Processes:
             output = (
                 stack.enter_context((folder / "console.log").open("ab")) if self.quiet else None
             )
-            if self.ended:
-                return -signal.SIGTERM
-            process = subprocess.Popen(
-                command,
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT if self.quiet else None,
-                start_new_session=True,
-            )
-            self.running.add(process)
+            with self.starting:
+                if self.ended:
+                    return -signal.SIGTERM
+                process = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdout=output,
+                    stderr=subprocess.STDOUT if self.quiet else None,
+                    start_new_session=True,
+                )
+                self.running.add(process)
             try:
                 code = process.wait(self.timeout)
                 return code or (-signal.SIGTERM if self.ended else 0)
@@ -55,7 +58,8 @@ class Processes:
 
     def end_all(self) -> None:
         """End all that run, and start no more."""
-        self.ended = True
+        with self.starting:
+            self.ended = True
         for process in list(self.running):
             end(process)
 

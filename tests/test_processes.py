@@ -1,0 +1,90 @@
+"""Several processes train the model of one."""
+
+import socket
+import threading
+
+import pytest
+import torch
+from conftest import results
+
+pytestmark = pytest.mark.slow
+SMALL = (
+    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    "model.network.audio_encoder.hidden=16",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=2",
+)
+EXACT = (*SMALL, "trainer.precision=64-true", "optimizer=sgd")
+TORCHRUN = 'exec "$0" -m torch.distributed.run {} "$@"'
+
+
+def weights(folder):
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return checkpoint["state_dict"]
+
+
+def new_folder(logs):
+    """Return the override that names a run's folder as it is without one, by the moment."""
+    return f"hydra.run.dir='${{run_folder:null,{logs}/${{now:%f}}}}'"
+
+
+def spy(folder):
+    return ("+callbacks.spy._target_=rank_spy.RankSpy", f"+callbacks.spy.folder={folder}")
+
+
+def check_ranks(folder):
+    """Claim that two ranks end with equal weights, and that each clip was tested once."""
+    first, second = (torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    ours, theirs = first["weights"], second["weights"]
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
+    assert sorted(first["rows"] + second["rows"]) == list(range(48 + 17, 48 + 17 + 15))
+
+
+def test_two_processes_end_where_one_with_twice_the_batch_does(run, tmp_path):
+    one, two, none = tmp_path / "one", tmp_path / "two", tmp_path / "none"
+    ddp = ("trainer=ddp", "trainer.devices=2", "data.batch_size=8")
+    run("train", *EXACT, "trainer.devices=1", "data.batch_size=16", f"hydra.run.dir={one}")
+    run("train", *EXACT, *ddp, f"hydra.run.dir={two}")
+    still = ("optimizer.lr=0", "trainer.devices=1", "trainer.max_epochs=1")
+    run("train", *EXACT, *still, f"hydra.run.dir={none}")
+
+    moved = {
+        name: (weights(one)[name] - value).abs().max() for name, value in weights(none).items()
+    }
+    learned = [name for name, distance in moved.items() if distance > 1e-4]
+    assert len(learned) > len(moved) / 2
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], value, rtol=0, atol=1e-9, msg=name)
+    ours, theirs = results(one), results(two)
+    tested = [name for name in ours if name.startswith("test/")]
+    assert tested
+    assert {name: theirs[name] for name in tested} == pytest.approx(
+        {name: ours[name] for name in tested}, abs=1e-6, nan_ok=True
+    )
+
+
+def test_processes_of_torchrun_share_one_run_folder(run, tmp_path):
+    logs = tmp_path / "logs"
+    shell = TORCHRUN.format("--standalone --nproc-per-node=2")
+    ddp = ("trainer=ddp", "trainer.devices=2")
+    run("train", *SMALL, *ddp, *spy(tmp_path / "spy"), new_folder(logs), shell=shell)
+    check_ranks(tmp_path / "spy")
+    (folder,) = logs.iterdir()
+    assert results(folder)["epochs"] == 2
+
+
+def test_two_nodes_end_with_equal_weights(run, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = f"--nnodes=2 --nproc-per-node=1 --master-addr=127.0.0.1 --master-port={port}"
+    logs = tmp_path / "logs"
+    ddp = ("trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2")
+    small = (*SMALL, *ddp, *spy(tmp_path / "spy"), new_folder(logs))
+    shells = [TORCHRUN.format(f"{nodes} --node-rank={rank}") for rank in (0, 1)]
+    second = threading.Thread(target=run, args=("train", *small), kwargs={"shell": shells[1]})
+    second.start()
+    run("train", *small, shell=shells[0])
+    second.join()
+    check_ranks(tmp_path / "spy")
+    assert len(list(logs.iterdir())) == 1
