@@ -74,7 +74,10 @@ def test_a_checkpoint_rebuilds_every_model_exactly(model, tmp_path):
     other = instantiate(checkpoint["recipe"]["model"], _convert_="all").eval()
     check_fit(tmp_path / "a.ckpt", checkpoint, other)
     other.load_state_dict(checkpoint["state_dict"])
-    assert torch.equal(task(clips).logits, other(clips).logits)
+    torch.manual_seed(1)  # the seed network adds noise in evaluation, too
+    ours = task(clips).logits
+    torch.manual_seed(1)
+    assert torch.equal(ours, other(clips).logits)
 
 
 def test_a_pickled_object_is_refused_and_not_run(tmp_path):

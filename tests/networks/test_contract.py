@@ -6,7 +6,9 @@ from conftest import MODELS, build, toy_clips
 
 from avfusion.data.clips import Clips
 
-each_model = pytest.mark.parametrize("model", MODELS)
+# seed2017 is kept with its faults: its clips change each other, its attention does not learn, its
+# evaluation is noisy and its padding counts (test_seed2017.py has a claim for each).
+each_model = pytest.mark.parametrize("model", [name for name in MODELS if name != "seed2017"])
 
 
 def doubled(clips: Clips) -> Clips:

@@ -7,7 +7,16 @@ Their parts come in through the constructor: encoders as modules, whatever stand
 from avfusion.networks.attention_fusion import AttentionFusion
 from avfusion.networks.head import Head
 from avfusion.networks.scores import Scores
+from avfusion.networks.seed2017 import Seed2017
 from avfusion.networks.token_fusion import TokenFusion
 from avfusion.networks.unimodal import AudioOnly, FaceOnly
 
-__all__ = ["AttentionFusion", "AudioOnly", "FaceOnly", "Head", "Scores", "TokenFusion"]
+__all__ = [
+    "AttentionFusion",
+    "AudioOnly",
+    "FaceOnly",
+    "Head",
+    "Scores",
+    "Seed2017",
+    "TokenFusion",
+]
