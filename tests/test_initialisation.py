@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from avfusion.initialisation import he
+from avfusion.initialisation import INITS, he, initialise
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(900, 400), nn.Conv2d(100, 400, 3, padding=1)])
@@ -29,3 +29,59 @@ def test_other_layers_are_left_alone():
     he(nn.ModuleList([norm, lstm]))
     assert (norm.weight == 1).all()
     assert all(torch.equal(old, new) for old, new in zip(before, lstm.parameters(), strict=True))
+
+
+def layers() -> nn.Module:
+    """Layers with values that no initialisation draws."""
+    module = nn.Sequential(nn.Linear(300, 200), nn.Conv2d(30, 40, 3), nn.GroupNorm(2, 4))
+    for parameter in module.parameters():
+        nn.init.constant_(parameter, 7.0)
+    return module
+
+
+DEVIATIONS = {  # of the linear map's weights, by their formulas
+    "normal": 0.02,
+    "uniform": 0.1 / 12**0.5,
+    "xavier": (2 / (300 + 200)) ** 0.5,
+    "kaiming": (2 / 300) ** 0.5,
+    "orthogonal": 300**-0.5,
+}
+
+
+@pytest.mark.parametrize("how", INITS)
+def test_weights_are_drawn_with_the_deviation_of_their_formula(how):
+    module = layers()
+    initialise(module, how)
+    assert module[0].weight.std().item() == pytest.approx(DEVIATIONS[how], rel=0.03)
+    assert module[1].weight.std() > 0
+    vectors = [parameter for parameter in module.parameters() if parameter.ndim == 1]
+    assert all((parameter == 7).all() for parameter in vectors)
+
+
+def test_orthogonal_weights_are_orthogonal():
+    module = layers()
+    initialise(module, "orthogonal")
+    weight = module[0].weight
+    torch.testing.assert_close(weight @ weight.T, torch.eye(200), rtol=0, atol=1e-5)
+
+
+def test_frozen_weights_and_those_of_the_default_stay():
+    frozen, kept = layers().requires_grad_(False), layers()
+    initialise(frozen, "xavier")
+    initialise(kept, "default")
+    assert all((p == 7).all() for module in (frozen, kept) for p in module.parameters())
+
+
+def test_a_reset_gives_every_layer_the_values_that_torch_gives_new_ones():
+    module = layers()
+    torch.manual_seed(3)
+    new = nn.Sequential(nn.Linear(300, 200), nn.Conv2d(30, 40, 3), nn.GroupNorm(2, 4))
+    torch.manual_seed(3)
+    initialise(module, "reset")
+    pairs = zip(module.parameters(), new.parameters(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_an_unknown_initialisation_is_refused_with_those_that_exist():
+    with pytest.raises(ValueError, match=r"one of \['normal', 'uniform'.*got 'he'"):
+        initialise(layers(), "he")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.loss import CrossEntropy
+from avfusion.loss import CrossEntropy, Focal, NegativeLogLikelihood
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 1.0], [-3.0, 1.0, 0.0], [0.0, 0.0, 4.0]])
 LABEL = torch.tensor([0, 1, 1, 2])
@@ -50,3 +50,35 @@ def test_weights_that_fit_no_class_are_refused(weights):
 def test_smoothing_outside_its_range_is_refused(smoothing):
     with pytest.raises(ValueError, match=rf"must lie in \[0, 1\), got {smoothing}"):
         CrossEntropy([1, 2], label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 0.0]])
+def test_negative_log_likelihood_takes_log_probabilities_and_logits_alike(weights):
+    loss, expected = NegativeLogLikelihood([1, 2, 3], weights), CrossEntropy([1, 2, 3], weights)
+    for scores in (LOGITS, LOGITS.log_softmax(dim=1)):
+        torch.testing.assert_close(loss(scores, LABEL), expected(LOGITS, LABEL))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("weights", [[1, 1, 1], [0.5, 2.0, 0.0]])
+def test_focal_loss_counts_a_clip_by_the_doubt_in_its_class(weights, gamma):
+    scores, total, norm = LOGITS.double().numpy(), 0.0, 0.0
+    for row, label in zip(scores, LABEL.tolist(), strict=True):
+        probability = np.exp(row[label]) / np.exp(row).sum()
+        total -= weights[label] * (1 - probability) ** gamma * np.log(probability)
+        norm += weights[label]
+    loss = Focal([10, 20, 30], weights, gamma)(LOGITS, LABEL)
+    assert loss.item() == pytest.approx(total / norm, rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_of_a_class_beyond_doubt_has_a_gradient(gamma):
+    logits = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
+    Focal([1, 1], gamma=gamma)(logits, torch.tensor([0, 0])).backward()
+    assert logits.grad.isfinite().all() and logits.grad[1].any()
+
+
+@pytest.mark.parametrize("gamma", [-1.0, float("nan"), float("inf")])
+def test_impossible_gammas_are_refused(gamma):
+    with pytest.raises(ValueError, match=r"loss\.gamma must be at least 0"):
+        Focal([1, 2], gamma=gamma)

@@ -2,6 +2,14 @@
 
 from torch import nn
 
+INITS = {
+    "normal": lambda weight: nn.init.normal_(weight, std=0.02),
+    "uniform": lambda weight: nn.init.uniform_(weight, -0.05, 0.05),
+    "xavier": nn.init.xavier_uniform_,
+    "kaiming": nn.init.kaiming_normal_,
+    "orthogonal": nn.init.orthogonal_,
+}
+
 
 def he(module: nn.Module) -> None:
     """Draw weights of linear maps and convolutions for rectifiers, and set biases to zero.
@@ -14,3 +22,21 @@ def he(module: nn.Module) -> None:
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+
+
+def initialise(network: nn.Module, how: str) -> None:
+    """Draw all weights that are learned anew.
+
+    ``default`` leaves what the parts chose for themselves, and ``reset`` gives every layer torch's
+    own first values. The others draw matrices and filters, and leave biases and gains: normal
+    (deviation 0.02), uniform (within 0.05), xavier (Glorot and Bengio, 2010), kaiming (He et al.,
+    2015), orthogonal (Saxe et al., 2014, https://arxiv.org/abs/1312.6120).
+    """
+    if how not in ("default", "reset", *INITS):
+        raise ValueError(f"model.init must be default, reset or one of {[*INITS]}, got {how!r}.")
+    for module in network.modules():
+        if how == "reset" and callable(again := getattr(module, "reset_parameters", None)):
+            again()
+    for parameter in network.parameters():
+        if how in INITS and parameter.requires_grad and parameter.ndim > 1:
+            INITS[how](parameter)

@@ -1,4 +1,4 @@
-"""The loss."""
+"""Losses of logits, over classes of which one is right."""
 
 from collections.abc import Sequence
 
@@ -26,19 +26,7 @@ class CrossEntropy(nn.Module):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"loss.label_smoothing must lie in [0, 1), got {label_smoothing}.")
-        if weights == "balanced":
-            occurring = sum(count > 0 for count in class_counts)
-            each = sum(class_counts) / max(occurring, 1)
-            weights = [each / count if count else 0.0 for count in class_counts]
-        if weights is not None and (
-            isinstance(weights, str) or len(weights) != len(class_counts) or min(weights) < 0
-        ):
-            raise ValueError(
-                f"loss.weights must be null, balanced or {len(class_counts)} numbers of at least "
-                f"0, got {weights}."
-            )
-        floats = None if weights is None else torch.tensor(weights, dtype=torch.float32)
-        self.register_buffer("weights", floats)
+        self.register_buffer("weights", class_weights(class_counts, weights))
         self.label_smoothing = label_smoothing
 
     def forward(
@@ -48,3 +36,75 @@ class CrossEntropy(nn.Module):
         return F.cross_entropy(
             logits, label, weight=self.weights, label_smoothing=self.label_smoothing
         )
+
+
+class NegativeLogLikelihood(nn.Module):
+    """Negative log-likelihood of log-probabilities, such as the seed network's.
+
+    Of logits it is the cross entropy: the logarithm of the softmax leaves log-probabilities alone.
+    """
+
+    weights: Tensor | None
+
+    def __init__(
+        self, class_counts: Sequence[int], weights: Sequence[float] | str | None = None
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weights", class_weights(class_counts, weights))
+
+    def forward(
+        self, logits: Float[Tensor, "batch classes"], label: Int[Tensor, "batch"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean over the batch."""
+        return F.nll_loss(logits.log_softmax(dim=1), label, weight=self.weights)
+
+
+class Focal(nn.Module):
+    """Cross entropy that counts a clip the less, the surer the network is of its class.
+
+    Lin et al., 2017, https://arxiv.org/abs/1708.02002, over several classes: each clip's cross
+    entropy times ``(1 - p) ** gamma``, ``p`` being the probability of its class. The mean is
+    weighted as in ``CrossEntropy``, which it equals at ``gamma`` zero.
+    """
+
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        class_counts: Sequence[int],
+        weights: Sequence[float] | str | None = None,
+        gamma: float = 2.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= gamma < float("inf"):
+            raise ValueError(f"loss.gamma must be at least 0, got {gamma}.")
+        self.register_buffer("weights", class_weights(class_counts, weights))
+        self.gamma = gamma
+
+    def forward(
+        self, logits: Float[Tensor, "batch classes"], label: Int[Tensor, "batch"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean over the batch."""
+        surprise = F.cross_entropy(logits, label, reduction="none")
+        doubt = -torch.expm1(-surprise)  # one minus the probability, exact where it is near one
+        doubt = doubt.clamp(min=torch.finfo(doubt.dtype).tiny)  # powers below one rise without end
+        weights = torch.ones_like(surprise) if self.weights is None else self.weights[label]
+        return (weights * doubt.pow(self.gamma) * surprise).sum() / weights.sum()
+
+
+def class_weights(
+    class_counts: Sequence[int], weights: Sequence[float] | str | None
+) -> Float[Tensor, "classes"] | None:
+    """Return a weight per class, ``balanced`` ones from the number of training clips of each."""
+    if weights is None:
+        return None
+    if weights == "balanced":
+        occurring = sum(count > 0 for count in class_counts)
+        each = sum(class_counts) / max(occurring, 1)
+        weights = [each / count if count else 0.0 for count in class_counts]
+    if isinstance(weights, str) or len(weights) != len(class_counts) or min(weights) < 0:
+        raise ValueError(
+            f"loss.weights must be null, balanced or {len(class_counts)} numbers of at least 0, "
+            f"got {weights}."
+        )
+    return torch.tensor(weights, dtype=torch.float32)

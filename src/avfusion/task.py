@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
 from avfusion.data.clips import Clips
+from avfusion.initialisation import initialise
 from avfusion.metrics import stage_metrics
 from avfusion.networks.scores import Scores
 
@@ -18,8 +19,8 @@ class ClassificationTask(L.LightningModule):
     """Learn to name the class of a clip.
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
-    needed to evaluate. ``recipe`` is what rebuilds this task and travels in every
-    checkpoint, as plain containers.
+    needed to evaluate. ``init`` draws the first weights (see ``initialise``). ``recipe`` is what
+    rebuilds this task and travels in every checkpoint, as plain containers.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class ClassificationTask(L.LightningModule):
         class_names: Sequence[str],
         optimizer: Callable[[nn.Module], Optimizer] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
+        init: str = "default",
     ) -> None:
         super().__init__()
+        initialise(network, init)
         self.network = network
         self.loss = loss
         self.optimizer = optimizer
