@@ -1,0 +1,35 @@
+"""A part of the network that begins to learn later than the rest."""
+
+import lightning as L
+from torch.optim import Optimizer
+
+
+class Unfreezing(L.Callback):
+    """Leave a ``part`` of the network, such as ``face_encoder``, as it is until an ``epoch``.
+
+    Its gradients are computed and dropped, so that processes of DDP agree on what is learned and a
+    training that goes on needs to remember nothing; ``optimizer.groups`` slows it down afterwards.
+    """
+
+    def __init__(self, part: str, epoch: int) -> None:
+        if epoch < 1:
+            raise ValueError(f"callbacks.unfreezing.epoch must be at least 1, got {epoch}.")
+        self.part = part
+        self.epoch = epoch
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Refuse a part that the network does not have."""
+        network = pl_module.get_submodule("network")
+        if not self.part or self.part not in dict(network.named_modules()):
+            parts = ", ".join(name for name, _ in network.named_children())
+            raise ValueError(
+                f"callbacks.unfreezing.part: the network has no {self.part!r}, only {parts}."
+            )
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Drop the part's gradients while it is too early."""
+        if trainer.current_epoch < self.epoch:
+            for parameter in pl_module.get_submodule(f"network.{self.part}").parameters():
+                parameter.grad = None
