@@ -1,5 +1,7 @@
 """First values of parameters."""
 
+from typing import Literal
+
 from torch import nn
 
 INITS = {
@@ -17,9 +19,22 @@ def he(module: nn.Module) -> None:
     torch's own default is smaller by a factor of about 2.4, and networks of this kind then stop
     half way. He et al., 2015, https://arxiv.org/abs/1502.01852.
     """
+    draw(module, "relu")
+
+
+def lecun(module: nn.Module) -> None:
+    """Draw weights where no rectifier follows, and set biases to zero: the mean square stays.
+
+    LeCun et al., 1998, https://doi.org/10.1007/3-540-49430-8_2.
+    """
+    draw(module, "linear")
+
+
+def draw(module: nn.Module, nonlinearity: Literal["relu", "linear"]) -> None:
+    """Draw weights of linear maps and convolutions for what follows; set biases to zero."""
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+            nn.init.kaiming_normal_(part.weight, nonlinearity=nonlinearity)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
 

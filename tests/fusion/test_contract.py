@@ -71,10 +71,10 @@ def test_a_modality_that_is_all_zero_does_not_silence_the_other(kind, silent):
 
 
 @ids
-def test_every_parameter_receives_a_gradient(kind):
-    fuse = kind(6, 4, dim=5)
-    fuse(*vectors(32)).square().sum().backward()
-    assert all(parameter.grad.any() for parameter in fuse.parameters())
+def test_every_parameter_and_both_modalities_receive_a_gradient(kind):
+    fuse, both = kind(6, 4, dim=5), [vector.requires_grad_() for vector in vectors(32)]
+    fuse(*both).pow(3).sum().backward()
+    assert all(part.grad.any() for part in [*both, *fuse.parameters()])
 
 
 @ids

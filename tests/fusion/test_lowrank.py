@@ -43,5 +43,5 @@ def test_biases_begin_at_one():
 
 
 def test_an_activation_that_does_not_exist_is_refused_with_those_that_do():
-    with pytest.raises(ValueError, match=r"one of \['relu', 'tanh'\], got 'gelu'"):
+    with pytest.raises(ValueError, match=r"one of \['none', 'relu', 'tanh'\], got 'gelu'"):
         LowRankFusion(6, 4, activation="gelu")

@@ -1,20 +1,21 @@
 """Low-rank bilinear fusion."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.activation import activation as activation_of
 from avfusion.initialisation import he
-
-ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
+from avfusion.normalisation import PowerNorm
 
 
 class LowRankFusion(nn.Module):
-    """Multiply the two modalities, each projected to ``dim`` numbers: a bilinear map of that rank.
+    """Multiply the two modalities, each projected to ``rank`` numbers: a bilinear map of that rank.
 
     Kim et al., 2017, https://arxiv.org/abs/1610.04325; the activation is tanh in the paper and relu
-    in the seed network. Biases start at one: with zeros, an all-zero modality would make the
-    product and every gradient zero.
+    in the seed network. The paper maps the product to the logits. Here the head does, so that
+    without ``rank`` the product itself has ``dim`` numbers; with it, a linear map follows.
+    ``normalize`` adds a power normalisation over the last axis. Biases start at one: with zeros, an
+    all-zero modality would make the product and every gradient zero.
     """
 
     def __init__(
@@ -23,16 +24,17 @@ class LowRankFusion(nn.Module):
         audio_dim: int,
         dim: int = 256,
         activation: str = "relu",
+        rank: int | None = None,
+        normalize: bool = False,
+        eps: float = 1e-6,
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}."
-            )
         self.dim = dim
-        self.activation = ACTIVATIONS[activation]
-        self.face_factors = nn.Linear(face_dim, dim)
-        self.audio_factors = nn.Linear(audio_dim, dim)
+        self.activation = activation_of(activation)
+        self.face_factors = nn.Linear(face_dim, rank or dim)
+        self.audio_factors = nn.Linear(audio_dim, rank or dim)
+        self.normalize = PowerNorm(eps) if normalize else nn.Identity()
+        self.output = nn.Linear(rank, dim) if rank else nn.Identity()
         he(self)
         nn.init.ones_(self.face_factors.bias)
         nn.init.ones_(self.audio_factors.bias)
@@ -44,4 +46,5 @@ class LowRankFusion(nn.Module):
     ) -> Float[Tensor, "*batch dim"]:
         """Return the fused vector."""
         face_factors = self.activation(self.face_factors(face))
-        return face_factors * self.activation(self.audio_factors(audio))
+        product = face_factors * self.activation(self.audio_factors(audio))
+        return self.output(self.normalize(product))

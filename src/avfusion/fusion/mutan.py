@@ -1,0 +1,54 @@
+"""Tucker fusion with slices of low rank."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avfusion.initialisation import lecun
+from avfusion.input_maps import input_maps
+from avfusion.normalisation import PowerNorm
+
+
+class MutanFusion(nn.Module):
+    """Map both modalities to ``width`` numbers and add up ``rank`` products of maps of them.
+
+    This is ``TuckerFusion`` with a core whose slices have that rank. Ben-younes et al., 2017,
+    https://arxiv.org/abs/1705.06676; as in the published code, without the paper's tanh, and
+    ``normalize`` adds a power normalisation over the last axis. ``shared`` gives both modalities
+    the same maps. Departures: no dropout; the biases of the products start at one, so that an
+    all-zero modality does not silence the other, and the output at the size of one product.
+    """
+
+    def __init__(
+        self,
+        face_dim: int,
+        audio_dim: int,
+        dim: int = 256,
+        width: int = 90,
+        rank: int = 5,
+        shared: bool = False,
+        normalize: bool = False,
+        eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        if rank < 1:
+            raise ValueError(f"rank must be at least 1, got {rank}.")
+        self.dim = dim
+        self.terms = (rank, width)
+        self.face_input, self.audio_input = input_maps(face_dim, audio_dim, width, shared)
+        self.face_factors, self.audio_factors = input_maps(width, width, rank * width, shared)
+        self.normalize = PowerNorm(eps) if normalize else nn.Identity()
+        self.output = nn.Linear(width, dim)
+        lecun(self)
+        nn.init.ones_(self.face_factors.bias)
+        nn.init.ones_(self.audio_factors.bias)
+        nn.init.normal_(self.output.weight, std=width**-0.5 / (1 if normalize else rank))
+
+    def forward(
+        self,
+        face: Float[Tensor, "*batch face_dim"],
+        audio: Float[Tensor, "*batch audio_dim"],
+    ) -> Float[Tensor, "*batch dim"]:
+        """Return the fused vector."""
+        face_factors = self.face_factors(self.face_input(face))
+        product = face_factors * self.audio_factors(self.audio_input(audio))
+        return self.output(self.normalize(product.unflatten(-1, self.terms).sum(dim=-2)))
