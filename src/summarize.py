@@ -32,7 +32,9 @@ def main() -> None:
 def summarize(runs: list[Run], metrics: list[str], out: Path) -> None:
     """Print and write the table and the figure of all runs that have ended."""
     for run in runs:
-        if not run.results:
+        if run.pruned:
+            print(f"Pruned: {run.folder}", file=sys.stderr)
+        elif not run.results:
             print(f"{'Failed' if run.failed else 'Not finished'}: {run.folder}", file=sys.stderr)
     rows = compare(runs, [m for m in metrics if any(m in run.results for run in runs)])
     if not rows or not rows[0].scores:

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion import run
+from avfusion.callbacks.pruning import was_pruned
 from avfusion.results import collect_results, report
 
 
@@ -26,9 +27,12 @@ def main(cfg: DictConfig) -> float:
     with run.terminated():
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     score, best = run.best(trainer, cfg.monitor)
-    trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)
-    results = collect_results(trainer, task, data)
-    results |= {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
+    results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
+    if was_pruned(trainer):
+        results["pruned"] = True  # and not tested
+    else:
+        trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)
+        results = collect_results(trainer, task, data) | results
     report(run.output_folder(), trainer, results, run.hyperparameters(cfg))
     return score
 

@@ -9,7 +9,7 @@ import torch
 
 
 class RankSpy(L.Callback):
-    """Save the weights and the tested rows of every rank into a folder.
+    """Save the weights and the tested rows of every rank into a folder, after training and testing.
 
     The processes of ranks in ``crash`` end as the first epoch does; after each epoch comes a
     ``pause`` of so many seconds.
@@ -29,7 +29,13 @@ class RankSpy(L.Callback):
     def on_test_batch_end(self, trainer, task, outputs, batch, *_) -> None:
         self.rows += batch.row.tolist()
 
+    def on_train_end(self, trainer, task) -> None:
+        self.save(trainer, task)
+
     def on_test_end(self, trainer, task) -> None:
+        self.save(trainer, task)
+
+    def save(self, trainer, task) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         seen = {"weights": task.state_dict(), "rows": self.rows, "ranks": trainer.world_size}
         torch.save(seen, self.folder / f"rank{trainer.global_rank}.pt")

@@ -35,6 +35,11 @@ class Run:
         return not self.results and self.exit_code not in (None, 0)
 
     @property
+    def pruned(self) -> bool:
+        """Whether a search has given it up, before a test."""
+        return bool(self.results.get("pruned"))
+
+    @property
     def setting(self) -> str:
         """Everything that was chosen but what a setting is repeated over."""
         chosen = {
@@ -118,10 +123,10 @@ def natural(path: Path) -> list[Any]:
 
 
 def compare(runs: Sequence[Run], metrics: Sequence[str]) -> list[Row]:
-    """Return a row per setting of the runs that have ended, with a test against the best."""
+    """Return a row per setting of the runs that were tested, with a test against the best."""
     groups = defaultdict(list)
     for run in runs:
-        if run.results:
+        if run.results and not run.pruned:
             groups[run.setting].append(run)
     names = name_settings(list(groups.values()))
     rows = [
@@ -138,7 +143,10 @@ def compare(runs: Sequence[Run], metrics: Sequence[str]) -> list[Row]:
 
 def name_settings(groups: list[list[Run]]) -> list[str]:
     """Name each setting by the overrides that are not common to all."""
-    chosen = [[o for o in group[0].overrides if not REPEATED.match(o)] for group in groups]
+    chosen = [
+        [o for o in group[0].overrides if not (REPEATED.match(o) or OTHER.match(o))]
+        for group in groups
+    ]
     common = set(chosen[0]).intersection(*chosen) if len(chosen) > 1 else set()
     return [" ".join(o for o in overrides if o not in common) or "default" for overrides in chosen]
 

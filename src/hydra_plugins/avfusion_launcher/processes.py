@@ -1,5 +1,6 @@
 """The processes of jobs, each with its children in a session of its own."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -7,6 +8,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
+from typing import TextIO
+
+from hydra.errors import CompactHydraException
 
 # Left by a parent run of several processes, they would make a job believe it is one of them.
 RANK_VARIABLES = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK", "RANK", "LOCAL_RANK"}
@@ -35,6 +39,7 @@ class Processes:
             output = (
                 stack.enter_context((folder / "console.log").open("ab")) if self.quiet else None
             )
+            lock = stack.enter_context(hold(folder))
             with self.starting:
                 if self.ended:
                     return -signal.SIGTERM
@@ -44,6 +49,7 @@ class Processes:
                     stdout=output,
                     stderr=subprocess.STDOUT if self.quiet else None,
                     start_new_session=True,
+                    pass_fds=[lock.fileno()],
                 )
                 self.running.add(process)
             try:
@@ -62,6 +68,20 @@ class Processes:
             self.ended = True
         for process in list(self.running):
             end(process)
+
+
+def hold(folder: Path) -> TextIO:
+    """Return the lock of a job's folder, which its process inherits and holds until it ends."""
+    lock = (folder / "job.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise CompactHydraException(
+            f"The job in {folder} still runs, as the sweep that began it was killed: wait for its "
+            "end, or end it, and resume the sweep then."
+        ) from None
+    return lock
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

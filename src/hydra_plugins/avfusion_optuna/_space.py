@@ -1,0 +1,105 @@
+"""What is searched, in Hydra's grammar of sweeps: choice, range, interval; tag(log, ...)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    IntervalSweep,
+    Override,
+    RangeSweep,
+    Sweep,
+    Transformer,
+)
+from hydra.errors import CompactHydraException
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+
+
+def read_space(
+    space: Mapping[str, Any], arguments: Sequence[str], loader: ConfigLoader
+) -> tuple[list[str], dict[str, Distribution]]:
+    """Return the overrides that all trials share, and where they draw the other values from.
+
+    What the command line says of a key takes the place of what the configuration says.
+    """
+    parser = OverridesParser.create(config_loader=loader)
+    configured = parser.parse_overrides([f"{key}={value}" for key, value in space.items()])
+    for override in configured:
+        if not override.is_sweep_override():
+            raise CompactHydraException(
+                f"hydra.sweeper.space: {override.input_line} leaves nothing to search: write "
+                "choice(a, b), range(first, end), interval(low, high) or tag(log, ...) of those."
+            )
+    every = [*configured, *parser.parse_overrides(list(arguments))]
+    last = {override.get_key_element().lstrip("+~"): override for override in every}
+    shared = [str(o.input_line) for o in last.values() if not o.is_sweep_override()]
+    searched = {
+        o.get_key_element(): distribution(o) for o in last.values() if o.is_sweep_override()
+    }
+    if not searched:
+        raise CompactHydraException(
+            "There is nothing to search: sweep over a key, such as "
+            "'optimizer.lr=tag(log, interval(1e-4, 1e-2))'."
+        )
+    return shared, searched
+
+
+def distribution(override: Override) -> Distribution:
+    """Return where the values of a key are drawn from."""
+    sweep, key = override.value(), override.get_key_element()
+    tags = sweep.tags if isinstance(sweep, Sweep) else set()
+    if tags - {"log"}:
+        raise CompactHydraException(
+            f"{key} has the tag {', '.join(sorted(tags))}: the only one is log, as in "
+            "tag(log, interval(1e-4, 1e-2))."
+        )
+    if isinstance(sweep, IntervalSweep):
+        return between(key, sweep.start, sweep.end, log="log" in tags)
+    if isinstance(sweep, RangeSweep):
+        values = list(sweep.range())
+        low, high = (values[0], values[-1]) if values else (sweep.start, sweep.stop)
+        return between(key, low, high, log="log" in tags, step=sweep.step)
+    choices = [
+        value if isinstance(value, bool | int | float) else Transformer.str(value)
+        for value in override.sweep_iterator()
+    ]
+    return CategoricalDistribution(choices)
+
+
+def between(key: str, low: Any, high: Any, log: bool, step: Any = None) -> Distribution:
+    """Return the numbers from low to high, both included; whole ones where both are whole."""
+    if low >= high:
+        raise CompactHydraException(
+            f"{key} would be searched from {low} to {high}: the first must be the smaller one."
+        )
+    if log and (low <= 0 or step not in (None, 1)):
+        raise CompactHydraException(
+            f"{key} would be searched in the logarithm from {low} in steps of {step}: start above "
+            "0 and take interval(low, high), or int(interval(low, high)) for whole numbers."
+        )
+    if all(isinstance(number, int) for number in (low, high, step or 1)):
+        return IntDistribution(low, high, log=log, step=step or 1)
+    return FloatDistribution(low, high, log=log, step=None if step is None else float(step))
+
+
+def extremes(space: Mapping[str, Distribution]) -> list[dict[str, Any]]:
+    """Return settings that together take every choice, and both ends of everything else."""
+    ends = {
+        key: values.choices
+        if isinstance(values, CategoricalDistribution)
+        else (values.low, values.high)
+        for key, values in space.items()
+    }
+    rounds = max(len(values) for values in ends.values())
+    return [
+        {key: values[number % len(values)] for key, values in ends.items()}
+        for number in range(rounds)
+    ]
+
+
+def overrides(values: Mapping[str, Any]) -> list[str]:
+    """Return values as the command line takes them."""
+    return [f"{key}={value}" for key, value in values.items()]

@@ -1,0 +1,123 @@
+"""A search's study: kept in its sweep's folder, continued with the trials that remain."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from hydra.errors import CompactHydraException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from optuna.trial import Trial, TrialState
+
+from hydra_plugins.avfusion_optuna._space import Distribution, overrides
+
+log = logging.getLogger(__name__)
+SUGGEST: dict[type, Any] = {
+    optuna.distributions.CategoricalDistribution: Trial.suggest_categorical,
+    optuna.distributions.FloatDistribution: Trial.suggest_float,
+    optuna.distributions.IntDistribution: Trial.suggest_int,
+}
+
+
+def open_study(file: Path, mode: str, search: Mapping[str, Any], resume: bool) -> optuna.Study:
+    """Return the study in a file; one that is there already has to be of the same search."""
+    optuna.logging.disable_default_handler()
+    optuna.logging.enable_propagation()
+    if file.exists() and not resume:
+        raise CompactHydraException(
+            f"{file} holds a study already: go on with hydra.launcher.resume=true, or give "
+            "another hydra.sweep.dir."
+        )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("ab").close()
+    except OSError as error:
+        raise CompactHydraException(
+            f"{file} cannot be written ({error.strerror}): give another hydra.sweep.dir."
+        ) from None
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}}
+    )
+    study = optuna.create_study(
+        storage=storage,
+        study_name="sweep",
+        direction="minimize" if mode == "min" else "maximize",
+        load_if_exists=True,
+    )
+    before = study.user_attrs.get("search", search)
+    if before != search:
+        raise CompactHydraException(
+            f"{file} is a search of {before}, not of {search}: resume a sweep with its own "
+            "overrides, or give another hydra.sweep.dir."
+        )
+    study.set_user_attr("search", search)
+    return study
+
+
+def batches(study: optuna.Study, n_trials: int, size: int) -> Iterator[list[int]]:
+    """Split the numbers of the trials that remain into series of at most this size.
+
+    Those that a killed sweep left unfinished come first. A series has no gaps, as launchers number
+    their jobs from a first one.
+    """
+    trials = study.get_trials(deepcopy=False)
+    unfinished = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
+    batch: list[int] = []
+    for number in [*unfinished, *range(len(trials), n_trials)]:
+        if batch and (len(batch) == size or number != batch[-1] + 1):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def propose(
+    study: optuna.Study, number: int, space: Mapping[str, Distribution], sampler: Any, seed: int
+) -> dict[str, Any]:
+    """Return the values of a trial, those it had where it is there already.
+
+    Every trial has a seed of its own. With one for the whole study, a sampler would draw in a
+    resumed sweep what it drew in the beginning.
+    """
+    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    study.sampler = instantiate(sampler, seed=own)
+    trials = study.get_trials(deepcopy=False)
+    trial = Trial(study, trials[number]._trial_id) if number < len(trials) else study.ask()
+    return {key: SUGGEST[type(d)](trial, key, **vars(d)) for key, d in space.items()}
+
+
+def tell(study: optuna.Study, number: int, results: Mapping[str, Any]) -> None:
+    """Finish a trial; one without a score has failed."""
+    if results.get("score") is None:
+        study.tell(number, state=TrialState.FAIL)
+    elif results.get("pruned"):
+        study.tell(number, state=TrialState.PRUNED)
+    else:
+        study.tell(number, results["score"])
+
+
+def numbers(study: optuna.Study, state: TrialState) -> list[int]:
+    """Return the numbers of the trials that ended in some way."""
+    return [trial.number for trial in study.get_trials(deepcopy=False, states=[state])]
+
+
+def conclude(study: optuna.Study, folder: Path) -> None:
+    """Write the best trial, as Hydra's sweepers do, and list those that failed."""
+    complete, pruned, failed = (
+        numbers(study, state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    )
+    log.info("%d trials complete, %d pruned: %s", len(complete), len(pruned), pruned)
+    if complete:
+        best = study.best_trial
+        found = {"name": "optuna", "best_params": best.params, "best_value": best.value}
+        OmegaConf.save(found | {"best_number": best.number}, folder / "optimization_results.yaml")
+        log.info("Best: #%d with %s: %s", best.number, best.value, overrides(best.params))
+    if failed:
+        raise CompactHydraException(
+            f"{len(failed)} of {len(study.trials)} trials failed and stay so: "
+            + ", ".join(f"#{number} in {folder / str(number)}" for number in failed)
+        )

@@ -1,0 +1,108 @@
+"""A search in place of a grid: Optuna proposes trials, our launcher runs each as a job.
+
+Trials run in the launcher's number side by side, and are proposed in batches of that size.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.errors import CompactHydraException, HydraException
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_plugins.avfusion_launcher.job import check_surroundings, quoted
+from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher, failure
+
+
+class OptunaSweeper(Sweeper):
+    """Run ``n_trials`` trials in all, those of a sweep that is resumed included.
+
+    ``space`` maps keys to sweeps in Hydra's grammar; ``seed`` fixes the proposals. Better is what
+    ``mode`` says of the monitor.
+    """
+
+    def __init__(
+        self, n_trials: int, seed: int, sampler: DictConfig, space: Mapping[str, str] | None
+    ) -> None:
+        self.n_trials = n_trials
+        self.seed = seed
+        self.sampler = sampler
+        self.space = space or {}
+
+    def setup(self, *, hydra_context: Any, task_function: Callable[..., Any], config: Any) -> None:
+        """Keep what Hydra tells every sweeper, and make the launcher."""
+        self.loader = hydra_context.config_loader
+        self.config: Any = config
+        self.launcher: Any = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def check(self) -> None:
+        """Refuse what cannot be searched, before any work."""
+        check_surroundings()
+        if find_spec("optuna") is None:
+            raise CompactHydraException("sweep=optuna needs Optuna: pip install -e .")
+        if self.n_trials < 1 or self.seed < 0:
+            raise CompactHydraException(
+                f"hydra.sweeper.n_trials={self.n_trials} must be at least 1, and "
+                f"hydra.sweeper.seed={self.seed} at least 0."
+            )
+        if not isinstance(self.launcher, SubprocessLauncher):
+            raise CompactHydraException(
+                "A search hears of its trials' results from our launcher only: leave "
+                "hydra/launcher=subprocess, or sweep over a grid."
+            )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run the trials that remain, and conclude."""
+        self.check()
+        from hydra_plugins.avfusion_optuna import _space, _study
+
+        shared, space = _space.read_space(self.space, arguments, self.loader)
+        for values in _space.extremes(space):
+            config = self.compose([*shared, *_space.overrides(values)])
+        folder = Path(self.config.hydra.sweep.dir).absolute()
+        search = {
+            "shared": shared,
+            "space": {key: str(drawn) for key, drawn in space.items()},
+            "seed": self.seed,
+            "sampler": OmegaConf.to_container(self.sampler),
+        }
+        file = folder / "optuna.db"
+        study = _study.open_study(file, config.mode, search, self.launcher.resume)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        for batch in _study.batches(study, self.n_trials, self.launcher.n_jobs):
+            jobs = []
+            for number in batch:
+                values = _study.propose(study, number, space, self.sampler, self.seed)
+                own = pruning_overrides(file, number) if config.callbacks.get("pruning") else []
+                jobs.append([*shared, *_space.overrides(values), *own])
+            for number, back in zip(batch, self.launcher.launch(jobs, batch[0]), strict=True):
+                _study.tell(study, number, results(back))
+        _study.conclude(study, folder)
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the configuration of a job, or refuse its overrides in a sentence."""
+        try:
+            return self.loader.load_sweep_config(self.config, list(overrides))
+        except HydraException as error:
+            reason = str(error).splitlines()[0]
+            raise CompactHydraException(f"{reason} Every key is shown by --cfg job.") from None
+
+
+def pruning_overrides(file: Path, number: int) -> list[str]:
+    """Return what tells a job which trial of which study it is."""
+    return [f"callbacks.pruning.study={quoted(file)}", f"callbacks.pruning.trial={number}"]
+
+
+def results(back: JobReturn) -> dict[str, Any]:
+    """Return what a job has written, nothing where it failed."""
+    path = Path(str(back.working_dir)) / "results.json"
+    if failure(back) or not path.is_file():
+        return {}
+    return json.loads(path.read_text(encoding="utf-8"))

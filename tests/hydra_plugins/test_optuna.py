@@ -1,0 +1,290 @@
+"""Claims about searches: what is proposed, what is remembered, and what is refused."""
+
+import json
+import signal
+from pathlib import Path
+
+import optuna
+import pytest
+import yaml
+from conftest import CONF
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import CompactHydraException
+from hydra.initialize import initialize_config_dir
+from hydra.types import HydraContext, RunMode
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from hydra_plugins.avfusion_launcher.processes import Processes
+from hydra_plugins.avfusion_optuna import _space
+
+DEFAULT = {"optimizer.lr", "optimizer.weight_decay", "model.network.head.dropout"}
+
+
+class Jobs:
+    """What takes the place of the processes of jobs: its score is the learning rate."""
+
+    def __init__(self) -> None:
+        self.started: list[Path] = []
+        self.fails: set[str] = set()
+        self.pruned: set[str] = set()
+        self.interrupted: str | None = None
+
+    def run(self, processes, command, folder, gpus) -> int:
+        self.started.append(folder)
+        if folder.name == self.interrupted:
+            raise KeyboardInterrupt
+        if folder.name in self.fails:
+            return 7
+        given = dict(part.split("=", 1) for part in command if part.startswith("optimizer.lr"))
+        results = {"score": float(given["optimizer.lr"])}
+        if folder.name in self.pruned:
+            results["pruned"] = True
+        (folder / "results.json").write_text(json.dumps(results))
+        return 0
+
+
+@pytest.fixture
+def jobs(monkeypatch):
+    jobs = Jobs()
+    monkeypatch.setattr(Processes, "run", lambda *arguments: jobs.run(*arguments))
+    monkeypatch.setattr("hydra_plugins.avfusion_launcher.launcher.configure_log", lambda *_: None)
+    before = signal.getsignal(signal.SIGTERM)
+    yield jobs
+    signal.signal(signal.SIGTERM, before)
+
+
+def search(folder: Path, *overrides: str) -> None:
+    """Sweep as the command line would."""
+    given = [f"hydra.sweep.dir={folder}", "hydra.sweeper.n_trials=4", "sweep=optuna", *overrides]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        config = hydra.compose_config("train", given, RunMode.MULTIRUN)
+        context = HydraContext(hydra.config_loader, Callbacks())
+        sweeper = Plugins.instance().instantiate_sweeper(
+            config=config, hydra_context=context, task_function=lambda _: None
+        )
+        sweeper.sweep(list(config.hydra.overrides.task))
+
+
+def trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder}/optuna.db").trials
+
+
+def proposed(folder: Path) -> list[dict]:
+    return [trial.params for trial in trials(folder)]
+
+
+def states(folder: Path) -> list[str]:
+    return [trial.state.name for trial in trials(folder)]
+
+
+def read(*arguments: str, **space: str) -> tuple[list[str], dict]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return _space.read_space(space, arguments, GlobalHydra.instance().config_loader())
+
+
+@pytest.mark.parametrize(
+    ("sweep", "drawn"),
+    [
+        ("choice(128, 256)", CategoricalDistribution([128, 256])),
+        ("lowrank,concat", CategoricalDistribution(["lowrank", "concat"])),
+        ("choice(true, null, [1, 2])", CategoricalDistribution([True, "null", "[1,2]"])),
+        ("interval(0, 1)", FloatDistribution(0.0, 1.0)),
+        ("tag(log, interval(1e-4, 1e-2))", FloatDistribution(1e-4, 1e-2, log=True)),
+        ("int(interval(1, 8))", IntDistribution(1, 8)),
+        ("tag(log, int(interval(1, 64)))", IntDistribution(1, 64, log=True)),
+        ("range(1, 8)", IntDistribution(1, 7)),
+        ("range(100, 500, 150)", IntDistribution(100, 400, step=150)),
+        ("range(0, 1, 0.25)", FloatDistribution(0.0, 0.75, step=0.25)),
+    ],
+)
+def test_sweeps_in_the_grammar_of_hydra_say_where_values_are_drawn_from(sweep, drawn):
+    assert read(f"key={sweep}") == ([], {"key": drawn})
+    assert read(key=sweep) == ([], {"key": drawn})
+
+
+def test_every_choice_reaches_a_job_as_it_was_written():
+    _, space = read("key=choice('a b', \"it's\", null, 1e-5, [1, {x: 'y,z'}])")
+    values = [_space.overrides({"key": value})[0] for value in space["key"].choices]
+    parsed = [read(value, "other=1,2")[0] for value in values]
+    assert parsed == [[value] for value in values]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        told = [
+            loader.load_configuration("train", [f"+{value}"], RunMode.RUN).key for value in values
+        ]
+    assert told == ["a b", "it's", None, 1e-5, [1, {"x": "y,z"}]]
+
+
+def test_the_command_line_takes_the_place_of_the_configuration():
+    shared, space = read(
+        "a=3", "seed=1", "b=1,2", "+d=range(0, 3)", a="interval(0, 1)", b="choice(5, 6)", c="x,y"
+    )
+    assert sorted(shared) == ["a=3", "seed=1"]
+    assert space == {
+        "b": CategoricalDistribution([1, 2]),
+        "c": CategoricalDistribution(["x", "y"]),
+        "+d": IntDistribution(0, 2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("optimizer.lr=interval(1, 0.1)", "optimizer.lr would be searched from 1.0 to 0.1"),
+        ("optimizer.lr=interval(1, 1)", "the first must be the smaller one"),
+        ("optimizer.lr=range(5, 5)", "optimizer.lr would be searched from 5 to 5"),
+        ("optimizer.lr=tag(log, interval(0, 1))", "in the logarithm from 0.0"),
+        ("optimizer.lr=tag(log, range(2, 9, 2))", "in steps of 2"),
+        ("optimizer.lr=tag(lgo, interval(1, 2))", "has the tag lgo: the only one is log"),
+        ("optimizer.rate=interval(1, 2)", r"Could not override 'optimizer.rate'.*--cfg job"),
+        ("model=lowrank,lowrnk", r"Could not find 'model/lowrnk'.*--cfg job"),
+        ("+hydra.sweeper.space.seed=7", "seed=7 leaves nothing to search"),
+        ("hydra.sweeper.space=null", "There is nothing to search: sweep over a key, such as"),
+        ("hydra.sweeper.n_trials=0", "n_trials=0 must be at least 1"),
+        ("hydra.sweeper.seed=-1", "seed=-1 at least 0"),
+        ("hydra/launcher=basic", "leave hydra/launcher=subprocess"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_a_sentence_before_any_work(
+    tmp_path, jobs, override, sentence
+):
+    with pytest.raises(CompactHydraException, match=sentence) as refusal:
+        search(tmp_path / "sweep", override)
+    assert len(str(refusal.value).splitlines()) == 1
+    assert not jobs.started and not (tmp_path / "sweep").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, jobs):
+    (tmp_path / "file").touch()
+    with pytest.raises(CompactHydraException, match=r"optuna.db cannot be written \(Not a dir"):
+        search(tmp_path / "file" / "sweep")
+    assert not jobs.started
+
+
+def test_one_seed_proposes_the_same_in_every_sweep_and_another_seed_something_else(tmp_path, jobs):
+    for name, seed in (("first", 1), ("second", 1), ("third", 2)):
+        search(tmp_path / name, f"hydra.sweeper.seed={seed}", "hydra.sweeper.n_trials=14")
+    first, second, third = (proposed(tmp_path / name) for name in ("first", "second", "third"))
+    assert first == second and len(first) == 14 and set(first[0]) == DEFAULT
+    rates = [trial["optimizer.lr"] for trial in first + third]
+    assert len(set(rates)) == 28 and all(1e-4 <= rate <= 1e-2 for rate in rates)
+
+
+def test_a_job_is_told_its_values_and_its_trial(tmp_path, jobs):
+    search(tmp_path, "model=concat", "optimizer.lr=3e-3,4e-3", "optimizer.weight_decay=0.5")
+    for number, values in enumerate(proposed(tmp_path)):
+        told = json.loads((tmp_path / str(number) / "job.json").read_text())["overrides"]
+        assert set(values) == {"optimizer.lr", "model.network.head.dropout"}
+        assert set(told) == {
+            "sweep=optuna",
+            "model=concat",
+            "optimizer.weight_decay=0.5",
+            *(f"{key}={value}" for key, value in values.items()),
+            f'callbacks.pruning.study="{tmp_path}/optuna.db"',
+            f"callbacks.pruning.trial={number}",
+        }
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", max), ("min", min)])
+def test_the_best_trial_is_written_as_the_mode_of_the_monitor_says(tmp_path, jobs, mode, best):
+    search(tmp_path, f"mode={mode}", "callbacks.pruning=null")
+    found = yaml.safe_load((tmp_path / "optimization_results.yaml").read_text())
+    rates = [values["optimizer.lr"] for values in proposed(tmp_path)]
+    assert found["best_value"] == best(rates) == found["best_params"]["optimizer.lr"]
+    assert found["best_number"] == rates.index(best(rates))
+    assert "callbacks.pruning.trial" not in (tmp_path / "0" / "job.json").read_text()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_interrupted_search_goes_on_with_the_trials_that_remain(tmp_path, jobs, n_jobs):
+    side_by_side = f"hydra.launcher.n_jobs={n_jobs}"
+    search(tmp_path / "whole", side_by_side, "hydra.sweeper.n_trials=12")
+    jobs.interrupted = "10"
+    options = (side_by_side, "hydra.sweeper.n_trials=12")
+    with pytest.raises(SystemExit):
+        search(tmp_path / "cut", *options)
+    left = states(tmp_path / "cut")
+    assert left[:10] == ["COMPLETE"] * 10 and set(left[10:]) == {"RUNNING"}
+    jobs.interrupted, jobs.started = None, []
+    search(tmp_path / "cut", *options, "hydra.launcher.resume=true")
+    assert {path.name for path in jobs.started} <= {"10", "11"} and jobs.started[0].name == "10"
+    assert states(tmp_path / "cut") == ["COMPLETE"] * 12
+    assert proposed(tmp_path / "cut") == proposed(tmp_path / "whole")
+
+
+def test_a_job_that_ended_before_its_sweep_could_say_so_is_not_run_again(tmp_path, jobs):
+    jobs.interrupted = "3"
+    with pytest.raises(SystemExit):
+        search(tmp_path)
+    folder = tmp_path / "3"
+    (folder / "results.json").write_text('{"score": 0.25, "pruned": true}')
+    memory = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps(memory | {"exit_code": 0}))
+    jobs.started = []
+    search(tmp_path, "hydra.launcher.resume=true")
+    assert not jobs.started and states(tmp_path)[3] == "PRUNED"
+
+
+def test_a_whole_search_is_not_run_again_and_more_trials_are_added_only_when_asked_for(
+    tmp_path, jobs
+):
+    search(tmp_path)
+    search(tmp_path, "hydra.launcher.resume=true")
+    assert len(jobs.started) == 4
+    search(tmp_path, "hydra.launcher.resume=true", "hydra.sweeper.n_trials=6")
+    assert len(jobs.started) == len(trials(tmp_path)) == 6
+
+
+def test_a_folder_with_a_study_is_only_for_the_same_search_and_only_when_asked_for(tmp_path, jobs):
+    search(tmp_path)
+    with pytest.raises(CompactHydraException, match=r"holds a study already: go on with hydra\.la"):
+        search(tmp_path)
+    for other in ("model=concat", "optimizer.lr=interval(1e-3, 1e-2)", "hydra.sweeper.seed=5"):
+        with pytest.raises(CompactHydraException, match="resume a sweep with its own overrides"):
+            search(tmp_path, other, "hydra.launcher.resume=true")
+    assert len(jobs.started) == 4
+
+
+def test_failed_trials_are_listed_at_the_end_and_the_others_go_on(tmp_path, jobs):
+    jobs.fails = {"0", "2"}
+    with pytest.raises(CompactHydraException, match=r"2 of 4 trials failed.*#0 in .*, #2 in "):
+        search(tmp_path)
+    assert states(tmp_path) == ["FAIL", "COMPLETE", "FAIL", "COMPLETE"]
+    assert (tmp_path / "optimization_results.yaml").is_file()
+    with pytest.raises(CompactHydraException, match="2 of 4 trials failed"):
+        search(tmp_path, "hydra.launcher.resume=true")
+    assert len(jobs.started) == 4
+
+
+def test_pruned_trials_are_neither_the_best_nor_failed_nor_run_again(tmp_path, jobs):
+    search(tmp_path / "all")
+    rates = [values["optimizer.lr"] for values in proposed(tmp_path / "all")]
+    best = rates.index(max(rates))
+    jobs.pruned, jobs.started = {str(best)}, []
+    search(tmp_path / "some")
+    search(tmp_path / "some", "hydra.launcher.resume=true")
+    assert len(jobs.started) == 4
+    assert [trial.state is TrialState.PRUNED for trial in trials(tmp_path / "some")] == [
+        number == best for number in range(4)
+    ]
+    found = yaml.safe_load((tmp_path / "some" / "optimization_results.yaml").read_text())
+    assert found["best_number"] == rates.index(sorted(rates)[-2])
+
+
+def test_a_trial_that_a_kill_left_without_all_its_values_gets_them(tmp_path, jobs):
+    search(tmp_path)
+    whole = proposed(tmp_path)
+    jobs.interrupted = "2"
+    with pytest.raises(SystemExit):
+        search(tmp_path / "cut")
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path}/cut/optuna.db")
+    study.tell(2, state=TrialState.FAIL)
+    study.ask()  # as if killed before the first value
+    with pytest.raises(CompactHydraException, match="#2 in"):
+        search(tmp_path / "cut", "hydra.launcher.resume=true")
+    assert [set(values) for values in proposed(tmp_path / "cut")] == [DEFAULT] * 4
+    assert proposed(tmp_path / "cut")[:3] == whole[:3]
