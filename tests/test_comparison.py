@@ -80,6 +80,20 @@ def test_jobs_are_read_in_their_order_with_those_that_failed_or_still_run(sweep)
     assert [bool(run.results) for run in runs[-3:]] == [True, False, False]
 
 
+def test_runs_that_a_search_gave_up_are_not_compared_and_trials_are_named_by_their_values(sweep):
+    write_run(sweep / "14", "lowrank", 11, {"score": 0.1, "pruned": True, METRIC: 0.1})
+    for number, rate in ((15, 0.1), (16, 0.2)):
+        write_run(sweep / str(number), f"rate {rate}", 1, {METRIC: 0.5})
+        overrides = [f"rate={rate}", f"callbacks.pruning.trial={number}"]
+        (sweep / str(number) / "job.json").write_text(json.dumps({"overrides": overrides}))
+    runs = find_runs([str(sweep)])
+    assert [run.folder.name for run in runs if run.pruned] == ["14"]
+    assert not any(run.failed for run in runs if run.pruned)
+    rows = compare(runs, [METRIC])
+    assert len(rows[0].runs) == 4
+    assert [row.name for row in rows[3:]] == ["rate=0.1", "rate=0.2"]
+
+
 def test_a_pattern_gathers_runs_from_anywhere(sweep):
     assert len(find_runs([f"{sweep}/1*"])) == 5
     with pytest.raises(FileNotFoundError, match=r"No run in .*none"):

@@ -15,6 +15,7 @@ from hydra.errors import CompactHydraException
 
 from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
+from hydra_plugins.avfusion_launcher.processes import Processes, hold
 
 SMALL = (
     "data.corpus.clips={train: 48, val: 17, test: 15}",
@@ -138,6 +139,19 @@ def test_a_sweep_in_each_of_several_processes_is_refused_with_the_way_that_works
     monkeypatch.setenv(variable, value)
     with pytest.raises(CompactHydraException, match=way):
         check_surroundings()
+
+
+def test_a_folder_in_which_a_job_still_runs_is_refused_until_it_has_ended(tmp_path):
+    reader = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
+    with hold(tmp_path) as lock:
+        job = subprocess.Popen(
+            reader, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[lock.fileno()]
+        )
+    job.stdout.readline()
+    with pytest.raises(CompactHydraException, match="still runs, as the sweep that began it"):
+        Processes(None, quiet=True).run(["true"], tmp_path, None)
+    job.communicate()
+    assert Processes(None, quiet=True).run(["true"], tmp_path, None) == 0
 
 
 def test_no_jobs_at_once_are_refused():

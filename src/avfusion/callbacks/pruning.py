@@ -40,7 +40,7 @@ class Pruning(L.Callback):
             raise FileNotFoundError(f"There is no study {self.file}: start the sweep with -m.")
         options = {"connect_args": {"timeout": 60}}  # seconds that trials side by side wait
         self.storage = optuna.storages.RDBStorage(f"sqlite:///{self.file}", engine_kwargs=options)
-        self.study = optuna.load_study(study_name=None, storage=self.storage)
+        self.study = optuna.load_study(study_name="sweep", storage=self.storage)
         trials = self.study.get_trials(deepcopy=False)
         self.trial_id = trials[self.number]._trial_id
 

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import (
     Sweep,
     Transformer,
 )
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, HydraException
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
@@ -26,13 +26,7 @@ def read_space(
     What the command line says of a key takes the place of what the configuration says.
     """
     parser = OverridesParser.create(config_loader=loader)
-    configured = parser.parse_overrides([f"{key}={value}" for key, value in space.items()])
-    for override in configured:
-        if not override.is_sweep_override():
-            raise CompactHydraException(
-                f"hydra.sweeper.space: {override.input_line} leaves nothing to search: write "
-                "choice(a, b), range(first, end), interval(low, high) or tag(log, ...) of those."
-            )
+    configured = [configured_sweep(parser, f"{key}={value}") for key, value in space.items()]
     every = [*configured, *parser.parse_overrides(list(arguments))]
     last = {override.get_key_element().lstrip("+~"): override for override in every}
     shared = [str(o.input_line) for o in last.values() if not o.is_sweep_override()]
@@ -45,6 +39,20 @@ def read_space(
             "'optimizer.lr=tag(log, interval(1e-4, 1e-2))'."
         )
     return shared, searched
+
+
+def configured_sweep(parser: OverridesParser, line: str) -> Override:
+    """Return a sweep of the configuration, which has no other business in a space."""
+    try:
+        override = parser.parse_override(line)
+    except HydraException:
+        override = None
+    if override is None or not override.is_sweep_override():
+        raise CompactHydraException(
+            f"hydra.sweeper.space: {line} is no sweep: write choice(a, b), range(first, end), "
+            "interval(low, high) or tag(log, ...) of those."
+        )
+    return override
 
 
 def distribution(override: Override) -> Distribution:

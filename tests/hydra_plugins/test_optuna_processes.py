@@ -1,0 +1,87 @@
+"""Claims about searches as people start them, whose trials may have several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+from conftest import ROOT, results
+
+pytestmark = pytest.mark.slow
+SMALL = (
+    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    "model=audio_only",
+    "trainer=ddp",
+    "trainer.accelerator=cpu",
+    "sweep=optuna",
+    "callbacks.pruning.pruner._target_=odd_pruner.OddPruner",
+    "+callbacks.spy._target_=rank_spy.RankSpy",
+    "+callbacks.spy.folder=${hydra:runtime.output_dir}/spy",
+)
+
+
+def study(sweep: Path) -> optuna.Study:
+    return optuna.load_study(study_name="sweep", storage=f"sqlite:///{sweep}/optuna.db")
+
+
+def states(sweep: Path) -> list[str]:
+    return [trial.state.name for trial in study(sweep).trials]
+
+
+def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(run, tmp_path):
+    options = ("trainer.devices=2", "trainer.max_epochs=2", "hydra.sweeper.n_trials=2")
+    run("train", "-m", *SMALL, *options, f"hydra.sweep.dir={tmp_path}")
+    assert states(tmp_path) == ["COMPLETE", "PRUNED"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["0", "1"]
+    for trial in study(tmp_path).trials:
+        folder = tmp_path / str(trial.number)
+        files = sorted((folder / "spy").glob("rank*.pt"))
+        first, second = (torch.load(file, weights_only=True)["weights"] for file in files)
+        assert all(torch.equal(first[key], second[key]) for key in first)
+        found, pruned = results(folder), trial.state.name == "PRUNED"
+        assert found["epochs"] == len(trial.intermediate_values) == (1 if pruned else 2)
+        assert found.get("pruned", False) == pruned == ("test/accuracy" not in found)
+        told = json.loads((folder / "job.json").read_text())
+        assert f"optimizer.lr={trial.params['optimizer.lr']}" in told["overrides"]
+    assert study(tmp_path).best_value == results(tmp_path / "0")["score"]
+    command = [sys.executable, "src/summarize.py", str(tmp_path)]
+    summary = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert summary.stderr.strip() == f"Pruned: {tmp_path}/1"
+
+
+def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(run, tmp_path):
+    sweep = tmp_path / "sweep"
+    options = ("trainer.devices=1", "trainer.max_epochs=3", "+callbacks.spy.pause=1.0")
+    command = ["-m", *SMALL, *options, "hydra.sweeper.n_trials=3", f"hydra.sweep.dir={sweep}"]
+    command = [*(c for c in command if "pruner" not in c), "callbacks.pruning=null"]
+    environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
+    process = subprocess.Popen(
+        [sys.executable, "src/train.py", *command], cwd=ROOT, env=environment
+    )
+    checkpoint = sweep / "1" / "checkpoints" / "last.ckpt"
+    while process.poll() is None and not checkpoint.exists():
+        time.sleep(0.05)
+    threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+    (job,) = {int(pid) for thread in threads for pid in thread.read_text().split()}
+    os.killpg(job, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    assert states(sweep) == ["COMPLETE", "RUNNING"]
+    proposed = study(sweep).trials[1].params
+
+    again = [*command, "hydra.launcher.resume=true"]
+    refused = run("train", *again, fails=True)
+    assert f"The job in {sweep}/1 still runs" in refused.stderr
+    os.killpg(job, signal.SIGKILL)
+    resumed = run("train", *again)
+    assert states(sweep) == ["COMPLETE"] * 3
+    assert study(sweep).trials[1].params == proposed
+    assert results(sweep / "1")["epochs"] == 3
+    assert len(list((sweep / "1" / "csv").glob("version_*"))) == 2  # it went on
+    assert "#1 : " in resumed.stdout and "#0 : " not in resumed.stdout
