@@ -60,5 +60,5 @@ def test_equals_the_numbers_of_cadenes_network():
 
 
 def test_an_unknown_activation_is_refused():
-    with pytest.raises(ValueError, match=r"activation must be one of \['relu', 'tanh'\]"):
+    with pytest.raises(ValueError, match=r"activation must be one of \['none', 'relu', 'tanh'\]"):
         MLBAttention(4, 5, activation="gelu")

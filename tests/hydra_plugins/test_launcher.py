@@ -75,11 +75,17 @@ def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run
 def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     sweep = tmp_path / "sweep"
     command = [sys.executable, "src/train.py", "-m", *SMALL, "trainer.devices=1", "seed=1,2"]
-    command += ["trainer.max_epochs=4", "callbacks.spy.pause=1.0", f"hydra.sweep.dir={sweep}"]
-    command = [part for part in command if part != "trainer.max_epochs=1"]
-    command[command.index("callbacks.spy.pause=1.0")] = "+callbacks.spy.pause=1.0"
+    command += ["trainer.max_epochs=4", "+callbacks.spy.pause=1.0", f"hydra.sweep.dir={sweep}"]
+    command.remove("trainer.max_epochs=1")
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        # Shells let what they start in the background ignore Ctrl-C, and it is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     checkpoint = sweep / "1" / "checkpoints" / "last.ckpt"
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.05)

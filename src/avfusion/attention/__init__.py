@@ -8,7 +8,8 @@ several pictures, in time.
 """
 
 from avfusion.attention.concat import ConcatAttention
+from avfusion.attention.mcb import MCBAttention
 from avfusion.attention.mlb import MLBAttention
 from avfusion.attention.uniform import UniformAttention
 
-__all__ = ["ConcatAttention", "MLBAttention", "UniformAttention"]
+__all__ = ["ConcatAttention", "MCBAttention", "MLBAttention", "UniformAttention"]

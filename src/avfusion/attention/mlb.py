@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.activation import activation as activation_of
 from avfusion.initialisation import he
-
-ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class MLBAttention(nn.Module):
@@ -32,12 +31,8 @@ class MLBAttention(nn.Module):
         super().__init__()
         if glimpses < 1:
             raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
-        if activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}."
-            )
         self.face_dim = glimpses * channels
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation_of(activation)
         self.face_factors = nn.Linear(channels, hidden)
         self.audio_factors = nn.Linear(audio_dim, hidden)
         widths = [hidden, *layers]

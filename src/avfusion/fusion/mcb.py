@@ -40,9 +40,14 @@ class MCBFusion(nn.Module):
         audio: Float[Tensor, "*batch audio_dim"],
     ) -> Float[Tensor, "*batch dim"]:
         """Return the fused vector."""
-        with torch.autocast(face.device.type, enabled=False):
-            spectrum = self.spectrum(face, self.face_sketch)
-            spectrum = spectrum * self.spectrum(audio, self.audio_sketch)
+        face_spectrum = self.spectrum(face, self.face_sketch)
+        return self.convolved(face_spectrum * self.spectrum(audio, self.audio_sketch))
+
+    def convolved(
+        self, spectrum: Complex[Tensor, "*batch frequencies"]
+    ) -> Float[Tensor, "*batch dim"]:
+        """Return the normalised bins of a product of spectra."""
+        with torch.autocast(spectrum.device.type, enabled=False):
             return self.normalize(torch.fft.irfft(spectrum, n=self.dim))
 
     def spectrum(
@@ -53,4 +58,5 @@ class MCBFusion(nn.Module):
         One transform per modality: to stack both for a single one takes a tenth longer.
         """
         present = vector.any(dim=-1, keepdim=True)
-        return torch.where(present, torch.fft.rfft(sketch(vector)), 1)
+        with torch.autocast(vector.device.type, enabled=False):
+            return torch.where(present, torch.fft.rfft(sketch(vector)), 1)
