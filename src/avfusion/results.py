@@ -8,8 +8,11 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
+from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.dataset import SplitDataset
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
@@ -22,13 +25,22 @@ def collect_results(
     named = sorted(trainer.callback_metrics.items())
     return {
         **{name: float(value) for name, value in named if "/" in name},
-        "parameters": sum(parameter.numel() for parameter in task.network.parameters()),
+        **costs(task.network, data),
         "data/corpus": data.description["corpus"],
         "data/store": str(data.path),
         "data/split": data.eval_split,
         "data/shared_subjects": len(data.description["shared_subjects"]),
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
     }
+
+
+def costs(network: nn.Module, data: FaceAudioDataModule) -> dict[str, float]:
+    """Return the parameters of a network, and of its fusion alone, and what one clip costs."""
+    clip = SplitDataset(data.store, data.eval_split, data.names).__getitems__([0])
+    known = {"parameters": parameters(network)}
+    if hasattr(network, "fusion"):
+        known["parameters_of_fusion"] = parameters(network.get_submodule("fusion"))
+    return known | {"megaflops": megaflops(network, clip._replace(face=clip.face.float()))}
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> Path:
