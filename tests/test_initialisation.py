@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from avfusion.initialisation import INITS, he, initialise
+from avfusion.initialisation import INITS, he, initialise, lecun
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(900, 400), nn.Conv2d(100, 400, 3, padding=1)])
@@ -12,6 +12,13 @@ def test_a_rectified_layer_keeps_the_mean_square_of_its_input(layer):
     numbers = torch.randn(shape)
     inner = layer(numbers.relu() * 2**0.5)[..., 1:-1]
     assert inner.square().mean().item() == pytest.approx(2, rel=0.1)
+
+
+def test_a_layer_that_no_rectifier_follows_keeps_the_mean_square_too():
+    layer = nn.Linear(900, 400)
+    lecun(layer)
+    assert layer(torch.randn(64, 900)).square().mean().item() == pytest.approx(1, rel=0.1)
+    assert not layer.bias.any()
 
 
 def test_biases_begin_at_zero_and_parts_within_parts_are_drawn():

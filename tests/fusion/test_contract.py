@@ -84,3 +84,39 @@ def test_half_precision_stays_near_full_precision(kind):
         half = fuse(face, audio)
     assert half.isfinite().all()
     torch.testing.assert_close(half.float(), fuse(face, audio), rtol=0.05, atol=0.1)
+
+
+@ids
+def test_one_seed_gives_one_fusion(kind):
+    seeded = [torch.manual_seed(3) and kind(6, 4, dim=5).state_dict() for _ in range(2)]
+    torch.testing.assert_close(seeded[0], seeded[1], rtol=0, atol=0)
+
+
+@ids
+def test_a_checkpoint_holds_all_that_a_fusion_is(kind):
+    torch.manual_seed(1)
+    first, (face, audio) = kind(6, 4, dim=5), vectors(3)
+    torch.manual_seed(2)
+    second = kind(6, 4, dim=5)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(face, audio), second(face, audio))
+
+
+@ids
+def test_compiles_as_one_graph_with_the_same_result_and_gradient(kind):
+    fuse, (face, audio) = kind(6, 4, dim=5), vectors(3)
+    results = []
+    torch.compiler.reset()
+    for function in (fuse, torch.compile(fuse, fullgraph=True, backend="aot_eager")):
+        leaf = face.clone().requires_grad_()
+        fused = function(leaf, audio)
+        results.append((fused, *torch.autograd.grad(fused.pow(3).sum(), leaf)))
+    torch.testing.assert_close(*results)
+
+
+@ids
+def test_exports_for_any_batch(kind):
+    fuse, batch = kind(6, 4, dim=5), torch.export.Dim("batch")
+    exported = torch.export.export(fuse, vectors(3), dynamic_shapes=({0: batch}, {0: batch}))
+    face, audio = vectors(7)
+    torch.testing.assert_close(exported.module()(face, audio), fuse(face, audio))

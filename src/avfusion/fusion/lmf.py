@@ -21,7 +21,7 @@ class LMFFusion(nn.Module):
         self.dim = dim
         self.face_factors = nn.Parameter(torch.randn(rank, 1 + face_dim, dim) / face_dim**0.5)
         self.audio_factors = nn.Parameter(torch.randn(rank, 1 + audio_dim, dim) / audio_dim**0.5)
-        self.weights = nn.Parameter(torch.full((rank,), 1 / rank))
+        self.weights = nn.Parameter(torch.full((rank,), 0.5 / rank))
         self.bias = nn.Parameter(torch.zeros(dim))
         nn.init.ones_(self.face_factors[:, 0])
         nn.init.ones_(self.audio_factors[:, 0])

@@ -14,8 +14,8 @@ class MutanFusion(nn.Module):
     This is ``TuckerFusion`` with a core whose slices have that rank. Ben-younes et al., 2017,
     https://arxiv.org/abs/1705.06676; as in the published code, without the paper's tanh, and
     ``normalize`` adds a power normalisation over the last axis. ``shared`` gives both modalities
-    the same maps. Departures: no dropout; the biases of the products start at one, so that an
-    all-zero modality does not silence the other, and the output at the size of one product.
+    the same maps. Departures: no dropout; the biases of the products start above zero, so that an
+    all-zero modality does not silence the other.
     """
 
     def __init__(
@@ -39,9 +39,10 @@ class MutanFusion(nn.Module):
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(width, dim)
         lecun(self)
-        nn.init.ones_(self.face_factors.bias)
-        nn.init.ones_(self.audio_factors.bias)
-        nn.init.normal_(self.output.weight, std=width**-0.5 / (1 if normalize else rank))
+        start = (2 * rank) ** -0.5  # what they add up to then begins with a size of about one
+        for factors in (self.face_factors, self.audio_factors):
+            nn.init.normal_(factors.weight, std=start / width**0.5)
+            nn.init.constant_(factors.bias, start)
 
     def forward(
         self,

@@ -37,6 +37,7 @@ class TuckerFusion(nn.Module):
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(width, dim)
         lecun(self)
+        nn.init.normal_(self.core.weight, std=0.5 / width)  # the biases make its products larger
         nn.init.ones_(self.face_input.bias)
         nn.init.ones_(self.audio_input.bias)
 
