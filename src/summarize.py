@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from avfusion.comparison import Run, compare, differences, find_runs
+from avfusion.comparison import Run, compare, differences, find_runs, repeated
 from avfusion.figures import comparison_figure
 from avfusion.tables import show, write_all
 
@@ -19,6 +19,8 @@ def main() -> None:
     parser.add_argument("--metrics", nargs="+", default=["test/accuracy", "test/attention_hit"])
     parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and .svg go")
     given = parser.parse_args()
+    if given.out is not None and not given.out.is_dir():
+        sys.exit(f"Error: --out={given.out} is no folder: make it first, or leave it out.")
     try:
         runs = find_runs(given.places)
     except FileNotFoundError as error:
@@ -35,7 +37,13 @@ def summarize(runs: list[Run], metrics: list[str], out: Path) -> None:
         if run.pruned:
             print(f"Pruned: {run.folder}", file=sys.stderr)
         elif not run.results:
-            print(f"{'Failed' if run.failed else 'Not finished'}: {run.folder}", file=sys.stderr)
+            why = f" ({' and '.join(run.broken)} half-written or broken)" if run.broken else ""
+            state = "Failed" if run.failed else "Not finished"
+            print(f"{state}: {run.folder}{why}", file=sys.stderr)
+    older = repeated(runs)
+    for folder, newer in older.items():
+        print(f"Left out: {folder}, which {newer} repeats and is newer", file=sys.stderr)
+    runs = [run for run in runs if run.folder not in older]
     rows = compare(runs, [m for m in metrics if any(m in run.results for run in runs)])
     if not rows or not rows[0].scores:
         sys.exit(f"Error: none of the {len(runs)} runs has any of {', '.join(metrics)} yet.")

@@ -1,14 +1,15 @@
 """Claims about runs side by side."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import yaml
 
-from avfusion.comparison import compare, differences, find_runs, read_run
+from avfusion.comparison import compare, differences, find_runs, read_run, repeated
 from avfusion.figures import comparison_figure
-from avfusion.tables import comma_separated, latex, markdown
+from avfusion.tables import comma_separated, latex, markdown, tex
 
 ACCURACY = {
     "lowrank": [0.9, 0.8, 0.85, 0.95],
@@ -144,3 +145,39 @@ def test_one_run_has_no_interval(tmp_path):
     assert row.name == "model=lowrank trainer.devices=1"
     assert np.isnan(row.scores[METRIC].interval)
     assert "| 0.500 |" in markdown([row]).replace("**", "")
+
+
+@pytest.mark.parametrize("name", ["results.json", "job.json", "config.yaml"])
+@pytest.mark.parametrize("content", ['{"test/accuracy": 0.', "3", ""])
+def test_a_run_with_a_half_written_file_has_failed_and_the_file_is_named(sweep, name, content):
+    (sweep / "0" / name).write_text(content)
+    run = read_run(sweep / "0")
+    assert run.failed and run.broken == (name,) and not run.results
+    values = compare(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC].values
+    assert values == ACCURACY["lowrank"][1:]
+
+
+def test_of_runs_with_one_setting_and_seed_the_newer_one_counts(sweep):
+    write_run(sweep / "20", "lowrank", 2, {METRIC: 0.7})
+    for number, folder in enumerate((sweep / "20", sweep / "2")):
+        os.utime(folder / "results.json", (number, number))
+    runs = find_runs([str(sweep)])
+    assert repeated(runs) == {sweep / "20": sweep / "2"}
+    os.utime(sweep / "20" / "results.json", (9, 9))
+    assert repeated(runs) == {sweep / "2": sweep / "20"}
+
+
+def test_runs_whose_configuration_is_lost_repeat_none(tmp_path):
+    for name in "01":
+        write_run(tmp_path / name, "lowrank", 1, {METRIC: 0.5})
+        (tmp_path / name / "config.yaml").unlink()
+    assert repeated(find_runs([str(tmp_path)])) == {}
+
+
+def test_latex_prints_every_sign_as_it_is(sweep):
+    assert tex("a_b & {c: 1} #2 50% ± <1") == r"a\_b \& \{c: 1\} \#2 50\% $\pm$ $<$1"
+    assert tex(r"\ ~ ^ $") == r"\textbackslash{} \textasciitilde{} \textasciicircum{} \$"
+    job = {"overrides": ["data.corpus.clips={train: 4}", "seed=0"], "exit_code": 0}
+    (sweep / "0" / "job.json").write_text(json.dumps(job))
+    rows = compare(find_runs([str(sweep)]), [METRIC])
+    assert r"data.corpus.clips=\{train: 4\} & 4 & \textbf{0.875 $\pm$" in latex(rows)

@@ -28,11 +28,12 @@ class Run:
     overrides: list[str]
     results: dict[str, Any]
     exit_code: int | None
+    broken: tuple[str, ...] = ()  # its files that are half-written, or something else
 
     @property
     def failed(self) -> bool:
         """Whether it ended without results."""
-        return not self.results and self.exit_code not in (None, 0)
+        return bool(self.broken) or (not self.results and self.exit_code not in (None, 0))
 
     @property
     def pruned(self) -> bool:
@@ -93,17 +94,47 @@ def find_runs(places: Sequence[str]) -> list[Run]:
 
 def read_run(folder: Path) -> Run:
     """Read what one run folder holds."""
-    job, results = read_json(folder / "job.json"), read_json(folder / "results.json")
-    config, overrides = folder / "config.yaml", folder / ".hydra" / "overrides.yaml"
-    read = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    names = ("job.json", "results.json", "config.yaml")
+    contents = {name: read_names(folder / name) for name in names}
+    broken = tuple(name for name, content in contents.items() if content is None)
+    job, results, config = (contents[name] or {} for name in names)
+    overrides = folder / ".hydra" / "overrides.yaml"
     given = yaml.safe_load(overrides.read_text(encoding="utf-8")) if overrides.is_file() else []
     chosen = job.get("overrides") or given
-    return Run(folder, flat(read), chosen, results, job.get("exit_code"))
+    found = {} if broken else results
+    return Run(folder, flat(config), chosen, found, job.get("exit_code"), broken)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the content of a file, nothing where it is not there."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def read_names(path: Path) -> dict[str, Any] | None:
+    """Return the values of a file: nothing where it is not there, None where it is broken."""
+    if not path.is_file():
+        return {}
+    read = json.loads if path.suffix == ".json" else yaml.safe_load
+    try:
+        content = read(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def repeated(runs: Sequence[Run]) -> dict[Path, Path]:
+    """Return the runs that a newer one repeats, in setting and seed, with that one."""
+    latest: dict[tuple[str, str], Run] = {}
+    for run in sorted(runs, key=ended):
+        if run.results and run.config:
+            latest[run.setting, run.repetition] = run
+    kept = {run.folder for run in latest.values()}
+    return {
+        run.folder: latest[run.setting, run.repetition].folder
+        for run in runs
+        if run.results and run.config and run.folder not in kept
+    }
+
+
+def ended(run: Run) -> float:
+    """Return when the results of a run were written, zero where there are none."""
+    path = run.folder / "results.json"
+    return path.stat().st_mtime if path.is_file() else 0.0
 
 
 def flat(part: Any, key: str = "") -> dict[str, Any]:

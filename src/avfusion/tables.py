@@ -16,6 +16,18 @@ ASSUMPTIONS = (
     "not corrected for the number of settings."
 )
 
+BEST = "\0"  # before a cell that LaTeX shall print in bold
+TEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        **{sign: f"${sign}$" for sign in "<>|"},
+        "±": r"$\pm$",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+    }
+)
+
 
 def cell(score: Score) -> str:
     """Return mean, interval and p-value as a person reads them."""
@@ -58,20 +70,20 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def latex(rows: Sequence[Row]) -> str:
     """Return a table for LaTeX's booktabs."""
-    table = [header(rows), *cells(rows, lambda text: rf"\textbf{{{text}}}")]
-    escaped = [
-        " & ".join(
-            c.replace("_", r"\_").replace("±", r"$\pm$").replace("<", "$<$").replace("%", r"\%")
-            for c in line
-        )
-        for line in table
-    ]
+    table = [header(rows), *cells(rows, lambda text: BEST + text)]
+    escaped = [" & ".join(map(tex, line)) for line in table]
     body = " \\\\\n".join(escaped[1:])
     columns = "lr" + "l" * len(rows[0].scores)
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{escaped[0]} \\\\\n\\midrule\n{body} \\\\\n"
         "\\bottomrule\n\\end{tabular}\n"
     )
+
+
+def tex(text: str) -> str:
+    """Return a cell as LaTeX prints it."""
+    written = text.removeprefix(BEST).translate(TEX)
+    return rf"\textbf{{{written}}}" if text.startswith(BEST) else written
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
