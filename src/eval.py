@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
+from avfusion.checks import check_config
 from avfusion.rebuild import rebuild
 from avfusion.results import collect_results, write_results
 
@@ -15,8 +16,10 @@ from avfusion.results import collect_results, write_results
 def main(cfg: DictConfig) -> None:
     """Write the metrics of one split."""
     with run.one_sentence():
+        check_config(cfg)
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
+        data.check_splits(cfg.split)
         data.check_labels()
     trainer.test(task, datamodule=data)
     results = collect_results(trainer, task, data)

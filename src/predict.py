@@ -9,6 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
+from avfusion.checks import check_config
 from avfusion.predictions import collect_answers, write_answers, write_figures
 from avfusion.rebuild import count_bad, discard, rebuild
 
@@ -18,8 +19,10 @@ def main(cfg: DictConfig) -> None:
     """Write one row per recording, in the order of the store."""
     folder = run.output_folder()
     with run.one_sentence():
+        check_config(cfg)
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
+        data.check_splits(cfg.split)
     with discard(folder):
         answers = collect_answers(data.store, trainer.predict(task, datamodule=data) or [])
         print(write_answers(folder, answers, data.names))

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion import run
+from avfusion.checks import check_config
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare
 from avfusion.data.summary import preview, summary
@@ -17,6 +18,7 @@ from avfusion.data.summary import preview, summary
 def main(cfg: DictConfig) -> None:
     """Prepare one corpus and print what was prepared and how to train on it."""
     with run.one_sentence():
+        check_config(cfg)
         corpus = instantiate(cfg.corpus, _convert_="all")
         features = instantiate(cfg.features, _convert_="all")
         stores, limit = cfg.prepare.stores, cfg.prepare.limit

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.callbacks.pruning import was_pruned
+from avfusion.checks import check_training
 from avfusion.results import collect_results, report
 
 
@@ -17,7 +18,7 @@ from avfusion.results import collect_results, report
 def main(cfg: DictConfig) -> float:
     """Run one experiment and return the score that a sweep optimises."""
     with run.one_sentence():
-        run.check(cfg)
+        check_training(cfg)
         trainer = run.build_trainer(cfg)
         data = instantiate(cfg.data, _convert_="all")
         data.prepare_data()

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from avfusion import attention, encoders, fusion, networks, run, token_fusion
 from avfusion.checkpoint import check_targets
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.values import check_values
 
 TOPS = sorted(path.stem for path in CONF.glob("*.yaml"))
 OPTIONS = sorted(
@@ -71,6 +72,11 @@ def no_run():
 def test_every_option_of_every_group_composes_and_resolves(group, option):
     cfg = choose(group, option)
     assert OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_no_value_of_ours_is_of_a_wrong_type(group, option):
+    check_values(OmegaConf.to_container(choose(group, option)))
 
 
 @options("callbacks", "logger")

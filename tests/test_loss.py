@@ -42,7 +42,7 @@ def test_balanced_classes_need_no_weights():
 
 @pytest.mark.parametrize("weights", ["equal", "abc", [1.0, 2.0], [1.0, 2.0, -1.0], []])
 def test_weights_that_fit_no_class_are_refused(weights):
-    with pytest.raises(ValueError, match=r"loss\.weights must be null, balanced or 3 numbers"):
+    with pytest.raises(ValueError, match=r"loss\.weights must be null, balanced or (3|one) number"):
         CrossEntropy([1, 2, 3], weights)
 
 

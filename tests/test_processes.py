@@ -45,7 +45,7 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(run, tmp_path):
     ddp = ("trainer=ddp", "trainer.devices=2", "data.batch_size=8")
     run("train", *EXACT, "trainer.devices=1", "data.batch_size=16", f"hydra.run.dir={one}")
     run("train", *EXACT, *ddp, f"hydra.run.dir={two}")
-    still = ("optimizer.lr=0", "trainer.devices=1", "trainer.max_epochs=1")
+    still = ("optimizer.lr=1e-30", "trainer.devices=1", "trainer.max_epochs=1")
     run("train", *EXACT, *still, f"hydra.run.dir={none}")
 
     moved = {

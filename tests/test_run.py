@@ -1,6 +1,6 @@
 import pytest
-from conftest import load
 from hydra.errors import CompactHydraException as Error
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from avfusion import run
@@ -35,13 +35,9 @@ def test_a_missing_value_is_asked_for_by_its_name():
         print(config.corpus.root)
 
 
-@pytest.mark.parametrize("key", ["ckpt_path", "init_from"])
-def test_a_missing_checkpoint_is_refused_before_any_work(key, tmp_path):
-    with pytest.raises(FileNotFoundError, match="give the folder of a run"):
-        run.check(load("train", f"{key}={tmp_path}/none"))
-
-
-@pytest.mark.parametrize("seed", ["null", "-1", "1.5"])
-def test_a_seed_that_is_no_whole_number_is_refused(seed):
-    with pytest.raises(ValueError, match="seed must be a whole number"):
-        run.check(load("train", f"seed={seed}"))
+def test_what_a_part_cannot_be_built_of_is_said_with_its_key(monkeypatch):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    model = OmegaConf.create({"network": {"_target_": "avfusion.networks.AudioOnly"}})
+    with pytest.raises(Error, match=r"network cannot be built .* missing .*'audio_encoder'"):
+        with run.one_sentence():
+            instantiate(model)

@@ -1,5 +1,6 @@
 """Losses of logits, over classes of which one is right."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -102,7 +103,11 @@ def class_weights(
         occurring = sum(count > 0 for count in class_counts)
         each = sum(class_counts) / max(occurring, 1)
         weights = [each / count if count else 0.0 for count in class_counts]
-    if isinstance(weights, str) or len(weights) != len(class_counts) or min(weights) < 0:
+    if (
+        isinstance(weights, str)
+        or len(weights) != len(class_counts)
+        or not all(0 <= weight < math.inf for weight in weights)
+    ):
         raise ValueError(
             f"loss.weights must be null, balanced or {len(class_counts)} numbers of at least 0, "
             f"got {weights}."

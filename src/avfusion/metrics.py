@@ -20,11 +20,15 @@ OVERALL = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
 
 
 def check_monitor(
-    monitor: str, mode: str, description: dict[str, Any] | None = None, looks: bool = True
+    monitor: str,
+    mode: str,
+    description: dict[str, Any] | None = None,
+    looks: bool = True,
+    key: str = "monitor",
 ) -> None:
     """Refuse a monitor that no metric has; what the data decides is checked once it is known.
 
-    ``looks`` says whether the network has glimpses.
+    ``looks`` says whether the network has glimpses, ``key`` where the monitor was chosen.
     """
     stage, _, name = monitor.partition("/")
     attention = [*ATTENTION, *(f"{score}_{size}" for score in ATTENTION for size in SIZES)]
@@ -34,9 +38,11 @@ def check_monitor(
     guess = description is None and name.startswith("accuracy_")
     if stage not in ("train", "val") or not (name in known or guess):
         raise ValueError(
-            f"monitor={monitor} is no metric of this run: choose val/ or train/ and one of "
+            f"{key}={monitor} is no metric of this run: choose val/ or train/ and one of "
             f"{', '.join(known)}."
         )
+    if mode not in ("min", "max"):
+        raise ValueError(f"mode must be min or max, got {mode}, for {key}={monitor}.")
     if mode != ("min" if name == "loss" else "max"):
         raise ValueError(f"mode={mode} would keep the worst {monitor}: set mode to the other one.")
 

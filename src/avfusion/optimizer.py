@@ -1,5 +1,6 @@
 """Optimizers of torch, with other learning rates for some parts of a network."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -23,8 +24,8 @@ def build(
     is multiplied; of two names that hold a parameter the longer one counts. Biases and gains do
     not decay. ``options`` go to torch.
     """
-    if lr < 0 or not lr < float("inf"):
-        raise ValueError(f"optimizer.lr must be a number of at least 0, got {lr}.")
+    if not 0 < lr < math.inf:
+        raise ValueError(f"optimizer.lr must be positive and finite, got {lr}.")
     factors = dict(groups or {})
     check_names(network, factors)
     parameters: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
@@ -46,7 +47,7 @@ def check_names(network: nn.Module, factors: Mapping[str, float]) -> None:
         if name not in known:
             parts = ", ".join(part for part, _ in network.named_children())
             raise ValueError(f"optimizer.groups has no part {name!r}: the network's are {parts}.")
-        if not 0 <= factor < float("inf"):
+        if not 0 <= factor < math.inf:
             raise ValueError(f"optimizer.groups.{name} must be at least 0, got {factor}.")
 
 

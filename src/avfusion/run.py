@@ -30,6 +30,7 @@ from avfusion.checkpoint import (
     load_fitting,
     read_checkpoint,
 )
+from avfusion.checks import check_devices, monitors
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.folder import run_folder
 from avfusion.metrics import check_monitor
@@ -52,12 +53,22 @@ def one_sentence() -> Iterator[None]:
     except (*WRONG_INPUT, InstantiationException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        cause = error.__cause__ if isinstance(error, InstantiationException) else None
-        sentence = str(cause or error)
+        sentence = sentence_of(error)
         if isinstance(error, MissingMandatoryValue):
             key = getattr(error, "full_key", None) or sentence.rsplit(" ", 1)[-1]
             sentence = f"{key} has no value: give it on the command line, as in {key}=..."
-        raise CompactHydraException(f"Error: {sentence}") from None
+        raise CompactHydraException(f"Error: {' '.join(sentence.split())}") from None
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what was wrong; with the key where a part was built of values it did not expect."""
+    cause = error.__cause__
+    if not isinstance(error, InstantiationException) or cause is None:
+        return str(error)
+    if isinstance(cause, WRONG_INPUT):
+        return str(cause)
+    key = str(error).rpartition("full_key: ")[2]
+    return f"{key} cannot be built of its values, correct them: {cause}"
 
 
 @contextmanager
@@ -80,20 +91,6 @@ def output_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
-def check(cfg: DictConfig) -> None:
-    """Refuse what can be known to be wrong before any work."""
-    check_monitor(cfg.monitor, cfg.mode)
-    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
-        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {cfg.seed}.")
-    if cfg.trainer.max_epochs < 1:
-        raise ValueError(f"trainer.max_epochs must be at least 1, got {cfg.trainer.max_epochs}.")
-    if cfg.ckpt_path is not None and cfg.init_from is not None:
-        raise ValueError("ckpt_path goes on with a run, init_from starts a new one: give only one.")
-    for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
-        if path is not None:
-            read_checkpoint(find_checkpoint(path, name))
-
-
 def build_trainer(cfg: DictConfig) -> L.Trainer:
     """Build the trainer with its callbacks and loggers."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == "" or cfg.trainer.accelerator == "cpu"
@@ -107,18 +104,28 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
     callbacks = [callback for callback in instantiate(cfg.callbacks).values() if callback]
     if not loggers:
         callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
-    return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+    try:
+        trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+    except InstantiationException as error:  # Lightning seldom says what to change
+        keys = ("accelerator", "devices", "strategy", "precision")
+        given = ", ".join(f"trainer.{key}={cfg.trainer[key]}" for key in keys)
+        raise ValueError(
+            f"{error.__cause__ or error} (given {given}; trainer=cpu runs everywhere)"
+        ) from error
+    check_devices(trainer)
+    return trainer
 
 
 def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
     """Build the task for what the data says of itself."""
     cfg.description = data.description
     data.check_splits("train", "val", data.eval_split)
+    data.check_batch()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
-    check_monitor(
-        cfg.monitor, cfg.mode, data.description, looks=hasattr(task.network, "face_encoder")
-    )
+    looks = hasattr(task.network, "face_encoder")
+    for key, monitor, mode in monitors(cfg):
+        check_monitor(monitor, mode, data.description, looks, key)
     resolved = plain(cfg)
     resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
     task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}

@@ -1,5 +1,6 @@
 """What is learned: the loss, the metrics and the optimizer around a network."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 

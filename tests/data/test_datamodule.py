@@ -172,7 +172,15 @@ def test_an_empty_split_is_refused_with_those_that_there_are(recordings_store):
         data.val_dataloader()
 
 
-@pytest.mark.parametrize(("option", "value"), [("batch_size", 0), ("eval_split", "dev")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("batch_size", 0), ("num_workers", -1), ("eval_split", "dev")]
+)
 def test_bad_options_are_refused_with_their_value(option, value):
     with pytest.raises(ValueError, match=rf"data\.{option} must be .*got '?{value}"):
         FaceAudioDataModule("store", **{option: value})
+
+
+def test_a_batch_that_no_epoch_fills_is_refused_with_both_numbers(recordings_store):
+    FaceAudioDataModule(str(recordings_store), batch_size=16).check_batch()
+    with pytest.raises(ValueError, match=r"batch_size=17 is more than the 16 training clips"):
+        FaceAudioDataModule(str(recordings_store), batch_size=17).check_batch()

@@ -32,6 +32,8 @@ class ConcatAttention(nn.Module):
         super().__init__()
         if glimpses < 1:
             raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
+        if hidden < 1:
+            raise ValueError(f"hidden of the attention must be at least 1, got {hidden}.")
         self.face_dim = glimpses * channels
         self.face_hidden = nn.Linear(channels, hidden)
         self.audio_hidden = nn.Linear(audio_dim, hidden, bias=False)

@@ -72,6 +72,8 @@ class CocktailParty:
                 f"corpus.clips must give each of {', '.join(SPLITS)} at least one clip, got "
                 f"{dict(clips)}."
             )
+        if seed < 0:
+            raise ValueError(f"corpus.seed must be at least 0, got {seed}.")
         self.clips = dict(clips)
         self.faces = faces
         self.seed = seed

@@ -33,7 +33,7 @@ class Manifest:
         self,
         root: str,
         columns: Mapping[str, str] | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str | int] | None = None,
         media_root: str | None = None,
         splits: Plan | None = None,
         split_seed: int = 0,
@@ -55,6 +55,7 @@ class Manifest:
             raise ValueError(f"corpus.on_error must be one of {ON_ERROR}, got {on_error!r}.")
         if splits is not None:
             check_plan(splits)
+        check_names(columns or {}, media_root)
         self.name = path.name.removesuffix(".csv")
         outermost = path if path.is_dir() else path.parents[1]
         self.media_root = Path(media_root or outermost).resolve()
@@ -157,3 +158,17 @@ class Manifest:
                 "corpus.classes=[...] (without it, the labels of the training split count)."
             )
         return known
+
+
+def check_names(columns: Mapping[str, str], media_root: str | None) -> None:
+    """Refuse names for columns that there are not, and a folder of media that is none."""
+    if unknown := sorted(set(columns) - set(COLUMNS)):
+        raise ValueError(
+            f"corpus.columns has no {listed(unknown)}, it has {listed([*COLUMNS], 20)}: "
+            "name yours as in corpus.columns.subject=speaker."
+        )
+    if media_root is not None and not Path(media_root).is_dir():
+        raise FileNotFoundError(
+            f"corpus.media_root={media_root} is no folder: set it to the one that paths are "
+            "relative to, or leave it out."
+        )

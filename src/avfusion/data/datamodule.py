@@ -32,7 +32,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         store: str,
         corpus: Corpus | None = None,
         features: Features | None = None,
-        augmentation: Mapping[str, Callable[[Clips], Clips]] | None = None,
+        augmentation: Mapping[str, Callable[[Clips], Clips] | None] | None = None,
         class_names: Sequence[str] | None = None,
         eval_split: str = "test",
         batch_size: int = 32,
@@ -43,7 +43,12 @@ class FaceAudioDataModule(L.LightningDataModule):
         if batch_size < 1:
             raise ValueError(f"data.batch_size must be at least 1, got {batch_size}.")
         if eval_split not in SPLITS:
-            raise ValueError(f"data.eval_split must be one of {SPLITS}, got {eval_split!r}.")
+            raise ValueError(
+                f"data.eval_split must be one of {SPLITS}, got {eval_split!r} (which is split= of "
+                "eval and predict)."
+            )
+        if num_workers < 0:
+            raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
         self.path = Path(store)
         self.corpus = corpus
         self.features = features
@@ -85,6 +90,15 @@ class FaceAudioDataModule(L.LightningDataModule):
             raise ValueError(
                 f"The store in {self.path} has no {' and no '.join(empty)} clips, only {clips}: "
                 "choose another split, or prepare the corpus with others."
+            )
+
+    def check_batch(self) -> None:
+        """Refuse batches that no epoch of training fills."""
+        clips = self.description["clips"]["train"]
+        if self.batch_size > clips:
+            raise ValueError(
+                f"data.batch_size={self.batch_size} is more than the {clips} training clips of "
+                f"{self.path}: set data.batch_size={clips} or less."
             )
 
     def check_labels(self) -> None:

@@ -68,8 +68,6 @@ def limited(contents: Contents, limit: int | None) -> Contents:
     """Return contents of at most so many clips, evenly spread."""
     if limit is None or limit >= len(contents.recordings):
         return contents
-    if limit < 1:
-        raise ValueError(f"prepare.limit must be at least 1, got {limit}.")
     step = len(contents.recordings) / limit
     chosen = [contents.recordings[int(number * step)] for number in range(limit)]
     return contents._replace(recordings=chosen)

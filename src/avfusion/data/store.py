@@ -113,10 +113,17 @@ def read_description(root: Path) -> dict[str, Any]:
             f"No store in {root}. Make it with: python src/prepare.py corpus=manifest "
             "corpus.root=<folder with a manifest.csv>, and give data.store=<the path it prints>."
         )
-    description = json.loads(path.read_text(encoding="utf-8"))
-    if description["format"] != FORMAT:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        given = description["format"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
-            f"The store in {root} has format {description['format']}, this version reads {FORMAT}: "
+            f"{path} does not describe a store: give another data.store, or prepare the corpus "
+            "again."
+        ) from error
+    if given != FORMAT:
+        raise ValueError(
+            f"The store in {root} has format {given}, this version reads {FORMAT}: "
             "prepare the corpus again."
         )
     return description

@@ -41,6 +41,8 @@ class AudioFeatures:
                 "features.audio.coefficients must lie between 1 and features.audio.mels="
                 f"{self.mels}, got {self.coefficients}."
             )
+        if self.window < 1:
+            raise ValueError(f"features.audio.window must be at least 1, got {self.window}.")
         if not 0 < self.hop <= self.window:
             raise ValueError(
                 f"features.audio.hop must lie between 1 and window={self.window}, got {self.hop}."

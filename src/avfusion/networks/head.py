@@ -18,6 +18,10 @@ class Head(nn.Module):
         super().__init__()
         if len(class_names) < 2:
             raise ValueError(f"There must be at least 2 classes to tell apart, got {class_names}.")
+        if hidden < 1:
+            raise ValueError(f"hidden of the head must be at least 1, got {hidden}.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout of the head must lie in [0, 1), got {dropout}.")
         self.hidden = nn.Linear(dim, hidden)
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(hidden, len(class_names))

@@ -1,0 +1,176 @@
+"""Wrong command lines end with one sentence, before any work."""
+
+import json
+import logging
+import runpy
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from string import Template
+
+import lightning as L
+import pytest
+import torch
+from conftest import ROOT, load, tone, write_sound
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from wrong_commands import OURS, THEIRS, TYPED
+
+from avfusion.corpora import cocktail_party
+from avfusion.data import work
+from avfusion.data.store import read_description
+
+HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs and .hydra
+
+
+def write_checkpoints(folder: Path, store: Path) -> Path:
+    """Write what a training on a store leaves, untrained."""
+    cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8")
+    cfg.description = read_description(store)
+    task = instantiate(cfg.model, _convert_="all")
+    parts = ("model", "data", "description")
+    recipe = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in parts}
+    recipe["seed"] = cfg.seed
+    recipe["model"] |= {"optimizer": None, "scheduler": None}
+    (folder / "checkpoints").mkdir(parents=True)
+    for name in ("best", "last"):
+        checkpoint = {"state_dict": task.state_dict(), "recipe": recipe}
+        torch.save(checkpoint, folder / "checkpoints" / f"{name}.ckpt")
+    return folder
+
+
+def copied(store: Path, to: Path, **changes: object) -> Path:
+    """Copy a store that says something else of itself."""
+    shutil.copytree(store, to)
+    changed = json.dumps(read_description(store) | changes)
+    (to / "description.json").write_text(changed)
+    return to
+
+
+@pytest.fixture(scope="module")
+def places(party_store, recordings_store, recordings, tmp_path_factory) -> dict[str, Path]:
+    """The places that command lines name."""
+    root = tmp_path_factory.mktemp("places")
+    found = {name: root / name for name in ("empty", "text", "foreign", "nowhere", "sweep")}
+    found["empty"].mkdir()
+    found["text"].write_text("hello")
+    torch.save({"state_dict": {}}, found["foreign"])
+    (found["sweep"] / "0").mkdir(parents=True)
+    (found["sweep"] / "0" / "job.json").write_text('{"overrides": [], "exit_code": 0}')
+    (found["sweep"] / "0" / "results.json").write_text('{"test/accuracy": 0.5}')
+    none_to_test = {"train": 24, "val": 8, "test": 0}
+    broken = copied(party_store, root / "broken")
+    (broken / "description.json").write_text('{"format": ')
+    return found | {
+        "store": party_store,
+        "other": recordings_store,
+        "recordings": recordings,
+        "run": write_checkpoints(root / "run", party_store),
+        "old": copied(party_store, root / "old", format=1),
+        "no_test": copied(party_store, root / "no_test", clips=none_to_test),
+        "broken": broken,
+        "sound": write_sound(root / "sound.wav", tone(1.0)),
+    }
+
+
+@pytest.fixture(autouse=True)
+def at_rest(monkeypatch, tmp_path):
+    """Start in an empty folder, let no work begin, and take back what Hydra does to logging."""
+
+    def begin(*arguments, **options):
+        pytest.fail("Work has begun.")
+
+    for owner, name in [
+        *[(L.Trainer, name) for name in ("fit", "test", "predict")],
+        *[(module, "run_parallel") for module in (cocktail_party, work)],
+    ]:
+        monkeypatch.setattr(owner, name, begin)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVFUSION_DATA", str(tmp_path / "data"))
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    handlers = list(logging.root.handlers)
+    yield
+    HydraConfig.instance().cfg = None
+    for handler in set(logging.root.handlers) - set(handlers):
+        handler.close()
+    logging.root.handlers = handlers
+
+
+def filled(text: str, places: dict[str, Path]) -> str:
+    """Put the places into a line."""
+    return Template(text).substitute(places)
+
+
+def ended(line: str, monkeypatch, capsys) -> tuple[object, str]:
+    """Run a program in this process; return its exit code and what it wrote to stderr."""
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "src" / f"{sys.argv[0]}.py"), run_name="__main__")
+    said, code = capsys.readouterr().err, end.value.code
+    return (1, f"{said}{code}\n") if isinstance(code, str) else (code, said)
+
+
+def says(text: str, expected: str) -> bool:
+    """Say whether a text holds the parts of another, in their order."""
+    place = 0
+    for part in expected.split(" ... "):
+        place = text.find(part, place)
+        if place < 0:
+            return False
+        place += len(part)
+    return True
+
+
+def sentences(stderr: str) -> list[str]:
+    """Return the lines that say what was wrong."""
+    return [line for line in stderr.splitlines() if line.startswith("Error: ")]
+
+
+def begun(folder: Path) -> list[Path]:
+    """Return the files in a folder that are not what Hydra writes before a program begins."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [
+        p for p in files if p.parent.name != ".hydra" and p.name not in HYDRA and p.suffix != ".log"
+    ]
+
+
+@pytest.mark.parametrize(("line", "sentence"), OURS, ids=[line for line, _ in OURS])
+def test_a_wrong_command_is_answered_by_one_sentence_before_any_work(
+    line, sentence, places, monkeypatch, capsys, tmp_path
+):
+    code, stderr = ended(filled(line, places), monkeypatch, capsys)
+    (said,) = sentences(stderr)
+    assert code not in (0, None) and "Traceback" not in stderr
+    assert says(said, filled(sentence, places)), said
+    assert begun(tmp_path) == []
+
+
+@pytest.mark.parametrize(("line", "words"), THEIRS, ids=[line for line, _ in THEIRS])
+def test_a_command_that_does_not_compose_is_answered_by_who_reads_it(
+    line, words, places, monkeypatch, capsys, tmp_path
+):
+    code, stderr = ended(filled(line, places), monkeypatch, capsys)
+    assert code not in (0, None) and "Traceback" not in stderr
+    assert says(" ".join(stderr.split()), words), stderr
+    assert begun(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("line", "sentence"), TYPED, ids=[line for line, _ in TYPED])
+def test_a_wrong_command_as_it_is_typed_is_answered_alike(line, sentence, places, run, tmp_path):
+    program, *overrides = shlex.split(filled(line, places))
+    folder = [] if program == "summarize" else [f"hydra.run.dir={tmp_path}"]
+    before = sorted(run.data.rglob("*"))
+    process = run(program, *overrides, *folder, fails=True)
+    (said,) = sentences(process.stderr)
+    assert says(said, filled(sentence, places)) and "Traceback" not in process.stderr
+    assert begun(tmp_path) == [] and sorted(run.data.rglob("*")) == before
+
+
+def test_the_traceback_is_shown_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(sys, "argv", ["train", "data.batch_size=many"])
+    with pytest.raises(ValueError, match=r"data\.batch_size must be a whole number"):
+        runpy.run_path(str(ROOT / "src" / "train.py"), run_name="__main__")

@@ -1,0 +1,138 @@
+"""Command lines that are wrong, and what is said of them; dots stand for anything."""
+
+ROOT = "corpus=manifest corpus.root=$recordings"
+STORE = "data=store data.store=$store data.batch_size=8"
+AUGMENTED = "data/augmentation=default data.augmentation"
+
+# Ended by one sentence of this project.
+OURS = [
+    # Types
+    ("train trainer.max_epochs=ten", "trainer.max_epochs must be a whole number ... got 'ten'"),
+    ("train trainer.max_epochs=null", "trainer.max_epochs must be a whole number, got null"),
+    ("train optimizer.lr=nan", "optimizer.lr must be a number, got nan"),
+    ("train seed=abc", "seed must be a whole number, got 'abc'"),
+    ("train model.network.fusion=3", "model.network.fusion must be a group of values ... got 3"),
+    (
+        "train 'model.network.face_encoder.widths=[a, 64]'",
+        "model.network.face_encoder.widths must be a list, each a whole number, got ['a', 64]",
+    ),
+    ("predict ckpt_path=$run input=$sound figures=maybe", "figures must be true or false, got"),
+    (f"prepare {ROOT} features.face.size=big", "features.face.size must be a whole number, got"),
+    (f"prepare {ROOT} corpus.splits=many", "corpus.splits must be named values ... got 'many'"),
+    (f"prepare {ROOT} corpus.classes=low", "corpus.classes must be a list or null, got 'low'"),
+    # Numbers and names
+    ("train data.batch_size=0", "data.batch_size must be at least 1, got 0"),
+    ("train data.num_workers=-1", "data.num_workers must be at least 0, got -1"),
+    ("train data.eval_split=tset", "data.eval_split must be one of ... 'test'), got 'tset'"),
+    ("train optimizer.lr=-0.1", "optimizer.lr must be at least 0, got -0.1"),
+    ("train optimizer.lr=0", "optimizer.lr must be positive and finite, got 0"),
+    ("train scheduler.warmup=2", "scheduler.warmup must lie in [0, 1), got 2"),
+    ("train model.network.attention.hidden=0", "hidden of the attention must be at least 1, got 0"),
+    ("train model.network.head.dropout=1.5", "dropout of the head must lie in [0, 1), got 1.5"),
+    ("train model.network.fusion.dim=0", "model.network.fusion.dim must be at least 1, got 0"),
+    ("train model.network.face_encoder.groups=7", "multiples of groups=7, got [32, 64, 64]"),
+    (
+        "train 'model.network.face_encoder.widths=[0, 0]'",
+        "model.network.face_encoder.layers.1 would have ... set every width ... to at least 1",
+    ),
+    ("train model.network.modality_dropout=1", "modality_dropout must lie in [0, 1), got 1"),
+    ("train loss.label_smoothing=2", "loss.label_smoothing must lie in [0, 1), got 2"),
+    ("train loss.weights=balancd", "loss.weights must be null, balanced or ... got 'balancd'"),
+    (f"train {STORE} 'loss.weights=[1, 2]'", "loss.weights must be ... 8 numbers ... got [1, 2]"),
+    (f"train {AUGMENTED}.face.flip=1.5", "augmentation.face.flip must lie in [0, 1], got 1.5"),
+    ("train trainer.max_epochs=0", "trainer.max_epochs must be at least 1, got 0"),
+    ("train +trainer.limit_train_batches=-1", "invalid value -1 for limit_train_batches ... [0.0"),
+    ("train +trainer.limit_val_batches=0", "trainer.limit_val_batches must be above 0, got 0"),
+    ("train trainer.gradient_clip_val=-1", "trainer.gradient_clip_val must be at least 0, got -1"),
+    ("train +trainer.check_val_every_n_epoch=9", "n_epoch=9 is more than trainer.max_epochs=8"),
+    # What is monitored
+    ("train callbacks.early_stopping.monitor=val/los", "early_stopping.monitor=val/los is no met"),
+    ("train callbacks.early_stopping.mode=up", "mode must be min or max, got up"),
+    ("train mode=min", "mode=min would keep the worst val/accuracy: set mode to the other one"),
+    (f"train {STORE} monitor=val/accuracy_smug", "val/accuracy_smug is no ... accuracy_happy"),
+    # Devices
+    ("train trainer.accelerator=tpu", "trainer.accelerator=tpu ... trainer=cpu runs everywhere"),
+    (
+        "train trainer.precision=17",
+        "Precision 17 is invalid. Allowed precision values: ... 32-true",
+    ),
+    ("train trainer.strategy=ddpp", "`strategy='ddpp'` ... Example choices: auto, ddp"),
+    ("eval ckpt_path=$run trainer.accelerator=cpu trainer.devices=2", "set trainer.devices=1"),
+    # Checkpoints
+    ("train ckpt_path=$empty", "No checkpoint at $empty/checkpoints/last.ckpt: give the folder"),
+    ("train ckpt_path=$text", "$text is no checkpoint ... give one that src/train.py wrote"),
+    ("train init_from=$foreign", "$foreign does not say how to rebuild ... train it here"),
+    ("train ckpt_path=$run init_from=$run", "init_from starts a new one: give only one"),
+    (f"train {STORE} ckpt_path=$run model=concat", "trained with another model ... go on with the"),
+    (f"train {STORE} ckpt_path=$run seed=7", "trained with another seed (0 there, 7 here)"),
+    # Stores
+    ("train data=store", "data.store has no value: give it on the command line"),
+    ("train data=store data.store=$old", "in $old has format 1 ... prepare the corpus again"),
+    ("train data=store data.store=$broken", "$broken/description.json does not describe a store"),
+    (
+        "eval ckpt_path=$run split=tset",
+        "must be one of ... 'test'), got 'tset' (which is split= of",
+    ),
+    (
+        "eval ckpt_path=$run data=store data.store=$no_test",
+        "no test clips ... choose another split",
+    ),
+    (
+        "eval ckpt_path=$run data=store data.store=$other",
+        "store in $other holds other features ... prepare",
+    ),
+    # Recordings
+    ("predict ckpt_path=$run input=$empty", "No recording in $empty: give a video, or a picture +"),
+    ("predict ckpt_path=$run input=$sound windows.step=0", "positive seconds, got 10.0 and 0"),
+    ("predict ckpt_path=$run input=$sound workers=0", "workers must be at least 1, got 0"),
+    # Preparation
+    ("prepare corpus=manifest", "corpus.root has no value: give it on the command line"),
+    ("prepare corpus=manifest corpus.root=$nowhere", "No manifest at $nowhere: set corpus.root"),
+    (f"prepare {ROOT} features.face.pictures=0", "features.face.pictures must be at least 1, got"),
+    (f"prepare {ROOT} features.face.detector=harr", "features.face.detector must be one of ... 'h"),
+    (f"prepare {ROOT} features.audio.duration=0.01", "got 0.01 s: raise features.audio.duration"),
+    (
+        f"prepare {ROOT} features.policies.missing=ignore",
+        "policies.missing must be one of ... 'ign",
+    ),
+    (f"prepare {ROOT} 'corpus.splits={{train: 0.5, test: 0.1}}'", "corpus.splits must sum to 1"),
+    (f"prepare {ROOT} 'corpus.splits={{trian: 1}}'", "corpus.splits names ['trian']: give train"),
+    (f"prepare {ROOT} corpus.media_root=$nowhere", "corpus.media_root=$nowhere is no folder: set"),
+    (f"prepare {ROOT} prepare.limit=-1", "prepare.limit must be at least 1, got -1"),
+    (f"prepare {ROOT} prepare.workers=0", "prepare.workers must be at least 1, got 0"),
+    # Comparison
+    ("summarize $sweep --metrics test/nope", "none of the 1 runs has any of test/nope yet"),
+    ("summarize $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
+]
+
+# Refused by Hydra and by Python's parser of arguments, in their own words.
+THEIRS = [
+    ("train model.network.fusion.dmi=3", "Could not override 'model.network.fusion.dmi'."),
+    ("train modle=lowrank", "Could not override 'modle'."),
+    ("train model=lowrnk", "Could not find 'model/lowrnk' ... Available options ... lowrank"),
+    ("train model/attention=uniforn", "Could not find 'model/attention/uniforn' ... uniform"),
+    ("train -m model=lowrank,concatt", "Could not find 'model/concatt' ... Available ... concat"),
+    ("train -m seed=1,2 modle=3", "Could not override 'modle'."),
+    ("train -m seed=1,2 hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs must be at least 1, got"),
+    ("prepare", "You must specify 'corpus' ... Available options: ... manifest"),
+    ("prepare corpus=ravdes", "Could not find 'corpus/ravdes' ... Available options ... manifest"),
+    ("summarize", "the following arguments are required: places"),
+]
+
+# Those that are tried as people type them, in a process each.
+TYPED = [0, 4, 9, 20, 29, 51, 56, 62, 75, 99]
+
+# Ended by this project, too; these are tried as people type them, in a process each.
+TYPED = [
+    ("train data.batch_size=many", "data.batch_size must be a whole number, got 'many'"),
+    ("train optimizer.lr=fast", "optimizer.lr must be a number, got 'fast'"),
+    ("train model.network.attention.glimpses=0", "glimpses must be at least 1, got 0"),
+    ("train monitor=val/acuracy", "monitor=val/acuracy is no metric ... choose ... accuracy"),
+    ("train trainer.accelerator=cpu trainer.devices=9999", "trainer.devices=9999 is more than the"),
+    ("train ckpt_path=$nowhere", "No checkpoint at $nowhere: give the folder of a run"),
+    (f"train {STORE} data.batch_size=25", "data.batch_size=25 is more than the 24 training clips"),
+    ("eval", "ckpt_path has no value: give it on the command line, as in ckpt_path=..."),
+    ("predict ckpt_path=$run input=$nowhere", "No recording at $nowhere: give a file, a folder or"),
+    (f"prepare {ROOT} +corpus.columns.subjekt=who", "corpus.columns has no subjekt ... subject"),
+    ("summarize $empty", "No run in $empty: give the folder of a run or of a sweep"),
+]
