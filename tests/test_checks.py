@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from conftest import MODELS, load, quiet_trainer
+from conftest import CONF, MODELS, load, quiet_trainer
 
 from avfusion.checks import check_devices, check_training
 
@@ -23,6 +23,12 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_passes_before_its_data_is_known(model):
     check_training(load("train", f"model={model}"))
+
+
+@pytest.mark.parametrize("group", ["trainer", "experiment", "optimizer", "scheduler", "callbacks"])
+def test_every_choice_of_a_training_passes(group):
+    for path in sorted((CONF / group).glob("*.yaml")):
+        check_training(load("train", f"{group}={path.stem}"))
 
 
 @pytest.mark.parametrize("weights", ["null", "balanced", "[1, 2, 1.5]"])
