@@ -119,9 +119,6 @@ THEIRS = [
     ("summarize", "the following arguments are required: places"),
 ]
 
-# Those that are tried as people type them, in a process each.
-TYPED = [0, 4, 9, 20, 29, 51, 56, 62, 75, 99]
-
 # Ended by this project, too; these are tried as people type them, in a process each.
 TYPED = [
     ("train data.batch_size=many", "data.batch_size must be a whole number, got 'many'"),
