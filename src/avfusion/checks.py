@@ -75,7 +75,7 @@ def check_model(cfg: DictConfig) -> None:
                 f"model.{part} would have weights of shape {tuple(weight.shape)}: set every width "
                 "of the model to at least 1."
             )
-    task.check_optimizer()
+    task.optimize(steps=100)
 
 
 def check_devices(trainer: L.Trainer) -> None:

@@ -130,7 +130,6 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
     task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}
     check_targets(Path("this run"), task.recipe)
-    task.optimize(steps=100)  # refuses bad values before training begins
     if cfg.init_from is not None:
         file = find_checkpoint(cfg.init_from, "best")
         checkpoint = read_checkpoint(file)

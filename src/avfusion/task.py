@@ -1,6 +1,5 @@
 """What is learned: the loss, the metrics and the optimizer around a network."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
