@@ -181,3 +181,17 @@ def test_latex_prints_every_sign_as_it_is(sweep):
     (sweep / "0" / "job.json").write_text(json.dumps(job))
     rows = compare(find_runs([str(sweep)]), [METRIC])
     assert r"data.corpus.clips=\{train: 4\} & 4 & \textbf{0.875 $\pm$" in latex(rows)
+
+
+def test_what_all_runs_of_a_setting_cost_alike_stands_once_and_without_an_interval(tmp_path):
+    for seed in (1, 2):
+        scores = {METRIC: 0.5 + seed / 10}
+        write_run(tmp_path / f"a{seed}", "a", seed, scores | {"parameters": 1234567})
+        write_run(
+            tmp_path / f"b{seed}", "b", seed, scores | {"parameters": 89, "megaflops": 12.345}
+        )
+    rows = compare(find_runs([str(tmp_path)]), [METRIC])
+    head, _, first, second = (line.split(" | ") for line in markdown(rows).splitlines()[:4])
+    assert head[-2:] == ["parameters", "megaflops |"]
+    assert (first[-2:], second[-2:]) == (["1,234,567", "- |"], ["89", "12.3 |"])
+    assert comma_separated(rows).splitlines()[1].endswith(",1234567,")

@@ -16,6 +16,7 @@ ASSUMPTIONS = (
     "not corrected for the number of settings."
 )
 
+COSTS = ("parameters", "parameters_of_fusion", "megaflops")  # equal in all runs of a setting
 BEST = "\0"  # before a cell that LaTeX shall print in bold
 TEX = str.maketrans(
     {
@@ -52,13 +53,28 @@ def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
             bold(text) if best[metric] is row else text
             for metric, text in zip(metrics, texts, strict=True)
         ]
-        table.append([row.name, str(len(row.runs)), *marked])
+        costs = [cost(row.runs[0].results.get(name)) for name in known_costs(rows)]
+        table.append([row.name, str(len(row.runs)), *marked, *costs])
     return table
 
 
 def header(rows: Sequence[Row]) -> list[str]:
     """Return the names of the columns."""
-    return ["setting", "runs", *rows[0].scores]
+    return ["setting", "runs", *rows[0].scores, *known_costs(rows)]
+
+
+def known_costs(rows: Sequence[Row]) -> list[str]:
+    """Return what is known of the costs of any setting."""
+    return [name for name in COSTS if any(name in row.runs[0].results for row in rows)]
+
+
+def cost(number: float | None) -> str:
+    """Return what all runs of a setting cost alike."""
+    return (
+        "-"
+        if number is None
+        else f"{number:,.{0 if number >= 100 or number == int(number) else 1}f}"
+    )
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -73,7 +89,7 @@ def latex(rows: Sequence[Row]) -> str:
     table = [header(rows), *cells(rows, lambda text: BEST + text)]
     escaped = [" & ".join(map(tex, line)) for line in table]
     body = " \\\\\n".join(escaped[1:])
-    columns = "lr" + "l" * len(rows[0].scores)
+    columns = "lr" + "l" * len(rows[0].scores) + "r" * len(known_costs(rows))
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{escaped[0]} \\\\\n\\midrule\n{body} \\\\\n"
         "\\bottomrule\n\\end{tabular}\n"
@@ -91,14 +107,16 @@ def comma_separated(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     parts = ("mean", "std", "interval", "p", "values")
-    writer.writerow(["setting", "runs", *(f"{m}/{part}" for m in rows[0].scores for part in parts)])
+    scored = [f"{metric}/{part}" for metric in rows[0].scores for part in parts]
+    writer.writerow(["setting", "runs", *scored, *known_costs(rows)])
     for row in rows:
         numbers: list[object] = []
         for score in row.scores.values():
             values = " ".join(map(str, score.values))
             p = "" if score.p is None else score.p
             numbers += [score.mean, score.std, score.interval, p, values]
-        writer.writerow([row.name, len(row.runs), *numbers])
+        costs = [row.runs[0].results.get(name, "") for name in known_costs(rows)]
+        writer.writerow([row.name, len(row.runs), *numbers, *costs])
     return text.getvalue()
 
 
