@@ -45,3 +45,22 @@ def test_biases_begin_at_one():
 def test_an_activation_that_does_not_exist_is_refused_with_those_that_do():
     with pytest.raises(ValueError, match=r"one of \['none', 'relu', 'tanh'\], got 'gelu'"):
         LowRankFusion(6, 4, activation="gelu")
+
+
+def test_with_a_rank_an_output_map_follows_and_with_normalize_signed_roots_of_length_one():
+    fuse = LowRankFusion(6, 4, 5, rank=7, normalize=True, eps=0).double()
+    face, audio = vectors()
+    product = LowRankFusion(6, 4, 7).double()
+    product.load_state_dict(
+        {name: part for name, part in fuse.state_dict().items() if "output" not in name}
+    )
+    roots = np.sqrt(product(face, audio).detach().numpy())
+    normal = roots / np.linalg.norm(roots, axis=-1, keepdims=True)
+    by_hand = normal @ fuse.output.weight.detach().numpy().T + fuse.output.bias.detach().numpy()
+    torch.testing.assert_close(fuse(face, audio), torch.from_numpy(by_hand), rtol=0, atol=1e-12)
+
+
+def test_has_a_map_per_modality_and_with_a_rank_one_more():
+    for rank, parameters in ((None, 5 * (7 + 5)), (3, 3 * (7 + 5) + 5 * (3 + 1))):
+        fuse = LowRankFusion(6, 4, 5, rank=rank)
+        assert sum(parameter.numel() for parameter in fuse.parameters()) == parameters

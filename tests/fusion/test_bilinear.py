@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+
+from avfusion.fusion.bilinear import BilinearFusion
+
+
+def vectors(*leading: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return (
+        torch.randn(*leading, 6, dtype=torch.double),
+        torch.randn(*leading, 4, dtype=torch.double),
+    )
+
+
+def drawn(fuse: BilinearFusion) -> dict[str, np.ndarray]:
+    """Draw every parameter anew, biases too; return them by name."""
+    for parameter in fuse.double().parameters():
+        torch.nn.init.normal_(parameter)
+    return {name: parameter.detach().numpy() for name, parameter in fuse.named_parameters()}
+
+
+def linear(p: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    return np.einsum("oi,...i->...o", p[f"{name}.weight"], x) + p[f"{name}.bias"]
+
+
+def assert_equal(ours: torch.Tensor, by_hand: np.ndarray):
+    torch.testing.assert_close(ours, torch.from_numpy(by_hand), rtol=1e-10, atol=1e-12)
+
+
+def count(fuse: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in fuse.parameters())
+
+
+@pytest.mark.parametrize("width", [None, 3])
+def test_equals_the_sum_of_products_and_of_what_each_says(width):
+    fuse = BilinearFusion(6, 4, 5, width)
+    p, (face, audio) = drawn(fuse), vectors(2, 3)
+    face_input, audio_input = face.numpy(), audio.numpy()
+    if width:
+        face_input = linear(p, "face_input", face_input)
+        audio_input = linear(p, "audio_input", audio_input)
+    by_hand = linear(p, "face_term", face_input) + audio_input @ p["audio_term.weight"].T
+    for k, weights in enumerate(p["product.weight"]):
+        by_hand[..., k] += ((face_input @ weights) * audio_input).sum(axis=-1)
+    assert_equal(fuse(face, audio), by_hand)
+
+
+@pytest.mark.parametrize(
+    ("width", "parameters"),
+    [(None, 5 * (6 * 4 + 6 + 4 + 1)), (3, 3 * (7 + 5) + 5 * (9 + 3 + 3 + 1))],
+)
+def test_has_a_weight_per_product_and_per_number(width, parameters):
+    assert count(BilinearFusion(6, 4, 5, width)) == parameters
