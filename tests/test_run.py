@@ -1,9 +1,13 @@
 import pytest
+import timm
+import torch
+from conftest import load
 from hydra.errors import CompactHydraException as Error
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from avfusion import run
+from avfusion.data.datamodule import FaceAudioDataModule
 
 
 def test_wrong_input_ends_with_its_sentence_and_without_a_traceback(monkeypatch):
@@ -41,3 +45,22 @@ def test_what_a_part_cannot_be_built_of_is_said_with_its_key(monkeypatch):
     with pytest.raises(Error, match=r"network cannot be built .* missing .*'audio_encoder'"):
         with run.one_sentence():
             instantiate(model)
+
+
+def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store, tmp_path):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    encoder = "model.network.face_encoder"
+    cfg = load(
+        "train",
+        "model/face_encoder=timm",
+        f"{encoder}.name=test_resnet",
+        f"{encoder}.pretrained={tmp_path}/weights.pth",
+    )
+    OmegaConf.set_struct(cfg, False)
+    cfg.trainer = cfg.callbacks = cfg.logger = {}  # know the folder of a run
+    data = FaceAudioDataModule(str(recordings_store), batch_size=8)
+    data.prepare_data()
+    recipe = run.build_task(cfg, data).recipe["model"]
+    (tmp_path / "weights.pth").unlink()
+    assert recipe["network"]["face_encoder"]["pretrained"] == "none"
+    assert instantiate(recipe, _convert_="all").network.face_encoder.channels == 192

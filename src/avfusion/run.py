@@ -128,6 +128,9 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
         check_monitor(monitor, mode, data.description, looks, key)
     resolved = plain(cfg)
     resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
+    face_encoder = resolved["model"]["network"].get("face_encoder") or {}
+    if "pretrained" in face_encoder:
+        face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
     task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}
     check_targets(Path("this run"), task.recipe)
     if cfg.init_from is not None:

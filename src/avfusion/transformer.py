@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from avfusion.initialisation import he
+
 
 class MultiHeadAttention(nn.Module):
     """Let each token read from a context.
@@ -76,6 +78,7 @@ class Block(nn.Module):
             nn.GELU(),
             nn.Linear(expansion * dim, dim),
         )
+        he(self)
 
     def forward(
         self,

@@ -5,6 +5,8 @@ A face encoder turns pictures in [0, 1], ``[batch, pictures, 3, height, width]``
 frames, ``[batch, frames, features]``, and their true lengths, ``[batch]``, into tokens,
 ``[batch, frames, dim]``, and a vector, ``[batch, vector_dim]``; padding never changes either of
 the true tokens or the vector. Both hold the normalisation of their input as buffers.
+A face encoder with ``pretrained`` fetches weights as it is built; a recipe says none there, since
+the checkpoint holds them.
 """
 
 from avfusion.encoders.bilstm import BiLSTM
@@ -12,6 +14,17 @@ from avfusion.encoders.conv import Conv
 from avfusion.encoders.convnet import ConvNet
 from avfusion.encoders.gru import GRU
 from avfusion.encoders.lstm import LSTM
+from avfusion.encoders.timm_encoder import TimmEncoder
+from avfusion.encoders.torchvision_encoder import TorchvisionEncoder
 from avfusion.encoders.transformer import Transformer
 
-__all__ = ["GRU", "LSTM", "BiLSTM", "Conv", "ConvNet", "Transformer"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "BiLSTM",
+    "Conv",
+    "ConvNet",
+    "TimmEncoder",
+    "TorchvisionEncoder",
+    "Transformer",
+]

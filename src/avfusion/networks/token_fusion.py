@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.data.clips import Clips
+from avfusion.initialisation import he
 from avfusion.networks.placeholder import ModalityDropout, Placeholder
 from avfusion.networks.scores import Encoder, Part, Scores
 from avfusion.transformer import positions
@@ -58,6 +59,7 @@ class Tokens(nn.Module):
         super().__init__()
         self.project = nn.Linear(channels, dim)
         self.norm = nn.LayerNorm(dim)
+        he(self)
 
     def forward(
         self, features: Float[Tensor, "batch channels *size"]

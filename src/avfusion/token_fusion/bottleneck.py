@@ -19,7 +19,7 @@ class BottleneckFusion(nn.Module):
     is where the face's class token looked in the last layer, over heads, among the positions.
     """
 
-    def __init__(self, dim: int, layers: int = 4, heads: int = 4, bottlenecks: int = 4) -> None:
+    def __init__(self, dim: int, layers: int = 3, heads: int = 4, bottlenecks: int = 4) -> None:
         super().__init__()
         if layers < 2:
             raise ValueError(f"What is written is read a layer later: layers >= 2, got {layers}.")
