@@ -93,8 +93,8 @@ def between(key: str, low: Any, high: Any, log: bool, step: Any = None) -> Distr
     return FloatDistribution(low, high, log=log, step=None if step is None else float(step))
 
 
-def extremes(space: Mapping[str, Distribution]) -> list[dict[str, Any]]:
-    """Return settings that together take every choice, and both ends of everything else."""
+def extremes(space: Mapping[str, Distribution]) -> list[list[str]]:
+    """Return overrides that together take every choice, and both ends of everything else."""
     ends = {
         key: values.choices
         if isinstance(values, CategoricalDistribution)
@@ -103,7 +103,7 @@ def extremes(space: Mapping[str, Distribution]) -> list[dict[str, Any]]:
     }
     rounds = max(len(values) for values in ends.values())
     return [
-        {key: values[number % len(values)] for key, values in ends.items()}
+        overrides({key: values[number % len(values)] for key, values in ends.items()})
         for number in range(rounds)
     ]
 

@@ -115,7 +115,7 @@ def conclude(study: optuna.Study, folder: Path) -> None:
         best = study.best_trial
         found = {"name": "optuna", "best_params": best.params, "best_value": best.value}
         OmegaConf.save(found | {"best_number": best.number}, folder / "optimization_results.yaml")
-        log.info("Best: #%d with %s: %s", best.number, best.value, overrides(best.params))
+        log.info("Best: #%d with %s: %s", best.number, best.value, " ".join(overrides(best.params)))
     if failed:
         raise CompactHydraException(
             f"{len(failed)} of {len(study.trials)} trials failed and stay so: "

@@ -13,6 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import CompactHydraException, HydraException
 from hydra.plugins.sweeper import Sweeper
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.avfusion_launcher.job import check_surroundings, quoted
@@ -42,38 +43,18 @@ class OptunaSweeper(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
-    def check(self) -> None:
-        """Refuse what cannot be searched, before any work."""
-        check_surroundings()
-        if find_spec("optuna") is None:
-            raise CompactHydraException("sweep=optuna needs Optuna: pip install -e .")
-        if self.n_trials < 1 or self.seed < 0:
-            raise CompactHydraException(
-                f"hydra.sweeper.n_trials={self.n_trials} must be at least 1, and "
-                f"hydra.sweeper.seed={self.seed} at least 0."
-            )
-        if not isinstance(self.launcher, SubprocessLauncher):
-            raise CompactHydraException(
-                "A search hears of its trials' results from our launcher only: leave "
-                "hydra/launcher=subprocess, or sweep over a grid."
-            )
-
     def sweep(self, arguments: list[str]) -> None:
         """Run the trials that remain, and conclude."""
         self.check()
         from hydra_plugins.avfusion_optuna import _space, _study
 
         shared, space = _space.read_space(self.space, arguments, self.loader)
-        for values in _space.extremes(space):
-            config = self.compose([*shared, *_space.overrides(values)])
+        config = self.check_jobs([[*shared, *some] for some in _space.extremes(space)])
         folder = Path(self.config.hydra.sweep.dir).absolute()
-        search = {
-            "shared": shared,
-            "space": {key: str(drawn) for key, drawn in space.items()},
-            "seed": self.seed,
-            "sampler": OmegaConf.to_container(self.sampler),
-        }
         file = folder / "optuna.db"
+        search: dict[str, Any] = {"shared": sorted(shared), "seed": self.seed}
+        search["space"] = {key: str(drawn) for key, drawn in space.items()}
+        search["sampler"] = OmegaConf.to_container(self.sampler)
         study = _study.open_study(file, config.mode, search, self.launcher.resume)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         for batch in _study.batches(study, self.n_trials, self.launcher.n_jobs):
@@ -86,13 +67,37 @@ class OptunaSweeper(Sweeper):
                 _study.tell(study, number, results(back))
         _study.conclude(study, folder)
 
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Return the configuration of a job, or refuse its overrides in a sentence."""
-        try:
-            return self.loader.load_sweep_config(self.config, list(overrides))
-        except HydraException as error:
-            reason = str(error).splitlines()[0]
-            raise CompactHydraException(f"{reason} Every key is shown by --cfg job.") from None
+    def check(self) -> None:
+        """Refuse what no search can begin with."""
+        check_surroundings()
+        if find_spec("optuna") is None:
+            raise CompactHydraException("sweep=optuna needs Optuna: pip install -e .")
+        for name, number, least in (("n_trials", self.n_trials, 1), ("seed", self.seed, 0)):
+            if not isinstance(number, int) or number < least:
+                raise CompactHydraException(
+                    f"hydra.sweeper.{name} must be a whole number from {least} on, got {number}."
+                )
+        if not isinstance(self.launcher, SubprocessLauncher):
+            raise CompactHydraException(
+                "A search hears of its trials' results from our launcher only: leave "
+                "hydra/launcher=subprocess, or sweep over a grid."
+            )
+
+    def check_jobs(self, jobs: Sequence[Sequence[str]]) -> DictConfig:
+        """Return the configuration of one job, once all are known to have one that can be run."""
+        from avfusion import run
+
+        for overrides in jobs:
+            try:
+                config = self.loader.load_sweep_config(self.config, list(overrides))
+            except HydraException as error:
+                reason = str(error).splitlines()[0]
+                raise CompactHydraException(f"{reason} See --cfg job for all there is.") from None
+        with run.one_sentence():
+            run.check(config)
+            instantiate(self.sampler, seed=self.seed)
+            instantiate(config.callbacks.get("pruning"), study="", trial=0)
+        return config
 
 
 def pruning_overrides(file: Path, number: int) -> list[str]:
