@@ -1,29 +1,8 @@
 import numpy as np
 import torch
+from by_hand import assert_equal, count, drawn, vectors
 
 from avfusion.fusion.gmu import GMUFusion
-
-
-def vectors(*leading: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return (
-        torch.randn(*leading, 6, dtype=torch.double),
-        torch.randn(*leading, 4, dtype=torch.double),
-    )
-
-
-def drawn(fuse: GMUFusion) -> dict[str, np.ndarray]:
-    """Draw every parameter anew, biases too; return them by name."""
-    for parameter in fuse.double().parameters():
-        torch.nn.init.normal_(parameter)
-    return {name: parameter.detach().numpy() for name, parameter in fuse.named_parameters()}
-
-
-def assert_equal(ours: torch.Tensor, by_hand: np.ndarray):
-    torch.testing.assert_close(ours, torch.from_numpy(by_hand), rtol=1e-10, atol=1e-12)
-
-
-def count(fuse: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in fuse.parameters())
 
 
 def test_equals_the_mixture_of_the_paper():

@@ -1,15 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from by_hand import vectors
 
 from avfusion.fusion.mcb import MCBFusion
-
-
-def vectors(*leading: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return (
-        torch.randn(*leading, 6, dtype=torch.double),
-        torch.randn(*leading, 4, dtype=torch.double),
-    )
 
 
 def sketched_outer_product(fuse: MCBFusion, face: np.ndarray, audio: np.ndarray) -> np.ndarray:
