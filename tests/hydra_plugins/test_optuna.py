@@ -196,9 +196,13 @@ def test_a_job_is_told_its_values_and_its_trial(tmp_path, jobs):
         }
 
 
-@pytest.mark.parametrize(("mode", "best"), [("max", max), ("min", min)])
-def test_the_best_trial_is_written_as_the_mode_of_the_monitor_says(tmp_path, jobs, mode, best):
-    search(tmp_path, f"mode={mode}", "callbacks.pruning=null")
+@pytest.mark.parametrize(
+    ("monitor", "mode", "best"), [("accuracy", "max", max), ("loss", "min", min)]
+)
+def test_the_best_trial_is_written_as_the_mode_of_the_monitor_says(
+    tmp_path, jobs, monitor, mode, best
+):
+    search(tmp_path, f"monitor=val/{monitor}", f"mode={mode}", "callbacks.pruning=null")
     found = yaml.safe_load((tmp_path / "optimization_results.yaml").read_text())
     rates = [values["optimizer.lr"] for values in proposed(tmp_path)]
     assert found["best_value"] == best(rates) == found["best_params"]["optimizer.lr"]
