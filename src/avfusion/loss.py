@@ -110,6 +110,6 @@ def class_weights(
     ):
         raise ValueError(
             f"loss.weights must be null, balanced or {len(class_counts)} numbers of at least 0, "
-            f"got {weights}."
+            f"got {weights!r}."
         )
     return torch.tensor(weights, dtype=torch.float32)

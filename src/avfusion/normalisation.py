@@ -23,7 +23,8 @@ class PowerNorm(nn.Module):
     def forward(self, z: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Return vectors of length one; a vector of zeros stays one."""
         size = z.abs() + self.eps
-        size = torch.where(size > 0, size, 1)  # at zero, the plain root would have no gradient
+        if self.eps == 0:
+            size = torch.where(size > 0, size, 1)  # at zero, the plain root would have no gradient
         root = z / (size.sqrt() + self.eps**0.5)
         length = torch.linalg.vector_norm(root, dim=-1, keepdim=True)
         return root / torch.where(length > 0, length, 1)
