@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import timm
 import torch
@@ -174,3 +176,11 @@ def test_what_timm_does_not_have_is_refused(options, sentence):
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match=r"No weights at nowhere\.pth"):
         small(pretrained="nowhere.pth")
+
+
+def test_without_timm_the_cure_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(
+        ValueError, match=r"test_resnet needs timm: pip install -e '\.\[encoders\]'"
+    ):
+        TimmEncoder("test_resnet")

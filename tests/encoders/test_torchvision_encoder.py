@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 import torchvision
@@ -64,3 +66,11 @@ def test_weights_that_cannot_be_fetched_are_an_error_that_says_what_to_do(monkey
 def test_what_torchvision_does_not_have_is_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         TorchvisionEncoder(**options)
+
+
+def test_without_torchvision_the_cure_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(
+        ValueError, match=r"alexnet needs torchvision: pip install -e '\.\[encoders\]'"
+    ):
+        TorchvisionEncoder("alexnet")

@@ -66,8 +66,10 @@ class TimmEncoder(nn.Module):
 
 def stages_until(name: str, reduction: int) -> list[dict[str, Any]]:
     """Return what timm says of the stages of a network, up to the last of this reduction."""
-    import timm  # takes seconds, and is not needed otherwise
-
+    try:
+        import timm  # takes seconds, and is not needed otherwise
+    except ImportError as error:
+        raise ValueError(f"{name} needs timm: pip install -e '.[encoders]'") from error
     if not timm.is_model(name):  # what leads elsewhere, such as hf-hub:..., is none
         raise ValueError(f"timm has no network {name!r}: timm.list_models() lists them.")
     with torch.device("meta"):  # the structure alone

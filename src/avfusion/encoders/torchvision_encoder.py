@@ -48,8 +48,10 @@ class TorchvisionEncoder(nn.Module):
 
 def load(name: str, pretrained: str) -> tuple[Any, list[float], list[float]]:
     """Return a network of torchvision, and mean and deviation of the pictures it is made for."""
-    from torchvision import models  # takes seconds, and is not needed otherwise
-
+    try:
+        from torchvision import models  # takes seconds, and is not needed otherwise
+    except ImportError as error:
+        raise ValueError(f"{name} needs torchvision: pip install -e '.[encoders]'") from error
     if name not in models.list_models(module=models):
         raise ValueError(f"torchvision has no network {name!r} that sorts pictures.")
     try:
