@@ -15,8 +15,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avfusion.corpora import CocktailParty, Manifest, cocktail_party
 from avfusion.data import work
@@ -254,6 +256,30 @@ def party_store(party, small_features, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def watched(party_store, tmp_path_factory) -> Path:
+    """The folder of a run of three epochs, drawn in the second and the last, then tested."""
+    folder = tmp_path_factory.mktemp("watched")
+    data = FaceAudioDataModule(str(party_store), batch_size=8)
+    callbacks = instantiate(load("train", "callbacks=dashboard").callbacks)
+    for callback in callbacks.values():
+        if hasattr(callback, "every_n_epochs"):
+            callback.every_n_epochs = 2
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    (folder / "config.yaml").write_text("seed: 0\nname: <b>\n")
+    trainer = quiet_trainer(
+        max_epochs=3,
+        logger=logger,
+        callbacks=list(callbacks.values()),
+        log_every_n_steps=2,
+        default_root_dir=folder,
+    )
+    task = build_for(data, "lowrank")
+    trainer.fit(task, datamodule=data)
+    trainer.test(task, datamodule=data, verbose=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Run an entry point with data of its own; return the process that has ended."""
     data = tmp_path_factory.mktemp("data")
@@ -272,6 +298,12 @@ def run(tmp_path_factory):
 
     run.data = data
     return run
+
+
+def events_of(folder: Path) -> EventAccumulator:
+    """All that a run wrote for TensorBoard."""
+    everything = {"images": 0, "audio": 0, "tensors": 0, "scalars": 0, "histograms": 0}
+    return EventAccumulator(str(folder), size_guidance=everything).Reload()
 
 
 def results(folder: Path) -> dict:

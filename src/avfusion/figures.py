@@ -1,52 +1,24 @@
-"""Figures of clips and answers."""
+"""Figures of answers and comparisons."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch.nn.functional as F
-from jaxtyping import Float, Float32, UInt8
+import torch
+from jaxtyping import Float, Int64
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from avfusion.comparison import Row
+from avfusion.data.clips import Clips
 
 # Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too.
 COLOURS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442 #000000".split()
+MOST_NUMBERS = 20  # classes whose confusions are written out
+LABEL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
 HEAT = "cividis"  # a map of colours that the colour-blind see alike
-
-
-def clip_figure(
-    face: UInt8[Tensor, "pictures 3 height width"],
-    frames: Float32[np.ndarray, "frames features"],
-    glimpses: Float[Tensor, "glimpses pictures rows columns"] | None,
-    title: str,
-) -> Figure:
-    """Draw a clip's pictures, each glimpse laid over them, and its cepstra over time."""
-    maps = [] if glimpses is None else list(glimpses.float())
-    columns = 1 + len(maps)
-    figure = Figure(figsize=(2.4 * columns + 3.6, 2.2 * len(face) + 0.9), layout="constrained")
-    figure.suptitle(title[-80:].replace("$", r"\$"), fontsize=9)
-    grid = figure.add_gridspec(len(face), columns + 1, width_ratios=[1] * columns + [1.5])
-    for row, picture in enumerate(face.permute(0, 2, 3, 1).numpy()):
-        for column in range(columns):
-            axes = figure.add_subplot(grid[row, column])
-            axes.imshow(picture)
-            axes.set_axis_off()
-            if column:
-                weights = maps[column - 1][row]
-                heat = F.interpolate(weights[None, None], picture.shape[:2], mode="bilinear")[0, 0]
-                image = axes.imshow(heat.numpy(), cmap=HEAT, alpha=0.6, vmin=0)
-                figure.colorbar(image, ax=axes, shrink=0.7).ax.tick_params(labelsize=6)
-            if not row:
-                axes.set_title(f"glimpse {column}" if column else "face", fontsize=8)
-    axes = figure.add_subplot(grid[:, columns])
-    scaled = (frames - frames.mean(axis=0)) / np.maximum(frames.std(axis=0), 1e-6)
-    axes.imshow(scaled.T, aspect="auto", origin="lower", cmap=HEAT, vmin=-3, vmax=3)
-    axes.set_title("audio frames", fontsize=8)
-    axes.set_xlabel("frame", fontsize=8)
-    axes.set_ylabel("feature", fontsize=8)
-    axes.tick_params(labelsize=6)
-    return figure
 
 
 def timeline_figure(
@@ -90,3 +62,74 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
     panels[0].set_yticks(range(len(rows)), [row.name for row in rows])
     panels[0].invert_yaxis()
     return figure
+
+
+def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequence[str]) -> Figure:
+    """Draw how many clips of each class were taken for which, and the part of their class."""
+    parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes, many = len(names), len(names) > MOST_NUMBERS
+    side = 1.6 + (4.5 if many else 0.42 * classes)
+    figure = Figure(figsize=(2 * side + 0.8, side), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    titles = ("clips", "part of the true class")
+    for axes, values, title in zip(panels, (counts, parts), titles, strict=True):
+        most = max(values.max(), 1) if values is counts else 1
+        image = axes.imshow(values, cmap=HEAT, vmin=0, vmax=most)
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel("predicted", fontsize=8)
+        axes.set_xticks(range(classes), names, rotation=90, fontsize=7)
+        figure.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=6)
+        for (true, predicted), value in [] if many else np.ndenumerate(values):
+            colour = "black" if value > 0.6 * most else "white"
+            text = f"{value:.2f}".removeprefix("0") if values is parts else str(value)
+            axes.text(predicted, true, text, ha="center", va="center", fontsize=7, color=colour)
+    panels[0].set_ylabel("true", fontsize=8)
+    panels[0].set_yticks(range(classes), names, fontsize=7)
+    return figure
+
+
+def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
+    """Draw the first picture and the audio frames of clips as a network sees them."""
+    columns = math.ceil(len(clips.label) ** 0.5)
+    rows = math.ceil(len(clips.label) / columns)
+    figure = Figure(figsize=(1.2 * columns * 2 + 0.4, 1.2 * rows + 0.4), layout="constrained")
+    panels = figure.subplots(1, 2)
+    faces = clips.face[:, 0].permute(0, 2, 3, 1).float()
+    flat = clips.audio.flatten(0, 1)
+    heard = ((clips.audio - flat.mean(dim=0)) / flat.std(dim=0).clamp(min=1e-6)).transpose(1, 2)
+    panels[0].imshow(tiled(faces, columns).clamp(0, 1).numpy())
+    panels[1].imshow(
+        tiled(heard.flip(1)[..., None], columns)[..., 0].numpy(), cmap=HEAT, vmin=-3, vmax=3
+    )
+    for number, (label, box) in enumerate(zip(clips.label.tolist(), clips.box, strict=True)):
+        height, width = faces.shape[1:3]
+        corner = torch.tensor([number % columns * width, number // columns * height])
+        sides = box * torch.tensor([width, height] * 2) + corner.repeat(2)
+        name_clip(panels[0], names[label] if label >= 0 else "?", corner.tolist(), sides.tolist())
+    panels[0].set_title("face", fontsize=9)
+    panels[1].set_title("audio frames: features over time", fontsize=9)
+    panels[1].set_aspect("auto")
+    for axes, (high, wide) in zip(panels, (faces.shape[1:3], heard.shape[1:]), strict=True):
+        axes.set_axis_off()
+        for column in range(1, columns):
+            axes.axvline(column * wide - 0.5, color="white", linewidth=1)
+        for row in range(1, rows):
+            axes.axhline(row * high - 0.5, color="white", linewidth=1)
+    return figure
+
+
+def name_clip(axes: Axes, name: str, corner: Sequence[float], box: Sequence[float]) -> None:
+    """Write a clip's class into the corner of its picture and draw its box, all in pixels."""
+    left, top, right, bottom = box
+    patch = Rectangle((left, top), right - left, bottom - top, fill=False, color="white")
+    axes.add_patch(patch)
+    axes.text(corner[0] + 3, corner[1] + 3, name, fontsize=7, va="top", bbox=LABEL)
+
+
+def tiled(pictures: Float[Tensor, "count height width channels"], columns: int) -> Tensor:
+    """Lay pictures side by side in rows."""
+    count, height, width, channels = pictures.shape
+    rows = math.ceil(count / columns)
+    missing = pictures.new_zeros(rows * columns - count, height, width, channels)
+    grid = torch.cat([pictures, missing]).view(rows, columns, height, width, channels)
+    return grid.permute(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)

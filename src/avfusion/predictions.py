@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avfusion.clip_figure import clip_figure, clip_view
 from avfusion.data.prepare import safe
 from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
-from avfusion.figures import clip_figure, timeline_figure
+from avfusion.figures import timeline_figure
 
 
 class Answer(NamedTuple):
@@ -119,8 +120,6 @@ def write_figures(
     """Draw each clip as the network saw it."""
     folder.mkdir(exist_ok=True)
     for answer in answers:
-        row = as_row(answer, names)
-        title = f"{row['clip_id']}: {row['predicted']} ({answer.probabilities.max():.2f})"
-        face, frames = store.clip(answer.row)
-        figure = clip_figure(face, frames, answer.glimpses, title)
-        figure.savefig(folder / f"{answer.row:05d}_{safe(row['clip_id'][-60:])}.png", dpi=120)
+        view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, names)
+        path = folder / f"{answer.row:05d}_{safe(answer.clip['clip_id'][-60:])}.png"
+        clip_figure(view).savefig(path, dpi=120)

@@ -1,7 +1,27 @@
 """Callbacks: one idea per file, chosen in ``conf/callbacks``."""
 
+from avfusion.callbacks.batch_grid import BatchGrid
+from avfusion.callbacks.clip_images import ClipImages
+from avfusion.callbacks.confusion_matrix import ConfusionMatrix
+from avfusion.callbacks.diagnostics import Diagnostics
+from avfusion.callbacks.precision_recall import PrecisionRecall
 from avfusion.callbacks.preemption import Preemption
 from avfusion.callbacks.random_states import RandomStates
+from avfusion.callbacks.run_text import RunText
+from avfusion.callbacks.scalar_layout import ScalarLayout
 from avfusion.callbacks.unfreezing import Unfreezing
+from avfusion.callbacks.weight_histograms import WeightHistograms
 
-__all__ = ["Preemption", "RandomStates", "Unfreezing"]
+__all__ = [
+    "BatchGrid",
+    "ClipImages",
+    "ConfusionMatrix",
+    "Diagnostics",
+    "PrecisionRecall",
+    "Preemption",
+    "RandomStates",
+    "RunText",
+    "ScalarLayout",
+    "Unfreezing",
+    "WeightHistograms",
+]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int16, Int64, UInt8
 from torch import Tensor
 
 FORMAT = 2
@@ -83,6 +83,11 @@ class Store:
         """Return pictures and true audio frames of one clip."""
         rows = np.array([row])
         return self.faces(rows)[0], self.audio_frames(rows)[0].numpy()
+
+    def sound(self, row: int) -> Int16[np.ndarray, "samples"]:
+        """Return the samples of one clip, at 16 kHz."""
+        shard = np.load(shard_file(self.root, "sound", int(self.shard[row])), mmap_mode="r")
+        return np.array(shard[self.place[row], : int(self.index[row]["samples"])])
 
     def gather(self, shards: list[np.ndarray], rows: Int64[np.ndarray, "batch"]) -> np.ndarray:
         """Copy rows out of their shards; they must be in the order of the shards."""

@@ -85,7 +85,7 @@ class OptunaSweeper(Sweeper):
 
     def check_jobs(self, jobs: Sequence[Sequence[str]]) -> DictConfig:
         """Return the configuration of one job, once all are known to have one that can be run."""
-        from avfusion import run
+        from avfusion import checks, run
 
         for overrides in jobs:
             try:
@@ -94,7 +94,8 @@ class OptunaSweeper(Sweeper):
                 reason = str(error).splitlines()[0]
                 raise CompactHydraException(f"{reason} See --cfg job for all there is.") from None
         with run.one_sentence():
-            run.check(config)
+            own = [key for key in config if key != "hydra"]
+            checks.check_training(OmegaConf.masked_copy(config, own))
             instantiate(self.sampler, seed=self.seed)
             instantiate(config.callbacks.get("pruning"), study="", trial=0)
         return config

@@ -1,0 +1,29 @@
+"""What the network really sees."""
+
+from typing import Any
+
+import lightning as L
+
+from avfusion.callbacks.board import board
+from avfusion.data.clips import Clips
+from avfusion.figures import batch_figure
+
+
+class BatchGrid(L.Callback):
+    """Draw the first training batch, after augmentation and with boxes that moved along."""
+
+    def __init__(self, clips: int = 16) -> None:
+        if clips < 1:
+            raise ValueError(f"callbacks.batch_grid.clips must be at least 1, got {clips}.")
+        self.clips = clips
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Clips, batch_idx: int
+    ) -> None:
+        """Draw once; a run that goes on has its first batch behind it."""
+        writer = board(trainer) if trainer.global_step == 0 and batch_idx == 0 else None
+        if writer is None:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        shown = Clips(*(part[: self.clips].cpu() for part in batch))
+        writer.add_figure("train/first_batch", batch_figure(shown, data.names), 0)

@@ -1,0 +1,92 @@
+"""The same few validation clips again and again: seen, heard, and answered for."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from avfusion.callbacks.board import board, check_epochs, due
+from avfusion.callbacks.last_scores import LastScores
+from avfusion.clip_figure import clip_figure, clip_view
+from avfusion.data.clips import Clips
+from avfusion.data.store import Store
+from avfusion.features.mfcc import SAMPLE_RATE
+
+
+class ClipImages(L.Callback):
+    """Draw some validation clips of each class with what the network saw in them, every n epochs.
+
+    ``seed`` chooses the clips, the same in each epoch, of those that the first process validates.
+    Their sounds are kept once.
+    """
+
+    def __init__(self, clips_per_class: int = 2, every_n_epochs: int = 4, seed: int = 0) -> None:
+        if clips_per_class < 1:
+            raise ValueError(
+                f"callbacks.clip_images.clips_per_class must be at least 1, got {clips_per_class}."
+            )
+        self.every_n_epochs = check_epochs(every_n_epochs, "clip_images")
+        self.clips_per_class = clips_per_class
+        self.seed = seed
+        self.last = LastScores()
+        self.tags: dict[int, str] = {}  # of the chosen rows
+        self.sounded = False
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Listen to the network where this epoch is drawn."""
+        writer = board(trainer)
+        if writer is None or not due(trainer, self.every_n_epochs):
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if not self.tags:
+            seen = int(trainer.num_val_batches[0]) * data.batch_size
+            rows = data.store.rows("val")[:: trainer.world_size][:seen].tolist()
+            labels = [data.store.index[row]["label"] for row in rows]
+            self.tags = choose(rows, labels, self.clips_per_class, self.seed)
+        if not self.sounded:
+            for row, tag in self.tags.items():
+                sound = torch.from_numpy(data.store.sound(row)).float()[None] / 2**15
+                writer.add_audio(f"sounds/{tag}", sound, trainer.global_step, SAMPLE_RATE)
+            self.sounded = True
+        self.last.listen(pl_module.network)
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
+    ) -> None:
+        """Draw the chosen clips of a batch."""
+        if self.last.scores is None:
+            return
+        logits, glimpses = self.last.scores
+        places = [p for p, row in enumerate(batch.row.tolist()) if row in self.tags]
+        for place in places:
+            where = None if glimpses is None else glimpses[place].float().cpu()
+            self.draw(trainer, int(batch.row[place]), logits[place].float().cpu(), where)
+
+    def draw(self, trainer: L.Trainer, row: int, logits: Tensor, glimpses: Tensor | None) -> None:
+        """Draw one clip."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        store: Store = data.store
+        view = clip_view(store, row, logits.softmax(dim=0), glimpses, data.names)
+        writer = board(trainer)
+        assert writer is not None
+        writer.add_figure(f"clips/{self.tags[row]}", clip_figure(view), trainer.global_step)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave the network alone."""
+        self.last.stop()
+
+
+def choose(rows: Sequence[int], labels: Sequence[str], each: int, seed: int) -> dict[int, str]:
+    """Choose some rows of each label by seed, and name them."""
+    generator = torch.Generator().manual_seed(seed)  # training's own stays as it is
+    found = defaultdict(list)
+    for place in torch.randperm(len(rows), generator=generator).tolist():
+        found[labels[place]].append(rows[place])
+    return {
+        row: f"{label or 'unlabelled'}_{number}"
+        for label, chosen in found.items()
+        for number, row in enumerate(sorted(chosen[:each]), start=1)
+    }

@@ -1,0 +1,40 @@
+"""What a run was, in words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
+
+from avfusion.callbacks.board import board
+
+MOST = 50_000  # characters: a long difference to the commit has its own file
+
+
+class RunText(L.Callback):
+    """Write the files that say where a run comes from, and the parts of the model."""
+
+    def __init__(
+        self, files: Sequence[str] = ("config.yaml", "provenance.json", "git.diff")
+    ) -> None:
+        self.files = files
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write what is there."""
+        writer = board(trainer)
+        if writer is None:
+            return
+        texts = {"model": str(ModelSummary(pl_module, max_depth=3))}
+        for name in self.files:
+            path = Path(trainer.default_root_dir) / name
+            if path.is_file():
+                texts[name] = path.read_text(encoding="utf-8", errors="replace")
+        for name, text in texts.items():
+            writer.add_text(f"run/{name}", as_written(text), trainer.global_step)
+
+
+def as_written(text: str) -> str:
+    """Return text that Markdown leaves alone, cut where it is very long."""
+    left_out = len(text) - MOST
+    shown = text if left_out <= 0 else f"{text[:MOST]}\n... and {left_out} characters more"
+    return "\n".join(f"    {line}" for line in shown.splitlines())

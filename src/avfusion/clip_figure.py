@@ -1,0 +1,146 @@
+"""The figure of one clip: what was seen and heard, and where the network looked."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, Int16, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from avfusion.data.store import Store
+from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.figures import COLOURS, HEAT
+
+RIGHT, WRONG = COLOURS[2], COLOURS[1]  # the frame of a wrong one is broken, too
+ROW, TOP, BOTTOM = 2.2, 0.75, 0.45  # inches: a picture's row, the title, the axis of time
+PICTURE, AUDIO = 2.65, 4.0  # inches across; a scale stands beside a picture
+
+
+class ClipView(NamedTuple):
+    """What is drawn of a clip.
+
+    ``sound`` holds samples at 16 kHz; ``box`` is the speaker's face in fractions of the picture;
+    ``right`` says whether the answer is, None where that is unknown.
+    """
+
+    face: UInt8[Tensor, "pictures 3 height width"]
+    frames: Float32[np.ndarray, "frames features"]
+    title: str
+    glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
+    sound: Int16[np.ndarray, "samples"] | None = None
+    box: Float32[np.ndarray, "4"] | None = None
+    right: bool | None = None
+
+
+def clip_view(
+    store: Store,
+    row: int,
+    probabilities: Float[Tensor, "classes"],
+    glimpses: Float[Tensor, "glimpses pictures rows columns"] | None,
+    names: Sequence[str],
+) -> ClipView:
+    """Return what is to be drawn of a clip and of the network's answer."""
+    clip, (face, frames) = store.index[row], store.clip(row)
+    predicted, box = names[int(probabilities.argmax())], store.boxes[row]
+    answer = f"predicted: {predicted} ({float(probabilities.max()):.2f})"
+    right = predicted == clip["label"] if clip["label"] else None
+    if right is not None:
+        answer = f"true: {clip['label']}   {answer}   {'right' if right else 'WRONG'}"
+    title = f"{clip['clip_id'][-80:]}\n{answer}"
+    return ClipView(
+        face,
+        frames,
+        title,
+        glimpses,
+        store.sound(row) if store.has_audio[row] else None,
+        None if np.isnan(box).any() else box,
+        right,
+    )
+
+
+def clip_figure(view: ClipView) -> Figure:
+    """Draw a clip's pictures, each glimpse laid over them, its sound and its cepstra over time."""
+    maps = [None, *([] if view.glimpses is None else view.glimpses.float())]
+    rows, width = len(view.face), PICTURE * len(maps) + AUDIO
+    height = ROW * rows + TOP + BOTTOM
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(view.title.replace("$", r"\$"), fontsize=9, y=1 - 0.12 / height, va="top")
+    place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
+    grid = figure.add_gridspec(
+        rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **place
+    )
+    for column, weights in enumerate(maps):
+        heats = [None] * rows if weights is None else list(weights)
+        for row, heat in enumerate(heats):
+            axes = figure.add_subplot(grid[row, column])
+            draw_picture(axes, view, row, heat)
+            if not row:
+                axes.set_title("face" if weights is None else f"glimpse {column}", fontsize=8)
+    place["left"] = (PICTURE * len(maps) + 0.75) / width
+    draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
+    if view.right is not None:
+        frame(figure, view.right)
+    return figure
+
+
+def draw_picture(axes: Axes, view: ClipView, row: int, heat: Tensor | None) -> None:
+    """Draw one picture with the speaker's box, under a glimpse that is given with its scale."""
+    picture = view.face[row].permute(1, 2, 0).numpy()
+    height, width = picture.shape[:2]
+    axes.imshow(picture)
+    axes.set_axis_off()
+    axes.set_anchor("W")
+    if heat is not None:
+        heat = heat.cpu().nan_to_num()  # a network that has diverged is drawn, too
+        smooth = F.interpolate(heat[None, None], (height, width), mode="bilinear")[0, 0]
+        most = max(float(heat.max()), 1e-9)
+        image = axes.imshow(smooth.numpy(), cmap=HEAT, alpha=0.6, vmin=0, vmax=most)
+        scale = axes.inset_axes((1.02, 0.1, 0.04, 0.8))
+        bar = axes.figure.colorbar(image, cax=scale, ticks=[0, most / 2, most], format="%.2g")
+        bar.ax.tick_params(labelsize=6, length=2, pad=1)
+    if view.box is not None:
+        left, top, right, bottom = view.box
+        corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))
+        box = Rectangle(corner, sides[0], sides[1] * height, fill=False, color="white")
+        axes.add_patch(box)
+
+
+def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
+    """Draw the audio frames, each feature in deviations from its mean, under the waveform."""
+    heard = view.sound is not None
+    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2] if heard else [1e-6, 1], **place)
+    axes = figure.add_subplot(grid[1])
+    scaled = (view.frames - view.frames.mean(axis=0)) / np.maximum(view.frames.std(axis=0), 1e-6)
+    axes.imshow(
+        scaled.T, aspect="auto", origin="lower", cmap=HEAT, vmin=-3, vmax=3, interpolation="nearest"
+    )
+    axes.set_xlabel("frame", fontsize=8, labelpad=1)
+    axes.set_ylabel("feature", fontsize=8)
+    axes.tick_params(labelsize=6)
+    axes.locator_params(nbins=4)  # ticks are what drawing spends its time on
+    if view.sound is not None:
+        draw_wave(figure.add_subplot(grid[0]), view.sound)
+
+
+def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"]) -> None:
+    """Draw the range of a sound in each of a few hundred stretches of it."""
+    step = max(1, len(sound) // 400)
+    stretches = sound[: len(sound) // step * step].reshape(-1, step) / 2**15
+    times = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
+    axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLOURS[0])
+    axes.set(xlim=(0, len(sound) / SAMPLE_RATE))
+    axes.set_title("waveform over time (s), audio frames", fontsize=8)
+    axes.tick_params(labelsize=6)
+    axes.locator_params(nbins=4)
+
+
+def frame(figure: Figure, right: bool) -> None:
+    """Frame the figure: unbroken where the answer is right, broken where it is wrong."""
+    colour, style = (RIGHT, "-") if right else (WRONG, "--")
+    edge = Rectangle((0, 0), 1, 1, fill=False, color=colour, linestyle=style, linewidth=8)
+    edge.set_transform(figure.transFigure)
+    figure.add_artist(edge)

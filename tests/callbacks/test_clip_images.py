@@ -1,0 +1,128 @@
+"""Claims about the clips that are drawn again and again."""
+
+import io
+import wave
+
+import numpy as np
+import pytest
+import torch
+from conftest import events_of
+from PIL import Image
+
+from avfusion.callbacks import ClipImages
+from avfusion.callbacks.clip_images import choose
+from avfusion.clip_figure import clip_figure, clip_view
+from avfusion.data.store import Store
+
+
+def pixels(encoded):
+    return np.array(Image.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
+
+
+def test_chosen_are_so_many_of_each_class_the_same_for_the_same_seed():
+    rows, labels = list(range(100, 160)), ["a", "b", "c"] * 20
+    chosen = choose(rows, labels, 2, seed=3)
+    assert chosen == choose(rows, labels, 2, seed=3)
+    assert sorted(chosen.values()) == ["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"]
+    assert all(labels[rows.index(row)] == tag[0] for row, tag in chosen.items())
+    assert any(choose(rows, labels, 2, seed=3) != choose(rows, labels, 2, seed) for seed in (4, 5))
+
+
+def test_a_class_with_fewer_clips_shows_those_it_has():
+    assert choose([7, 8, 9], ["a", "b", "b"], 2, seed=0) == {7: "a_1", 8: "b_1", 9: "b_2"}
+
+
+def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, party_store):
+    store, events = Store(party_store), events_of(watched)
+    labels = [store.index[row]["label"] for row in store.rows("val")]
+    expected = {
+        f"clips/{name}_{n + 1}" for name in labels for n in range(min(2, labels.count(name)))
+    }
+    drawn = {tag for tag in events.Tags()["images"] if tag.startswith("clips/")}
+    assert drawn == expected
+    for tag in drawn:
+        assert [event.step for event in events.Images(tag)] == [6, 9]
+        before, after = (pixels(event.encoded_image_string) for event in events.Images(tag))
+        assert before.shape == after.shape and before.shape[1] > 600 < 3 * before.shape[0]
+
+
+def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_store):
+    store, events = Store(party_store), events_of(watched)
+    rows = store.rows("val").tolist()
+    chosen = choose(rows, [store.index[row]["label"] for row in rows], 2, seed=0)
+    assert len(events.Tags()["audio"]) == len(chosen)
+    for row, tag in chosen.items():
+        (event,) = events.Audio(f"sounds/{tag}")
+        with wave.open(io.BytesIO(event.encoded_audio_string)) as file:
+            assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
+            heard = np.frombuffer(file.readframes(-1), np.int16).astype(int)
+        shard = np.load(party_store / "sound" / f"{store.shard[row]:05d}.npy")
+        stored = shard[store.place[row]][: len(heard)].astype(int)
+        assert len(heard) == int(store.index[row]["samples"])
+        assert abs(heard - stored).max() <= 1
+
+
+def drawn(view):
+    figure = clip_figure(view)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=60)
+    return figure, pixels(buffer.getvalue())
+
+
+@pytest.fixture
+def view(party_store):
+    store = Store(party_store)
+    row, names = int(store.rows("val")[0]), store.description["class_names"]
+    glimpses = torch.rand(2, 1, 4, 4).flatten(1).softmax(dim=1).view(2, 1, 4, 4)
+    sure = 0.9 * torch.eye(len(names))[names.index(store.index[row]["label"])] + 0.1 / len(names)
+    return clip_view(store, row, sure, glimpses, names)
+
+
+def test_a_right_clip_is_framed_otherwise_than_a_wrong_one(view):
+    right, wrong, unknown = (
+        drawn(view._replace(right=is_right))[1] for is_right in (True, False, None)
+    )
+    edges = [np.concatenate([some[1], some[-2]]) for some in (right, wrong, unknown)]
+    green, vermillion, white = [0, 158, 115], [213, 94, 0], [255] * 3
+    assert np.all(abs(edges[0] - green) < 3)  # unbroken
+    share = np.all(abs(edges[1] - vermillion) < 3, axis=1).mean()
+    assert 0.4 < share < 0.95  # broken: the colour-blind tell them apart, too
+    assert np.all(edges[2] == white)
+
+
+def test_the_title_says_what_is_true_and_what_was_answered_how_surely(view, party_store):
+    title = clip_figure(view).get_suptitle()
+    store = Store(party_store)
+    label = store.index[int(store.rows("val")[0])]["label"]
+    probability = 0.9 + 0.1 / len(store.description["class_names"])
+    assert f"true: {label}" in title and f"predicted: {label} ({probability:.2f})" in title
+    assert title.endswith("right")
+
+
+def test_each_glimpse_lies_over_the_face_with_its_own_scale(view):
+    figure, _ = drawn(view)
+    faces = [axes for axes in figure.axes if axes.get_title() in ("face", "glimpse 1", "glimpse 2")]
+    assert [len(axes.get_images()) for axes in faces] == [1, 2, 2]
+    for axes, glimpse in zip(faces[1:], view.glimpses, strict=True):
+        assert axes.get_images()[1].get_clim() == (0, pytest.approx(float(glimpse.max())))
+        assert len(axes.child_axes) == 1
+
+
+def test_the_speakers_box_is_where_the_store_has_it(view):
+    face = next(axes for axes in clip_figure(view).axes if axes.get_title() == "face")
+    (box,) = face.patches
+    height, width = view.face.shape[-2:]
+    found = [
+        box.get_x(),
+        box.get_y(),
+        box.get_x() + box.get_width(),
+        box.get_y() + box.get_height(),
+    ]
+    assert found == pytest.approx(view.box * [width, height, width, height], rel=1e-5)
+    unknown = clip_figure(view._replace(box=None))
+    assert all(not axes.patches for axes in unknown.axes if axes.get_title() == "face")
+
+
+def test_less_than_one_clip_is_refused():
+    with pytest.raises(ValueError, match="clips_per_class must be at least 1, got 0"):
+        ClipImages(clips_per_class=0)
