@@ -4,10 +4,15 @@ import pytest
 from conftest import load, quiet_trainer
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.backend_context import Context
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.results import collect_results, flat, report, write_results
+from avfusion.results import collect_results, flat, log_hyperparameters, report, write_results
 
 CHOSEN = {"model": "audio_only", "optimizer.lr": 0.002, "seed": 0}
 
@@ -54,6 +59,29 @@ def test_tensorboard_keeps_the_choices_and_the_final_scores(finished):
     assert all(name.encode() in contents for name in CHOSEN)
     assert events.Scalars("val/accuracy")[-1].value == 0.125
     assert events.Scalars("test/accuracy")
+
+
+def row_of(folder, chosen):
+    """Write the row of a run that has ended without training."""
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    results = {"test/accuracy": 0.5, "parameters": 3}
+    log_hyperparameters(quiet_trainer(logger=logger), chosen, results)
+    logger.finalize("success")
+
+
+def test_a_sweep_whose_jobs_chose_different_things_has_a_column_for_each(tmp_path):
+    jobs = [{"seed": 1, "optimizer.lr": 0.1}, {"seed": 1, "optimizer.momentum": 0.9, "model": "a"}]
+    for number, chosen in enumerate(jobs):
+        row_of(tmp_path / str(number), chosen)
+    runs = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+    tab = Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(tmp_path))))
+    ask = RequestContext()
+    found = tab.experiment_from_metadata(
+        ask, "", True, tab.hparams_metadata(ask, ""), tab.hparams_from_data_provider(ask, "", 0)
+    )
+    columns = {column.name for column in found.hparam_infos}
+    assert columns == {name for chosen in jobs for name in chosen}
+    assert [metric.name.tag for metric in found.metric_infos] == ["test/accuracy"]
 
 
 def test_final_scores_do_not_bend_the_curves_back_to_the_first_step(finished):

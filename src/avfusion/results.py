@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
+from torch.utils.tensorboard.summary import hparams
 
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -64,12 +65,19 @@ def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: An
 def log_hyperparameters(
     trainer: L.Trainer, chosen: dict[str, Any], results: dict[str, Any]
 ) -> None:
-    """Give TensorBoard's HPARAMS tab one row: what was chosen, and the metrics it ended with."""
+    """Give TensorBoard's HPARAMS tab one row: what was chosen, and the metrics it ended with.
+
+    Without a description of the experiment the tab takes its columns from all runs together; with
+    one in each run it would take those of an arbitrary run, and lose what others chose.
+    """
+    _, begun, ended = hparams(chosen, {})
     stages = ("val/", "test/")
     final = {name: value for name, value in results.items() if name.startswith(stages)}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(chosen, final, trainer.global_step)
+            for summary in (begun, ended):
+                logger.experiment._get_file_writer().add_summary(summary)
+            logger.log_metrics(final, trainer.global_step)
 
 
 def flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:
