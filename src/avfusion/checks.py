@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import find_checkpoint, read_checkpoint
 from avfusion.metrics import check_monitor
-from avfusion.values import check_values
+from avfusion.values import arguments, check_values
 
 
 def check_config(cfg: DictConfig) -> None:
@@ -50,7 +50,8 @@ def monitors(cfg: DictConfig) -> Iterator[tuple[str, str, str]]:
     yield "monitor", cfg.monitor, cfg.mode
     for name, callback in cfg.callbacks.items():
         if callback and callback.get("monitor"):
-            yield f"callbacks.{name}.monitor", callback.monitor, callback.get("mode", "min")
+            default = "min" if "mode" in arguments(callback._target_) else cfg.mode  # Lightning's
+            yield f"callbacks.{name}.monitor", callback.monitor, callback.get("mode", default)
 
 
 def check_model(cfg: DictConfig) -> None:

@@ -172,6 +172,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, jobs):
     assert not jobs.started
 
 
+@pytest.mark.slow
 def test_one_seed_proposes_the_same_in_every_sweep_and_another_seed_something_else(tmp_path, jobs):
     for name, seed in (("first", 1), ("second", 1), ("third", 2)):
         search(tmp_path / name, f"hydra.sweeper.seed={seed}")
@@ -210,6 +211,7 @@ def test_the_best_trial_is_written_as_the_mode_of_the_monitor_says(
     assert "callbacks.pruning.trial" not in (tmp_path / "0" / "job.json").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_an_interrupted_search_goes_on_with_the_trials_that_remain(tmp_path, jobs, n_jobs):
     options = (f"hydra.launcher.n_jobs={n_jobs}", "hydra.sweeper.n_trials=6")
@@ -239,6 +241,7 @@ def test_a_job_that_ended_before_its_sweep_could_say_so_is_not_run_again(tmp_pat
     assert not jobs.started and states(tmp_path)[3] == "PRUNED"
 
 
+@pytest.mark.slow
 def test_a_whole_search_is_not_run_again_and_more_trials_are_added_only_when_asked_for(
     tmp_path, jobs
 ):
@@ -249,6 +252,7 @@ def test_a_whole_search_is_not_run_again_and_more_trials_are_added_only_when_ask
     assert len(jobs.started) == len(trials(tmp_path)) == 6
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_study_is_only_for_the_same_search_and_only_when_asked_for(tmp_path, jobs):
     search(tmp_path)
     with pytest.raises(CompactHydraException, match=r"holds a study already: go on with hydra\.la"):
@@ -270,6 +274,7 @@ def test_failed_trials_are_listed_at_the_end_and_the_others_go_on(tmp_path, jobs
     assert len(jobs.started) == 4
 
 
+@pytest.mark.slow
 def test_pruned_trials_are_neither_the_best_nor_failed_nor_run_again(tmp_path, jobs):
     search(tmp_path / "all")
     rates = [values["optimizer.lr"] for values in proposed(tmp_path / "all")]
@@ -286,6 +291,7 @@ def test_pruned_trials_are_neither_the_best_nor_failed_nor_run_again(tmp_path, j
     assert found["best_value"] == max(rate for rate in some if rate != rates[best])
 
 
+@pytest.mark.slow
 def test_a_trial_that_a_kill_left_without_all_its_values_gets_them(tmp_path, jobs):
     search(tmp_path)
     whole = proposed(tmp_path)
