@@ -29,7 +29,8 @@ class ClipView(NamedTuple):
 
     face: UInt8[Tensor, "pictures 3 height width"]
     frames: Float32[np.ndarray, "frames features"]
-    title: str
+    answer: str
+    clip_id: str
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
     sound: Int16[np.ndarray, "samples"] | None = None
     box: Float32[np.ndarray, "4"] | None = None
@@ -50,11 +51,11 @@ def clip_view(
     right = predicted == clip["label"] if clip["label"] else None
     if right is not None:
         answer = f"true: {clip['label']}   {answer}   {'right' if right else 'WRONG'}"
-    title = f"{clip['clip_id'][-80:]}\n{answer}"
     return ClipView(
         face,
         frames,
-        title,
+        answer,
+        clip["clip_id"],
         glimpses,
         store.sound(row) if store.has_audio[row] else None,
         None if np.isnan(box).any() else box,
@@ -68,7 +69,9 @@ def clip_figure(view: ClipView) -> Figure:
     rows, width = len(view.face), PICTURE * len(maps) + AUDIO
     height = ROW * rows + TOP + BOTTOM
     figure = Figure(figsize=(width, height))
-    figure.suptitle(view.title.replace("$", r"\$"), fontsize=9, y=1 - 0.12 / height, va="top")
+    for text, size, top in ((view.answer, 15, 0.12), (view.clip_id[-80:], 8, 0.4)):
+        at = (0.5, 1 - top / height)  # large: TensorBoard shows it at a third of its size
+        figure.text(*at, text.replace("$", r"\$"), fontsize=size, ha="center", va="top")
     place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
     grid = figure.add_gridspec(
         rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **place
@@ -98,15 +101,24 @@ def draw_picture(axes: Axes, view: ClipView, row: int, heat: Tensor | None) -> N
         heat = heat.cpu().nan_to_num()  # a network that has diverged is drawn, too
         smooth = F.interpolate(heat[None, None], (height, width), mode="bilinear")[0, 0]
         most = max(float(heat.max()), 1e-9)
-        image = axes.imshow(smooth.numpy(), cmap=HEAT, alpha=0.6, vmin=0, vmax=most)
-        scale = axes.inset_axes((1.02, 0.1, 0.04, 0.8))
-        bar = axes.figure.colorbar(image, cax=scale, ticks=[0, most / 2, most], format="%.2g")
-        bar.ax.tick_params(labelsize=6, length=2, pad=1)
+        axes.imshow(smooth.numpy(), cmap=HEAT, alpha=0.6, vmin=0, vmax=most)
+        draw_scale(axes, most)
     if view.box is not None:
         left, top, right, bottom = view.box
         corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))
         box = Rectangle(corner, sides[0], sides[1] * height, fill=False, color="white")
         axes.add_patch(box)
+
+
+def draw_scale(axes: Axes, most: float) -> None:
+    """Draw the colours from zero to ``most`` beside a glimpse, cheaper than a colorbar."""
+    scale = axes.inset_axes((1.02, 0.1, 0.04, 0.8))
+    scale.set_axis_off()
+    scale.imshow(np.linspace(0, 1, 64)[:, None], cmap=HEAT, alpha=0.6, aspect="auto")
+    scale.invert_yaxis()
+    for part in (0, 0.5, 1):
+        at, value = scale.transAxes, f"{part * most:.2g}"
+        scale.text(1.3, part, value, fontsize=6, transform=at, va="center")
 
 
 def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:

@@ -111,10 +111,9 @@ def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
     panels[1].set_aspect("auto")
     for axes, (high, wide) in zip(panels, (faces.shape[1:3], heard.shape[1:]), strict=True):
         axes.set_axis_off()
-        for column in range(1, columns):
-            axes.axvline(column * wide - 0.5, color="white", linewidth=1)
-        for row in range(1, rows):
-            axes.axhline(row * high - 0.5, color="white", linewidth=1)
+        for number in range(1, columns):  # as many rows, or one less
+            axes.axvline(number * wide - 0.5, color="white", linewidth=1)
+            axes.axhline(min(number, rows) * high - 0.5, color="white", linewidth=1)
     return figure
 
 

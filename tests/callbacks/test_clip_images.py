@@ -91,7 +91,7 @@ def test_a_right_clip_is_framed_otherwise_than_a_wrong_one(view):
 
 
 def test_the_title_says_what_is_true_and_what_was_answered_how_surely(view, party_store):
-    title = clip_figure(view).get_suptitle()
+    title = clip_figure(view).texts[0].get_text()
     store = Store(party_store)
     label = store.index[int(store.rows("val")[0])]["label"]
     probability = 0.9 + 0.1 / len(store.description["class_names"])
