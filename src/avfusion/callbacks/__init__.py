@@ -4,6 +4,7 @@ from avfusion.callbacks.batch_grid import BatchGrid
 from avfusion.callbacks.clip_images import ClipImages
 from avfusion.callbacks.confusion_matrix import ConfusionMatrix
 from avfusion.callbacks.diagnostics import Diagnostics
+from avfusion.callbacks.embeddings import Embeddings
 from avfusion.callbacks.precision_recall import PrecisionRecall
 from avfusion.callbacks.preemption import Preemption
 from avfusion.callbacks.random_states import RandomStates
@@ -17,6 +18,7 @@ __all__ = [
     "ClipImages",
     "ConfusionMatrix",
     "Diagnostics",
+    "Embeddings",
     "PrecisionRecall",
     "Preemption",
     "RandomStates",
