@@ -69,7 +69,7 @@ def clip_figure(view: ClipView) -> Figure:
     rows, width = len(view.face), PICTURE * len(maps) + AUDIO
     height = ROW * rows + TOP + BOTTOM
     figure = Figure(figsize=(width, height))
-    for text, size, top in ((view.answer, 15, 0.12), (view.clip_id[-80:], 8, 0.4)):
+    for text, size, top in ((view.answer, 1.7 * width, 0.12), (view.clip_id[-80:], 8, 0.45)):
         at = (0.5, 1 - top / height)  # large: TensorBoard shows it at a third of its size
         figure.text(*at, text.replace("$", r"\$"), fontsize=size, ha="center", va="top")
     place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)

@@ -83,4 +83,6 @@ class Embeddings(L.Callback):
         pictures = torch.cat(self.pictures)[: self.clips]
         for name, vectors in self.vectors.items():
             vector = torch.cat(vectors)[: self.clips]
-            writer.add_embedding(vector, names, pictures, tag=name, metadata_header=COLUMNS)
+            writer.add_embedding(
+                vector, names, pictures, trainer.global_step, name, metadata_header=COLUMNS
+            )
