@@ -139,6 +139,16 @@ def test_the_figure_shows_every_run_and_names_every_setting(sweep):
     assert [list(values) for values in drawn] == list(ACCURACY.values())
 
 
+def test_a_setting_of_many_choices_leaves_room_for_the_figure(tmp_path):
+    write_run(tmp_path / "0", "lowrank", 1, {METRIC: 0.5})
+    (row,) = compare(find_runs([str(tmp_path)]), [METRIC])
+    long = row._replace(name=" ".join(f"callbacks.some.choice_{n}=value_{n}" for n in range(30)))
+    figure = comparison_figure([long, row])
+    figure.draw_without_rendering()  # warns where there is no room, and warnings are errors
+    (panel,) = figure.get_axes()
+    assert panel.get_position().width > 0.4
+
+
 def test_one_run_has_no_interval(tmp_path):
     write_run(tmp_path / "0", "lowrank", 1, {METRIC: 0.5})
     (row,) = compare(find_runs([str(tmp_path)]), [METRIC])

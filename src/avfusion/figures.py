@@ -1,6 +1,7 @@
 """Figures of answers and comparisons."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from avfusion.data.clips import Clips
 
 # Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too.
 COLOURS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442 #000000".split()
+LONGEST_LINE = 44  # characters of a setting's name
 MOST_NUMBERS = 20  # classes whose confusions are written out
 LABEL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
 HEAT = "cividis"  # a map of colours that the colour-blind see alike
@@ -45,8 +47,10 @@ def timeline_figure(
 def comparison_figure(rows: Sequence[Row]) -> Figure:
     """Draw each setting's runs, their mean and its 95 % interval, a panel per metric."""
     metrics = list(rows[0].scores)
-    height = 0.35 * len(rows) + 1.2
-    figure = Figure(figsize=(3 + 3 * len(metrics), height), layout="constrained")
+    names = [textwrap.fill(row.name, LONGEST_LINE) for row in rows]
+    lines = max(name.count("\n") + 1 for name in names)
+    height = max(0.35, 0.18 * lines) * len(rows) + 1.2
+    figure = Figure(figsize=(3.5 + 3 * len(metrics), height), layout="constrained")
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         for place, row in enumerate(rows):
@@ -59,7 +63,7 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
             )
         axes.set_xlabel(metric)
         axes.grid(axis="x", alpha=0.3)
-    panels[0].set_yticks(range(len(rows)), [row.name for row in rows])
+    panels[0].set_yticks(range(len(rows)), names)
     panels[0].invert_yaxis()
     return figure
 
