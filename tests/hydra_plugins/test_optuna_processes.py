@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 SMALL = (
     "data.corpus.clips={train: 48, val: 17, test: 15}",
     "model=audio_only",
+    "callbacks=plain",
     "trainer=ddp",
     "trainer.accelerator=cpu",
     "sweep=optuna",
