@@ -53,8 +53,18 @@ def test_vectors_are_those_between_the_parts_and_know_their_clips(party_store, t
         assert abs(first.transpose(2, 0, 1) / 255 - shown.numpy()).max() < 0.02
 
 
-def test_a_network_without_a_part_has_no_such_vectors(party_store, tmp_path):
-    assert set(written(party_store, tmp_path, "audio_only", 500)[2]) == {"audio"}
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        ("audio_only", {"audio"}),
+        ("face_only", {"face"}),
+        ("crossattention", {"audio", "fused"}),
+        ("seed2017", set()),
+    ],
+)
+def test_a_network_without_a_part_has_no_such_vectors(party_store, tmp_path, model, known):
+    (tmp_path / "projector_config.pbtxt").touch()
+    assert set(written(party_store, tmp_path, model, 500)[2]) == known
 
 
 def test_less_than_no_clip_is_refused():

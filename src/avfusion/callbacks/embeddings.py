@@ -50,9 +50,9 @@ class Embeddings(L.Callback):
         """Return a hook that keeps the vector among what a part returns."""
 
         def hook(module: nn.Module, given: Any, returned: Any) -> None:
-            place = {"face": 0, "audio": 1}.get(name)
-            vector = returned if place is None else returned[place]
-            self.vectors[name].append(vector.float().cpu())
+            if isinstance(returned, tuple):  # tokens before the vector, or weights behind it
+                returned = returned[1 if name == "audio" else 0]
+            self.vectors[name].append(returned.float().cpu())
 
         return hook
 
