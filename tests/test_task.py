@@ -4,6 +4,7 @@ from conftest import build, load, quiet_trainer, toy_clips
 from hydra.utils import instantiate
 
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.task import mean_entropy
 
 OVERALL = {"loss", "accuracy", "balanced_accuracy", "macro_f1", "attention_hit", "attention_mass"}
 
@@ -118,3 +119,27 @@ def test_evaluates_without_optimizer_and_schedule():
     task = build("lowrank", "model.optimizer=null", "model.scheduler=null")
     assert task.optimizer is None
     assert task(toy_clips(2)).logits.shape == (2, 3)
+
+
+@pytest.mark.parametrize("weight", [0.5, -0.5])
+def test_the_entropy_of_the_glimpses_counts_in_training_and_not_in_the_scores(data, weight):
+    plain, narrow = (build("lowrank", f"model.glimpse_entropy={w}") for w in (0.0, weight))
+    narrow.load_state_dict(plain.state_dict())
+    clips = toy_clips(4)
+    glimpses = plain(clips).glimpses.flatten(2).double()
+    by_hand = -(glimpses * glimpses.log()).sum(dim=-1).mean().item()
+    losses = [task.step(clips, task.train_metrics).item() for task in (plain, narrow)]
+    assert losses[1] - losses[0] == pytest.approx(weight * by_hand, rel=1e-4)
+    scores = [task.train_metrics.compute()["train/loss"].item() for task in (plain, narrow)]
+    assert scores[0] == scores[1] == pytest.approx(losses[0])
+
+
+def test_a_penalty_of_entropy_narrows_the_glimpses():
+    task, clips = build("lowrank", "model.glimpse_entropy=1.0"), toy_clips(4)
+    before = mean_entropy(task(clips).glimpses).item()
+    optimizer = torch.optim.Adam(task.parameters(), lr=1e-3)
+    for _ in range(20):
+        optimizer.zero_grad()
+        task.step(clips, task.train_metrics).backward()
+        optimizer.step()
+    assert mean_entropy(task(clips).glimpses).item() < 0.8 * before

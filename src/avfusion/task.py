@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -19,8 +21,10 @@ class ClassificationTask(L.LightningModule):
     """Learn to name the class of a clip.
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
-    needed to evaluate. ``init`` draws the first weights (see ``initialise``). ``recipe`` is what
-    rebuilds this task and travels in every checkpoint, as plain containers.
+    needed to evaluate. ``init`` draws the first weights (see ``initialise``). What is minimised is
+    the loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats: above zero they
+    become narrow, below zero wide. ``recipe`` is what rebuilds this task and travels in every
+    checkpoint, as plain containers.
     """
 
     def __init__(
@@ -31,9 +35,11 @@ class ClassificationTask(L.LightningModule):
         optimizer: Callable[[nn.Module], Optimizer] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         init: str = "default",
+        glimpse_entropy: float = 0.0,
     ) -> None:
         super().__init__()
         initialise(network, init)
+        self.glimpse_entropy = glimpse_entropy
         self.network = network
         self.loss = loss
         self.optimizer = optimizer
@@ -73,7 +79,7 @@ class ClassificationTask(L.LightningModule):
         return clips.row, logits.float().softmax(dim=-1), glimpses
 
     def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
-        """Score one batch, count it, and return the loss."""
+        """Score one batch, count it, and return what is to be minimised."""
         logits, glimpses = self(clips)
         loss = self.loss(logits, clips.label)
         metrics.update(
@@ -84,6 +90,8 @@ class ClassificationTask(L.LightningModule):
             glimpses=glimpses,
             box=clips.box,
         )
+        if self.glimpse_entropy and glimpses is not None:
+            loss = loss + self.glimpse_entropy * mean_entropy(glimpses)
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -117,3 +125,9 @@ class ClassificationTask(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the checkpoint say how to rebuild this task."""
         checkpoint["recipe"] = self.recipe
+
+
+def mean_entropy(glimpses: Float[Tensor, "batch glimpses *map"]) -> Float[Tensor, ""]:
+    """Return the mean entropy of glimpses, in nats."""
+    weights = glimpses.flatten(2).float().clamp(min=torch.finfo(torch.float32).tiny)
+    return -(weights * weights.log()).sum(dim=-1).mean()
