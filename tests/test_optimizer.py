@@ -69,7 +69,7 @@ def test_impossible_learning_rates_are_refused(network, rate):
 
 
 def test_a_part_of_a_model_is_chosen_by_its_name_on_the_command_line():
-    task = build_model("lowrank", "+optimizer.groups.face_encoder=0.1", "optimizer.lr=0.5")
+    task = build_model("lowrank", "optimizer.groups={face_encoder: 0.1}", "optimizer.lr=0.5")
     optimizer, _ = task.optimize(10)
     found = {name: initial for name, (initial, _) in rates_of(optimizer, task.network).items()}
     assert {found[name] for name in found if name.startswith("face_encoder")} == {0.05}
