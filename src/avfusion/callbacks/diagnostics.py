@@ -1,7 +1,7 @@
 """Whether training is healthy, and what it waits for."""
 
-import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -19,8 +19,8 @@ class Diagnostics(L.Callback):
     ``train/gradient_norm_<part>`` is that of each part of the network, before clipping.
     ``system/samples_per_second`` counts the clips of this process in the time since the last
     entry, ``system/loader_wait`` is the part of that time between steps: reading, moving to the
-    device, augmenting. ``system/memory_gib`` is the most that the process has held so far,
-    ``system/gpu_memory_gib`` that of its GPU.
+    device, augmenting. ``system/memory_gib`` is the most that the process has held so far (on
+    Linux), ``system/gpu_memory_gib`` that of its GPU.
     """
 
     def __init__(self) -> None:
@@ -85,12 +85,10 @@ def gradient_norms(network: nn.Module) -> dict[str, float]:
 def memory(device: torch.device) -> dict[str, float]:
     """Return the most memory, in GiB, that this process has held, and its GPU."""
     held = {}
-    if sys.platform != "win32":
-        import resource  # which Windows does not have
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        held["system/memory_gib"] = used / GIB
+    status = Path("/proc/self/status")
+    if status.is_file():  # of Linux; the resource module also counts what the parent held
+        kib = status.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
+        held["system/memory_gib"] = int(kib) * 1024 / GIB
     if device.type == "cuda":
         held["system/gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / GIB
     return held
