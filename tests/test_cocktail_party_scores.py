@@ -29,7 +29,7 @@ def test_the_network_learns_to_look_at_the_one_who_speaks(lowrank):
 
 
 def test_without_looking_it_learns_less_in_the_same_time(scores, lowrank):
-    uniform = scores("experiment=uniform", "callbacks=plain")
+    uniform = scores("model=uniform", "callbacks=plain")
     assert uniform["test/accuracy"] <= lowrank["test/accuracy"] - 0.3
 
 

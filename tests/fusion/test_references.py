@@ -8,7 +8,6 @@ import torch
 from conftest import SHARED
 from torch import Tensor, nn
 
-from avfusion.count_sketch import CountSketch
 from avfusion.fusion.bilinear import BilinearFusion
 from avfusion.fusion.block import BlockFusion
 from avfusion.fusion.block_tucker import BlockTuckerFusion
@@ -23,6 +22,7 @@ from avfusion.fusion.mutan import MutanFusion
 from avfusion.fusion.sum import SumFusion
 from avfusion.fusion.tensor import TensorFusion
 from avfusion.fusion.tucker import TuckerFusion
+from avfusion.layers.count_sketch import CountSketch
 
 FOLDER = SHARED / "reference"
 pytestmark = pytest.mark.skipif(

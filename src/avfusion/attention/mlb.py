@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.activation import activation as activation_of
 from avfusion.initialisation import he
+from avfusion.layers.activation import activation as activation_of
 
 
 class MLBAttention(nn.Module):

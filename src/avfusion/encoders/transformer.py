@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from avfusion.encoders.pooling import pool, true_frames
 from avfusion.encoders.standardise import Standardise
-from avfusion.transformer import Block, positions
+from avfusion.layers.transformer import Block, positions
 
 
 class Transformer(nn.Module):

@@ -3,8 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.bilinear_map import BilinearMap
 from avfusion.initialisation import lecun
+from avfusion.layers.bilinear_map import BilinearMap
 
 
 class BilinearFusion(nn.Module):

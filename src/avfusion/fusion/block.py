@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.chunks import chunk_norms, chunk_sizes
 from avfusion.initialisation import lecun
-from avfusion.input_maps import input_maps
+from avfusion.layers.chunks import chunk_norms, chunk_sizes
+from avfusion.layers.input_maps import input_maps
 
 
 class BlockFusion(nn.Module):

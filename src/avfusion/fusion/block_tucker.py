@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.bilinear_map import BilinearMap
-from avfusion.chunks import chunk_norms, chunk_sizes
 from avfusion.initialisation import lecun
-from avfusion.input_maps import input_maps
+from avfusion.layers.bilinear_map import BilinearMap
+from avfusion.layers.chunks import chunk_norms, chunk_sizes
+from avfusion.layers.input_maps import input_maps
 
 
 class BlockTuckerFusion(nn.Module):

@@ -3,9 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.activation import activation as activation_of
 from avfusion.initialisation import he
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.activation import activation as activation_of
+from avfusion.layers.normalisation import PowerNorm
 
 
 class LowRankFusion(nn.Module):

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from avfusion.count_sketch import CountSketch
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.count_sketch import CountSketch
+from avfusion.layers.normalisation import PowerNorm
 
 
 class MCBFusion(nn.Module):

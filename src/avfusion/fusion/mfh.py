@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.activation import activation as activation_of
 from avfusion.initialisation import lecun
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.activation import activation as activation_of
+from avfusion.layers.normalisation import PowerNorm
 
 
 class MFHFusion(nn.Module):

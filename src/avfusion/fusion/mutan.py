@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.initialisation import lecun
-from avfusion.input_maps import input_maps
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.input_maps import input_maps
+from avfusion.layers.normalisation import PowerNorm
 
 
 class MutanFusion(nn.Module):

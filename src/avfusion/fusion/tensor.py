@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avfusion.bilinear_map import outer_product
 from avfusion.initialisation import lecun
+from avfusion.layers.bilinear_map import outer_product
 
 
 class TensorFusion(nn.Module):

@@ -3,10 +3,10 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.bilinear_map import BilinearMap
 from avfusion.initialisation import lecun
-from avfusion.input_maps import input_maps
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.bilinear_map import BilinearMap
+from avfusion.layers.input_maps import input_maps
+from avfusion.layers.normalisation import PowerNorm
 
 
 class TuckerFusion(nn.Module):

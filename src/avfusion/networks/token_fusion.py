@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from avfusion.data.clips import Clips
 from avfusion.initialisation import he
+from avfusion.layers.transformer import positions
 from avfusion.networks.placeholder import ModalityDropout, Placeholder
 from avfusion.networks.scores import Encoder, Part, Scores
-from avfusion.transformer import positions
 
 
 class TokenFusion(nn.Module):

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avfusion.encoders.pooling import true_frames
-from avfusion.transformer import Block
+from avfusion.layers.transformer import Block
 
 
 class BottleneckFusion(nn.Module):

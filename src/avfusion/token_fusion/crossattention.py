@@ -4,7 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avfusion.encoders.pooling import MeanPooling, true_frames
-from avfusion.transformer import Block
+from avfusion.layers.transformer import Block
 
 
 class CrossAttentionFusion(nn.Module):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.bilinear_map import BilinearMap, outer_product
+from avfusion.layers.bilinear_map import BilinearMap, outer_product
 
 
 def vectors(*leading: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.normalisation import PowerNorm
 
 
 @pytest.mark.parametrize("eps", [0, 1e-6, 0.1])

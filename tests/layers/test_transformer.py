@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from avfusion.transformer import Block, MultiHeadAttention, positions
+from avfusion.layers.transformer import Block, MultiHeadAttention, positions
 
 
 def tokens(count: int) -> torch.Tensor:

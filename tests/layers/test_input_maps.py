@@ -1,6 +1,6 @@
 import pytest
 
-from avfusion.input_maps import input_maps
+from avfusion.layers.input_maps import input_maps
 
 
 def test_each_modality_has_a_map_of_its_own_unless_shared():

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from avfusion.chunks import chunk_norms, chunk_sizes
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.chunks import chunk_norms, chunk_sizes
+from avfusion.layers.normalisation import PowerNorm
 
 
 @pytest.mark.parametrize(

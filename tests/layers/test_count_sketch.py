@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.count_sketch import CountSketch
+from avfusion.layers.count_sketch import CountSketch
 
 
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3)])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.activation import activation
+from avfusion.layers.activation import activation
 
 
 def test_activations_are_what_their_names_say():

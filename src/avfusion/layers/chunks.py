@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from avfusion.normalisation import PowerNorm
+from avfusion.layers.normalisation import PowerNorm
 
 
 def chunk_sizes(width: int, chunks: int) -> list[int]:

@@ -1,0 +1,1 @@
+"""What several fusions, attentions or encoders are made of."""
