@@ -3,6 +3,7 @@
 from avfusion.callbacks.batch_grid import BatchGrid
 from avfusion.callbacks.clip_images import ClipImages
 from avfusion.callbacks.confusion_matrix import ConfusionMatrix
+from avfusion.callbacks.counted_clips import CountedClips
 from avfusion.callbacks.diagnostics import Diagnostics
 from avfusion.callbacks.embeddings import Embeddings
 from avfusion.callbacks.precision_recall import PrecisionRecall
@@ -17,6 +18,7 @@ __all__ = [
     "BatchGrid",
     "ClipImages",
     "ConfusionMatrix",
+    "CountedClips",
     "Diagnostics",
     "Embeddings",
     "PrecisionRecall",

@@ -17,11 +17,7 @@ class RandomStates(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all processes; each of them calls this."""
-        states = [random_states()]
-        if distributed.is_available() and distributed.is_initialized():
-            states = [{} for _ in range(distributed.get_world_size())]
-            distributed.all_gather_object(states, random_states())
-        return {"states": states}
+        return {"states": of_each_process(random_states())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training begins."""
@@ -32,6 +28,15 @@ class RandomStates(L.Callback):
         if len(self.states) == trainer.world_size:
             restore(self.states[trainer.global_rank])
         self.states = []
+
+
+def of_each_process(value: Any) -> list[Any]:
+    """Return the values of all processes, in the order of their ranks."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
 
 
 def random_states() -> dict[str, Any]:
