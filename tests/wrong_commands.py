@@ -41,10 +41,10 @@ OURS = [
     (f"train {STORE} 'loss.weights=[1, 2]'", "loss.weights must be ... 8 numbers ... got [1, 2]"),
     (f"train {AUGMENTED}.face.flip=1.5", "augmentation.face.flip must lie in [0, 1], got 1.5"),
     ("train trainer.max_epochs=0", "trainer.max_epochs must be at least 1, got 0"),
-    ("train +trainer.limit_train_batches=-1", "invalid value -1 for limit_train_batches ... [0.0"),
-    ("train +trainer.limit_val_batches=0", "trainer.limit_val_batches must be above 0, got 0"),
+    ("train trainer.limit_train_batches=-1", "invalid value -1 for limit_train_batches ... [0.0"),
+    ("train trainer.limit_val_batches=0", "trainer.limit_val_batches must be above 0, got 0"),
     ("train trainer.gradient_clip_val=-1", "trainer.gradient_clip_val must be at least 0, got -1"),
-    ("train +trainer.check_val_every_n_epoch=9", "n_epoch=9 is more than trainer.max_epochs=8"),
+    ("train trainer.check_val_every_n_epoch=9", "n_epoch=9 is more than trainer.max_epochs=8"),
     # What is monitored
     ("train callbacks.early_stopping.monitor=val/los", "early_stopping.monitor=val/los is no met"),
     ("train callbacks.early_stopping.mode=up", "mode must be min or max, got up"),
