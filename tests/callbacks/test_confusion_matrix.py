@@ -7,7 +7,7 @@ import torch
 from conftest import events_of
 from PIL import Image
 
-from avfusion.callbacks.confusion_matrix import confusions
+from avfusion.callbacks import ConfusionMatrix
 from avfusion.figures import confusion_figure
 
 
@@ -17,7 +17,7 @@ def test_counts_every_clip_with_a_label_once():
     for scores, true in zip(logits.numpy(), label.tolist(), strict=True):
         if true >= 0:
             expected[true, scores.argmax()] += 1
-    assert np.array_equal(confusions(logits, label).numpy(), expected)
+    assert np.array_equal(ConfusionMatrix().count(logits, label).numpy(), expected)
 
 
 def test_the_figure_writes_counts_and_parts_of_the_true_class():

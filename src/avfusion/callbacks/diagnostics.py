@@ -11,6 +11,7 @@ from torch import nn
 from avfusion.data.clips import Clips
 
 GIB = 2**30
+STATUS = Path("/proc/self/status")  # of Linux; the resource module also counts what the parent held
 
 
 class Diagnostics(L.Callback):
@@ -85,9 +86,8 @@ def gradient_norms(network: nn.Module) -> dict[str, float]:
 def memory(device: torch.device) -> dict[str, float]:
     """Return the most memory, in GiB, that this process has held, and its GPU."""
     held = {}
-    status = Path("/proc/self/status")
-    if status.is_file():  # of Linux; the resource module also counts what the parent held
-        kib = status.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
+    if STATUS.is_file():
+        kib = STATUS.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
         held["system/memory_gib"] = int(kib) * 1024 / GIB
     if device.type == "cuda":
         held["system/gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / GIB

@@ -1,14 +1,13 @@
 """How precise each class is at each threshold."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning as L
 import torch
 from torch import Tensor
 
-from avfusion.callbacks.board import board, check_epochs, due, has_board
-from avfusion.callbacks.last_scores import LastScores
-from avfusion.data.clips import Clips
+from avfusion.callbacks.answer_counts import AnswerCounts
+from avfusion.callbacks.board import board
 
 THRESHOLDS = 127  # equally spaced in [0, 1]: what the tab expects
 
@@ -24,64 +23,23 @@ class Curve(NamedTuple):
     recall: Tensor
 
 
-class PrecisionRecall(L.Callback):
+class PrecisionRecall(AnswerCounts):
     """Write a precision-recall curve per class: of validation every n epochs, and of the test."""
 
     def __init__(self, every_n_epochs: int = 4) -> None:
-        self.every_n_epochs = check_epochs(every_n_epochs, "precision_recall")
-        self.last = LastScores()
-        self.counts = torch.zeros(2, 0, THRESHOLDS)
+        super().__init__(every_n_epochs, "precision_recall")
 
-    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count anew where this epoch is written."""
-        if due(trainer, self.every_n_epochs):
-            self.begin(trainer, pl_module)
+    def count(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Count true and false positives, ``[2, classes, thresholds]``."""
+        return above_thresholds(logits.float().softmax(dim=1), label)
 
-    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count anew."""
-        if self.every_n_epochs:
-            self.begin(trainer, pl_module)
-
-    def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Listen to the network where somebody will look."""
-        if has_board(trainer):
-            classes = len(trainer.datamodule.names)  # type: ignore[attr-defined]
-            self.counts = torch.zeros(2, classes, THRESHOLDS, device=pl_module.device)
-            self.last.listen(pl_module.network)
-
-    def on_validation_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
-    ) -> None:
-        """Count the clips of a batch."""
-        if self.last.scores is not None:
-            probabilities = self.last.scores.logits.float().softmax(dim=1)
-            self.counts += above_thresholds(probabilities, batch.label)
-
-    def on_test_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
-    ) -> None:
-        """Count the clips of a batch."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch)
-
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the curves of the validation split."""
-        self.write(trainer, "val")
-
-    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the curves of the split that was tested on."""
-        self.write(trainer, "test")
-
-    def write(self, trainer: L.Trainer, stage: str) -> None:
-        """Write the curves of what all processes counted, of the classes that occur."""
-        if self.last.hook is None:
-            return
-        self.last.stop()
-        true, false = trainer.strategy.reduce(self.counts, reduce_op="sum").cpu()
+    def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
+        """Write the curves of the classes that occur."""
         writer = board(trainer)
         names = trainer.datamodule.names  # type: ignore[attr-defined]
-        for number, name in enumerate(names):
-            if writer is not None and true[number, 0]:
-                curve = precision_recall(true[number], false[number])
+        for name, true, false in zip(names, *counts, strict=True):
+            if writer is not None and true[0]:
+                curve = precision_recall(true, false)
                 tag = f"{stage}_precision_recall/{name}"
                 writer.add_pr_curve_raw(tag, *curve, trainer.global_step, THRESHOLDS)
 

@@ -1,0 +1,79 @@
+"""What the answers of an epoch add up to, over all clips and processes."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from avfusion.callbacks.board import check_epochs, due, has_board
+from avfusion.callbacks.last_scores import LastScores
+from avfusion.data.clips import Clips
+
+
+class AnswerCounts(L.Callback):
+    """Count the answers of validation every n epochs, and those of the test.
+
+    Who inherits says with ``count`` what to count, and with ``show`` what to make of it.
+    """
+
+    def __init__(self, every_n_epochs: int, name: str) -> None:
+        self.every_n_epochs = check_epochs(every_n_epochs, name)
+        self.last = LastScores()
+        self.counts = torch.zeros(0)
+
+    def count(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Return the counts of clips, ``[batch, classes]`` and ``[batch]``, or of none."""
+        raise NotImplementedError
+
+    def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
+        """Show the counts of a whole split; the first process does."""
+        raise NotImplementedError
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count anew where this epoch is shown."""
+        if due(trainer, self.every_n_epochs):
+            self.begin(trainer, pl_module)
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count anew."""
+        if self.every_n_epochs:
+            self.begin(trainer, pl_module)
+
+    def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Listen to the network where somebody will look."""
+        if has_board(trainer):
+            classes = len(trainer.datamodule.names)  # type: ignore[attr-defined]
+            nobody = torch.zeros(0, dtype=torch.long, device=pl_module.device)
+            self.counts = self.count(torch.zeros(0, classes, device=pl_module.device), nobody)
+            self.last.listen(pl_module.network)
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
+    ) -> None:
+        """Count the clips of a batch."""
+        if self.last.scores is not None:
+            self.counts += self.count(self.last.scores.logits, batch.label)
+
+    def on_test_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
+    ) -> None:
+        """Count the clips of a batch."""
+        self.on_validation_batch_end(trainer, pl_module, outputs, batch)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the validation split."""
+        self.end(trainer, "val")
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show the split that was tested on."""
+        self.end(trainer, "test")
+
+    def end(self, trainer: L.Trainer, stage: str) -> None:
+        """Add up what all processes counted, and leave the network alone."""
+        if self.last.hook is None:
+            return
+        self.last.stop()
+        counts = trainer.strategy.reduce(self.counts, reduce_op="sum")
+        if trainer.is_global_zero:
+            self.show(trainer, stage, counts.cpu())
