@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from avfusion import run
 from avfusion.callbacks.pruning import was_pruned
 from avfusion.checks import check_training
+from avfusion.loggers import log_choices
 from avfusion.results import collect_results, report
 
 
@@ -24,6 +25,8 @@ def main(cfg: DictConfig) -> float:
         data.prepare_data()
         task = run.build_task(cfg, data)
         last = run.checkpoint_to_continue(cfg, task)
+        chosen = run.hyperparameters(cfg)
+        log_choices(trainer, chosen)
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
     with run.terminated():
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
@@ -34,7 +37,7 @@ def main(cfg: DictConfig) -> float:
     else:
         trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)
         results = collect_results(trainer, task, data) | results
-    report(run.output_folder(), trainer, results, run.hyperparameters(cfg))
+    report(run.output_folder(), trainer, results, chosen)
     return score
 
 

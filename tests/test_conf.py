@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from avfusion import attention, encoders, fusion, networks, run, token_fusion
 from avfusion.checkpoint import check_targets
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.loggers import build_loggers
 from avfusion.values import check_values
 
 TOPS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -79,10 +80,18 @@ def test_no_value_of_ours_is_of_a_wrong_type(group, option):
     check_values(OmegaConf.to_container(choose(group, option)))
 
 
-@options("callbacks", "logger")
-def test_every_choice_of_callbacks_and_loggers_can_be_built(group, option):
+@options("callbacks")
+def test_every_choice_of_callbacks_can_be_built(group, option):
     built = instantiate(choose(group, option)[group])
     assert all(type(part).__module__ != "omegaconf.dictconfig" for part in built.values())
+
+
+@options("logger")
+def test_every_choice_of_loggers_can_be_built(group, option):
+    chosen = choose(group, option)[group]
+    for package in {"wandb", "mlflow"} & set(chosen):
+        pytest.importorskip(package)
+    assert len(build_loggers(chosen)) == len(chosen)
 
 
 @options("trainer")

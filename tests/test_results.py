@@ -12,7 +12,14 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.results import collect_results, flat, log_hyperparameters, report, write_results
+from avfusion.results import (
+    collect_results,
+    flat,
+    log_hyperparameters,
+    overridden,
+    report,
+    write_results,
+)
 
 CHOSEN = {"model": "audio_only", "optimizer.lr": 0.002, "seed": 0}
 
@@ -105,6 +112,18 @@ def test_flat_names_every_single_value_by_its_path():
         "net.lr": 0.1,
         "net.inner.hidden": 3,
         "net.inner.deep.kind": "y",
+    }
+
+
+def test_whatever_was_given_is_a_choice_under_its_own_name():
+    config = {"seed": 3, "optimizer": {"lr": 0.5, "name": "a"}, "callbacks": {"stop": {"n": 5}}}
+    given = ["model=lowrank", "optimizer.lr=1e-1", "+callbacks.stop.n=5", "x=[1,2]", "~trainer.b"]
+    trial = ["callbacks.pruning.trial=4"]
+    assert overridden(config, given + trial) == {
+        "model": "lowrank",
+        "optimizer.lr": 0.5,  # as it was resolved
+        "callbacks.stop.n": 5,
+        "x": "[1,2]",
     }
 
 

@@ -3,11 +3,12 @@
 import json
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
 from torch.utils.tensorboard.summary import hparams
 
@@ -56,7 +57,7 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
 
 
 def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: Any) -> None:
-    """Write the results of a training run, and its row of TensorBoard's HPARAMS tab."""
+    """Write the results of a training run, and tell its loggers what it ended with."""
     if trainer.is_global_zero:
         log.info("Results: %s", write_results(folder, results))
         log_hyperparameters(trainer, chosen, results)
@@ -65,18 +66,19 @@ def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: An
 def log_hyperparameters(
     trainer: L.Trainer, chosen: dict[str, Any], results: dict[str, Any]
 ) -> None:
-    """Give TensorBoard's HPARAMS tab one row: what was chosen, and the metrics it ended with.
+    """Give TensorBoard's HPARAMS tab one row, and every logger the metrics that the run ended with.
 
     Without a description of the experiment the tab takes its columns from all runs together; with
     one in each run it would take those of an arbitrary run, and lose what others chose.
     """
-    _, begun, ended = hparams(chosen, {})
     stages = ("val/", "test/")
     final = {name: value for name, value in results.items() if name.startswith(stages)}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
+            _, begun, ended = hparams(chosen, {})
             for summary in (begun, ended):
                 logger.experiment._get_file_writer().add_summary(summary)
+        if not isinstance(logger, CSVLogger):  # a file of curves, with results.json beside it
             logger.log_metrics(final, trainer.global_step)
 
 
@@ -89,3 +91,14 @@ def flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:
         elif isinstance(value, str | int | float) and not key.startswith("_"):
             values[f"{prefix}{key}"] = value
     return values
+
+
+def overridden(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what was given on the command line, with which a sweep may vary anything."""
+    values = flat(config, "")
+    pairs = [override.lstrip("+").partition("=") for override in overrides]
+    return {
+        key: values.get(key, text)
+        for key, equal, text in pairs
+        if equal and not key.startswith("callbacks.pruning.")  # which says who a trial is
+    }

@@ -33,9 +33,10 @@ from avfusion.checkpoint import (
 from avfusion.checks import check_devices, monitors
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.folder import run_folder
+from avfusion.loggers import build_loggers
 from avfusion.metrics import check_monitor
 from avfusion.provenance import write_provenance
-from avfusion.results import flat
+from avfusion.results import flat, overridden
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
             "version with the driver's in nvidia-smi. Training on the CPU.",
             torch.__version__,
         )
-    loggers = [logger for logger in instantiate(cfg.get("logger") or {}).values() if logger]
+    loggers = build_loggers(cfg.get("logger"))
     callbacks = [callback for callback in instantiate(cfg.callbacks).values() if callback]
     if not loggers:
         callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
@@ -167,16 +168,18 @@ def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """Return what was chosen: options of the groups, and single values of what is learned."""
-    choices = HydraConfig.get().runtime.choices
+    """Return what was chosen: options, single values of what is learned, and what was given."""
+    choices, given = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
     groups = ("model", "model/attention", "data", "loss", "optimizer", "scheduler", "trainer")
-    chosen = {group: str(choices[group]) for group in groups if choices.get(group)}
-    return chosen | {
+    learned = plain(cfg.model) | {"loss": None, "optimizer": None, "scheduler": None}
+    return {
+        **{group: str(choices[group]) for group in groups if choices.get(group)},
         "seed": cfg.seed,
-        "batch_size": cfg.data.batch_size,
-        "max_epochs": cfg.trainer.max_epochs,
-        **flat(plain(cfg.model.network), "network."),
+        "data.batch_size": cfg.data.batch_size,
+        "trainer.max_epochs": cfg.trainer.max_epochs,
+        **flat(learned, "model."),
         **flat(plain(cfg.loss), "loss."),
         **flat(plain(cfg.optimizer), "optimizer."),
         **flat(plain(cfg.scheduler), "scheduler."),
+        **overridden(plain(cfg), given),
     }

@@ -6,8 +6,9 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from avfusion.callbacks.board import check_epochs, due, has_board
+from avfusion.callbacks.board import check_epochs, due
 from avfusion.callbacks.last_scores import LastScores
+from avfusion.callbacks.places import has_places
 from avfusion.data.clips import Clips
 
 
@@ -42,7 +43,7 @@ class AnswerCounts(L.Callback):
 
     def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network where somebody will look."""
-        if has_board(trainer):
+        if has_places(trainer):
             classes = len(trainer.datamodule.names)  # type: ignore[attr-defined]
             nobody = torch.zeros(0, dtype=torch.long, device=pl_module.device)
             self.counts = self.count(torch.zeros(0, classes, device=pl_module.device), nobody)

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 
-from avfusion.callbacks.board import board
+from avfusion.callbacks.places import places
 from avfusion.data.clips import Clips
 from avfusion.figures import batch_figure
 
@@ -21,9 +21,11 @@ class BatchGrid(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Clips, batch_idx: int
     ) -> None:
         """Draw once; a run that goes on has its first batch behind it."""
-        writer = board(trainer) if trainer.global_step == 0 and batch_idx == 0 else None
-        if writer is None:
+        found = places(trainer) if trainer.global_step == 0 and batch_idx == 0 else []
+        if not found:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         shown = Clips(*(part[: self.clips].cpu() for part in batch))
-        writer.add_figure("train/first_batch", batch_figure(shown, data.names), 0)
+        figure = batch_figure(shown, data.names)
+        for place in found:
+            place.figure("train/first_batch", figure, 0)

@@ -1,13 +1,8 @@
-"""TensorBoard, as callbacks see it."""
+"""When callbacks look, and what TensorBoard alone can show."""
 
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
-
-
-def has_board(trainer: L.Trainer) -> bool:
-    """Say whether this run writes for TensorBoard; all of its processes say the same."""
-    return any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers)
 
 
 def board(trainer: L.Trainer) -> SummaryWriter | None:

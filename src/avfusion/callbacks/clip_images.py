@@ -8,12 +8,12 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from avfusion.callbacks.board import board, check_epochs, due
+from avfusion.callbacks.board import check_epochs, due
 from avfusion.callbacks.last_scores import LastScores
+from avfusion.callbacks.places import places
 from avfusion.clip_figure import clip_figure, clip_view
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
-from avfusion.features.mfcc import SAMPLE_RATE
 
 
 class ClipImages(L.Callback):
@@ -37,8 +37,8 @@ class ClipImages(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network where this epoch is drawn."""
-        writer = board(trainer)
-        if writer is None or not due(trainer, self.every_n_epochs):
+        found = places(trainer) if due(trainer, self.every_n_epochs) else []
+        if not found:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not self.tags:
@@ -48,8 +48,8 @@ class ClipImages(L.Callback):
             self.tags = choose(rows, labels, self.clips_per_class, self.seed)
         if not self.sounded:
             for row, tag in self.tags.items():
-                sound = torch.from_numpy(data.store.sound(row)).float()[None] / 2**15
-                writer.add_audio(f"sounds/{tag}", sound, trainer.global_step, SAMPLE_RATE)
+                for place in found:
+                    place.sound(f"sounds/{tag}", data.store.sound(row), trainer.global_step)
             self.sounded = True
         self.last.listen(pl_module.network)
 
@@ -60,19 +60,19 @@ class ClipImages(L.Callback):
         if self.last.scores is None:
             return
         logits, glimpses = self.last.scores
-        places = [p for p, row in enumerate(batch.row.tolist()) if row in self.tags]
-        for place in places:
-            where = None if glimpses is None else glimpses[place].float().cpu()
-            self.draw(trainer, int(batch.row[place]), logits[place].float().cpu(), where)
+        chosen = [clip for clip, row in enumerate(batch.row.tolist()) if row in self.tags]
+        for clip in chosen:
+            where = None if glimpses is None else glimpses[clip].float().cpu()
+            self.draw(trainer, int(batch.row[clip]), logits[clip].float().cpu(), where)
 
     def draw(self, trainer: L.Trainer, row: int, logits: Tensor, glimpses: Tensor | None) -> None:
         """Draw one clip."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         store: Store = data.store
         view = clip_view(store, row, logits.softmax(dim=0), glimpses, data.names)
-        writer = board(trainer)
-        assert writer is not None
-        writer.add_figure(f"clips/{self.tags[row]}", clip_figure(view), trainer.global_step)
+        figure = clip_figure(view)
+        for place in places(trainer):
+            place.figure(f"clips/{self.tags[row]}", figure, trainer.global_step)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the network alone."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from avfusion.callbacks.answer_counts import AnswerCounts
-from avfusion.callbacks.board import board
+from avfusion.callbacks.places import places
 from avfusion.figures import confusion_figure
 
 
@@ -24,6 +24,6 @@ class ConfusionMatrix(AnswerCounts):
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""
         names = trainer.datamodule.names  # type: ignore[attr-defined]
-        if writer := board(trainer):
-            figure = confusion_figure(counts.numpy(), names)
-            writer.add_figure(f"{stage}/confusion", figure, trainer.global_step)
+        figure = confusion_figure(counts.numpy(), names)
+        for place in places(trainer):
+            place.figure(f"{stage}/confusion", figure, trainer.global_step)

@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
 
-from avfusion.callbacks.board import board
+from avfusion.callbacks.places import places
 
 MOST = 50_000  # characters: a long difference to the commit has its own file
 
@@ -21,8 +21,8 @@ class RunText(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what is there."""
-        writer = board(trainer)
-        if writer is None:
+        found = places(trainer)
+        if not found:
             return
         texts = {"model": str(ModelSummary(pl_module, max_depth=3))}
         for name in self.files:
@@ -30,11 +30,11 @@ class RunText(L.Callback):
             if path.is_file():
                 texts[name] = path.read_text(encoding="utf-8", errors="replace")
         for name, text in texts.items():
-            writer.add_text(f"run/{name}", as_written(text), trainer.global_step)
+            for place in found:
+                place.text(f"run/{name}", cut(text), trainer.global_step)
 
 
-def as_written(text: str) -> str:
-    """Return text that Markdown leaves alone, cut where it is very long."""
+def cut(text: str) -> str:
+    """Return text that is not very long."""
     left_out = len(text) - MOST
-    shown = text if left_out <= 0 else f"{text[:MOST]}\n... and {left_out} characters more"
-    return "\n".join(f"    {line}" for line in shown.splitlines())
+    return text if left_out <= 0 else f"{text[:MOST]}\n... and {left_out} characters more"

@@ -1,0 +1,116 @@
+"""Where a run shows pictures, sounds and texts: with each logger that has a place for them.
+
+A place shows a ``figure``, a ``sound`` of samples at 16 kHz and a ``text`` under a tag, at a step.
+"""
+
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning as L
+import torch
+from jaxtyping import Int16
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from avfusion.features.mfcc import SAMPLE_RATE
+
+
+class TensorBoardPlace:
+    """The tabs IMAGES, AUDIO and TEXT."""
+
+    def __init__(self, logger: TensorBoardLogger) -> None:
+        self.writer = logger.experiment
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Show a figure."""
+        self.writer.add_figure(tag, figure, step)
+
+    def sound(self, tag: str, sound: Int16[ndarray, "samples"], step: int) -> None:
+        """Let a sound be heard."""
+        samples = torch.from_numpy(sound).float()[None] / 2**15
+        self.writer.add_audio(tag, samples, step, SAMPLE_RATE)
+
+    def text(self, tag: str, text: str, step: int) -> None:
+        """Show a text as code, which Markdown leaves alone."""
+        self.writer.add_text(tag, "\n".join(f"    {line}" for line in text.splitlines()), step)
+
+
+class WandbPlace:
+    """Media and tables of Weights & Biases."""
+
+    def __init__(self, logger: WandbLogger) -> None:
+        self.logger = logger
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Show a figure."""
+        self.logger.log_image(tag, [figure], step)
+
+    def sound(self, tag: str, sound: Int16[ndarray, "samples"], step: int) -> None:
+        """Let a sound be heard."""
+        with wave_file(tag, sound) as path:
+            self.logger.log_audio(tag, [str(path)], step)
+
+    def text(self, tag: str, text: str, step: int) -> None:
+        """Show a text in a table of one cell."""
+        self.logger.log_text(tag, columns=["text"], data=[[text]], step=step)
+
+
+class MLFlowPlace:
+    """Files among the artifacts of MLflow, their steps in their names; a text has one."""
+
+    def __init__(self, logger: MLFlowLogger) -> None:
+        self.client: Any = logger.experiment
+        self.run = logger.run_id
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Keep a figure."""
+        self.client.log_figure(self.run, figure, f"{tag}/step_{step:06d}.png")
+
+    def sound(self, tag: str, sound: Int16[ndarray, "samples"], step: int) -> None:
+        """Keep a sound."""
+        with wave_file(f"step_{step:06d}", sound) as path:
+            self.client.log_artifact(self.run, str(path), tag)
+
+    def text(self, tag: str, text: str, step: int) -> None:
+        """Keep a text."""
+        self.client.log_text(self.run, text, tag)
+
+
+@contextmanager
+def wave_file(name: str, sound: Int16[ndarray, "samples"]) -> Iterator[Path]:
+    """Write a sound to a file that lives for a moment."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{Path(name).name}.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, SAMPLE_RATE, len(sound), "NONE", ""))
+            file.writeframes(sound.astype("<i2").tobytes())
+        yield path
+
+
+Place = TensorBoardPlace | WandbPlace | MLFlowPlace
+PLACES: dict[type[Logger], type[Place]] = {
+    TensorBoardLogger: TensorBoardPlace,
+    WandbLogger: WandbPlace,
+    MLFlowLogger: MLFlowPlace,
+}
+
+
+def has_places(trainer: L.Trainer) -> bool:
+    """Say whether this run shows anything; all of its processes say the same."""
+    return any(isinstance(logger, tuple(PLACES)) for logger in trainer.loggers)
+
+
+def places(trainer: L.Trainer) -> list[Place]:
+    """Return where this run shows something: nowhere in all processes but the first."""
+    loggers = trainer.loggers if trainer.is_global_zero else []
+    return [
+        place(logger)  # type: ignore[arg-type]  # each its own
+        for logger in loggers
+        for kind, place in PLACES.items()
+        if isinstance(logger, kind)
+    ]
