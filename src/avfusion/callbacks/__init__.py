@@ -6,6 +6,7 @@ from avfusion.callbacks.confusion_matrix import ConfusionMatrix
 from avfusion.callbacks.counted_clips import CountedClips
 from avfusion.callbacks.diagnostics import Diagnostics
 from avfusion.callbacks.embeddings import Embeddings
+from avfusion.callbacks.network_graph import NetworkGraph
 from avfusion.callbacks.precision_recall import PrecisionRecall
 from avfusion.callbacks.preemption import Preemption
 from avfusion.callbacks.random_states import RandomStates
@@ -21,6 +22,7 @@ __all__ = [
     "CountedClips",
     "Diagnostics",
     "Embeddings",
+    "NetworkGraph",
     "PrecisionRecall",
     "Preemption",
     "RandomStates",

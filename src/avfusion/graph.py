@@ -1,0 +1,68 @@
+"""What a network computes, as a graph of its operations."""
+
+import copy
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from avfusion.data.clips import Clips
+from avfusion.recorder import Node, Recorder
+
+
+def graph_of(network: nn.Module, clips: Clips) -> list[Node]:
+    """Return the operations that score clips in evaluation, from ``clips/`` to ``scores/``.
+
+    They are recorded with a copy that has no weights, where nothing is computed; a network that
+    looks at values, such as lengths to pack sequences, really runs. Nothing random is drawn.
+    """
+    weights = [*network.parameters(), *network.buffers()]
+    ghosts = [nn.Parameter(torch.empty_like(one, device="meta"), False) for one in weights]
+    try:
+        memory: dict[int, Any] = dict(zip(map(id, weights), ghosts, strict=True))
+        return record(copy.deepcopy(network, memory), Clips(*(part.to("meta") for part in clips)))
+    except RuntimeError:
+        with torch.random.fork_rng(devices=[]):
+            few = Clips(*(part.cpu() for part in clips))
+            return record(copy.deepcopy(network).cpu(), few)
+
+
+def record(network: nn.Module, clips: Clips) -> list[Node]:
+    """Return the operations of a network that is not needed afterwards."""
+    recorder = Recorder(network.eval())
+    for field, part in zip(Clips._fields, clips, strict=True):
+        recorder.add(f"clips/{field}", "clips", [], [part])
+    with torch.no_grad(), recorder:
+        scores = network(clips)
+    for field, part in zip(scores._fields, scores, strict=True):
+        if part is not None:
+            recorder.add(f"scores/{field}", "scores", [part], [part])
+    used = {name.partition(":")[0] for node in recorder.nodes for name in node.inputs}
+    return shortened([node for node in recorder.nodes if node.kind != "clips" or node.name in used])
+
+
+def shortened(nodes: list[Node]) -> list[Node]:
+    """Let a part that is but one operation be that operation."""
+    within = Counter(parent for node in nodes for parent in parents(node))
+    names = {
+        node.name: next((one for one in parents(node) if within[one] == 1), node.name)
+        for node in nodes
+    }
+
+    def name(of: str) -> str:
+        node, colon, port = of.partition(":")
+        return names[node] + colon + port
+
+    return [
+        node._replace(name=names[node.name], inputs=[name(one) for one in node.inputs])
+        for node in nodes
+    ]
+
+
+def parents(node: Node) -> list[str]:
+    """Return the parts that hold an operation, the largest first."""
+    if node.kind in ("clips", "scores"):
+        return []
+    parts = node.name.split("/")[:-1]
+    return ["/".join(parts[: end + 1]) for end in range(len(parts))]
