@@ -6,7 +6,7 @@ from conftest import one_process, tone, write_sound, write_video
 
 from avfusion import windows
 from avfusion.corpora import Recording
-from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, clip
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, hearing
 from avfusion.windows import Windows
 
 
@@ -42,8 +42,8 @@ def test_a_long_recording_is_cut_into_windows_that_overlap(long, step, starts):
 
 @pytest.mark.parametrize("held", [16_000, 10**9])
 def test_face_and_sound_of_a_window_come_from_its_time(long, monkeypatch, held):
-    monkeypatch.setattr(clip, "HELD", held)
-    clip.decode_once.cache_clear()
+    monkeypatch.setattr(hearing, "HELD", held)
+    hearing.decode_once.cache_clear()
     parts = Windows(longer_than=3.0, step=1.0)([long], FEATURES)
     clips = [FEATURES(window) for window in parts]
     levels = [(part.face.mean() - 20) / 30 for part in clips]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from avfusion.corpora import Recording
 from avfusion.data.watch import watched
 from avfusion.features import Features, Unreadable
-from avfusion.features.media import Missing, decode_sound, video_span
 from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.features.sound import decode_sound
+from avfusion.features.source import Missing
+from avfusion.features.video import video_span
 from avfusion.parallel import run_parallel
 
 

@@ -336,9 +336,9 @@ def test_a_picture_may_be_shared_within_a_split(tmp_path, in_process, small_feat
 
 KILLER = """
 import os, sys
-from avfusion.features import clip
-real = clip.read_picture
-clip.read_picture = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)
+from avfusion.features import looking
+real = looking.read_picture
+looking.read_picture = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)
 """
 
 

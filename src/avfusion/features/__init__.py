@@ -6,8 +6,8 @@ training and in prediction, whatever the machine.
 
 from avfusion.features.clip import ClipFeatures, Features
 from avfusion.features.face import FaceFeatures
-from avfusion.features.media import Unreadable
 from avfusion.features.mfcc import AudioFeatures
 from avfusion.features.policies import Policies
+from avfusion.features.source import Unreadable
 
 __all__ = ["AudioFeatures", "ClipFeatures", "FaceFeatures", "Features", "Policies", "Unreadable"]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avfusion.corpora.recording import Box
-from avfusion.features.media import Picture
+from avfusion.features.picture import Picture
 
 DETECTION_SIDE = 320  # pixels; a detector's time grows with the area, its finds do not
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from avfusion.corpora.recording import Box
 from avfusion.features.detectors import Face, distance, haar_faces, yunet_faces
-from avfusion.features.media import Picture
+from avfusion.features.picture import Picture
 
 DETECTORS = ("haar", "yunet", "none")
 SEVERAL = ("largest", "central")

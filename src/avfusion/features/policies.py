@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from avfusion.features.media import Unreadable
+from avfusion.features.source import Unreadable
 
 
 @dataclass(frozen=True)

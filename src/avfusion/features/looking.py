@@ -1,0 +1,85 @@
+"""What is kept of the pictures of a recording."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from avfusion.corpora.recording import Box, Recording
+from avfusion.features.face import FaceFeatures
+from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.features.picture import Picture, read_frames, read_picture
+from avfusion.features.policies import Policies
+from avfusion.features.sound import Sound
+from avfusion.features.source import Missing
+from avfusion.features.video import read_video, video_span
+
+
+class Seen(NamedTuple):
+    """The face of a clip, cut out; boxes as in ``ClipFeatures``."""
+
+    face: UInt8[np.ndarray, "pictures size size 3"]
+    box: Box | None
+    crop: Box | None
+
+
+def look(
+    recording: Recording,
+    sound: Sound | None,
+    features: FaceFeatures,
+    policies: Policies,
+    notes: list[str],
+) -> Seen | None:
+    """Return the face at evenly spaced times, None where there is none to use."""
+    try:
+        shown = pictures(recording, sound, features.pictures)
+    except Missing as missing:
+        policies.judge("missing", missing)
+        notes.append(missing.reason)
+        return None
+    turned, crops, found = features.crops(shown)
+    if features.detector != "none" and not found:
+        policies.meet("no_face", "no face found", recording.sources[0])
+        notes.append("no face found, picture used whole")
+    box = recording.box and relative(recording.box, crops[0])
+    still = len(set(crops)) == 1 and all(t is p for t, p in zip(turned, shown, strict=True))
+    if box and not (still and inside(box)):
+        box = None  # it would be another one in each picture, or lies outside of them
+    return Seen(features.cut(turned, crops), box, crops[0])
+
+
+def pictures(recording: Recording, sound: Sound | None, count: int) -> list[Picture]:
+    """Decode the pictures that belong to a sound, or to the whole recording without one."""
+    middles = (np.arange(count) + 0.5) / count
+    if recording.video is not None:
+        if sound is None:
+            first, last = video_span(recording.video)
+            if recording.window is not None:
+                begin, end = (sample / SAMPLE_RATE for sample in recording.window)
+                first, last = first + begin, first + end
+            return read_video(recording.video, (first + middles * (last - first)).tolist())
+        samples = sound.first + middles * len(sound.samples)
+        return read_video(recording.video, (sound.start + samples / SAMPLE_RATE).tolist())
+    if recording.image is None:
+        raise Missing("no picture", recording.sources[0])
+    if recording.image.is_dir():
+        if sound is not None:
+            middles = (sound.first + middles * len(sound.samples)) / sound.total
+        return read_frames(recording.image, middles.tolist())
+    return [read_picture(recording.image)] * count
+
+
+def relative(box: Box, crop: Box) -> Box:
+    """Return a box in fractions of the crop."""
+    side = crop.right - crop.left
+    return Box(
+        (box.left - crop.left) / side,
+        (box.top - crop.top) / side,
+        (box.right - crop.left) / side,
+        (box.bottom - crop.top) / side,
+    )
+
+
+def inside(box: Box) -> bool:
+    """Say whether the centre of a box, in fractions of the picture, lies in it."""
+    return 0 <= box.left + box.right <= 2 and 0 <= box.top + box.bottom <= 2

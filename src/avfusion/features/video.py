@@ -1,0 +1,91 @@
+"""Pictures out of any video that FFmpeg can open, at the times at which they are shown."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import SideData
+from av.video.stream import VideoStream
+
+from avfusion.features.picture import Picture, check_size
+from avfusion.features.source import Missing, Unreadable, opened
+
+FAR = 30.0  # seconds; pictures further into a video are sought rather than decoded up to
+
+
+def read_video(path: Path, times: list[float]) -> list[Picture]:
+    """Return the pictures that are on the screen at rising times, in seconds."""
+    shown = seek_frames(path, times) if times[0] > FAR else None
+    with opened(path) as container:
+        shown = shown or frames_at(timed(container, path), times)
+        if not shown:
+            raise Unreadable("no picture", path, "none can be decoded")
+        return [upright(frame) for frame in shown]
+
+
+def video_span(path: Path) -> tuple[float, float]:
+    """Return the times in seconds at which the first and after the last picture is shown."""
+    with opened(path) as container:
+        times = [
+            float(packet.pts * packet.time_base)
+            for packet in container.demux(container.streams.best("video"))
+            if packet.pts is not None and packet.time_base is not None
+        ] or [0.0]
+    return min(times), max(times)
+
+
+def seek_frames(path: Path, times: list[float]) -> list[av.VideoFrame] | None:
+    """Return frames without decoding all before them, None where the file cannot be sought in."""
+    with suppress(Unreadable), opened(path) as container:
+        container.seek(int((times[0] - 1) * av.time_base))
+        frames = timed(container, path)
+        first = next(frames, None)
+        if first is not None and first[0] <= times[0]:
+            return frames_at(chain([first], frames), times)
+    return None
+
+
+def timed(container: InputContainer, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield the pictures of a video with the times in seconds from which on they are shown."""
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream):
+        raise Missing("no picture", path)
+    check_size(path, stream.width, stream.height)
+    stream.thread_count = 1  # the other cores have clips of their own
+    step = float(1 / (stream.average_rate or 25))
+    time = -step
+    for frame in container.decode(stream):
+        time = time + step if frame.time is None else frame.time
+        yield time, frame
+
+
+def frames_at(
+    frames: Iterator[tuple[float, av.VideoFrame]], times: list[float]
+) -> list[av.VideoFrame]:
+    """Return the frame that is shown at each time; the last one stays, the first was before."""
+    shown: list[av.VideoFrame] = []
+    last = None
+    for time, frame in frames:
+        while len(shown) < len(times) and time > times[len(shown)]:
+            shown.append(last or frame)
+        if len(shown) == len(times):
+            return shown
+        last = frame
+    return [] if last is None else shown + [last] * (len(times) - len(shown))
+
+
+def upright(frame: av.VideoFrame) -> Picture:
+    """Return a video frame as RGB, turned and mirrored as the file asks for."""
+    picture = frame.to_ndarray(format="rgb24")
+    display = frame.side_data.get("DISPLAYMATRIX")
+    if isinstance(display, SideData):
+        # The place x, y of the picture is shown at a x + c y, b x + d y.
+        a, b, _, c, d = np.frombuffer(bytes(display), np.int32)[:5]
+        if abs(b) > abs(a):
+            picture, a, d = picture.swapaxes(0, 1), c, b
+        picture = picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(picture)

@@ -1,0 +1,116 @@
+"""Claims about decoding videos."""
+
+import struct
+
+import numpy as np
+import pytest
+from conftest import tone, write_sound, write_video
+from odd_files import (
+    HEIGHT,
+    WIDTH,
+    corner,
+    empty,
+    gray,
+    levels,
+    marked,
+    steps,
+    text,
+    truncated_video,
+)
+
+from avfusion.features import video
+from avfusion.features.source import Unreadable
+from avfusion.features.video import read_video
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "reason"),
+    [
+        ("half.mp4", truncated_video, "cannot be decoded"),
+        ("empty.mp4", empty, "empty file"),
+        ("text.mp4", text, "cannot be decoded"),
+        ("sound.m4a", lambda path: write_sound(path, tone(0.5)), "no picture"),
+        ("sound.mp4", lambda path: write_sound(path, tone(0.5), codec="aac"), "no picture"),
+    ],
+)
+def test_a_video_that_cannot_be_used_names_its_file_and_its_reason(tmp_path, name, write, reason):
+    write(tmp_path / name)
+    with pytest.raises(Unreadable, match=rf"^{name}: {reason}"):
+        read_video(tmp_path / name, [0.1])
+
+
+def test_a_video_shows_what_is_on_the_screen_at_a_time_though_its_rate_varies(tmp_path):
+    times = [0.0, 0.04, 0.08, 0.12, 1.0, 1.04, 2.0]
+    path = write_video(tmp_path / "a.mp4", steps(7), times)
+    asked = [0.0, 0.05, 0.11, 0.5, 0.99, 1.02, 1.5, 2.5]
+    shown = [max(n for n, time in enumerate(times) if time <= moment) for moment in asked]
+    assert levels(read_video(path, asked)) == shown
+
+
+def test_a_video_whose_pictures_start_late_shows_the_first_before(tmp_path):
+    path = write_video(tmp_path / "a.mp4", steps(3), [0.5, 0.7, 0.9], tone(1.0))
+    assert levels(read_video(path, [0.0, 0.6, 0.8])) == [0, 0, 1]
+
+
+def test_the_only_picture_of_a_video_is_repeated(tmp_path):
+    path = write_video(tmp_path / "a.mp4", steps(1), [0.0], tone(0.5))
+    pictures = read_video(path, [0.1, 0.2, 0.4])
+    assert len(pictures) == 3 and levels(pictures) == [0, 0, 0]
+
+
+def test_a_video_of_odd_size_keeps_it(tmp_path):
+    path = write_video(tmp_path / "a.mp4", [gray(60, 33, 21)], [0.0], pixels="yuv444p")
+    assert read_video(path, [0.0])[0].shape == (21, 33, 3)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "d", "where"),
+    [
+        (0, 1, -1, 0, "top right"),  # a quarter clockwise, as of a phone held upright
+        (0, -1, 1, 0, "bottom left"),
+        (-1, 0, 0, -1, "bottom right"),
+        (-1, 0, 0, 1, "top right"),  # a mirror image
+        (1, 0, 0, -1, "bottom left"),
+        (0, 1, 1, 0, "top left"),  # mirrored about the diagonal
+    ],
+)
+def test_a_video_is_shown_as_its_display_matrix_asks(tmp_path, a, b, c, d, where):
+    path = write_video(tmp_path / "a.mp4", [marked()] * 5, [n / 5 for n in range(5)])
+    left, top = (-min(0, k * WIDTH, m * HEIGHT) for k, m in ((a, c), (b, d)))
+    turn_display(path, a, b, c, d, left, top)
+    picture = read_video(path, [0.5])[0]
+    assert picture.shape == ((WIDTH, HEIGHT, 3) if a == 0 else (HEIGHT, WIDTH, 3))
+    x, y = a * 8 + c * 8 + left, b * 8 + d * 8 + top
+    rows, columns = np.where(picture[..., 0] > 128)
+    assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((x, y), abs=1)
+    assert corner(picture) == where
+
+
+def turn_display(path, a, b, c, d, left, top):
+    """Put a matrix into the track header, where an upright video has one that does nothing."""
+
+    def fixed(*matrix):
+        scaled = [number << (30 if place % 3 == 2 else 16) for place, number in enumerate(matrix)]
+        return struct.pack(">9i", *scaled)
+
+    content = path.read_bytes()
+    place = content.index(fixed(1, 0, 0, 0, 1, 0, 0, 0, 1), content.index(b"tkhd"))
+    matrix = fixed(a, b, 0, c, d, 0, left, top, 1)
+    path.write_bytes(content[:place] + matrix + content[place + len(matrix) :])
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts"])
+def test_pictures_that_are_sought_are_those_that_decoding_leads_to(tmp_path, monkeypatch, kind):
+    path = tmp_path / f"a.{kind}"
+    write_video(path, steps(10), [second / 2 for second in range(10)])
+    times = [2.6, 4.1]
+    decoded = levels(read_video(path, times))
+    monkeypatch.setattr(video, "FAR", 1.0)
+    assert levels(read_video(path, times)) == decoded
+    assert decoded == ([5, 8] if kind != "ts" else [3, 6])  # its clock starts later
+
+
+def test_a_video_without_times_goes_by_its_rate(tmp_path):
+    path = tmp_path / "a.h264"
+    write_video(path, steps(10), [number / 25 for number in range(10)])
+    assert levels(read_video(path, [0.1, 0.3])) == [2, 7]
