@@ -86,8 +86,15 @@ def here(data: dict[str, Any]) -> dict[str, Any]:
     if "corpus" not in data:
         return data
     home = os.environ.get("AVFUSION_DATA", "data")
-    corpus = data["corpus"] | {"root": f"{home}/cocktail_party"}
-    return data | {"corpus": corpus, "store": f"{home}/stores"}
+    stores, root = f"{home}/stores", data.get("root")
+    if root is None:
+        return data | {
+            "corpus": data["corpus"] | {"root": f"{home}/cocktail_party"},
+            "store": stores,
+        }
+    if not Path(root).is_dir():
+        root = f"{home}/{data['corpus']['_target_'].rpartition('.')[2].lower()}"
+    return data | {"corpus": data["corpus"] | {"root": root}, "root": root, "store": stores}
 
 
 @contextmanager

@@ -25,13 +25,14 @@ def collect_results(
 ) -> dict[str, Any]:
     """Return the metrics of a test, and what has to be known about them, under flat names."""
     named = sorted(trainer.callback_metrics.items())
+    shared = data.description["shared_subjects"]
     return {
         **{name: float(value) for name, value in named if "/" in name},
         **costs(task.network, data),
         "data/corpus": data.description["corpus"],
         "data/store": str(data.path),
         "data/split": data.eval_split,
-        "data/shared_subjects": len(data.description["shared_subjects"]),
+        "data/shared_subjects": None if shared is None else len(shared),  # null: unknown
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
     }
 

@@ -47,7 +47,8 @@ class ClipImages(L.Callback):
             labels = [data.store.index[row]["label"] for row in rows]
             self.tags = choose(rows, labels, self.clips_per_class, self.seed)
         if not self.sounded:
-            for row, tag in self.tags.items():
+            heard = {row: tag for row, tag in self.tags.items() if data.store.has_audio[row]}
+            for row, tag in heard.items():
                 for place in found:
                     place.sound(f"sounds/{tag}", data.store.sound(row), trainer.global_step)
             self.sounded = True

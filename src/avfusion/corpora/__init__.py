@@ -6,8 +6,20 @@ clip that cannot be read), the names of ``allowed_leaks`` (those of ``avfusion.d
 recording, so every mistake in the description of a corpus shows before long work starts.
 """
 
+from avfusion.corpora.cifar10 import Cifar10
 from avfusion.corpora.cocktail_party import CocktailParty
 from avfusion.corpora.manifest import Manifest
+from avfusion.corpora.mnist import Mnist
 from avfusion.corpora.recording import SPLITS, Box, Contents, Corpus, Recording
 
-__all__ = ["SPLITS", "Box", "CocktailParty", "Contents", "Corpus", "Manifest", "Recording"]
+__all__ = [
+    "SPLITS",
+    "Box",
+    "Cifar10",
+    "CocktailParty",
+    "Contents",
+    "Corpus",
+    "Manifest",
+    "Mnist",
+    "Recording",
+]

@@ -1,7 +1,7 @@
 """One clip on disk, and what a corpus says about all of them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -23,7 +23,8 @@ class Recording:
     """The files of one clip: a video, or a picture (or folder of frames), or a sound, or both.
 
     ``box`` is the speaker's face in pixels of the picture, where known; ``window`` the samples of
-    the sound, at 16 kHz, that count, where it is not for the features to choose them.
+    the sound, at 16 kHz, that count, where it is not for the features to choose them; ``place``
+    the number of the picture in a file that holds many, which the clip_id names, too.
     """
 
     clip_id: str
@@ -35,6 +36,7 @@ class Recording:
     audio: Path | None = None
     box: Box | None = None
     window: tuple[int, int] | None = None
+    place: int | None = field(default=None, repr=False)  # stores are named by the rest
 
     @property
     def sound_source(self) -> Path | None:
@@ -48,11 +50,14 @@ class Recording:
 
 
 class Contents(NamedTuple):
-    """A corpus after its checks; ``shared_subjects`` are allowed to be in several splits."""
+    """A corpus after its checks.
+
+    ``shared_subjects`` are allowed to be in several splits; None where subjects are unknown.
+    """
 
     recordings: list[Recording]
     class_names: list[str]
-    shared_subjects: list[str]
+    shared_subjects: list[str] | None
 
 
 @runtime_checkable

@@ -23,8 +23,9 @@ class FaceAudioDataModule(L.LightningDataModule):
     """Paired faces and voices from a store.
 
     ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
-    gets one. ``class_names`` overrides those of the store: a network that was trained on others
-    needs its own. ``eval_split`` is what test and predict read.
+    gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
+    ``class_names`` overrides those of the store: a network that was trained on others needs its
+    own. ``eval_split`` is what test and predict read.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         batch_size: int = 32,
         num_workers: int = 0,
         seed: int = 0,
+        root: str | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -50,6 +52,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         if num_workers < 0:
             raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
         self.path = Path(store)
+        self.root = root
         self.corpus = corpus
         self.features = features
         changes = (augmentation or {}).values()

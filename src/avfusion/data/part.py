@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,7 +116,7 @@ def decoded(part: Part, recording: Recording) -> ClipFeatures:
 def keep(part: Part, written: Written) -> None:
     """Write the journal of a part, whole or not at all."""
     content = {
-        "outcomes": [asdict(outcome) for outcome in written.outcomes],
+        "outcomes": [vars(outcome) for outcome in written.outcomes],
         "moments": {name: moments.plain() for name, moments in written.moments.items()},
     }
     partial = part.journal.with_suffix(f".{os.getpid()}")

@@ -26,7 +26,9 @@ def summary(path: Path) -> str:
         lines.append(
             f"Skipped {sum(skipped.values())}: {counts}. Each is listed in {path}/report.csv."
         )
-    if description["shared_subjects"]:
+    if description["shared_subjects"] is None:
+        lines.append("Nothing says who is in which clip: that splits share nobody is unknown.")
+    elif description["shared_subjects"]:
         count = len(description["shared_subjects"])
         lines.append(f"{count} subjects are in several splits; every result will record it.")
     for name, found in description["leaks"].items():
@@ -75,7 +77,7 @@ def table(clips: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> lis
     if clips and "samples" in clips[0]:
         samples = [sum(int(clip["samples"]) for clip in some) for some in by_split.values()]
         lines.append(("hours kept", *(f"{count / SAMPLE_RATE / 3600:.2f}" for count in samples)))
-    subjects = [len({clip["subject"] for clip in some}) for some in by_split.values()]
+    subjects = [len({clip["subject"] for clip in some} - {""}) for some in by_split.values()]
     lines.append(("subjects", *map(str, subjects)))
     labels = [Counter(clip["label"] for clip in some) for some in by_split.values()]
     for name in class_names[:MOST_CLASSES]:

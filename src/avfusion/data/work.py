@@ -20,6 +20,7 @@ from avfusion.parallel import run_parallel
 log = logging.getLogger(__name__)
 SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
 PART_CLIPS = 64  # that a process takes at a time
+PACKED_CLIPS = 1000  # of those that lie in one file, which take less time than a journal
 
 
 def allocate(
@@ -30,13 +31,15 @@ def allocate(
     check_room(root, clip_bytes * len(contents.recordings))
     journals.mkdir(parents=True, exist_ok=True)
     length = max(1, SHARD_BYTES // clip_bytes)
+    packed = contents.recordings[0].place is not None
+    step = PACKED_CLIPS if packed else PART_CLIPS
     parts = []
     for shard, start in enumerate(range(0, len(contents.recordings), length)):
         recordings = contents.recordings[start : start + length]
         for name, array in features.arrays(1).items():
             create(shard_file(root, name, shard), (len(recordings), *array.shape[1:]), array.dtype)
-        for first in range(0, len(recordings), PART_CLIPS):
-            some = recordings[first : first + PART_CLIPS]
+        for first in range(0, len(recordings), step):
+            some = recordings[first : first + step]
             parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))
     return parts
 

@@ -18,7 +18,8 @@ class Standardise(nn.Module):
         if not mean or len(mean) != len(std):
             raise ValueError(
                 f"Normalisation needs a mean and a deviation per feature, got {len(mean)} and "
-                f"{len(std)}: a store without training clips cannot be trained on."
+                f"{len(std)}: no training clip of the store has what is normalised here. Choose a "
+                "model that does without (model=face_only, model=audio_only), or another store."
             )
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("std", torch.tensor(std))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from avfusion.corpora.packed import read_packed
 from avfusion.corpora.recording import Box, Recording
 from avfusion.features.face import FaceFeatures
 from avfusion.features.mfcc import SAMPLE_RATE
@@ -62,6 +63,8 @@ def pictures(recording: Recording, sound: Sound | None, count: int) -> list[Pict
         return read_video(recording.video, (sound.start + samples / SAMPLE_RATE).tolist())
     if recording.image is None:
         raise Missing("no picture", recording.sources[0])
+    if recording.place is not None:
+        return [read_packed(recording.image, recording.place)] * count
     if recording.image.is_dir():
         if sound is not None:
             middles = (sound.first + middles * len(sound.samples)) / sound.total

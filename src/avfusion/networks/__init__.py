@@ -6,6 +6,7 @@ Their parts come in through the constructor: encoders as modules, whatever stand
 
 from avfusion.networks.attention_fusion import AttentionFusion
 from avfusion.networks.head import Head
+from avfusion.networks.lenet import LeNet
 from avfusion.networks.scores import Scores
 from avfusion.networks.seed2017 import Seed2017
 from avfusion.networks.token_fusion import TokenFusion
@@ -16,6 +17,7 @@ __all__ = [
     "AudioOnly",
     "FaceOnly",
     "Head",
+    "LeNet",
     "Scores",
     "Seed2017",
     "TokenFusion",

@@ -1,0 +1,43 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import build, toy_clips
+
+
+def test_at_32_pixels_it_has_the_parameters_of_the_notes_and_none_beside():
+    network = build("lenet", classes=10).network
+    assert sum(p.numel() for p in network.parameters()) == (
+        (3 * 25 + 1) * 6 + (6 * 25 + 1) * 16 + (400 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10
+    )
+
+
+def test_at_32_pixels_it_is_the_function_of_the_notes():
+    network, clips = build("lenet").network, toy_clips(5, size=32)
+    x = clips.face[:, 0]  # with the statistics of a toy, normalisation does nothing
+    x = F.max_pool2d(F.relu(F.conv2d(x, network.lower.weight, network.lower.bias)), 2)
+    x = F.max_pool2d(F.relu(F.conv2d(x, network.upper.weight, network.upper.bias)), 2)
+    x = F.relu(F.linear(x.reshape(-1, 16 * 5 * 5), network.seen.weight, network.seen.bias))
+    x = F.relu(F.linear(x, network.head.hidden.weight, network.head.hidden.bias))
+    logits = F.linear(x, network.head.logits.weight, network.head.logits.bias)
+    torch.testing.assert_close(network(clips).logits, logits)
+
+
+def test_a_digit_of_28_pixels_is_seen_in_a_black_frame():
+    network, clips = build("lenet").network, toy_clips(3, size=28)
+    framed = torch.zeros(3, 1, 3, 32, 32)
+    framed[..., 2:30, 2:30] = clips.face
+    torch.testing.assert_close(network(clips).logits, network(clips._replace(face=framed)).logits)
+
+
+@pytest.mark.parametrize("size", [8, 30, 33, 112])
+def test_pictures_of_any_size_get_a_logit_per_class(size):
+    logits, glimpses = build("lenet")(toy_clips(2, size=size))
+    assert logits.shape == (2, 3) and glimpses is None
+
+
+def test_hears_nothing_and_holds_nothing_to_hear_with():
+    task, clips = build("lenet"), toy_clips(4)
+    other = clips._replace(audio=torch.randn_like(clips.audio))
+    assert torch.equal(task(clips).logits, task(other).logits)
+    assert not torch.allclose(task(clips).logits, task(clips._replace(face=1 - clips.face)).logits)
+    assert not any("audio" in name for name in task.state_dict())
