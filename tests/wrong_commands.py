@@ -56,6 +56,10 @@ OURS = [
         "train trainer.precision=17",
         "Precision 17 is invalid. Allowed precision values: ... 32-true",
     ),
+    (
+        "train callbacks=plain +callbacks.clip_images.every_n_epochs=0",
+        "callbacks.clip_images was given values, but the chosen callbacks have no clip_images",
+    ),
     ("train trainer.strategy=ddpp", "`strategy='ddpp'` ... Example choices: auto, ddp"),
     ("eval ckpt_path=$run trainer.accelerator=cpu trainer.devices=2", "set trainer.devices=1"),
     # Checkpoints

@@ -15,8 +15,15 @@ from avfusion.values import arguments, check_values
 
 
 def check_config(cfg: DictConfig) -> None:
-    """Refuse values of wrong types, in every program."""
+    """Refuse values of wrong types, and values of parts that are not there, in every program."""
     check_values(OmegaConf.to_container(cfg, resolve=False))
+    for group in ("callbacks", "logger"):
+        for name, part in (cfg.get(group) or {}).items():
+            if part is not None and "_target_" not in part:
+                raise ValueError(
+                    f"{group}.{name} was given values, but the chosen {group} have no {name}: "
+                    f"choose others ({group}=...), or leave {group}.{name} out."
+                )
 
 
 def check_training(cfg: DictConfig) -> None:
