@@ -8,7 +8,14 @@ from conftest import tone, write_picture, write_sound, write_video
 from PIL import Image
 
 from avfusion.corpora.recording import Box, Recording
-from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable
+from avfusion.features import (
+    AudioFeatures,
+    FaceFeatures,
+    Features,
+    Policies,
+    Unreadable,
+    picture,
+)
 
 SECOND = AudioFeatures(duration=1.0)
 
@@ -73,6 +80,15 @@ def test_the_box_is_in_fractions_of_the_stored_picture(tmp_path, size):
     left, top, right, bottom = (200 * side for side in clip.box)
     assert (columns.min(), columns.max() + 1) == pytest.approx((left, right), abs=2.5)
     assert (rows.min(), rows.max() + 1) == pytest.approx((top, bottom), abs=2.5)
+
+
+def test_a_box_is_that_of_the_file_though_the_picture_is_reduced(tmp_path, monkeypatch):
+    files = picture_and_sound(tmp_path, tone(1.0), (48, 40), spot=(8, 8, 24, 32))
+    whole = Features(FaceFeatures(size=200), SECOND)(files)
+    monkeypatch.setattr(picture, "KEPT_PIXELS", 500)
+    reduced = Features(FaceFeatures(size=200), SECOND)(files)
+    assert reduced.box == whole.box and reduced.crop == whole.crop
+    assert not np.array_equal(reduced.face, whole.face)
 
 
 def test_a_clip_without_a_box_has_none(tmp_path):

@@ -38,7 +38,7 @@ def test_postscript_runs_no_program(tmp_path):
     text = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
     (tmp_path / "face.png").write_text(text)
     with pytest.raises(Unreadable, match=r"face\.png: cannot be decoded"):
-        read_picture(tmp_path / "face.png")
+        read_picture(tmp_path / "face.png")[0]
 
 
 def test_a_sound_named_as_something_else_is_known_by_its_content(tmp_path):
@@ -55,4 +55,4 @@ def test_a_page_saved_as_a_sound_is_refused(tmp_path):
 def test_pictures_of_any_usual_kind_are_read(tmp_path):
     for kind in ("bmp", "gif", "jpg", "png", "ppm", "tif", "webp"):
         Image.new("RGB", (20, 10), (200, 100, 50)).save(tmp_path / f"a.{kind}")
-        assert read_picture(tmp_path / f"a.{kind}").shape == (10, 20, 3)
+        assert read_picture(tmp_path / f"a.{kind}")[0].shape == (10, 20, 3)

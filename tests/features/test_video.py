@@ -18,7 +18,8 @@ from odd_files import (
     truncated_video,
 )
 
-from avfusion.features import video
+from avfusion.features import picture as pictures
+from avfusion.features import source, video
 from avfusion.features.source import Unreadable
 from avfusion.features.video import read_video
 
@@ -44,23 +45,23 @@ def test_a_video_shows_what_is_on_the_screen_at_a_time_though_its_rate_varies(tm
     path = write_video(tmp_path / "a.mp4", steps(7), times)
     asked = [0.0, 0.05, 0.11, 0.5, 0.99, 1.02, 1.5, 2.5]
     shown = [max(n for n, time in enumerate(times) if time <= moment) for moment in asked]
-    assert levels(read_video(path, asked)) == shown
+    assert levels(read_video(path, asked).pictures) == shown
 
 
 def test_a_video_whose_pictures_start_late_shows_the_first_before(tmp_path):
     path = write_video(tmp_path / "a.mp4", steps(3), [0.5, 0.7, 0.9], tone(1.0))
-    assert levels(read_video(path, [0.0, 0.6, 0.8])) == [0, 0, 1]
+    assert levels(read_video(path, [0.0, 0.6, 0.8]).pictures) == [0, 0, 1]
 
 
 def test_the_only_picture_of_a_video_is_repeated(tmp_path):
     path = write_video(tmp_path / "a.mp4", steps(1), [0.0], tone(0.5))
-    pictures = read_video(path, [0.1, 0.2, 0.4])
+    pictures = read_video(path, [0.1, 0.2, 0.4]).pictures
     assert len(pictures) == 3 and levels(pictures) == [0, 0, 0]
 
 
 def test_a_video_of_odd_size_keeps_it(tmp_path):
     path = write_video(tmp_path / "a.mp4", [gray(60, 33, 21)], [0.0], pixels="yuv444p")
-    assert read_video(path, [0.0])[0].shape == (21, 33, 3)
+    assert read_video(path, [0.0]).pictures[0].shape == (21, 33, 3)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_video_is_shown_as_its_display_matrix_asks(tmp_path, a, b, c, d, where
     path = write_video(tmp_path / "a.mp4", [marked()] * 5, [n / 5 for n in range(5)])
     left, top = (-min(0, k * WIDTH, m * HEIGHT) for k, m in ((a, c), (b, d)))
     turn_display(path, a, b, c, d, left, top)
-    picture = read_video(path, [0.5])[0]
+    picture = read_video(path, [0.5]).pictures[0]
     assert picture.shape == ((WIDTH, HEIGHT, 3) if a == 0 else (HEIGHT, WIDTH, 3))
     x, y = a * 8 + c * 8 + left, b * 8 + d * 8 + top
     rows, columns = np.where(picture[..., 0] > 128)
@@ -104,13 +105,39 @@ def test_pictures_that_are_sought_are_those_that_decoding_leads_to(tmp_path, mon
     path = tmp_path / f"a.{kind}"
     write_video(path, steps(10), [second / 2 for second in range(10)])
     times = [2.6, 4.1]
-    decoded = levels(read_video(path, times))
+    decoded = levels(read_video(path, times).pictures)
     monkeypatch.setattr(video, "FAR", 1.0)
-    assert levels(read_video(path, times)) == decoded
+    assert levels(read_video(path, times).pictures) == decoded
     assert decoded == ([5, 8] if kind != "ts" else [3, 6])  # its clock starts later
 
 
 def test_a_video_without_times_goes_by_its_rate(tmp_path):
     path = tmp_path / "a.h264"
     write_video(path, steps(10), [number / 25 for number in range(10)])
-    assert levels(read_video(path, [0.1, 0.3])) == [2, 7]
+    assert levels(read_video(path, [0.1, 0.3]).pictures) == [2, 7]
+
+
+def test_a_video_of_more_pixels_than_fit_into_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, "MOST_PIXELS", 3000)
+    write_video(tmp_path / "a.mp4", steps(2), [0.0, 0.1])
+    with pytest.raises(Unreadable, match=r"a\.mp4: picture too large .64 x 48 pixels"):
+        read_video(tmp_path / "a.mp4", [0.0])
+
+
+def test_a_video_that_outgrows_what_its_header_says_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(source.OPTIONS, "max_pixels", "2000")
+    times = [number / 25 for number in range(4)]
+    first = write_video(tmp_path / "a.ts", [gray(40, 32, 32)] * 4, times)
+    then = write_video(tmp_path / "b.ts", [gray(200)] * 4, times)
+    (tmp_path / "both.ts").write_bytes(first.read_bytes() + then.read_bytes())
+    with pytest.raises(Unreadable, match=r"both\.ts: cannot be decoded"):
+        read_video(tmp_path / "both.ts", [9.0])
+
+
+def test_a_large_video_is_reduced_to_the_means_of_its_squares(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "KEPT_PIXELS", 1000)
+    path = write_video(tmp_path / "a.mp4", [marked(32)] * 3, [0.0, 0.1, 0.2])
+    shown = read_video(path, [0.1])
+    assert shown.reduced == 2 and shown.pictures[0].shape == (24, 32, 3)
+    expected = marked(32).reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(shown.pictures[0], expected, atol=8)

@@ -9,7 +9,7 @@ from avfusion.corpora.packed import read_packed
 from avfusion.corpora.recording import Box, Recording
 from avfusion.features.face import FaceFeatures
 from avfusion.features.mfcc import SAMPLE_RATE
-from avfusion.features.picture import Picture, read_frames, read_picture
+from avfusion.features.picture import Shown, read_frames, read_picture
 from avfusion.features.policies import Policies
 from avfusion.features.sound import Sound
 from avfusion.features.source import Missing
@@ -38,18 +38,20 @@ def look(
         policies.judge("missing", missing)
         notes.append(missing.reason)
         return None
-    turned, crops, found = features.crops(shown)
+    turned, crops, found = features.crops(shown.pictures)
     if features.detector != "none" and not found:
         policies.meet("no_face", "no face found", recording.sources[0])
         notes.append("no face found, picture used whole")
-    box = recording.box and relative(recording.box, crops[0])
-    still = len(set(crops)) == 1 and all(t is p for t, p in zip(turned, shown, strict=True))
+    crop = Box(*(side * shown.reduced for side in crops[0]))
+    box = recording.box and relative(recording.box, crop)
+    as_they_were = all(t is p for t, p in zip(turned, shown.pictures, strict=True))
+    still = len(set(crops)) == 1 and as_they_were
     if box and not (still and inside(box)):
         box = None  # it would be another one in each picture, or lies outside of them
-    return Seen(features.cut(turned, crops), box, crops[0])
+    return Seen(features.cut(turned, crops), box, crop)
 
 
-def pictures(recording: Recording, sound: Sound | None, count: int) -> list[Picture]:
+def pictures(recording: Recording, sound: Sound | None, count: int) -> Shown:
     """Decode the pictures that belong to a sound, or to the whole recording without one."""
     middles = (np.arange(count) + 0.5) / count
     if recording.video is not None:
@@ -69,7 +71,8 @@ def pictures(recording: Recording, sound: Sound | None, count: int) -> list[Pict
         if sound is not None:
             middles = (sound.first + middles * len(sound.samples)) / sound.total
         return read_frames(recording.image, middles.tolist())
-    return [read_picture(recording.image)] * count
+    picture, reduced = read_picture(recording.image)
+    return Shown([picture] * count, reduced)
 
 
 def relative(box: Box, crop: Box) -> Box:

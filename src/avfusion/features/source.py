@@ -13,6 +13,8 @@ FORMATS = (
     "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,asf,avi,flv,h264,hevc,m4v,matroska,webm,mov,mp4,"
     "m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mjpeg"
 )
+MOST_PIXELS = 2**25  # of a video, a little more than those of 8K; a decoder holds several pictures
+OPTIONS = {"format_whitelist": FORMATS, "max_pixels": str(MOST_PIXELS)}
 
 
 class Unreadable(ValueError):
@@ -62,8 +64,6 @@ def opened(path: Path) -> Iterator[InputContainer]:
     """Open a media file; metadata in odd encodings are no reason to fail."""
     with (
         reading(path),
-        av.open(
-            str(path), metadata_errors="replace", options={"format_whitelist": FORMATS}
-        ) as container,
+        av.open(str(path), metadata_errors="replace", options=OPTIONS) as container,
     ):
         yield container

@@ -11,20 +11,20 @@ from av.container import InputContainer
 from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 
-from avfusion.features.picture import Picture, check_size
-from avfusion.features.source import Missing, Unreadable, opened
+from avfusion.features.picture import Picture, Shown, reduction
+from avfusion.features.source import MOST_PIXELS, OPTIONS, Missing, Unreadable, opened
 
 FAR = 30.0  # seconds; pictures further into a video are sought rather than decoded up to
 
 
-def read_video(path: Path, times: list[float]) -> list[Picture]:
+def read_video(path: Path, times: list[float]) -> Shown:
     """Return the pictures that are on the screen at rising times, in seconds."""
-    shown = seek_frames(path, times) if times[0] > FAR else None
+    shown = seek_pictures(path, times) if times[0] > FAR else None
     with opened(path) as container:
-        shown = shown or frames_at(timed(container, path), times)
-        if not shown:
+        shown = shown or pictures_at(timed(container, path), times)
+        if shown is None:
             raise Unreadable("no picture", path, "none can be decoded")
-        return [upright(frame) for frame in shown]
+        return shown
 
 
 def video_span(path: Path) -> tuple[float, float]:
@@ -38,14 +38,14 @@ def video_span(path: Path) -> tuple[float, float]:
     return min(times), max(times)
 
 
-def seek_frames(path: Path, times: list[float]) -> list[av.VideoFrame] | None:
-    """Return frames without decoding all before them, None where the file cannot be sought in."""
+def seek_pictures(path: Path, times: list[float]) -> Shown | None:
+    """Return pictures without decoding all before, None where the file cannot be sought in."""
     with suppress(Unreadable), opened(path) as container:
         container.seek(int((times[0] - 1) * av.time_base))
         frames = timed(container, path)
         first = next(frames, None)
         if first is not None and first[0] <= times[0]:
-            return frames_at(chain([first], frames), times)
+            return pictures_at(chain([first], frames), times)
     return None
 
 
@@ -54,7 +54,11 @@ def timed(container: InputContainer, path: Path) -> Iterator[tuple[float, av.Vid
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream):
         raise Missing("no picture", path)
-    check_size(path, stream.width, stream.height)
+    if stream.width * stream.height > MOST_PIXELS:
+        size = f"{stream.width} x {stream.height} pixels"
+        raise Unreadable("picture too large", path, f"{size}, shrink it first")
+    # Pictures may be larger than the header says.
+    stream.codec_context.options = {"max_pixels": OPTIONS["max_pixels"]}
     stream.thread_count = 1  # the other cores have clips of their own
     step = float(1 / (stream.average_rate or 25))
     time = -step
@@ -63,23 +67,31 @@ def timed(container: InputContainer, path: Path) -> Iterator[tuple[float, av.Vid
         yield time, frame
 
 
-def frames_at(
-    frames: Iterator[tuple[float, av.VideoFrame]], times: list[float]
-) -> list[av.VideoFrame]:
-    """Return the frame that is shown at each time; the last one stays, the first was before."""
-    shown: list[av.VideoFrame] = []
+def pictures_at(frames: Iterator[tuple[float, av.VideoFrame]], times: list[float]) -> Shown | None:
+    """Return the picture that is shown at each time; the last one stays, the first was before."""
+    pictures: list[Picture] = []
     last = None
     for time, frame in frames:
-        while len(shown) < len(times) and time > times[len(shown)]:
-            shown.append(last or frame)
-        if len(shown) == len(times):
-            return shown
+        due = sum(moment < time for moment in times[len(pictures) :])
+        if due:
+            last = last or frame
+            pictures += [upright(last)] * due
+        if len(pictures) == len(times):
+            break
         last = frame
-    return [] if last is None else shown + [last] * (len(times) - len(shown))
+    if last is None:
+        return None
+    left = len(times) - len(pictures)
+    pictures += [upright(last)] * left if left else []
+    return Shown(pictures, reduction(last.width, last.height))
 
 
 def upright(frame: av.VideoFrame) -> Picture:
-    """Return a video frame as RGB, turned and mirrored as the file asks for."""
+    """Return a video frame as RGB, reduced, turned and mirrored as the file asks for."""
+    factor = reduction(frame.width, frame.height)
+    if factor > 1:
+        size = (frame.width // factor, frame.height // factor)
+        frame = frame.reformat(*size, "rgb24", interpolation="AREA")
     picture = frame.to_ndarray(format="rgb24")
     display = frame.side_data.get("DISPLAYMATRIX")
     if isinstance(display, SideData):

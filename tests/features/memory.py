@@ -1,0 +1,16 @@
+"""Read pictures as a worker does: memory.py <file>..., prints how many and the MiB it took."""
+
+import sys
+from pathlib import Path
+
+from fuzz import most_memory
+
+from avfusion.corpora.unlabelled import find_recordings
+from avfusion.data import work  # noqa: F401  what a worker holds before any picture
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
+
+if __name__ == "__main__":
+    features = Features(FaceFeatures(detector="haar"), AudioFeatures(), Policies.answering())
+    clips = [features(find_recordings(path)[0]) for path in sys.argv[1:]]
+    assert all(Path(path).exists() for path in sys.argv[1:])
+    print(len(clips), most_memory())
