@@ -1,6 +1,8 @@
-"""Answer for recordings, or for the clips of a store: the probability of each class.
+"""Answer for recordings, or for clips of a store: the probability of each class.
 
-python src/predict.py ckpt_path=logs/lowrank/2026-01-31_12-00-00-000000 input=interview.mp4
+python src/predict.py ckpt_path=<run> input=interview.mp4
+python src/predict.py ckpt_path=<run> input=<folder> figures=true
+python src/predict.py ckpt_path=<run> 'input="face.png + voice.wav"'
 """
 
 import sys

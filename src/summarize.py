@@ -1,10 +1,13 @@
 """Compare the runs of a sweep, of a pattern, or of two folders.
 
 python src/summarize.py logs/sweeps/2026-01-31_12-00-00-000000
+python src/summarize.py 'logs/lowrank/*' logs/sweeps --metrics test/loss
+python src/summarize.py <run> <other run>
 """
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 from avfusion.comparison import Run, compare, differences, find_runs, repeated
@@ -14,9 +17,17 @@ from avfusion.tables import show, write_all
 
 def main() -> None:
     """Print and write one table, or what differs between two runs."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what, _, examples = __doc__.strip().partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=what,
+        epilog=f"examples:\n{textwrap.indent(examples, '  ')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("places", nargs="+", help="folders of runs or sweeps, or patterns of them")
-    parser.add_argument("--metrics", nargs="+", default=["test/accuracy", "test/attention_hit"])
+    scores = ["test/accuracy", "test/attention_hit"]
+    parser.add_argument(
+        "--metrics", nargs="+", default=scores, metavar="NAME", help=f"default: {' '.join(scores)}"
+    )
     parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and .svg go")
     given = parser.parse_args()
     if given.out is not None and not given.out.is_dir():

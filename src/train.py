@@ -1,6 +1,8 @@
 """Train a model, then test its best checkpoint.
 
 python src/train.py model=lowrank trainer.devices=1
+python src/train.py -m model=lowrank,concat optimizer.lr=1e-3 seed=1,2,3
+python src/train.py ckpt_path=<run> trainer.max_epochs=20
 """
 
 import hydra

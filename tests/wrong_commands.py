@@ -118,7 +118,6 @@ THEIRS = [
     ("train -m model=lowrank,concatt", "Could not find 'model/concatt' ... Available ... concat"),
     ("train -m seed=1,2 modle=3", "Could not override 'modle'."),
     ("train -m seed=1,2 hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs must be at least 1, got"),
-    ("prepare", "You must specify 'corpus' ... Available options: ... manifest"),
     ("prepare corpus=ravdes", "Could not find 'corpus/ravdes' ... Available options ... manifest"),
     ("summarize", "the following arguments are required: places"),
 ]

@@ -38,12 +38,14 @@ from avfusion.metrics import check_monitor
 from avfusion.provenance import write_provenance
 from avfusion.results import flat, overridden
 from avfusion.task import ClassificationTask
+from avfusion.usage import usage
 
 log = logging.getLogger(__name__)
 WRONG_INPUT = (ValueError, OSError, MisconfigurationException, OmegaConfBaseException)
 
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+OmegaConf.register_new_resolver("usage", usage, replace=True)
 
 
 @contextmanager
