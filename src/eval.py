@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from avfusion import run
 from avfusion.checks import check_config
 from avfusion.rebuild import rebuild
-from avfusion.results import collect_results, write_results
+from avfusion.results import collect_results, headline, write_results
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
@@ -23,8 +23,9 @@ def main(cfg: DictConfig) -> None:
         task, data = rebuild(cfg, trainer)
         data.check_splits(cfg.split)
         data.check_labels()
-    trainer.test(task, datamodule=data)
+    trainer.test(task, datamodule=data, verbose=False)
     results = collect_results(trainer, task, data)
+    print(headline(results))
     print(write_results(run.output_folder(), results))
 
 

@@ -37,7 +37,7 @@ def main(cfg: DictConfig) -> float:
     if was_pruned(trainer):
         results["pruned"] = True  # and not tested
     else:
-        trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True)
+        trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
         results = collect_results(trainer, task, data) | results
     report(run.output_folder(), trainer, results, chosen)
     return score

@@ -213,3 +213,24 @@ def test_a_continued_run_stays_in_its_folder(tmp_path):
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     for path in (tmp_path, tmp_path / "checkpoints" / "last.ckpt"):
         assert folder_of(f"ckpt_path={path}") == str(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda p: p.stem)
+def test_a_config_opens_with_a_comment_that_says_what_it_is(path):
+    first, second, *_ = path.read_text().splitlines()
+    comment = second if first.startswith("# @package") else first
+    assert comment.startswith("# ") and not comment.startswith("# @")
+
+
+def parts(tree: object) -> list[dict]:
+    """Every group of values that has a target."""
+    children = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else []
+    own = [tree] if isinstance(tree, dict) and "_target_" in tree else []
+    return own + [part for child in children for part in parts(child)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_a_part_is_stands_above_its_values(model):
+    found = parts(OmegaConf.to_container(load("train", f"model={model}")))
+    assert len(found) > 10
+    assert {next(iter(part)) for part in found} == {"_target_"}

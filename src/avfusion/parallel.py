@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from avfusion.console import watched
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -32,7 +34,7 @@ def run_parallel(
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's threads
     with (
-        Progress(*columns) as progress,
+        Progress(*columns, disable=not watched()) as progress,
         ProcessPoolExecutor(processes, spawn, initializer=one_thread) as pool,
     ):
         bar = progress.add_task(title, total=sum(sizes))

@@ -8,7 +8,7 @@ warnings.filterwarnings("ignore", ".*does not have many workers.*")
 # Metrics are computed over all processes before they are logged.
 warnings.filterwarnings("ignore", ".*sync_dist=True.*")
 warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 on torch 2.15
-ADVERTISEMENTS = ("💡 Tip", "Trainer already configured with model summary")
+ADVERTISEMENTS = ("💡 Tip", "TPU available: False", "Loading `train_dataloader` to estimate")
 logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
     lambda record: not record.getMessage().startswith(ADVERTISEMENTS)
 )

@@ -18,6 +18,7 @@ from avfusion.data.dataset import SplitDataset
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
+HEADLINE = ("accuracy", "macro_f1", "loss", "attention_hit")
 
 
 def collect_results(
@@ -57,10 +58,17 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
     return path
 
 
+def headline(results: dict[str, Any]) -> str:
+    """Return the scores of a test that people look at first, in one line."""
+    known = [(name, results[f"test/{name}"]) for name in HEADLINE if f"test/{name}" in results]
+    scores = ", ".join(f"{name} {score:.3f}" for name, score in known)
+    return f"Test: {scores}" if scores else "Results"
+
+
 def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: Any) -> None:
     """Write the results of a training run, and tell its loggers what it ended with."""
     if trainer.is_global_zero:
-        log.info("Results: %s", write_results(folder, results))
+        log.info("%s in %s", headline(results), write_results(folder, results))
         log_hyperparameters(trainer, chosen, results)
 
 

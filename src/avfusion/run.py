@@ -17,7 +17,7 @@ from hydra.errors import CompactHydraException, InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -31,6 +31,7 @@ from avfusion.checkpoint import (
     read_checkpoint,
 )
 from avfusion.checks import check_devices, monitors
+from avfusion.console import folded
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.folder import run_folder
 from avfusion.loggers import build_loggers
@@ -60,7 +61,7 @@ def one_sentence() -> Iterator[None]:
         if isinstance(error, MissingMandatoryValue):
             key = getattr(error, "full_key", None) or sentence.rsplit(" ", 1)[-1]
             sentence = f"{key} has no value: give it on the command line, as in {key}=..."
-        raise CompactHydraException(f"Error: {' '.join(sentence.split())}") from None
+        raise CompactHydraException(folded(f"Error: {' '.join(sentence.split())}")) from None
 
 
 def sentence_of(error: BaseException) -> str:
@@ -104,9 +105,11 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
             torch.__version__,
         )
     loggers = build_loggers(cfg.get("logger"))
+    useless: tuple[type, ...] = () if loggers else (LearningRateMonitor,)
+    if not cfg.trainer.get("enable_progress_bar", True):
+        useless = (*useless, ProgressBar)
     callbacks = [callback for callback in instantiate(cfg.callbacks).values() if callback]
-    if not loggers:
-        callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
+    callbacks = [callback for callback in callbacks if not isinstance(callback, useless)]
     try:
         trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
     except InstantiationException as error:  # Lightning seldom says what to change

@@ -7,8 +7,10 @@ from avfusion.callbacks.counted_clips import CountedClips
 from avfusion.callbacks.diagnostics import Diagnostics
 from avfusion.callbacks.embeddings import Embeddings
 from avfusion.callbacks.network_graph import NetworkGraph
+from avfusion.callbacks.parts import Parts
 from avfusion.callbacks.precision_recall import PrecisionRecall
 from avfusion.callbacks.preemption import Preemption
+from avfusion.callbacks.progress import Progress
 from avfusion.callbacks.random_states import RandomStates
 from avfusion.callbacks.run_text import RunText
 from avfusion.callbacks.scalar_layout import ScalarLayout
@@ -23,8 +25,10 @@ __all__ = [
     "Diagnostics",
     "Embeddings",
     "NetworkGraph",
+    "Parts",
     "PrecisionRecall",
     "Preemption",
+    "Progress",
     "RandomStates",
     "RunText",
     "ScalarLayout",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -20,6 +21,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import open_dict
 
 from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
+from hydra_plugins.avfusion_launcher.pace import Pace
 from hydra_plugins.avfusion_launcher.processes import Processes
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class SubprocessLauncher(Launcher):
         self.gpus = [str(gpu) for gpu in gpus]
         self.timeout = timeout
         self.resume = resume
+        self.pace: Pace | None = None  # of a search, which launches more than once
 
     def setup(self, *, hydra_context: Any, task_function: Callable[..., Any], config: Any) -> None:
         """Keep what Hydra tells every launcher."""
@@ -92,9 +95,10 @@ class SubprocessLauncher(Launcher):
         for slot in range(self.n_jobs):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
         processes = Processes(self.timeout, quiet=self.n_jobs > 1)
+        pace = self.pace or Pace(len(jobs), self.n_jobs)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-        with ThreadPoolExecutor(self.n_jobs) as pool:
-            futures = [pool.submit(self.run, job, slots, processes) for job in jobs]
+        with pace.bar, ThreadPoolExecutor(self.n_jobs) as pool:
+            futures = [pool.submit(self.run, job, slots, processes, pace) for job in jobs]
             try:
                 return [future.result() for future in futures]
             except KeyboardInterrupt:
@@ -107,22 +111,27 @@ class SubprocessLauncher(Launcher):
                 )
                 sys.exit(128 + signal.SIGINT)
 
-    def run(self, job: Job, slots: "SimpleQueue[str | None]", processes: Processes) -> JobReturn:
+    def run(
+        self, job: Job, slots: "SimpleQueue[str | None]", processes: Processes, pace: Pace
+    ) -> JobReturn:
         """Run one job when a slot is free, unless it is done already."""
         back = JobReturn(overrides=job.overrides, cfg=job.config, working_dir=str(job.folder))
         if self.resume and job.done():
-            log.info("\t#%d : done already, in %s", job.number, job.folder)
+            log.info("#%d : done already, in %s", job.number, job.folder)
             back.return_value, back.status = job.score(), JobStatus.COMPLETED
+            pace.tick(job.number)
             return back
         gpus = slots.get()
+        began = monotonic()
         try:
-            log.info("\t#%d : %s", job.number, " ".join(job.overrides))
+            log.info("#%d : %s", job.number, " ".join(job.overrides))
             job.begin()
             command = command_line(job, self.config.hydra.overrides.hydra, self.resume)
             code = processes.run(command, job.folder, gpus)
             job.end(code)
         finally:
             slots.put(gpus)
+        pace.tick(job.number, monotonic() - began)
         if code:
             why = "ran out of time" if code == Processes.TIMED_OUT else f"ended with code {code}"
             back.return_value = RuntimeError(f"Job #{job.number} {why}, see {job.folder}.")

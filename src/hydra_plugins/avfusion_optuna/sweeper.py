@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.avfusion_launcher.job import check_surroundings, quoted
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher, failure
+from hydra_plugins.avfusion_launcher.pace import Pace
 
 
 class OptunaSweeper(Sweeper):
@@ -57,7 +58,9 @@ class OptunaSweeper(Sweeper):
         search["sampler"] = OmegaConf.to_container(self.sampler)
         study = _study.open_study(file, config.mode, search, self.launcher.resume)
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        for batch in _study.batches(study, self.n_trials, self.launcher.n_jobs):
+        series = list(_study.batches(study, self.n_trials, self.launcher.n_jobs))
+        self.launcher.pace = Pace(sum(map(len, series)), self.launcher.n_jobs)
+        for batch in series:
             jobs = []
             for number in batch:
                 values = _study.propose(study, number, space, self.sampler, self.seed)

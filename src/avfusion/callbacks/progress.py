@@ -1,0 +1,59 @@
+"""How far a training is, and how long it still takes."""
+
+import logging
+from time import monotonic
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import RichProgressBar
+
+from avfusion.console import span, watched
+
+log = logging.getLogger(__name__)
+SHOWN = ("val/loss", "val/accuracy", "val/attention_hit")
+
+
+class Progress(RichProgressBar):
+    """Draw a bar where a person looks on, ten times a second; else log a line per validation."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=10 if watched() else 0)
+        self.began = (0.0, 0)  # when, with which epoch
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        super().on_train_start(trainer, pl_module)
+        self.began = (monotonic(), trainer.current_epoch)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the scores of an epoch where there is no bar."""
+        super().on_validation_end(trainer, pl_module)
+        if self.is_enabled or trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        known = trainer.callback_metrics
+        scores = ", ".join(f"{name} {float(known[name]):.3f}" for name in SHOWN if name in known)
+        if trainer.is_global_zero:
+            log.info("%s: %s", self.describe(trainer.current_epoch, ended=1), scores)
+
+    def describe(self, epoch: int, ended: int) -> str:
+        """Name an epoch that has ended or not, and say how long those after it take at most."""
+        total = self.trainer.max_epochs or 0
+        done = epoch + ended - self.began[1]
+        left = total - epoch - ended
+        name = f"Epoch {epoch + 1} of {total}"
+        if done < 1 or left < 1:
+            return name
+        return f"{name}, {span((monotonic() - self.began[0]) / done * left)} left"
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return self.describe(current_epoch, ended=0)
+
+    def configure_columns(self, trainer: L.Trainer) -> list[Any]:
+        """Return the columns but the last, the speed, which 80 characters have no room for."""
+        return super().configure_columns(trainer)[:-1]
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Any:
+        """Return what stands beside the bar; the number of a version says nothing here."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
