@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.checks import check_config
+from avfusion.figure_style import check_format
 from avfusion.predictions import collect_answers, write_answers, write_figures
 from avfusion.rebuild import count_bad, discard, rebuild
 
@@ -22,14 +23,15 @@ def main(cfg: DictConfig) -> None:
     folder = run.output_folder()
     with run.one_sentence():
         check_config(cfg)
+        form = check_format(cfg.figure_format)
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
         data.check_splits(cfg.split)
     with discard(folder):
         answers = collect_answers(data.store, trainer.predict(task, datamodule=data) or [])
-        print(write_answers(folder, answers, data.names))
+        print(write_answers(folder, answers, data.names, form))
         if cfg.figures:
-            write_figures(folder / "figures", data.store, answers, data.names)
+            write_figures(folder / "figures", data.store, answers, data.names, form)
         bad = count_bad(data.store, folder) if cfg.input is not None else 0
     if bad:
         sys.exit(f"{bad} recordings cannot be used, the reasons are in {folder}/report.csv.")

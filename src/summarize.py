@@ -10,8 +10,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.comparison import Run, compare, differences, find_runs, repeated
+from avfusion.comparison import Run, compare, differences, find_runs
+from avfusion.figure_style import FORMATS, save
 from avfusion.figures import comparison_figure
+from avfusion.left_out import left_out, ranked
 from avfusion.tables import show, write_all
 
 
@@ -28,7 +30,8 @@ def main() -> None:
     parser.add_argument(
         "--metrics", nargs="+", default=scores, metavar="NAME", help=f"default: {' '.join(scores)}"
     )
-    parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and .svg go")
+    parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and the figure go")
+    parser.add_argument("--format", choices=FORMATS, default="svg", help="of the figure")
     given = parser.parse_args()
     if given.out is not None and not given.out.is_dir():
         sys.exit(f"Error: --out={given.out} is no folder: make it first, or leave it out.")
@@ -39,30 +42,23 @@ def main() -> None:
     if len(given.places) == len(runs) == 2:
         print_differences(*runs)
         return
-    summarize(runs, given.metrics, given.out or Path(given.places[0]))
+    summarize(runs, given.metrics, given.out or Path(given.places[0]), given.format)
 
 
-def summarize(runs: list[Run], metrics: list[str], out: Path) -> None:
+def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None:
     """Print and write the table and the figure of all runs that have ended."""
-    for run in runs:
-        if run.pruned:
-            print(f"Pruned: {run.folder}", file=sys.stderr)
-        elif not run.results:
-            why = f" ({' and '.join(run.broken)} half-written or broken)" if run.broken else ""
-            state = "Failed" if run.failed else "Not finished"
-            print(f"{state}: {run.folder}{why}", file=sys.stderr)
-    older = repeated(runs)
-    for folder, newer in older.items():
-        print(f"Left out: {folder}, which {newer} repeats and is newer", file=sys.stderr)
-    runs = [run for run in runs if run.folder not in older]
-    rows = compare(runs, [m for m in metrics if any(m in run.results for run in runs)])
+    without = left_out(runs)
+    for one in without:
+        print(one, file=sys.stderr)
+    compared = ranked(runs, without)
+    rows = compare(compared, [m for m in metrics if any(m in run.results for run in compared)])
     if not rows or not rows[0].scores:
         sys.exit(f"Error: none of the {len(runs)} runs has any of {', '.join(metrics)} yet.")
     show(rows)
     folder = out if out.is_dir() else Path()
     write_all(folder, rows)
-    comparison_figure(rows).savefig(folder / "summary.svg")
-    print(f"Written: {folder}/summary.md, .tex, .csv, .svg")
+    save(comparison_figure(rows), folder / f"summary.{form}")
+    print(f"Written: {folder}/summary.md, .tex, .csv, .{form}")
 
 
 def print_differences(one: Run, other: Run) -> None:

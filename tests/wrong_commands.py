@@ -17,6 +17,7 @@ OURS = [
         "model.network.face_encoder.widths must be a list, each a whole number, got ['a', 64]",
     ),
     ("predict ckpt_path=$run input=$sound figures=maybe", "figures must be true or false, got"),
+    ("predict ckpt_path=$run figure_format=gif", "figure_format must be one of png, svg, pdf, got"),
     (f"prepare {ROOT} features.face.size=big", "features.face.size must be a whole number, got"),
     (f"prepare {ROOT} corpus.splits=many", "corpus.splits must be named values ... got 'many'"),
     (f"prepare {ROOT} corpus.classes=low", "corpus.classes must be a list or null, got 'low'"),

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
-from avfusion.figures import COLOURS, HEAT
+from avfusion.figure_style import COLOURS, HEAT, RIGHT, WRONG
 
-RIGHT, WRONG = COLOURS[2], COLOURS[1]  # the frame of a wrong one is broken, too
 ROW, TOP, BOTTOM = 2.2, 0.75, 0.45  # inches: a picture's row, the title, the axis of time
 PICTURE, AUDIO = 2.65, 4.0  # inches across; a scale stands beside a picture
 
@@ -71,7 +70,7 @@ def clip_figure(view: ClipView) -> Figure:
     figure = Figure(figsize=(width, height))
     for text, size, top in ((view.answer, 1.7 * width, 0.12), (view.clip_id[-80:], 8, 0.45)):
         at = (0.5, 1 - top / height)  # large: TensorBoard shows it at a third of its size
-        figure.text(*at, text.replace("$", r"\$"), fontsize=size, ha="center", va="top")
+        figure.text(*at, text, fontsize=size, ha="center", va="top")
     place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
     grid = figure.add_gridspec(
         rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **place
@@ -82,7 +81,9 @@ def clip_figure(view: ClipView) -> Figure:
             axes = figure.add_subplot(grid[row, column])
             draw_picture(axes, view, row, heat)
             if not row:
-                axes.set_title("face" if weights is None else f"glimpse {column}", fontsize=8)
+                axes.set_title(
+                    "face" if weights is None else f"glimpse {column} (attention per cell)"
+                )
     place["left"] = (PICTURE * len(maps) + 0.75) / width
     draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
     if view.right is not None:
@@ -118,7 +119,7 @@ def draw_scale(axes: Axes, most: float) -> None:
     scale.invert_yaxis()
     for part in (0, 0.5, 1):
         at, value = scale.transAxes, f"{part * most:.2g}"
-        scale.text(1.3, part, value, fontsize=6, transform=at, va="center")
+        scale.text(1.3, part, value, fontsize=7, transform=at, va="center")
 
 
 def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
@@ -130,9 +131,8 @@ def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
     axes.imshow(
         scaled.T, aspect="auto", origin="lower", cmap=HEAT, vmin=-3, vmax=3, interpolation="nearest"
     )
-    axes.set_xlabel("frame", fontsize=8, labelpad=1)
-    axes.set_ylabel("feature", fontsize=8)
-    axes.tick_params(labelsize=6)
+    axes.set_xlabel("number of the audio frame", labelpad=1)
+    axes.set_ylabel("feature")
     axes.locator_params(nbins=4)  # ticks are what drawing spends its time on
     if view.sound is not None:
         draw_wave(figure.add_subplot(grid[0]), view.sound)
@@ -144,9 +144,8 @@ def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"]) -> None:
     stretches = sound[: len(sound) // step * step].reshape(-1, step) / 2**15
     times = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
     axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLOURS[0])
-    axes.set(xlim=(0, len(sound) / SAMPLE_RATE))
-    axes.set_title("waveform over time (s), audio frames", fontsize=8)
-    axes.tick_params(labelsize=6)
+    axes.set(xlim=(0, len(sound) / SAMPLE_RATE), ylabel="amplitude")
+    axes.set_title("waveform over time (s); audio frames, each feature scaled")
     axes.locator_params(nbins=4)
 
 

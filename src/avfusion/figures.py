@@ -14,13 +14,11 @@ from torch import Tensor
 
 from avfusion.comparison import Row
 from avfusion.data.clips import Clips
+from avfusion.figure_style import COLOURS, HEAT, line_style, with_unit
 
-# Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too.
-COLOURS = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442 #000000".split()
 LONGEST_LINE = 44  # characters of a setting's name
 MOST_NUMBERS = 20  # classes whose confusions are written out
 LABEL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
-HEAT = "cividis"  # a map of colours that the colour-blind see alike
 
 
 def timeline_figure(
@@ -30,17 +28,9 @@ def timeline_figure(
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(names):
-        style = ("-", "--", ":")[number // len(COLOURS) % 3]
-        colour = COLOURS[number % len(COLOURS)]
-        axes.plot(
-            times,
-            probabilities[:, number].numpy(),
-            style,
-            color=colour,
-            label=name.replace("$", r"\$"),
-        )
+        axes.plot(times, probabilities[:, number].numpy(), label=name, **line_style(number))
     axes.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1))
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -61,8 +51,8 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
             axes.errorbar(
                 [score.mean], [place], xerr=interval, fmt="|", color=COLOURS[0], capsize=3, zorder=2
             )
-        axes.set_xlabel(metric)
-        axes.grid(axis="x", alpha=0.3)
+        axes.set_xlabel(with_unit(metric))
+        axes.grid(axis="x")
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].invert_yaxis()
     return figure
@@ -79,16 +69,16 @@ def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequenc
     for axes, values, title in zip(panels, (counts, parts), titles, strict=True):
         most = max(values.max(), 1) if values is counts else 1
         image = axes.imshow(values, cmap=HEAT, vmin=0, vmax=most)
-        axes.set_title(title, fontsize=9)
-        axes.set_xlabel("predicted", fontsize=8)
-        axes.set_xticks(range(classes), names, rotation=90, fontsize=7)
-        figure.colorbar(image, ax=axes, shrink=0.8).ax.tick_params(labelsize=6)
+        axes.set_title(title)
+        axes.set_xlabel("predicted class")
+        axes.set_xticks(range(classes), names, rotation=90)
+        figure.colorbar(image, ax=axes, shrink=0.8)
         for (true, predicted), value in [] if many else np.ndenumerate(values):
             colour = "black" if value > 0.6 * most else "white"
             text = f"{value:.2f}".removeprefix("0") if values is parts else str(value)
             axes.text(predicted, true, text, ha="center", va="center", fontsize=7, color=colour)
-    panels[0].set_ylabel("true", fontsize=8)
-    panels[0].set_yticks(range(classes), names, fontsize=7)
+    panels[0].set_ylabel("true class")
+    panels[0].set_yticks(range(classes), names)
     return figure
 
 
@@ -110,8 +100,8 @@ def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
         corner = torch.tensor([number % columns * width, number // columns * height])
         sides = box * torch.tensor([width, height] * 2) + corner.repeat(2)
         name_clip(panels[0], names[label] if label >= 0 else "?", corner.tolist(), sides.tolist())
-    panels[0].set_title("face", fontsize=9)
-    panels[1].set_title("audio frames: features over time", fontsize=9)
+    panels[0].set_title("face")
+    panels[1].set_title("audio frames: features over time")
     panels[1].set_aspect("auto")
     for axes, (high, wide) in zip(panels, (faces.shape[1:3], heard.shape[1:]), strict=True):
         axes.set_axis_off()

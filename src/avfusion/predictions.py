@@ -15,6 +15,7 @@ from avfusion.clip_figure import clip_figure, clip_view
 from avfusion.data.prepare import safe
 from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.figure_style import save
 from avfusion.figures import timeline_figure
 
 
@@ -45,14 +46,20 @@ def collect_answers(store: Store, batches: Iterable[Any]) -> list[Answer]:
     ]
 
 
-def write_answers(folder: Path, answers: Sequence[Answer], names: Sequence[str]) -> Path:
-    """Write a row per recording as CSV and JSON, and a time line for each that was cut."""
+def write_answers(
+    folder: Path, answers: Sequence[Answer], names: Sequence[str], form: str = "png"
+) -> Path:
+    """Write a row per recording as CSV and JSON, and a time line for each that was cut.
+
+    ``form`` is that of its figure, see ``avfusion.figure_style``.
+    """
     cut = defaultdict(list)
     for answer in answers:
         if answer.clip["start"]:
             cut[whole_of(answer)].append(answer)
     for number, (name, windows) in enumerate(cut.items()):
-        write_timeline(folder / "timelines", f"{number:04d}_{safe(name[-60:])}", windows, names)
+        path = folder / "timelines" / f"{number:04d}_{safe(name[-60:])}.{form}"
+        write_timeline(path, windows, names)
     whole = {whole_of(answer): answer for answer in answers}
     rows = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
     table = [as_row(answer, names) for answer in rows]
@@ -93,16 +100,14 @@ def averaged(name: str, windows: Sequence[Answer]) -> Answer:
     return windows[0]._replace(clip=clip, probabilities=probabilities, note=note)
 
 
-def write_timeline(
-    folder: Path, name: str, windows: Sequence[Answer], names: Sequence[str]
-) -> None:
-    """Write the answers over time, as CSV and as a picture."""
-    folder.mkdir(exist_ok=True)
+def write_timeline(path: Path, windows: Sequence[Answer], names: Sequence[str]) -> None:
+    """Draw the answers over time, and write them beside the figure as CSV."""
+    path.parent.mkdir(exist_ok=True)
     times = [
         (float(w.clip["start"]), float(w.clip["start"]) + int(w.clip["samples"]) / SAMPLE_RATE)
         for w in windows
     ]
-    with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["start_s", "end_s", "predicted", *names, "note"])
         for (start, end), window in zip(times, windows, strict=True):
@@ -111,15 +116,17 @@ def write_timeline(
             writer.writerow([f"{start:.3f}", f"{end:.3f}", row["predicted"], *numbers, row["note"]])
     middles = [(start + end) / 2 for start, end in times]
     probabilities = torch.stack([window.probabilities for window in windows])
-    timeline_figure(middles, probabilities, names).savefig(folder / f"{name}.png", dpi=120)
+    save(timeline_figure(middles, probabilities, names), path)
 
 
 def write_figures(
-    folder: Path, store: Store, answers: Sequence[Answer], names: Sequence[str]
+    folder: Path, store: Store, answers: Sequence[Answer], names: Sequence[str], form: str = "png"
 ) -> None:
-    """Draw each clip as the network saw it."""
+    """Draw each clip as the network saw it, in a format of ``avfusion.figure_style``."""
     folder.mkdir(exist_ok=True)
     for answer in answers:
         view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, names)
-        path = folder / f"{answer.row:05d}_{safe(answer.clip['clip_id'][-60:])}.png"
-        clip_figure(view).savefig(path, dpi=120)
+        save(
+            clip_figure(view),
+            folder / f"{answer.row:05d}_{safe(answer.clip['clip_id'][-60:])}.{form}",
+        )

@@ -16,6 +16,7 @@ OWN: dict[str, dict[str, Any]] = {
         "split": str,
         "batch_size": int | None,
         "figures": bool,
+        "figure_format": str,
         "workers": int | None,
     },
     "prepare": {

@@ -66,7 +66,7 @@ def pictures(recording: Recording, sound: Sound | None, count: int) -> Shown:
     if recording.image is None:
         raise Missing("no picture", recording.sources[0])
     if recording.place is not None:
-        return [read_packed(recording.image, recording.place)] * count
+        return Shown([read_packed(recording.image, recording.place)] * count)
     if recording.image.is_dir():
         if sound is not None:
             middles = (sound.first + middles * len(sound.samples)) / sound.total

@@ -1,0 +1,83 @@
+"""How every figure of this project looks: in TensorBoard, in files, on a page of a report.
+
+Its import sets matplotlib's defaults, as ticks are made only when a figure is drawn, which others
+do (TensorBoard, a notebook) long after the function that composed it has returned.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from cycler import cycler
+from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg", "pdf")
+INK = "#222222"  # of lines and letters; a page that is dark exchanges it
+# Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too; ink is their black.
+COLOURS = [*"#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442".split(), INK]
+LINES = ("-", "--", ":", "-.")  # for more lines than colours
+HEAT = "cividis"  # a map of colours that the colour-blind see alike
+RIGHT, WRONG = COLOURS[2], COLOURS[1]  # never told apart by colour alone
+
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
+    "text.parse_math": False,  # a name may hold dollars
+    "savefig.dpi": 120,
+    "pdf.fonttype": 42,  # journals refuse the default, Type 3
+    "svg.hashsalt": "avfusion",  # the same figure is the same file
+}
+matplotlib.rcParams.update(STYLE)
+
+# No date, for the same reason.
+METADATA: dict[str, dict[str, None]] = {
+    "png": {},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
+UNITS = {  # by what the name of a metric begins with, behind its stage
+    "loss": "nats",
+    "accuracy": "part of the clips",
+    "balanced_accuracy": "mean part of a class",
+    "macro_f1": "from 0 to 1",
+    "attention_hit": "part of the clips",
+    "attention_mass": "part of the attention",
+}
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """Return colour and dashes of one line of many."""
+    dashes = LINES[number // len(COLOURS) % len(LINES)]
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": dashes}
+
+
+def with_unit(metric: str) -> str:
+    """Return the name of a metric with its unit, where it has one."""
+    known = [unit for name, unit in UNITS.items() if metric.partition("/")[2].startswith(name)]
+    return f"{metric} ({known[0]})" if known else metric
+
+
+def check_format(form: str, key: str = "figure_format") -> str:
+    """Return the format of a figure's file, or refuse it."""
+    if form not in FORMATS:
+        raise ValueError(f"{key} must be one of {', '.join(FORMATS)}, got {form!r}.")
+    return form
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure in the format that its name ends with: png, or svg and pdf for papers."""
+    form = check_format(path.suffix[1:], "The end of a figure's name")
+    figure.savefig(path, metadata=METADATA[form])
+    return path
