@@ -108,6 +108,10 @@ OURS = [
     # Comparison
     ("summarize $sweep --metrics test/nope", "none of the 1 runs has any of test/nope yet"),
     ("summarize $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
+    ("report $empty", "No run in $empty: give the folder of a run or of a sweep"),
+    ("report $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
+    ("report $sweep --store $nowhere", "--store=$nowhere is no store: give a path that prepare.py"),
+    ("report $sweep --examples -1", "--examples must be at least 0, got -1"),
 ]
 
 # Refused by Hydra and by Python's parser of arguments, in their own words.
@@ -121,6 +125,8 @@ THEIRS = [
     ("train -m seed=1,2 hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs must be at least 1, got"),
     ("prepare corpus=ravdes", "Could not find 'corpus/ravdes' ... Available options ... manifest"),
     ("summarize", "the following arguments are required: places"),
+    ("report", "the following arguments are required: places"),
+    ("report $sweep --figures gif", "invalid choice: 'gif' (choose from"),
 ]
 
 # Ended by this project, too; these are tried as people type them, in a process each.

@@ -15,8 +15,8 @@ from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.figure_style import COLOURS, HEAT, RIGHT, WRONG
 
-ROW, TOP, BOTTOM = 2.2, 0.75, 0.45  # inches: a picture's row, the title, the axis of time
-PICTURE, AUDIO = 2.65, 4.0  # inches across; a scale stands beside a picture
+ROW, TOP, BOTTOM = 2.2, 0.85, 0.45  # inches: a picture's row, the title, the axis of time
+PICTURE, AUDIO = 2.65, 4.3  # inches across; a scale stands beside a picture
 
 
 class ClipView(NamedTuple):
@@ -84,7 +84,7 @@ def clip_figure(view: ClipView) -> Figure:
                 axes.set_title(
                     "face" if weights is None else f"glimpse {column} (attention per cell)"
                 )
-    place["left"] = (PICTURE * len(maps) + 0.75) / width
+    place["left"] = (PICTURE * len(maps) + 1.0) / width
     draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
     if view.right is not None:
         frame(figure, view.right)
@@ -133,6 +133,7 @@ def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
     )
     axes.set_xlabel("number of the audio frame", labelpad=1)
     axes.set_ylabel("feature")
+    axes.yaxis.set_label_coords(-0.2, 0.5)
     axes.locator_params(nbins=4)  # ticks are what drawing spends its time on
     if view.sound is not None:
         draw_wave(figure.add_subplot(grid[0]), view.sound)
@@ -145,7 +146,8 @@ def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"]) -> None:
     times = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
     axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLOURS[0])
     axes.set(xlim=(0, len(sound) / SAMPLE_RATE), ylabel="amplitude")
-    axes.set_title("waveform over time (s); audio frames, each feature scaled")
+    axes.yaxis.set_label_coords(-0.2, 0.5)
+    axes.set_title("waveform over time (s), scaled audio frames")
     axes.locator_params(nbins=4)
 
 

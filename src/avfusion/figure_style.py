@@ -54,6 +54,7 @@ UNITS = {  # by what the name of a metric begins with, behind its stage
     "macro_f1": "from 0 to 1",
     "attention_hit": "part of the clips",
     "attention_mass": "part of the attention",
+    "gradient_norm": "Euclidean norm",
 }
 
 
@@ -63,10 +64,16 @@ def line_style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": dashes}
 
 
+def unit_of(metric: str) -> str:
+    """Return the unit of a metric, nothing where it has none."""
+    name = metric.partition("/")[2]
+    return next((unit for start, unit in UNITS.items() if name.startswith(start)), "")
+
+
 def with_unit(metric: str) -> str:
     """Return the name of a metric with its unit, where it has one."""
-    known = [unit for name, unit in UNITS.items() if metric.partition("/")[2].startswith(name)]
-    return f"{metric} ({known[0]})" if known else metric
+    unit = unit_of(metric)
+    return f"{metric} ({unit})" if unit else metric
 
 
 def check_format(form: str, key: str = "figure_format") -> str:

@@ -54,7 +54,7 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel(with_unit(metric))
         axes.grid(axis="x")
     panels[0].set_yticks(range(len(rows)), names)
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
     return figure
 
 

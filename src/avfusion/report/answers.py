@@ -1,0 +1,76 @@
+"""What the checkpoint of a run answers on the clips that the run was tested on."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from hydra.errors import InstantiationException
+from jaxtyping import Float, Int64
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from avfusion.comparison import Run
+from avfusion.data.store import Store
+from avfusion.predictions import Answer, collect_answers
+from avfusion.rebuild import rebuild
+from avfusion.run import WRONG_INPUT, sentence_of
+
+
+class Answers(NamedTuple):
+    """The answers to the clips of a split whose class is known."""
+
+    store: Store
+    split: str
+    names: list[str]
+    each: list[Answer]
+
+    @property
+    def labels(self) -> Int64[Tensor, "clips"]:
+        """The numbers of the true classes."""
+        return torch.tensor([self.names.index(answer.clip["label"]) for answer in self.each])
+
+    @property
+    def probabilities(self) -> Float[Tensor, "clips classes"]:
+        """The probabilities of the classes."""
+        return torch.stack([answer.probabilities for answer in self.each])
+
+
+def ask(run: Run, store: Path | None) -> Answers:
+    """Return the answers of a run's best checkpoint, to the clips of its store or of another."""
+    place = store or find_store(str(run.results.get("data/store", "")))
+    split = str(run.results.get("data/split", "test"))
+    data = {"_target_": "avfusion.data.datamodule.FaceAudioDataModule", "store": str(place)}
+    cfg: dict[str, Any] = {"ckpt_path": str(run.folder), "split": split, "data": data}
+    trainer = L.Trainer(
+        devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
+    )
+    task, module = rebuild(OmegaConf.create(cfg | {"batch_size": None}), trainer)
+    module.check_splits(split)
+    names = list(module.names)
+    found = collect_answers(module.store, trainer.predict(task, datamodule=module) or [])
+    known = [answer for answer in found if answer.clip["label"] in names]
+    if not known:
+        raise ValueError(f"No {split} clip of {place} has a label that the network knows.")
+    return Answers(module.store, split, names, known)
+
+
+def ask_or_say_why(run: Run, store: Path | None) -> Answers | str:
+    """Return the answers, or a sentence that says why there are none."""
+    try:
+        return ask(run, store)
+    except (*WRONG_INPUT, InstantiationException) as error:
+        return sentence_of(error)
+
+
+def find_store(recorded: str) -> Path:
+    """Return the store of a run: where it was, or where this machine keeps stores."""
+    home = Path(os.environ.get("AVFUSION_DATA", "data")) / "stores"
+    places = [Path(recorded), home / Path(recorded).name]
+    for place in places if recorded else []:
+        if (place / "description.json").is_file():
+            return place
+    raise FileNotFoundError(
+        f"The store of this run is not at {recorded or 'a place that it recorded'}: give --store."
+    )

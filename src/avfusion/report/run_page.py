@@ -1,0 +1,77 @@
+"""The page of one run."""
+
+from collections.abc import Sequence
+
+from avfusion.comparison import Run
+from avfusion.report.answer_sections import answer_sections, unanswered
+from avfusion.report.answers import Answers
+from avfusion.report.markup import Html, drawing, note, page, section, shown, table, tag
+from avfusion.report.origin import configuration, opened, provenance, where
+from avfusion.report.plates import Plate
+
+HEADLINES = {
+    "test/accuracy": "accuracy",
+    "test/balanced_accuracy": "balanced accuracy",
+    "test/macro_f1": "macro F1",
+    "test/attention_hit": "attention on the speaker",
+    "test/loss": "loss (nats)",
+    "parameters": "parameters",
+    "megaflops": "megaflops per clip",
+    "epochs": "epochs",
+}
+
+
+def run_page(run: Run, answers: Answers | str, plates: Sequence[Plate]) -> str:
+    """Return the page of a run; ``answers`` may be the reason why there are none."""
+    lead = tag("p", "A run in ", where(run.folder), class_="quiet")
+    if isinstance(answers, str):
+        parts = [unanswered(run, answers)]
+    else:
+        parts = answer_sections(answers, plates)
+    curves = [drawing(plate.figure, plate.caption) for plate in plates if plate.group == "curves"]
+    drawn = tag("div", *curves, class_="charts") if curves else note("No curves were logged.")
+    sections = [results(run, answers), section("Curves", drawn), *parts]
+    name = run.folder.resolve().name
+    return page(f"Report of {name}", lead, [*sections, configuration(run), provenance(run)])
+
+
+def results(run: Run, answers: Answers | str) -> Html:
+    """Return what results.json holds, with what has to be known about it."""
+    if not run.results:
+        state = "failed" if run.failed else "has not finished"
+        broken = f"; {' and '.join(run.broken)} half-written or broken" if run.broken else ""
+        return section("Results", note(f"This run {state}: it has no results{broken}."))
+    tiles = [
+        tag("div", tag("dt", words), tag("dd", shown(run.results[name])))
+        for name, words in HEADLINES.items()
+        if name in run.results
+    ]
+    every = table(("name", "value"), list(run.results.items()), "values")
+    return section(
+        "Results",
+        tag("dl", *tiles, class_="tiles"),
+        *remarks(run, answers),
+        opened("all of results.json", tag("div", every, class_="columns")),
+    )
+
+
+def remarks(run: Run, answers: Answers | str) -> list[Html]:
+    """Return what makes the numbers of a run less than they seem."""
+    found = []
+    if run.pruned:
+        found.append(note("A search gave this run up: it was not tested."))
+    for name, value in run.results.items():
+        if name.startswith("data/") and isinstance(value, int) and value:
+            found.append(note(f"{name.removeprefix('data/').replace('_', ' ')}: {value}"))
+    accuracy = run.results.get("test/accuracy")
+    if not isinstance(answers, str) and accuracy is not None:
+        clips = len(answers.each)
+        right = int((answers.probabilities.argmax(dim=1) == answers.labels).sum())
+        if abs(right / clips - accuracy) > 0.5 / clips:
+            found.append(
+                note(
+                    f"The clips of {answers.store.root} give an accuracy of {right / clips:.4f}, "
+                    "not that of results.json: what follows is of other clips or other weights."
+                )
+            )
+    return found

@@ -1,0 +1,84 @@
+"""Write one page of HTML about a run, or about the runs of a sweep.
+
+python src/report.py logs/lowrank/2026-01-31_12-00-00-000000
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from avfusion.comparison import Run, compare, find_runs
+from avfusion.figure_style import FORMATS, save
+from avfusion.left_out import left_out, ranked
+from avfusion.report.answers import Answers, ask_or_say_why
+from avfusion.report.plates import Plate, run_plates, sweep_plates
+from avfusion.report.run_page import run_page
+from avfusion.report.sweep_page import sweep_page
+
+METRICS = ["test/accuracy", "test/attention_hit"]
+
+
+def main() -> None:
+    """Write report.html, and its figures as files where they are asked for."""
+    given = arguments()
+    try:
+        runs = find_runs(given.places)
+        text, plates = of_run(runs[0], given) if len(runs) == 1 else of_sweep(runs, given.metrics)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    place = given.out or Path(given.places[0])
+    folder = place if place.is_dir() else Path()
+    if given.figures:
+        (folder / "figures").mkdir(exist_ok=True)
+        for plate in plates:
+            save(plate.figure, folder / "figures" / f"{plate.name}.{given.figures}")
+    page = folder / "report.html"
+    page.write_text(text, encoding="utf-8", errors="replace")
+    print(f"Written: {page}")
+
+
+def arguments() -> argparse.Namespace:
+    """Return what was asked for, or refuse it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("places", nargs="+", help="a run, a sweep, or patterns of them")
+    parser.add_argument("--store", type=Path, help="of a run's clips, where it has moved")
+    parser.add_argument("--without-clips", action="store_true", help="do not ask the network again")
+    parser.add_argument("--examples", type=int, default=3, help="right and wrong answers, of each")
+    parser.add_argument("--metrics", nargs="+", default=METRICS, help="that a sweep's table has")
+    parser.add_argument("--out", type=Path, help="the folder of report.html")
+    parser.add_argument("--figures", choices=FORMATS, help="write them beside the page, too")
+    given = parser.parse_args()
+    if given.out is not None and not given.out.is_dir():
+        sys.exit(f"Error: --out={given.out} is no folder: make it first, or leave it out.")
+    if given.store is not None and not (given.store / "description.json").is_file():
+        sys.exit(f"Error: --store={given.store} is no store: give a path that prepare.py printed.")
+    if given.examples < 0:
+        sys.exit(f"Error: --examples must be at least 0, got {given.examples}.")
+    return given
+
+
+def of_run(run: Run, given: argparse.Namespace) -> tuple[str, list[Plate]]:
+    """Return the page of a run and its figures."""
+    answers: Answers | str
+    if given.without_clips:
+        answers = "they were left out with --without-clips."
+    else:
+        answers = ask_or_say_why(run, given.store)
+    plates = run_plates(run, None if isinstance(answers, str) else answers, given.examples)
+    return run_page(run, answers, plates), plates
+
+
+def of_sweep(runs: list[Run], metrics: list[str]) -> tuple[str, list[Plate]]:
+    """Return the page of runs side by side and its figures."""
+    without = left_out(runs)
+    compared = ranked(runs, without)
+    known = [metric for metric in metrics if any(metric in run.results for run in compared)]
+    if compared and not known:
+        raise ValueError(f"None of the {len(compared)} runs has any of {', '.join(metrics)}.")
+    rows = compare(compared, known)
+    plates = sweep_plates(rows)
+    return sweep_page(runs, rows, without, plates), plates
+
+
+if __name__ == "__main__":
+    main()

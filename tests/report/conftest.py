@@ -1,0 +1,121 @@
+"""A run whose names would break a page that trusts them, and pages as a browser reads them."""
+
+import csv
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import build_for, load, quiet_trainer
+from lightning.pytorch.loggers import CSVLogger
+from omegaconf import OmegaConf
+
+from avfusion.comparison import Run, read_run
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.store import read_description
+from avfusion.provenance import write_provenance
+from avfusion.results import collect_results, write_results
+
+HOSTILE = '<script>alert("&amp;")</script> $x$ --!>'
+VOID = {"meta", "img", "link", "base", "br", "input"}
+
+
+class Page(HTMLParser):
+    """The elements, attributes and texts of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.styles: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag  # whatever is opened is closed
+
+    def handle_data(self, data):
+        inside = self.styles if self.open and self.open[-1] == "style" else self.texts
+        inside.append(data)
+
+    @property
+    def numbers(self) -> set[float]:
+        return {float(given["value"]) for tag, given in self.elements if tag == "data"}
+
+    @property
+    def sections(self) -> list[str]:
+        return [given["id"] for tag, given in self.elements if tag == "section"]
+
+    def fetches(self) -> list[str]:
+        """What a browser would look for outside of the page."""
+        active = {"script", "link", "iframe", "object", "embed", "base", "form"}
+        found = [tag for tag, _ in self.elements if tag in active]
+        for _, given in self.elements:
+            for name, value in ((n, v or "") for n, v in given.items()):
+                outside = not value.startswith(("#", "data:image/png;base64,"))
+                if name in ("src", "href", "xlink:href", "srcset", "action") and outside:
+                    found.append(value)
+                if name.startswith("on") or "url(" in value.replace("url(#", ""):
+                    found.append(value)
+        return found + [css for css in self.styles if "url(" in css or "@import" in css]
+
+
+def hostile(store: Path, to: Path) -> Path:
+    """Copy a store, one of whose classes, subjects and clips has a hostile name."""
+    shutil.copytree(store, to)
+    text = (to / "description.json").read_text()
+    (to / "description.json").write_text(text.replace('"sad"', json.dumps(HOSTILE)))
+    for name in ("index.csv", "report.csv"):
+        with (to / name).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        changed = {"clip_id", "subject"} & rows[-1].keys()
+        rows[-1] |= dict.fromkeys(changed, HOSTILE)
+        for row in rows:
+            if row.get("label") == "sad":
+                row["label"] = HOSTILE
+        with (to / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return to
+
+
+def write_run(folder: Path, store: Path) -> Path:
+    """Train a little and write what a training leaves."""
+    data = FaceAudioDataModule(str(store), batch_size=8)
+    cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8")
+    cfg.description = read_description(store)
+    parts = ("model", "data", "description", "seed", "monitor", "mode")
+    config = {part: OmegaConf.to_container(cfg, resolve=False)[part] for part in parts}
+    config |= {p: OmegaConf.to_container(cfg[p], resolve=True) for p in parts[:3]}
+    task = build_for(data, "lowrank")
+    task.recipe = {part: config[part] for part in parts[:4]}
+    task.recipe["model"] = config["model"] | {"optimizer": None, "scheduler": None}
+    logger = CSVLogger(folder, name="csv")
+    trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1)
+    trainer.fit(task, datamodule=data)
+    trainer.save_checkpoint(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    trainer.test(task, datamodule=data, verbose=False)
+    write_results(folder, collect_results(trainer, task, data) | {"epochs": 2})
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "job.json").write_text(json.dumps({"overrides": [f"name={HOSTILE}"], "exit_code": 0}))
+    write_provenance(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def told(party_store, tmp_path_factory) -> Run:
+    """A run on a store with hostile names."""
+    root = tmp_path_factory.mktemp("told")
+    return read_run(write_run(root / "run", hostile(party_store, root / "store")))
