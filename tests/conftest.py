@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -25,7 +26,7 @@ from avfusion.data import work
 from avfusion.data.clips import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
-from avfusion.features import AudioFeatures, FaceFeatures, Features
+from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
 from avfusion.task import ClassificationTask
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,7 @@ def toy_description(classes: int = 3, features: int = 75) -> dict:
         "boxes": True,
         "leaks": {},
         "face": {"channels": 3, "mean": [0.0] * 3, "std": [1.0] * 3},
+        "face_map": {"channels": 3},
         "audio": {"features": features, "mean": [0.0] * features, "std": [1.0] * features},
     }
 
@@ -86,6 +88,24 @@ def build_for(data: FaceAudioDataModule, model: str) -> ClassificationTask:
     cfg = load("train", f"model={model}")
     cfg.description = data.description
     return instantiate(cfg.model, _convert_="all")
+
+
+def save_run(
+    folder: Path, model: str, *overrides: str, maps: tuple[dict, dict] | None = None
+) -> ClassificationTask:
+    """Write the checkpoint of an untrained network, with what ``maps`` it would have been given."""
+    cfg = load("train", f"model={model}", *overrides)
+    cfg.description = toy_description() | ({} if maps is None else {"face_map": maps[0]})
+    task = instantiate(cfg.model, _convert_="all")
+    parts = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in ("model", "data")}
+    parts["model"] |= {"optimizer": None, "scheduler": None}
+    description = OmegaConf.to_container(cfg.description, resolve=True)
+    task.recipe = parts | {"description": description, "seed": 0}
+    checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe}
+    (folder / "checkpoints").mkdir(parents=True)
+    carried = {} if maps is None else {"map_encoder": maps[1]}
+    torch.save(checkpoint | carried, folder / "checkpoints" / "best.ckpt")
+    return task
 
 
 def quiet_trainer(**options) -> L.Trainer:
@@ -236,6 +256,16 @@ def recordings_store(recordings, long_features, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "run_parallel", one_process)
         return prepare(Manifest(str(recordings)), long_features, tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="session")
+def mapped_store(recordings, long_features, tmp_path_factory) -> Path:
+    """The store of those recordings with face maps, by an encoder that has learned nothing."""
+    recipe = OmegaConf.load(CONF / "features" / "maps" / "convnet.yaml").encoder
+    features = replace(long_features, maps=FaceMaps(encoder=OmegaConf.to_container(recipe)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "run_parallel", one_process)
+        return prepare(Manifest(str(recordings)), features, tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The command line, as people type it."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,31 @@ def test_fine_tuning_remakes_the_head_for_other_classes(run, trained, tmp_path):
     tuned = run("train", *command[2:], *SMALL[1:], *options)
     assert "remade" in tuned.stdout and "network.head.logits.weight" in tuned.stdout
     assert results(tmp_path / "run")["data/split"] == "test"
+
+
+def predicted(folder: Path) -> list[dict[str, str]]:
+    """The rows that a prediction wrote."""
+    with (folder / "predictions.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_network_on_stored_maps_needs_nothing_but_its_checkpoint(run, trained, tmp_path):
+    teacher, student = shutil.copytree(trained, tmp_path / "teacher"), tmp_path / "student"
+    stored = ("model/face_encoder=stored", f"data.features.maps.run={teacher}", "callbacks=plain")
+    run("train", *SMALL, *stored, "trainer.devices=1", f"hydra.run.dir={student}")
+    assert not any("face_encoder" in name for name in weights(student))
+    shutil.rmtree(teacher)
+
+    run("predict", f"ckpt_path={student}", f"hydra.run.dir={tmp_path}/store")
+    right = [row["label"] == row["predicted"] for row in predicted(tmp_path / "store")]
+    assert sum(right) / len(right) == pytest.approx(results(student)["test/accuracy"])
+
+    (picture,) = run.data.rglob("test_00003.png")
+    pair = f"{picture} + {picture.parents[1]}/audio/test_00003.wav"
+    run("predict", f"ckpt_path={student}", f"input={pair}", f"hydra.run.dir={tmp_path}/files")
+    (ours,), theirs = predicted(tmp_path / "files"), predicted(tmp_path / "store")[3]
+    for name in ("happy", "calm", "fearful", "sad", "angry", "disgust", "surprised", "neutral"):
+        assert float(ours[name]) == pytest.approx(float(theirs[name]), abs=2e-3)
 
 
 def test_a_checkpoint_of_another_model_is_refused_in_one_sentence(run, trained):

@@ -25,9 +25,9 @@ from avfusion.data.store import read_description
 HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs and .hydra
 
 
-def write_checkpoints(folder: Path, store: Path) -> Path:
+def write_checkpoints(folder: Path, store: Path, *overrides: str) -> Path:
     """Write what a training on a store leaves, untrained."""
-    cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8")
+    cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8", *overrides)
     cfg.description = read_description(store)
     task = instantiate(cfg.model, _convert_="all")
     parts = ("model", "data", "description")
@@ -50,7 +50,9 @@ def copied(store: Path, to: Path, **changes: object) -> Path:
 
 
 @pytest.fixture(scope="module")
-def places(party_store, recordings_store, recordings, tmp_path_factory) -> dict[str, Path]:
+def places(
+    party_store, recordings_store, mapped_store, recordings, tmp_path_factory
+) -> dict[str, Path]:
     """The places that command lines name."""
     root = tmp_path_factory.mktemp("places")
     found = {name: root / name for name in ("empty", "text", "foreign", "nowhere", "sweep")}
@@ -66,6 +68,8 @@ def places(party_store, recordings_store, recordings, tmp_path_factory) -> dict[
     return found | {
         "store": party_store,
         "other": recordings_store,
+        "mapped": mapped_store,
+        "seer": write_checkpoints(root / "seer", mapped_store, "model/face_encoder=stored"),
         "recordings": recordings,
         "run": write_checkpoints(root / "run", party_store),
         "old": copied(party_store, root / "old", format=1),

@@ -86,6 +86,33 @@ OURS = [
         "eval ckpt_path=$run data=store data.store=$other",
         "store in $other holds other features ... prepare",
     ),
+    # Face maps
+    (
+        f"train {STORE} model/face_encoder=stored",
+        "stored needs a store with face maps, got one without: prepare it with features.maps.run=",
+    ),
+    (
+        "train data.features.maps.run=$nowhere",
+        "No checkpoint at $nowhere: give the folder of a run",
+    ),
+    (f"prepare {ROOT} features.maps.run=$foreign", "$foreign does not say how to rebuild"),
+    (f"prepare {ROOT} features/maps=timm +features.maps.run=$run", "a run or an encoder, got both"),
+    (
+        f"prepare {ROOT} features/maps=timm features.maps.encoder.pretrained=$nowhere",
+        "No weights at $nowhere: features.maps.encoder.pretrained must be hub or a",
+    ),
+    (
+        f"prepare {ROOT} features/maps=timm features.maps.encoder.size=big",
+        "features.maps.encoder.size must be a whole number or null, got 'big'",
+    ),
+    (
+        "train data=store data.store=$mapped data.batch_size=8 model/face_encoder=stored",
+        "cannot be augmented as pictures can: set data.augmentation.face=null",
+    ),
+    (
+        "eval ckpt_path=$seer data=store data.store=$other",
+        "has no face maps, which this network reads: prepare the corpus with features.maps.run=",
+    ),
     # Recordings
     ("predict ckpt_path=$run input=$empty", "No recording in $empty: give a video, or a picture +"),
     ("predict ckpt_path=$run input=$sound windows.step=0", "positive seconds, got 10.0 and 0"),

@@ -73,6 +73,7 @@ def check_model(cfg: DictConfig) -> None:
         "class_names": [str(number) for number in range(classes)],
         "class_counts": [1] * classes,
         **{name: {"mean": [0.0] * 3, "std": [1.0] * 3} for name in ("face", "audio")},
+        "face_map": {"channels": 3},
     }
     with warnings.catch_warnings(action="ignore"):  # of torch about empty weights
         task = instantiate(trial.model, _convert_="all")

@@ -17,7 +17,8 @@ from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
-from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
+from avfusion.encoders.stored import reads_maps
+from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features, Policies
 from avfusion.run import output_folder, plain
 from avfusion.task import ClassificationTask
 
@@ -35,15 +36,18 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     check_fit(file, checkpoint, task)
     task.load_state_dict(checkpoint["state_dict"])
     task.recipe = recipe
+    maps = str(file) if reads_maps(task.network) else None
     if cfg.get("input") is not None:
-        own = recordings_of(cfg, recipe)
+        own = recordings_of(cfg, recipe, maps)
     else:
-        own = plain(cfg.data) if "data" in cfg else here(recipe["data"])
+        own = plain(cfg.data) if "data" in cfg else here(recipe["data"], maps)
     own |= {"class_names": recipe["description"]["class_names"], "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
     data = instantiate(own, _convert_="all")
-    ours, theirs = map(comparable, (data.description, recipe["description"]))
+    if maps:
+        data.read_maps()
+    ours, theirs = (comparable(d, data.maps) for d in (data.description, recipe["description"]))
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "
@@ -52,18 +56,27 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     return task, data
 
 
-def comparable(description: dict[str, Any]) -> dict[str, Any]:
+def comparable(description: dict[str, Any], maps: bool) -> dict[str, Any]:
     """Return the settings on which features depend, whatever clips are kept and where files are."""
     features = description["features"]
-    return {"face": features["face"] | {"model": None}, "audio": features["audio"]}
+    settings = {"face": features["face"] | {"model": None}, "audio": features["audio"]}
+    if maps:
+        settings["face_map"] = description["face_map"] | {"weights": None}
+    return settings
 
 
-def recordings_of(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of raw recordings: prepared as in training, in the folder of this run."""
+def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
+    """Return the data of raw recordings: prepared as in training, in the folder of this run.
+
+    ``maps`` is a checkpoint that holds the encoder of their face maps, where those are needed.
+    """
     settings = recipe["description"]["features"]
     face = settings["face"] | ({"model": cfg.face_model} if cfg.face_model else {})
     features = Features(
-        FaceFeatures(**face), AudioFeatures(**settings["audio"]), Policies.answering()
+        FaceFeatures(**face),
+        AudioFeatures(**settings["audio"]),
+        Policies.answering(),
+        None if maps is None else FaceMaps(maps),
     )
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input)), features)
@@ -81,11 +94,17 @@ def recordings_of(cfg: DictConfig, recipe: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def here(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of a recipe with the paths of this machine, where it is made by itself."""
+def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
+    """Return the data of a recipe with the paths of this machine, where it is made by itself.
+
+    ``maps`` is a checkpoint that stands for the run which its face maps came from.
+    """
     if "corpus" not in data:
         return data
     home = os.environ.get("AVFUSION_DATA", "data")
+    features = data["features"]
+    if maps is not None and features["maps"].get("run") is not None:
+        data = data | {"features": features | {"maps": features["maps"] | {"run": maps}}}
     stores, root = f"{home}/stores", data.get("root")
     if root is None:
         return data | {

@@ -14,7 +14,6 @@ from torch.utils.tensorboard.summary import hparams
 
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.dataset import SplitDataset
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ def collect_results(
 
 def costs(network: nn.Module, data: FaceAudioDataModule) -> dict[str, float]:
     """Return the parameters of a network, and of its fusion alone, and what one clip costs."""
-    clip = SplitDataset(data.store, data.eval_split, data.names).__getitems__([0])
+    clip = data.dataset(data.eval_split).__getitems__([0])
     known = {"parameters": parameters(network)}
     if hasattr(network, "fusion"):
         known["parameters_of_fusion"] = parameters(network.get_submodule("fusion"))

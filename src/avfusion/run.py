@@ -33,6 +33,7 @@ from avfusion.checkpoint import (
 from avfusion.checks import check_devices, monitors
 from avfusion.console import folded
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.encoders.stored import reads_maps
 from avfusion.folder import run_folder
 from avfusion.loggers import build_loggers
 from avfusion.metrics import check_monitor
@@ -129,6 +130,10 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     data.check_batch()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
+    if reads_maps(task.network):
+        data.read_maps()
+        data.check_augmentation()
+        task.map_encoder = data.store.map_encoder()
     looks = hasattr(task.network, "face_encoder")
     for key, monitor, mode in monitors(cfg):
         check_monitor(monitor, mode, data.description, looks, key)

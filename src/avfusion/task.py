@@ -24,7 +24,8 @@ class ClassificationTask(L.LightningModule):
     needed to evaluate. ``init`` draws the first weights (see ``initialise``). What is minimised is
     the loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats: above zero they
     become narrow, below zero wide. ``recipe`` is what rebuilds this task and travels in every
-    checkpoint, as plain containers.
+    checkpoint, as plain containers; so do, where the network reads stored face maps, the weights of
+    the encoder that made them.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ClassificationTask(L.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.recipe: dict[str, Any] = {}
+        self.map_encoder: dict[str, Tensor] = {}
 
         # Buffers never change, and exchanging them in validation would wait for ever where
         # processes have unequal numbers of batches.
@@ -123,8 +125,10 @@ class ClassificationTask(L.LightningModule):
         return optimizer, self.scheduler(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint say how to rebuild this task."""
+        """Let the checkpoint say how to rebuild this task, and compute its face maps."""
         checkpoint["recipe"] = self.recipe
+        if self.map_encoder:
+            checkpoint["map_encoder"] = self.map_encoder
 
 
 def mean_entropy(glimpses: Float[Tensor, "batch glimpses *map"]) -> Float[Tensor, ""]:

@@ -11,6 +11,7 @@ import torch
 from conftest import quiet_trainer
 
 from avfusion.data import prepare as preparation
+from avfusion.data.augmentation import FaceAugmentation
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 
@@ -184,3 +185,37 @@ def test_a_batch_that_no_epoch_fills_is_refused_with_both_numbers(recordings_sto
     FaceAudioDataModule(str(recordings_store), batch_size=16).check_batch()
     with pytest.raises(ValueError, match=r"batch_size=17 is more than the 16 training clips"):
         FaceAudioDataModule(str(recordings_store), batch_size=17).check_batch()
+
+
+@pytest.fixture
+def mapped(mapped_store):
+    return FaceAudioDataModule(str(mapped_store), batch_size=6)
+
+
+def test_networks_that_read_maps_get_those_of_the_store_and_others_its_pictures(mapped):
+    store, rows = mapped.store, mapped.store.rows("val")
+    for face, read in ((store.faces(rows).float() / 255, None), (store.face_maps(rows), True)):
+        if read:
+            mapped.read_maps()
+        (batch,) = mapped.val_dataloader()
+        clips = mapped.on_after_batch_transfer(batch, 0)
+        assert clips.face.dtype == torch.float32
+        assert torch.equal(clips.face, face.float())
+        assert torch.equal(mapped.pictures(clips), store.faces(rows).float() / 255)
+
+
+def test_a_store_without_maps_is_refused_where_a_network_reads_them(data):
+    with pytest.raises(ValueError, match=r"has no face maps, .* prepare the corpus with features"):
+        data.read_maps()
+
+
+def test_changes_of_pictures_are_refused_where_a_network_reads_maps(mapped_store):
+    changes = {"face": FaceAugmentation(), "audio": deafening}
+    data = FaceAudioDataModule(str(mapped_store), augmentation=changes)
+    data.check_augmentation()
+    data.read_maps()
+    with pytest.raises(ValueError, match=r"set data\.augmentation\.face=null, or choose another"):
+        data.check_augmentation()
+    data = FaceAudioDataModule(str(mapped_store), augmentation=changes | {"face": None})
+    data.read_maps()
+    data.check_augmentation()

@@ -63,7 +63,9 @@ class Embeddings(L.Callback):
         if self.hooks:
             size = (self.thumbnail, self.thumbnail)
             self.rows += batch.row.tolist()
-            self.pictures.append(F.interpolate(batch.face[:, 0].float(), size, mode="area").cpu())
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            first = data.pictures(batch)[:, 0]
+            self.pictures.append(F.interpolate(first, size, mode="area").cpu())
             if len(self.rows) >= self.clips:
                 self.stop()
 

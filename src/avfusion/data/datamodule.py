@@ -6,10 +6,13 @@ from typing import Any
 
 import lightning as L
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avfusion.corpora import SPLITS, Corpus
 from avfusion.corpora.recording import listed
+from avfusion.data.augmentation import FaceAugmentation
 from avfusion.data.clips import Clips
 from avfusion.data.dataset import SplitDataset, as_read
 from avfusion.data.loader import ResumableLoader
@@ -62,6 +65,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.maps = False  # instead of pictures, see read_maps
         self.opened: Store | None = None
         self.training: ResumableLoader | None = None
         self.position: dict[str, int] = {"served": 0}  # in the epoch that training goes on with
@@ -114,14 +118,41 @@ class FaceAudioDataModule(L.LightningDataModule):
                 f"know, {listed(other)}: it knows {', '.join(self.names)}."
             )
 
+    def read_maps(self) -> None:
+        """Give networks the face maps of the store in the place of its pictures."""
+        if "face_map" not in self.description:
+            raise ValueError(
+                f"The store in {self.path} has no face maps, which this network reads: prepare the "
+                "corpus with features.maps.run=<run or checkpoint>, here that of the network."
+            )
+        self.maps = True
+
+    def check_augmentation(self) -> None:
+        """Refuse changes of pictures where networks do not see them."""
+        if self.maps and any(isinstance(change, FaceAugmentation) for change in self.augmentation):
+            raise ValueError(
+                "Face maps are stored and cannot be augmented as pictures can: set "
+                "data.augmentation.face=null, or choose another model/face_encoder."
+            )
+
+    def pictures(self, clips: Clips) -> Float[Tensor, "batch pictures 3 height width"]:
+        """Return what can be shown of clips: their pictures, also where networks read maps."""
+        if not self.maps:
+            return clips.face.float()
+        return self.store.faces(clips.row.cpu().numpy()).float() / 255
+
     def prepare_data(self) -> None:
         """Make the store where that is possible, and open it."""
         _ = self.store
 
+    def dataset(self, split: str) -> SplitDataset:
+        """Return the clips of one split."""
+        return SplitDataset(self.store, split, self.names, self.maps)
+
     def loader(self, split: str, shuffle: bool = False) -> ResumableLoader:
         """Load one split, this process's part of it."""
         self.check_splits(split)
-        dataset = SplitDataset(self.store, split, self.names)
+        dataset = self.dataset(split)
         trainer = self.trainer
         rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         return ResumableLoader(
@@ -163,7 +194,7 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Clips, dataloader_idx: int) -> Clips:
         """Bring pictures to [0, 1], and augment training clips, on the device."""
-        clips = batch._replace(face=batch.face.float() / 255)
+        clips = batch._replace(face=batch.face.float() / (1 if self.maps else 255))
         if self.trainer is not None and self.trainer.training:
             for augment in self.augmentation:
                 clips = augment(clips)

@@ -11,10 +11,13 @@ from avfusion.data.store import Store
 
 
 class SplitDataset(Dataset[Clips]):
-    """The clips of one split, read a batch at a time."""
+    """The clips of one split, read a batch at a time, with pictures or with their ``maps``."""
 
-    def __init__(self, store: Store, split: str, class_names: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, split: str, class_names: Sequence[str], maps: bool = False
+    ) -> None:
         self.store = store
+        self.maps = maps
         self.rows = store.rows(split)
         labels = {name: number for number, name in enumerate(class_names)}
         self.labels = np.array([labels.get(clip["label"], -1) for clip in store.index])
@@ -28,7 +31,7 @@ class SplitDataset(Dataset[Clips]):
         rows.sort()
         store = self.store
         return Clips(
-            face=store.faces(rows),
+            face=store.face_maps(rows) if self.maps else store.faces(rows),
             audio=store.audio_frames(rows),
             audio_length=torch.from_numpy(store.frames.take(rows)),
             has_face=torch.from_numpy(store.has_face.take(rows)),

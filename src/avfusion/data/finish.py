@@ -17,9 +17,14 @@ from avfusion.features import Features
 
 
 def finish(
-    root: Path, corpus: Corpus, contents: Contents, features: Features, written: list[Written]
+    root: Path,
+    corpus: Corpus,
+    contents: Contents,
+    features: Features,
+    written: list[Written],
+    face_map: dict[str, Any] | None = None,
 ) -> None:
-    """Write everything that a store holds beside its shards."""
+    """Write everything that a store holds beside its shards; ``face_map`` tells of its maps."""
     outcomes = [outcome for part in written for outcome in part.outcomes]
     index = [outcome.index for outcome in outcomes if outcome.index]
     if not index:
@@ -37,6 +42,7 @@ def finish(
     description = describe(corpus.name, contents, features, outcomes) | {
         "face": {"channels": 3, **moments["face"].mean_and_deviation(scale=1 / 255)},
         "audio": {"features": features.audio.features, **moments["audio"].mean_and_deviation()},
+        **({} if face_map is None else {"face_map": face_map}),
         "leaks": find_leaks(index),
         "checksums": checksums(root),
     }

@@ -15,6 +15,7 @@ from filelock import FileLock
 from avfusion.corpora import Contents, Corpus
 from avfusion.data.finish import finish
 from avfusion.data.leaks import refuse_leaks, untrained
+from avfusion.data.maps import write_maps
 from avfusion.data.part import kept
 from avfusion.data.store import FORMAT, read_description
 from avfusion.data.work import allocate, write_parts
@@ -49,7 +50,8 @@ def prepare(
             refuse_leaks({"untrained_classes": untrained_classes(whole)}, corpus.allowed_leaks)
             parts = allocate(partial, journals, corpus, contents, features)
             write_parts(parts, f"Preparing {corpus.name}", workers)
-            finish(partial, corpus, contents, features, [kept(part) for part in parts])
+            maps = write_maps(partial, parts, features.maps) if features.maps else None
+            finish(partial, corpus, contents, features, [kept(part) for part in parts], maps)
             refuse_leaks(read_description(partial)["leaks"], allowed)
             os.replace(partial, root)
         shutil.rmtree(journals, ignore_errors=True)
@@ -87,7 +89,11 @@ def store_folder(
 
 def digest(corpus: Corpus, contents: Contents, features: Features) -> str:
     """Return eight digits that change with whatever would change the store."""
-    settings = [FORMAT, asdict(features), corpus.on_error, contents[1:]]
+    chosen = asdict(features)
+    del chosen["maps"]  # which say where weights lie, too
+    settings = [FORMAT, chosen, corpus.on_error, contents[1:]]
+    if features.maps is not None:
+        settings.append(features.maps.identity())
     state = hashlib.sha256(json.dumps(settings).encode())
     for recording in contents.recordings:
         paths = [sorted(path.iterdir()) if path.is_dir() else [path] for path in recording.sources]

@@ -7,6 +7,8 @@
   face/00000.npy     shards: [clips, pictures, size, size, 3] uint8, RGB
   sound/00000.npy    [clips, samples] int16, mono at 16 kHz
   audio/00000.npy    [clips, frames, features] float32
+  face_map/00000.npy [clips, pictures, channels, rows, columns] float16, where they are asked for
+  face_map/encoder.pt  weights of the encoder that made them
 """
 
 import csv
@@ -16,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int16, Int64, UInt8
+from jaxtyping import Float16, Float32, Int16, Int64, UInt8
 from torch import Tensor
 
 FORMAT = 2
 BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the stored picture
+WEIGHTS = "face_map/encoder.pt"
 CROP = ("crop_left", "crop_top", "crop_right", "crop_bottom")  # pixels of the first picture
 
 
@@ -41,6 +44,7 @@ class Store:
         self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
         self.face = self.shards("face")
         self.audio = self.shards("audio")
+        self.face_map = self.shards("face_map")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let the processes of a loader open the store anew rather than copy it."""
@@ -69,6 +73,16 @@ class Store:
     ) -> UInt8[Tensor, "batch pictures 3 height width"]:
         """Return pictures; their channels are last in memory, as convolutions like them."""
         return torch.from_numpy(self.gather(self.face, rows).transpose(0, 1, 4, 2, 3))
+
+    def face_maps(
+        self, rows: Int64[np.ndarray, "batch"]
+    ) -> Float16[Tensor, "batch pictures channels rows columns"]:
+        """Return face maps, where the store has them."""
+        return torch.from_numpy(self.gather(self.face_map, rows))
+
+    def map_encoder(self) -> dict[str, Tensor]:
+        """Return the weights of the encoder that made the face maps."""
+        return torch.load(self.root / WEIGHTS, map_location="cpu", weights_only=True)
 
     def audio_frames(
         self, rows: Int64[np.ndarray, "batch"]

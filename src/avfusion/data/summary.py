@@ -34,13 +34,23 @@ def summary(path: Path) -> str:
     for name, found in description["leaks"].items():
         if found:
             lines.append(f"{name} ({len(found)}), which every result records: {listed(found)}")
-    if description["clips"]["train"]:
-        lines.append(f"Train on it with:\n  python src/train.py data=store data.store={path}")
-    else:
+    maps = description.get("face_map")
+    if maps is not None:
         lines.append(
-            f"Test on it with:\n  python src/eval.py ckpt_path=<run> data=store data.store={path}"
+            f"Face maps of {maps['channels']} channels, by the encoder of {maps['weights']}."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *next_command(path, description)])
+
+
+def next_command(path: Path, description: Mapping[str, Any]) -> list[str]:
+    """Return what a store can be used for, and the command."""
+    if not description["clips"]["train"]:
+        command = f"eval.py ckpt_path=<run> data=store data.store={path}"
+        return ["Test on it with:", f"  python src/{command}"]
+    lines = ["Train on it with:", f"  python src/train.py data=store data.store={path}"]
+    if "face_map" in description:
+        lines[1] += " model/face_encoder=stored data.augmentation.face=null"
+    return lines
 
 
 def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
@@ -49,10 +59,13 @@ def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int |
     root = store_folder(corpus, contents, features, stores)
     clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
     size = len(contents.recordings) * clip_bytes / 1e9
+    maps = " and face maps" if features.maps is not None else ""
     state = "is there already" if root.exists() else "would be written"
     if Path(f"{root}.parts").exists():
         state = f"is begun, {written_before(root)} clips at least; it would be gone on with"
-    lines = [f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB"]
+    lines = [
+        f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"
+    ]
     return "\n".join(lines + table(rows(contents), contents.class_names))
 
 

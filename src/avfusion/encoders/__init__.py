@@ -4,7 +4,8 @@ A face encoder turns pictures in [0, 1], ``[batch, pictures, 3, height, width]``
 ``[batch, channels, pictures, rows, columns]``, and has ``channels``. An audio encoder turns audio
 frames, ``[batch, frames, features]``, and their true lengths, ``[batch]``, into tokens,
 ``[batch, frames, dim]``, and a vector, ``[batch, vector_dim]``; padding never changes either of
-the true tokens or the vector. Both hold the normalisation of their input as buffers.
+the true tokens or the vector. Both hold the normalisation of their input as buffers. ``Stored`` is
+given face maps in the place of pictures, ``[batch, pictures, channels, rows, columns]``.
 A face encoder with ``pretrained`` fetches weights as it is built; a recipe says none there, since
 the checkpoint holds them.
 """
@@ -14,6 +15,7 @@ from avfusion.encoders.conv import Conv
 from avfusion.encoders.convnet import ConvNet
 from avfusion.encoders.gru import GRU
 from avfusion.encoders.lstm import LSTM
+from avfusion.encoders.stored import Stored
 from avfusion.encoders.timm_encoder import TimmEncoder
 from avfusion.encoders.torchvision_encoder import TorchvisionEncoder
 from avfusion.encoders.transformer import Transformer
@@ -24,6 +26,7 @@ __all__ = [
     "BiLSTM",
     "Conv",
     "ConvNet",
+    "Stored",
     "TimmEncoder",
     "TorchvisionEncoder",
     "Transformer",

@@ -6,8 +6,17 @@ training and in prediction, whatever the machine.
 
 from avfusion.features.clip import ClipFeatures, Features
 from avfusion.features.face import FaceFeatures
+from avfusion.features.maps import FaceMaps
 from avfusion.features.mfcc import AudioFeatures
 from avfusion.features.policies import Policies
 from avfusion.features.source import Unreadable
 
-__all__ = ["AudioFeatures", "ClipFeatures", "FaceFeatures", "Features", "Policies", "Unreadable"]
+__all__ = [
+    "AudioFeatures",
+    "ClipFeatures",
+    "FaceFeatures",
+    "FaceMaps",
+    "Features",
+    "Policies",
+    "Unreadable",
+]

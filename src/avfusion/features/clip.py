@@ -11,6 +11,7 @@ from avfusion.corpora.recording import Box, Recording
 from avfusion.features.face import FaceFeatures
 from avfusion.features.hearing import hear
 from avfusion.features.looking import Seen, look
+from avfusion.features.maps import FaceMaps
 from avfusion.features.mfcc import AudioFeatures
 from avfusion.features.policies import Policies
 from avfusion.features.source import Unreadable
@@ -37,11 +38,16 @@ class ClipFeatures(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """How recordings become clips."""
+    """How recordings become clips; ``maps``, if any, are computed once all of them are."""
 
     face: FaceFeatures
     audio: AudioFeatures
     policies: Policies = field(default_factory=Policies)
+    maps: FaceMaps | None = None
+
+    def __post_init__(self) -> None:
+        if self.maps is not None and self.maps.encoder is None:
+            object.__setattr__(self, "maps", None)  # neither a run nor an encoder was given
 
     def arrays(self, clips: int) -> dict[str, np.ndarray]:
         """Return zeros to hold the features of some clips."""

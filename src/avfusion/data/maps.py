@@ -1,0 +1,95 @@
+"""The face maps of a store, computed once its pictures are written."""
+
+import logging
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float16, UInt8
+from rich.progress import track
+from torch import nn
+
+from avfusion.data.part import Part, kept
+from avfusion.data.store import WEIGHTS, shard_file
+from avfusion.data.work import check_room, create
+from avfusion.features.maps import FaceMaps, digest
+
+log = logging.getLogger(__name__)
+PICTURES = 32  # that the encoder sees at a time
+
+
+def write_maps(root: Path, parts: list[Part], maps: FaceMaps) -> dict[str, Any]:
+    """Write the maps of the parts that have none yet; return what a description says of them."""
+    encoder = maps.build()
+    if torch.cuda.is_available():
+        encoder = encoder.cuda()
+    reserve(root, encoder)
+    started, todo = perf_counter(), [part for part in parts if not journal(part).exists()]
+    for part in track(todo, "Computing face maps", transient=True):
+        write_part_maps(part, encoder)
+        journal(part).touch()
+    if todo:
+        log.info("Face maps: %d clips in %.1f s", clips(todo), perf_counter() - started)
+    weights = {name: value.cpu() for name, value in encoder.state_dict().items()}
+    torch.save(weights, root / WEIGHTS)
+    return {
+        "channels": encoder.channels,
+        "encoder": maps.recipe(),
+        "weights": maps.weights,
+        "sha256": digest(weights),
+    }
+
+
+def journal(part: Part) -> Path:
+    """Return the file that is there once the maps of a part are written."""
+    return part.journal.with_suffix(".maps")
+
+
+def clips(parts: list[Part]) -> int:
+    """Return how many recordings there are in parts."""
+    return sum(len(part.recordings) for part in parts)
+
+
+def reserve(root: Path, encoder: nn.Module) -> None:
+    """Create the shards that are not there, as long as those of the pictures."""
+    faces = sorted((root / "face").glob("*.npy"))
+    shapes = [np.load(file, mmap_mode="r").shape for file in faces]
+    picture = np.zeros((1, 1, *shapes[0][2:]), np.uint8)
+    each = maps_of(encoder, picture).shape[2:]
+    needed = sum(2 * int(np.prod([*shape[:2], *each])) for shape in shapes)
+    others = [path for path in root.rglob("*.npy") if path.parent.name != "face_map"]
+    check_room(root, needed + sum(path.stat().st_size for path in others))
+    for number, shape in enumerate(shapes):
+        create(shard_file(root, "face_map", number), (*shape[:2], *each), np.dtype(np.float16))
+
+
+def write_part_maps(part: Part, encoder: nn.Module) -> None:
+    """Write the maps of the clips of a part that have a face."""
+    index = [outcome.index for outcome in kept(part).outcomes]
+    places = [clip["place"] for clip in index if clip and clip["has_face"]]
+    faces = np.load(shard_file(part.root, "face", part.shard), mmap_mode="r")
+    maps = np.load(shard_file(part.root, "face_map", part.shard), "r+")
+    step = max(1, PICTURES // faces.shape[1])
+    for start in range(0, len(places), step):
+        some = places[start : start + step]
+        maps[some] = maps_of(encoder, faces[some])
+    maps.flush()
+
+
+@torch.inference_mode()
+def maps_of(
+    encoder: nn.Module, faces: UInt8[np.ndarray, "batch pictures height width 3"]
+) -> Float16[np.ndarray, "batch pictures channels rows columns"]:
+    """Return the maps of pictures; convolutions on a GPU get no fewer digits than on a CPU."""
+    device = next(encoder.parameters()).device
+    face = torch.from_numpy(faces).to(device).permute(0, 1, 4, 2, 3).float() / 255
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        maps = encoder(face).transpose(1, 2).half()
+    if not maps.isfinite().all():
+        raise ValueError(
+            "The face maps exceed what 16 bits hold (65504): choose another features.maps.encoder, "
+            "or a run whose encoder normalises its map."
+        )
+    return maps.cpu().numpy()

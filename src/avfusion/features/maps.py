@@ -1,0 +1,121 @@
+"""Face maps that are computed once, by an encoder that does not learn."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint
+
+log = logging.getLogger(__name__)
+PREFIX = "network.face_encoder."
+
+
+@dataclass(frozen=True)
+class FaceMaps:
+    """Which encoder computes the maps of a store, from pictures in [0, 1].
+
+    ``run`` is a trained run or a checkpoint; it stands for the face encoder of its network, or for
+    the one that made the maps which its network was trained on. ``encoder`` is the recipe of an
+    encoder, filled in where there is a run. Without weights of its own (``pretrained``) it keeps
+    the first ones, which are always the same. ``sha256`` is filled in: that of the run's weights,
+    or of the file that ``pretrained`` names.
+    """
+
+    run: str | None = None
+    encoder: Mapping[str, Any] | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.run is None:
+            object.__setattr__(self, "sha256", file_digest(self.pretrained))
+            return
+        if self.encoder is not None:
+            raise ValueError(
+                "features.maps takes a run or an encoder, got both: set features.maps.run=null, or "
+                "features/maps=run."
+            )
+        recipe, weights = encoder_of(self.run)
+        object.__setattr__(self, "encoder", recipe)
+        object.__setattr__(self, "sha256", digest(weights))
+
+    @property
+    def pretrained(self) -> str:
+        """Where a recipe takes weights from: none, hub or a file."""
+        return str((self.encoder or {}).get("pretrained", "none"))
+
+    @property
+    def weights(self) -> str:
+        """Where the weights come from, for people to read."""
+        if self.run is not None:
+            return str(find_checkpoint(self.run, "best"))
+        return "drawn" if self.pretrained == "none" else self.pretrained
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the recipe of the encoder; its weights are kept beside the maps."""
+        recipe = dict(self.encoder or {})
+        return recipe | {"pretrained": "none"} if "pretrained" in recipe else recipe
+
+    def identity(self) -> list[Any]:
+        """Return what decides which maps these are, wherever the weights lie."""
+        return [self.recipe(), self.sha256 or self.pretrained]
+
+    def build(self) -> nn.Module:
+        """Return the encoder with its weights, which stay as they are."""
+        from hydra.utils import instantiate  # half a second that decoding does without
+
+        check_targets(Path("features.maps.encoder"), self.encoder)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            recipe = self.encoder if self.run is None else self.recipe()
+            encoder = instantiate(recipe, _convert_="all")
+        if not (isinstance(encoder, nn.Module) and hasattr(encoder, "channels")):
+            raise ValueError(f"features.maps.encoder must be a face encoder, got {self.encoder}.")
+        if self.run is not None:
+            encoder.load_state_dict(encoder_of(self.run)[1])
+        elif self.pretrained == "none":
+            log.warning("The face maps are those of an encoder that has learned nothing.")
+        return encoder.eval().requires_grad_(False)
+
+
+def encoder_of(run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return recipe and weights of the encoder that a run stands for."""
+    file = find_checkpoint(run, "best")
+    checkpoint = read_checkpoint(file)
+    recipe, weights = checkpoint["recipe"], checkpoint["state_dict"]
+    if "map_encoder" in checkpoint:
+        return recipe["description"]["face_map"]["encoder"], checkpoint["map_encoder"]
+    own = {k.removeprefix(PREFIX): value for k, value in weights.items() if k.startswith(PREFIX)}
+    if not own:
+        raise ValueError(
+            f"The network of {file} has no face encoder to compute maps with: give "
+            "features.maps.run another run, such as one of model=lowrank."
+        )
+    return recipe["model"]["network"]["face_encoder"], own
+
+
+def file_digest(path: str) -> str | None:
+    """Return the SHA-256 of a file of weights, None where ``pretrained`` names no file."""
+    if path in ("none", "hub"):
+        return None
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"No weights at {path}: features.maps.encoder.pretrained must be hub or a "
+            ".safetensors or .pth file."
+        )
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of weights by name, type, shape and value."""
+    state = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        state.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        state.update(value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return state.hexdigest()
