@@ -2,6 +2,7 @@
 
 import lightning as L
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from avfusion.callbacks.answer_counts import AnswerCounts
@@ -16,10 +17,8 @@ class ConfusionMatrix(AnswerCounts):
         super().__init__(every_n_epochs, "confusion_matrix")
 
     def count(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Count the clips, ``[true, predicted]``, whose label is known."""
-        classes = logits.shape[1]
-        pairs = (classes * label + logits.argmax(dim=1))[label >= 0]
-        return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+        """Count the clips of a batch."""
+        return confusions(logits, label)
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""
@@ -27,3 +26,12 @@ class ConfusionMatrix(AnswerCounts):
         figure = confusion_figure(counts.numpy(), names)
         for place in places(trainer):
             place.figure(f"{stage}/confusion", figure, trainer.global_step)
+
+
+def confusions(
+    scores: Float[Tensor, "clips classes"], label: Int64[Tensor, "clips"]
+) -> Int64[Tensor, "true predicted"]:
+    """Count the clips whose label is known, by label and by the class of the highest score."""
+    classes = scores.shape[1]
+    pairs = (classes * label + scores.argmax(dim=1))[label >= 0]
+    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
