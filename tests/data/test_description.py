@@ -7,7 +7,7 @@ from conftest import write_recordings
 
 from avfusion.corpora import Contents, Manifest
 from avfusion.data.description import describe, skipped_reasons
-from avfusion.data.part import Outcome
+from avfusion.data.outcome import Outcome
 from avfusion.data.prepare import prepare
 from avfusion.data.store import read_description
 

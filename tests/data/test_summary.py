@@ -1,18 +1,22 @@
 """Claims about what a preparation tells people."""
 
+import shutil
+
 import pytest
 from conftest import write_recordings
 
 from avfusion.corpora import Manifest
 from avfusion.data import work
+from avfusion.data.part import write_part
 from avfusion.data.prepare import prepare
-from avfusion.data.summary import preview, summary
+from avfusion.data.store import Store
+from avfusion.data.summary import preview, summary, table
 
 
 def cells(text, row):
     """Return the cells of a row of the table."""
-    (line,) = (line for line in text.splitlines() if line.split()[:1] == [row])
-    return line.split()[1:]
+    (line,) = (line for line in text.splitlines() if line.strip().startswith(f"{row}  "))
+    return line.split()[len(row.split()) :]
 
 
 def test_the_summary_counts_clips_hours_subjects_and_classes_by_split(recordings_store):
@@ -21,7 +25,59 @@ def test_the_summary_counts_clips_hours_subjects_and_classes_by_split(recordings
     assert cells(text, "clips") == ["16", "4", "4"]
     assert cells(text, "subjects") == ["4", "1", "1"]
     assert cells(text, "low") == cells(text, "high") == ["8", "2", "2"]
-    assert cells(text, "hours")[1:] == ["0.01", "0.00", "0.00"]
+
+
+def test_hours_of_sound_are_those_of_the_recordings_and_hours_kept_those_of_the_clips():
+    clips = [
+        {"split": split, "label": "low", "subject": "s", "seconds": seconds, "samples": samples}
+        for split, seconds, samples in (
+            ("train", "7200.0", str(3600 * 16_000)),
+            ("train", "3600.0", str(1800 * 16_000)),
+            ("test", "1800.0", str(1800 * 16_000)),
+        )
+    ]
+    text = "\n".join(table(clips, ["low"]))
+    assert cells(text, "hours of sound") == ["3.00", "0.00", "0.50"]
+    assert cells(text, "hours kept") == ["1.50", "0.00", "0.50"]
+
+
+def test_a_store_knows_how_long_its_recordings_were(recordings_store):
+    seconds = [float(clip["seconds"]) for clip in Store(recordings_store).index]
+    assert seconds == pytest.approx([0.8 + 0.3 * take for take in range(4)] * 6, abs=1e-3)
+
+
+def test_the_summary_ends_its_table_with_the_pace_of_the_preparation(
+    recordings, long_features, tmp_path, in_process, monkeypatch
+):
+    moments = iter((10.0, 14.0))
+    monkeypatch.setattr(work, "perf_counter", lambda: next(moments))
+    store = prepare(Manifest(str(recordings)), long_features, tmp_path)
+    for _ in range(2):  # another preparation decodes nothing, and forgets nothing
+        assert "\n6.0 clips/s: 24 clips in 4.0 s.\n" in summary(store)
+        assert prepare(Manifest(str(recordings)), long_features, tmp_path) == store
+
+
+def test_the_pace_is_that_of_the_clips_that_were_decoded_after_an_interruption(
+    recordings, long_features, tmp_path, in_process, monkeypatch
+):
+    monkeypatch.setattr(work, "PART_CLIPS", 8)
+    written = []
+
+    def interrupted(part):
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        written.append(write_part(part))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(work, "write_part", interrupted)
+        prepare(Manifest(str(recordings)), long_features, tmp_path)
+    text = summary(prepare(Manifest(str(recordings)), long_features, tmp_path))
+    assert "clips/s: 16 clips (of 24: the others before an interruption) in" in text
+
+
+def test_a_store_that_was_made_elsewhere_has_no_pace(recordings_store, tmp_path):
+    moved = shutil.copytree(recordings_store, tmp_path / "moved")
+    assert "clips/s" in summary(recordings_store) and "clips/s" not in summary(moved)
 
 
 def test_the_summary_ends_with_the_command_to_train(recordings_store):

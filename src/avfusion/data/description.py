@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from avfusion.corpora import SPLITS, Contents
-from avfusion.data.part import Outcome
+from avfusion.data.outcome import Outcome
 from avfusion.data.store import BOX, FORMAT
 from avfusion.features import Features
 

@@ -1,20 +1,18 @@
 """Some clips of a store, written by one process into the place that is kept for them."""
 
-import hashlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from avfusion.corpora import Recording
+from avfusion.data.outcome import Outcome, index_row
 from avfusion.data.statistics import Moments
-from avfusion.data.store import BOX, CROP, shard_file
+from avfusion.data.store import shard_file
 from avfusion.data.watch import named, watched
 from avfusion.features import ClipFeatures, Features, Unreadable
-from avfusion.features.mfcc import SAMPLE_RATE
 
 CRASHED = "crashes or hangs its decoder"
 
@@ -38,25 +36,6 @@ class Part(NamedTuple):
     def journal(self) -> Path:
         """The file that is there once this part is written."""
         return self.journals / f"{self.shard:05d}_{self.first:08d}.json"
-
-
-@dataclass
-class Outcome:
-    """What became of one recording; ``index`` is empty where it was skipped."""
-
-    index: dict[str, Any]
-    reason: str = ""
-    detail: str = ""
-
-    def report(self, recording: Recording) -> dict[str, str]:
-        """Return the row of the report."""
-        return {
-            "clip_id": recording.clip_id,
-            "outcome": "kept" if self.index else "skipped",
-            "reason": self.reason,
-            "detail": self.detail,
-            "source": " ".join(map(str, recording.sources)),
-        }
 
 
 class Written(NamedTuple):
@@ -131,36 +110,3 @@ def kept(part: Part) -> Written:
         [Outcome(**outcome) for outcome in content["outcomes"]],
         {name: Moments.from_plain(*numbers) for name, numbers in content["moments"].items()},
     )
-
-
-def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) -> dict[str, Any]:
-    """Return a clip's row of the index."""
-    return {
-        "clip_id": recording.clip_id,
-        "label": recording.label,
-        "subject": recording.subject,
-        "split": recording.split,
-        "shard": shard,
-        "place": place,
-        "start": "" if recording.window is None else recording.window[0] / SAMPLE_RATE,
-        "samples": len(clip.sound),
-        "frames": len(clip.audio),
-        "has_face": int(clip.has_face),
-        "has_audio": int(clip.has_audio),
-        **dict(zip(BOX, map(plain, clip.box or [""] * 4), strict=True)),
-        **dict(zip(CROP, map(plain, clip.crop or [""] * 4), strict=True)),
-        "face_source": str(recording.sources[0]) if clip.has_face else "",
-        "audio_source": str(recording.sources[-1]) if clip.has_audio else "",
-        "face_digest": digest(clip.face) if clip.has_face else "",
-        "audio_digest": digest(clip.sound) if clip.has_audio else "",
-    }
-
-
-def plain(number: Any) -> float | str:
-    """Return a number as JSON holds it."""
-    return number if number == "" else float(number)
-
-
-def digest(array: np.ndarray) -> str:
-    """Return sixteen digits that are the same for the same decoded content."""
-    return hashlib.sha256(array.tobytes()).hexdigest()[:16]

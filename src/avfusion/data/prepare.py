@@ -49,14 +49,21 @@ def prepare(
             report_abandoned(root)
             refuse_leaks({"untrained_classes": untrained_classes(whole)}, corpus.allowed_leaks)
             parts = allocate(partial, journals, corpus, contents, features)
-            write_parts(parts, f"Preparing {corpus.name}", workers)
+            pace = write_parts(parts, f"Preparing {corpus.name}", workers)
             maps = write_maps(partial, parts, features.maps) if features.maps else None
             finish(partial, corpus, contents, features, [kept(part) for part in parts], maps)
             refuse_leaks(read_description(partial)["leaks"], allowed)
+            if pace.clips:
+                pace_file(root).write_text(json.dumps(pace), encoding="utf-8")
             os.replace(partial, root)
         shutil.rmtree(journals, ignore_errors=True)
     refuse_leaks(read_description(root)["leaks"], allowed)
     return root
+
+
+def pace_file(root: Path) -> Path:
+    """Return where the pace of a preparation is kept: beside the store, not part of it."""
+    return Path(f"{root}.pace.json")
 
 
 def report_abandoned(root: Path) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor
 FORMAT = 2
 BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the stored picture
 WEIGHTS = "face_map/encoder.pt"
+WINDOW = ("start", "end")  # seconds; empty where the recording is not cut into windows
 CROP = ("crop_left", "crop_top", "crop_right", "crop_bottom")  # pixels of the first picture
 
 

@@ -1,5 +1,6 @@
 """What a store holds, or would hold, for people to read."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,12 +8,15 @@ from typing import Any
 
 from avfusion.corpora import SPLITS, Contents, Corpus
 from avfusion.corpora.recording import listed
-from avfusion.data.prepare import limited, store_folder
+from avfusion.data.prepare import limited, pace_file, store_folder
 from avfusion.data.store import Store
+from avfusion.data.work import Pace
 from avfusion.features import Features
 from avfusion.features.mfcc import SAMPLE_RATE
 
 MOST_CLASSES = 40  # rows of the table
+# Of the clips that are kept: their sounds as recorded, and what the settings keep of them.
+HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
 
 
 def summary(path: Path) -> str:
@@ -21,6 +25,7 @@ def summary(path: Path) -> str:
     description, skipped = store.description, store.description["skipped"]
     lines = [f"{path}: {len(store)} clips of {description['corpus']}"]
     lines += table(store.index, description["class_names"])
+    lines += paces(path, len(store) + sum(skipped.values()))
     if skipped:
         counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
         lines.append(
@@ -51,6 +56,16 @@ def next_command(path: Path, description: Mapping[str, Any]) -> list[str]:
     if "face_map" in description:
         lines[1] += " model/face_encoder=stored data.augmentation.face=null"
     return lines
+
+
+def paces(path: Path, clips: int) -> list[str]:
+    """Return a line about the time that the preparation took, where it was made here."""
+    if not pace_file(path).exists():
+        return []
+    pace = Pace(*json.loads(pace_file(path).read_text(encoding="utf-8")))
+    rate = f"{pace.clips / pace.seconds:.1f} clips/s"
+    part = "" if pace.clips == clips else f" (of {clips}: the others before an interruption)"
+    return [f"{rate}: {pace.clips} clips{part} in {pace.seconds:.1f} s."]
 
 
 def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
@@ -87,9 +102,10 @@ def table(clips: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> lis
     """Return the lines of a table of clips, hours, subjects and classes by split."""
     by_split = {split: [clip for clip in clips if clip["split"] == split] for split in SPLITS}
     lines = [("", *SPLITS), ("clips", *(str(len(some)) for some in by_split.values()))]
-    if clips and "samples" in clips[0]:
-        samples = [sum(int(clip["samples"]) for clip in some) for some in by_split.values()]
-        lines.append(("hours kept", *(f"{count / SAMPLE_RATE / 3600:.2f}" for count in samples)))
+    for name, column, rate in HOURS:
+        if clips and column in clips[0]:
+            hours = [sum(float(clip[column]) for clip in some) for some in by_split.values()]
+            lines.append((name, *(f"{units / rate / 3600:.2f}" for units in hours)))
     subjects = [len({clip["subject"] for clip in some} - {""}) for some in by_split.values()]
     lines.append(("subjects", *map(str, subjects)))
     labels = [Counter(clip["label"] for clip in some) for some in by_split.values()]

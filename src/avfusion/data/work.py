@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,13 @@ log = logging.getLogger(__name__)
 SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
 PART_CLIPS = 64  # that a process takes at a time
 PACKED_CLIPS = 1000  # of those that lie in one file, which take less time than a journal
+
+
+class Pace(NamedTuple):
+    """How many clips were decoded, and how long it took."""
+
+    clips: int
+    seconds: float
 
 
 def allocate(
@@ -68,7 +75,7 @@ def create(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     os.replace(partial, file)
 
 
-def write_parts(parts: list[Part], title: str, workers: int | None) -> None:
+def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
     """Write the parts that are not written yet; clips that end their process are left out."""
     started, clips = perf_counter(), 0
     memory = parts[0].journals / "crashed.json"
@@ -86,9 +93,11 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> None:
                 raise
             crashed |= guilty
             memory.write_text(json.dumps(sorted(crashed)))
+    pace = Pace(clips, perf_counter() - started)
     if clips:
-        seconds = perf_counter() - started
-        log.info("%s: %d clips in %.1f s, %.1f a second", title, clips, seconds, clips / seconds)
+        rate = clips / pace.seconds
+        log.info("%s: %d clips in %.1f s, %.1f a second", title, clips, pace.seconds, rate)
+    return pace
 
 
 def under_way(part: Part) -> list[Recording]:

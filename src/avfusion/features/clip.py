@@ -12,7 +12,7 @@ from avfusion.features.face import FaceFeatures
 from avfusion.features.hearing import hear
 from avfusion.features.looking import Seen, look
 from avfusion.features.maps import FaceMaps
-from avfusion.features.mfcc import AudioFeatures
+from avfusion.features.mfcc import SAMPLE_RATE, AudioFeatures
 from avfusion.features.policies import Policies
 from avfusion.features.source import Unreadable
 
@@ -22,8 +22,8 @@ class ClipFeatures(NamedTuple):
 
     ``face`` is RGB, ``sound`` mono at 16 kHz, ``audio`` the audio frames of that sound. ``box`` is
     the speaker's face in fractions of the stored picture (None where unknown), ``crop`` the square
-    cut out of the first picture, in pixels; ``note`` says what the report should. A modality that
-    the clip does not have is a row of zeros.
+    cut out of the first picture, in pixels; ``note`` says what the report should; ``seconds`` is
+    the length of the whole sound. A modality that the clip does not have is a row of zeros.
     """
 
     face: UInt8[np.ndarray, "pictures size size 3"]
@@ -34,6 +34,7 @@ class ClipFeatures(NamedTuple):
     note: str
     has_face: bool
     has_audio: bool
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -63,24 +64,27 @@ class Features:
         """Decode one recording, or raise ``Unreadable`` with the reason."""
         notes: list[str] = []
         heard = hear(recording, self.audio, self.policies, notes)
-        sound = None if heard is None or heard.silent else heard.sound
+        sound = heard and heard.sound
         seen = look(recording, sound, self.face, self.policies, notes)
-        if sound is None and seen is None:
+        has_audio = heard is not None and not heard.silent
+        # A window is kept even so: the time line of its recording has no holes.
+        if seen is None and not has_audio and recording.window is None:
             raise Unreadable("neither sound nor picture", recording.sources[0], ", ".join(notes))
-        if seen is None or sound is None:
-            notes.append("picture only" if seen else "sound only")
+        if has_audio != (seen is not None):
+            notes.append("sound only" if has_audio else "picture only")
         none = self.arrays(1)
         seen_or_none = seen or Seen(none["face"][0], None, None)
-        kept = none["sound"][0, :0] if sound is None else sound.samples.astype(np.int16)
+        kept = sound.samples.astype(np.int16) if sound and has_audio else none["sound"][0, :0]
         return ClipFeatures(
             face=seen_or_none.face,
             sound=kept,
-            audio=none["audio"][0, :1] if sound is None else self.frames(kept),
+            audio=self.frames(kept) if has_audio else none["audio"][0, :1],
             box=seen_or_none.box,
             crop=seen_or_none.crop,
             note=", ".join(notes),
             has_face=seen is not None,
-            has_audio=sound is not None,
+            has_audio=has_audio,
+            seconds=sound.total / SAMPLE_RATE if sound else 0.0,
         )
 
     def frames(self, sound: Int16[np.ndarray, "samples"]) -> Float32[np.ndarray, "frames features"]:

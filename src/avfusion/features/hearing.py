@@ -58,7 +58,7 @@ def read(path: Path, window: tuple[int, int] | None, audio: AudioFeatures) -> So
     start = first - first % HELD  # neighbours share what is decoded
     held = decode_once(path, start)
     samples = held.samples[first - start : end - start]
-    return held._replace(samples=samples, first=first)
+    return held._replace(samples=samples, first=first, finite=bool(np.isfinite(samples).all()))
 
 
 @lru_cache(maxsize=1)
