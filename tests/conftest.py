@@ -83,9 +83,9 @@ def build(model: str, *overrides: str, classes: int = 3) -> ClassificationTask:
     return instantiate(cfg.model, _convert_="all")
 
 
-def build_for(data: FaceAudioDataModule, model: str) -> ClassificationTask:
+def build_for(data: FaceAudioDataModule, model: str, *overrides: str) -> ClassificationTask:
     """Build a model for the data of a store."""
-    cfg = load("train", f"model={model}")
+    cfg = load("train", f"model={model}", *overrides)
     cfg.description = data.description
     return instantiate(cfg.model, _convert_="all")
 

@@ -22,6 +22,7 @@ from avfusion.corpora import cocktail_party
 from avfusion.data import work
 from avfusion.data.store import read_description
 
+OTHER_MAPS = {"channels": 64, "encoder": {}, "weights": "hub", "sha256": "0"}
 HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs and .hydra
 
 
@@ -69,6 +70,7 @@ def places(
         "store": party_store,
         "other": recordings_store,
         "mapped": mapped_store,
+        "remapped": copied(mapped_store, root / "remapped", face_map=OTHER_MAPS),
         "seer": write_checkpoints(root / "seer", mapped_store, "model/face_encoder=stored"),
         "recordings": recordings,
         "run": write_checkpoints(root / "run", party_store),

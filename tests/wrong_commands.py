@@ -113,6 +113,10 @@ OURS = [
         "eval ckpt_path=$seer data=store data.store=$other",
         "has no face maps, which this network reads: prepare the corpus with features.maps.run=",
     ),
+    (
+        "eval ckpt_path=$seer data=store data.store=$remapped",
+        "store in $remapped holds other features ... prepare the corpus with those",
+    ),
     # Recordings
     ("predict ckpt_path=$run input=$empty", "No recording in $empty: give a video, or a picture +"),
     ("predict ckpt_path=$run input=$sound windows.step=0", "positive seconds, got 10.0 and 0"),

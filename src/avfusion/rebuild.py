@@ -37,10 +37,7 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     task.load_state_dict(checkpoint["state_dict"])
     task.recipe = recipe
     maps = str(file) if reads_maps(task.network) else None
-    if cfg.get("input") is not None:
-        own = recordings_of(cfg, recipe, maps)
-    else:
-        own = plain(cfg.data) if "data" in cfg else here(recipe["data"], maps)
+    own = data_of(cfg, recipe, maps)
     own |= {"class_names": recipe["description"]["class_names"], "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
@@ -65,11 +62,19 @@ def comparable(description: dict[str, Any], maps: bool) -> dict[str, Any]:
     return settings
 
 
-def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
-    """Return the data of raw recordings: prepared as in training, in the folder of this run.
+def data_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
+    """Return the data to answer for.
 
-    ``maps`` is a checkpoint that holds the encoder of their face maps, where those are needed.
+    ``maps`` is the checkpoint itself where its network reads face maps: it holds their encoder, and
+    so stands for the run that it came from.
     """
+    if cfg.get("input") is not None:
+        return recordings_of(cfg, recipe, maps)
+    return plain(cfg.data) if "data" in cfg else here(recipe["data"], maps)
+
+
+def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
+    """Return the data of raw recordings: prepared as in training, in the folder of this run."""
     settings = recipe["description"]["features"]
     face = settings["face"] | ({"model": cfg.face_model} if cfg.face_model else {})
     features = Features(
@@ -95,10 +100,7 @@ def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> 
 
 
 def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
-    """Return the data of a recipe with the paths of this machine, where it is made by itself.
-
-    ``maps`` is a checkpoint that stands for the run which its face maps came from.
-    """
+    """Return the data of a recipe with the paths of this machine, where it is made by itself."""
     if "corpus" not in data:
         return data
     home = os.environ.get("AVFUSION_DATA", "data")

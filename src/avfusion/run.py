@@ -130,10 +130,7 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     data.check_batch()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
-    if reads_maps(task.network):
-        data.read_maps()
-        data.check_augmentation()
-        task.map_encoder = data.store.map_encoder()
+    give_maps(task, data)
     looks = hasattr(task.network, "face_encoder")
     for key, monitor, mode in monitors(cfg):
         check_monitor(monitor, mode, data.description, looks, key)
@@ -151,6 +148,14 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
         if checkpoint["recipe"]["description"]["features"] != data.description["features"]:
             log.warning("%s was trained on other features than those of %s.", file, data.path)
     return task
+
+
+def give_maps(task: ClassificationTask, data: FaceAudioDataModule) -> None:
+    """Let a network that reads stored face maps have them, and its checkpoints their encoder."""
+    if reads_maps(task.network):
+        data.read_maps()
+        data.check_augmentation()
+        task.map_encoder = data.store.map_encoder()
 
 
 def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | None:

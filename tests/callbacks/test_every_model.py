@@ -1,18 +1,18 @@
 """Every model can be looked at while it is trained and tested."""
 
+import numpy as np
 import pytest
 from conftest import MODELS, build_for, quiet_trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avfusion import callbacks
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS)
-def test_is_drawn_as_it_learns(model, party_store, tmp_path):
-    data = FaceAudioDataModule(str(party_store), batch_size=8)
+def tags_of(task, data, folder) -> dict[str, list[str]]:
+    """Train and test a network, and return the names of what was drawn."""
     looking = [
         callbacks.BatchGrid(4),
         callbacks.ClipImages(clips_per_class=1, every_n_epochs=1),
@@ -22,15 +22,32 @@ def test_is_drawn_as_it_learns(model, party_store, tmp_path):
         callbacks.PrecisionRecall(every_n_epochs=1),
         callbacks.WeightHistograms(every_n_epochs=1),
     ]
-    logger = TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False)
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     trainer = quiet_trainer(
         max_epochs=1, callbacks=looking, logger=logger, log_every_n_steps=1, num_sanity_val_steps=0
     )
-    task = build_for(data, model)
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, verbose=False)
     logger.experiment.flush()
-    tags = EventAccumulator(str(tmp_path)).Reload().Tags()
+    return EventAccumulator(str(folder)).Reload().Tags()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_is_drawn_as_it_learns(model, party_store, tmp_path):
+    data = FaceAudioDataModule(str(party_store), batch_size=8)
+    tags = tags_of(build_for(data, model), data, tmp_path)
     assert {"train/first_batch", "val/confusion", "test/confusion"} <= set(tags["images"])
     assert len([tag for tag in tags["images"] if tag.startswith("clips/")]) >= 2
     assert len([tag for tag in tags["scalars"] if tag.startswith("train/gradient_norm_")]) >= 2
+
+
+def test_one_that_reads_stored_maps_is_drawn_with_the_pictures(mapped_store, tmp_path):
+    data = FaceAudioDataModule(str(mapped_store), batch_size=8)
+    data.read_maps()
+    tags = tags_of(build_for(data, "lowrank", "model/face_encoder=stored"), data, tmp_path)
+    assert {"train/first_batch", "val/confusion"} <= set(tags["images"])
+    with Image.open(next(tmp_path.rglob("sprite.png"))) as sprite:
+        first = np.array(sprite.convert("RGB"))[:32, :32].transpose(2, 0, 1)
+    picture = data.store.faces(data.store.rows("test")[:1])[0, 0].numpy()
+    assert abs(first.astype(int) - picture).max() <= 1

@@ -52,13 +52,7 @@ class Seed2017(nn.Module):
         repairs: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        if batch_size < 2 or layers < 1:
-            raise ValueError(
-                "Seed2017 needs data.batch_size of at least 2 and layers of at least 1, got "
-                f"{batch_size} and {layers}."
-            )
-        if unknown := [name for name in repairs if name not in REPAIRS]:
-            raise ValueError(f"repairs must be some of {[*REPAIRS]}, got {unknown}.")
+        check(batch_size, layers, repairs)
         self.repairs = frozenset(repairs)
         layers = 1 if "layers" in repairs else layers
         channels = face_encoder.channels
@@ -78,7 +72,6 @@ class Seed2017(nn.Module):
         part = 0.0 if "dropout" in repairs else 0.5
         self.drop, self.drop_maps = nn.Dropout(part), nn.Dropout2d(part)
         self.drop_glimpses = nn.Dropout2d()
-        self.pooling = MeanPooling()
         if "init" in repairs:
             self.draw(channels)
 
@@ -126,7 +119,7 @@ class Seed2017(nn.Module):
         lower, _ = self.lower(audio.transpose(0, 1), lower_first)
         upper, _ = self.upper(lower, upper_first)
         both = torch.cat([lower, upper], dim=2)
-        return both.mean(dim=0) if length is None else self.pooling(both.transpose(0, 1), length)
+        return both.mean(dim=0) if length is None else MeanPooling()(both.transpose(0, 1), length)
 
     def look(
         self,
@@ -147,6 +140,17 @@ class Seed2017(nn.Module):
             seen = (positions.detach(), weights.detach())
         vectors = torch.baddbmm(start(positions[..., :2]), seen[0], seen[1].transpose(1, 2))
         return vectors.flatten(1), weights
+
+
+def check(batch_size: int, layers: int, repairs: Sequence[str]) -> None:
+    """Refuse sizes and repairs that cannot be."""
+    if batch_size < 2 or layers < 1:
+        raise ValueError(
+            "Seed2017 needs data.batch_size of at least 2 and layers of at least 1, got "
+            f"{batch_size} and {layers}."
+        )
+    if unknown := [name for name in repairs if name not in REPAIRS]:
+        raise ValueError(f"repairs must be some of {[*REPAIRS]}, got {unknown}.")
 
 
 def filled(features: Tensor, batch: int) -> Tensor:
