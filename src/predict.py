@@ -14,7 +14,7 @@ from avfusion import run
 from avfusion.checks import check_config
 from avfusion.figure_style import check_format
 from avfusion.predictions import collect_answers, write_answers, write_figures
-from avfusion.rebuild import count_bad, discard, rebuild
+from avfusion.rebuild import bad_clips, bad_recordings, discard, rebuild
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
@@ -28,13 +28,16 @@ def main(cfg: DictConfig) -> None:
         task, data = rebuild(cfg, trainer)
         data.check_splits(cfg.split)
     with discard(folder):
-        answers = collect_answers(data.store, trainer.predict(task, datamodule=data) or [])
+        batches = trainer.predict(task, datamodule=data) or []
+        takes = getattr(task.network, "takes", ("face", "audio"))
+        answers = collect_answers(data.store, batches, takes)
         print(write_answers(folder, answers, data.names, form))
         if cfg.figures:
             write_figures(folder / "figures", data.store, answers, data.names, form)
-        bad = count_bad(data.store, folder) if cfg.input is not None else 0
+        raw = cfg.input is not None
+        bad = bad_recordings(data.store, answers, folder) if raw else bad_clips(answers, folder)
     if bad:
-        sys.exit(f"{bad} recordings cannot be used, the reasons are in {folder}/report.csv.")
+        sys.exit(bad)
 
 
 if __name__ == "__main__":

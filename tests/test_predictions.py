@@ -10,6 +10,7 @@ from PIL import Image
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.predictions import Answer, collect_answers, write_answers, write_figures
+from avfusion.rebuild import bad_clips
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +60,10 @@ def size_of(path):
         return picture.size
 
 
-def window(start, probabilities):
+def window(start, probabilities, note=""):
     clip = {"clip_id": f"talk/show.mp4 @ {start:.2f} s", "label": "", "start": str(start)}
-    return Answer(clip | {"samples": "16000"}, 0, torch.tensor(probabilities))
+    known = probabilities and torch.tensor(probabilities)
+    return Answer(clip | {"end": str(start + 1)}, 0, known, note=note)
 
 
 def test_windows_become_a_time_line_and_their_mean(tmp_path):
@@ -77,6 +79,64 @@ def test_windows_become_a_time_line_and_their_mean(tmp_path):
         ("1.000", "2.000", "low"),
     ]
     assert size_of(table.with_suffix(".png"))[0] > 600
+
+
+def test_a_window_without_an_answer_has_a_row_that_says_why_and_no_part_in_the_mean(tmp_path):
+    silent = window(0.5, None, "not answered: silent, no picture")
+    windows = [window(0.0, [0.2, 0.8]), silent, window(1.0, [0.9, 0.1])]
+    (row,) = rows_of(write_answers(tmp_path, windows, ["low", "high"]))
+    assert row["note"] == "mean of 2 of 3 windows, not answered: silent, no picture"
+    assert float(row["low"]) == pytest.approx(0.55, abs=1e-5)
+    (table,) = (tmp_path / "timelines").glob("*.csv")
+    lines = rows_of(table)
+    assert [line["start_s"] for line in lines] == ["0.000", "0.500", "1.000"]
+    assert {line["end_s"] for line in lines} == {"1.000", "1.500", "2.000"}
+    assert lines[1] | {"start_s": "", "end_s": ""} == {
+        "start_s": "",
+        "end_s": "",
+        "predicted": "",
+        "low": "",
+        "high": "",
+        "note": silent.note,
+    }
+    assert table.with_suffix(".png").exists()
+
+
+def test_a_recording_none_of_whose_windows_is_answered_has_no_mean(tmp_path):
+    windows = [window(start, None, "not answered: silent") for start in (0.0, 0.5)]
+    (row,) = rows_of(write_answers(tmp_path, windows, ["low", "high"]))
+    assert (row["predicted"], row["low"], row["high"]) == ("", "", "")
+    (entry,) = json.loads((tmp_path / "predictions.json").read_text())
+    assert entry["probabilities"] == {"low": None, "high": None}
+
+
+@pytest.mark.parametrize(("model", "asked"), [("face_only", "face"), ("audio_only", "audio")])
+def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
+    answered, model, asked, tmp_path
+):
+    store, names, _ = answered
+    data = FaceAudioDataModule(str(store.root), batch_size=5)
+    lacking = int(store.rows("test")[3])
+    data.store.index[lacking][f"has_{asked}"] = "0"
+    task = build_for(data, model)
+    batches = quiet_trainer().predict(task, datamodule=data)
+    answers = collect_answers(data.store, batches, task.network.takes)
+    unanswered = [answer for answer in answers if answer.probabilities is None]
+    assert [answer.row for answer in unanswered] == [lacking]
+    assert f"not answered, the network takes only the {asked}: " in unanswered[0].note
+    write_figures(tmp_path / "figures", store, unanswered, names)
+    assert not list((tmp_path / "figures").iterdir())
+    assert "1 clips are not answered" in bad_clips(answers, tmp_path)
+    assert not bad_clips(
+        [answer for answer in answers if answer.probabilities is not None], tmp_path
+    )
+
+
+def test_a_network_of_both_answers_with_the_one_that_is_there(answered):
+    data = FaceAudioDataModule(str(answered[0].root), batch_size=5)
+    data.store.index[int(data.store.rows("test")[3])]["has_audio"] = "0"
+    batches = quiet_trainer().predict(build_for(data, "lowrank"), datamodule=data)
+    assert all(a.probabilities is not None for a in collect_answers(data.store, batches))
 
 
 def test_figures_show_each_clip(answered, tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import one_process, tone, write_sound, write_video
 
 from avfusion import windows
@@ -95,3 +96,33 @@ def test_a_recording_that_ends_its_process_leaves_the_others_whole(long, monkeyp
 
     monkeypatch.setattr(windows, "run_parallel", killed)
     assert Windows(longer_than=3.0)([long], FEATURES) == [long]
+
+
+def test_a_silent_window_keeps_the_picture_of_its_time_or_nothing_at_all(tmp_path):
+    times = np.arange(0, 6, 0.1)
+    pictures = [np.full((32, 32, 3), round(20 + 30 * time), np.uint8) for time in times]
+    wave = np.concatenate([tone(2.0), np.zeros(32_000), tone(1.0)])
+    video = write_video(tmp_path / "a.mkv", pictures, times.tolist(), wave, sound_start=1.0)
+    masking = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.answering())
+    for files, lasting in (({"video": video}, True), ({"audio": video}, False)):
+        parts = Windows(longer_than=3.0, step=1.0)(
+            [Recording("a", "", "", "test", **files)], masking
+        )
+        clips = [masking(part) for part in parts]
+        assert [clip.has_audio for clip in clips][:5] == [True, True, False, False, True]
+        assert {clip.has_face for clip in clips} == {lasting}
+        notes = {clip.note for clip in clips if not clip.has_audio}
+        assert notes == {"silent, picture only" if lasting else "silent, no picture"}
+        if lasting:
+            levels = [(clip.face.mean() - 20) / 30 for clip in clips[:5]]
+            np.testing.assert_allclose(levels, 1 + np.arange(5) + 0.45, atol=0.2)
+
+
+def test_a_sample_that_is_not_finite_concerns_its_own_window_only(tmp_path):
+    wave = tone(6.0)
+    wave[20_000] = np.nan
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+    masking = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.answering())
+    whole = Recording("a", "", "", "test", audio=tmp_path / "a.wav")
+    notes = [masking(part).note for part in Windows(longer_than=3.0, step=1.0)([whole], masking)]
+    assert ["not finite" in note for note in notes] == [False, True, False, False, False, False]

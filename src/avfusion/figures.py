@@ -28,7 +28,14 @@ def timeline_figure(
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(names):
-        axes.plot(times, probabilities[:, number].numpy(), label=name, **line_style(number))
+        axes.plot(
+            times,
+            probabilities[:, number].numpy(),
+            marker=".",  # a window between two without an answer is a point
+            markersize=3,
+            label=name,
+            **line_style(number),
+        )
     axes.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1))
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -14,36 +14,42 @@ from torch import Tensor
 from avfusion.clip_figure import clip_figure, clip_view
 from avfusion.data.prepare import safe
 from avfusion.data.store import Store
-from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.figure_style import save
 from avfusion.figures import timeline_figure
 
 
 class Answer(NamedTuple):
-    """The probabilities of a clip, with its row of the index and where the network looked."""
+    """The probabilities of a clip, with its row of the index and where the network looked.
+
+    They are None where the clip has nothing that the network takes: it would answer the same for
+    each of them.
+    """
 
     clip: Mapping[str, str]
     row: int
-    probabilities: Float[Tensor, "classes"]
+    probabilities: Float[Tensor, "classes"] | None
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
     note: str = ""
 
 
-def collect_answers(store: Store, batches: Iterable[Any]) -> list[Answer]:
-    """Return an answer for each clip, in the order of the store."""
+def collect_answers(
+    store: Store, batches: Iterable[Any], takes: Sequence[str] = ("face", "audio")
+) -> list[Answer]:
+    """Return an answer for each clip, in the order of the store; a network ``takes`` modalities."""
     with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
         notes = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
-    return [
-        Answer(
-            clip := store.index[row],
-            row,
-            probabilities[place],
-            None if glimpses is None else glimpses[place],
-            notes[clip["clip_id"]],
-        )
-        for rows, probabilities, glimpses in batches
-        for place, row in enumerate(rows.tolist())
-    ]
+    only = f", the network takes only the {takes[0]}" if len(takes) == 1 else ""
+    answers = []
+    for rows, probabilities, glimpses in batches:
+        for place, row in enumerate(rows.tolist()):
+            clip = store.index[row]
+            looks = None if glimpses is None else glimpses[place]
+            answer = Answer(clip, row, probabilities[place], looks, notes[clip["clip_id"]])
+            if not any(int(clip[f"has_{modality}"]) for modality in takes):
+                note = f"not answered{only}: {answer.note}"
+                answer = answer._replace(probabilities=None, note=note)
+            answers.append(answer)
+    return answers
 
 
 def write_answers(
@@ -69,20 +75,28 @@ def write_answers(
         writer = csv.writer(file)
         writer.writerow(["clip_id", "label", "predicted", *names, "note"])
         for row in table:
-            numbers = [f"{value:.6f}" for value in row["probabilities"].values()]
-            writer.writerow([row["clip_id"], row["label"], row["predicted"], *numbers, row["note"]])
+            cells = (row["clip_id"], row["label"], row["predicted"])
+            writer.writerow([*cells, *numbers(row), row["note"]])
     return path
 
 
 def as_row(answer: Answer, names: Sequence[str]) -> dict[str, Any]:
     """Return an answer as plain data."""
+    known = answer.probabilities
     return {
         "clip_id": answer.clip["clip_id"],
         "label": answer.clip["label"],
-        "predicted": names[int(answer.probabilities.argmax())],
-        "probabilities": dict(zip(names, answer.probabilities.tolist(), strict=True)),
+        "predicted": "" if known is None else names[int(known.argmax())],
+        "probabilities": dict.fromkeys(names)
+        if known is None
+        else dict(zip(names, known.tolist(), strict=True)),
         "note": answer.note,
     }
+
+
+def numbers(row: Mapping[str, Any]) -> list[str]:
+    """Return the probabilities of a row as cells, empty where there is no answer."""
+    return ["" if value is None else f"{value:.6f}" for value in row["probabilities"].values()]
 
 
 def whole_of(answer: Answer) -> str:
@@ -93,30 +107,30 @@ def whole_of(answer: Answer) -> str:
 
 def averaged(name: str, windows: Sequence[Answer]) -> Answer:
     """Return the mean answer of a recording's windows."""
-    probabilities = torch.stack([window.probabilities for window in windows]).mean(dim=0)
+    known = [window.probabilities for window in windows if window.probabilities is not None]
     clip = {**windows[0].clip, "clip_id": name}
     notes = sorted({window.note for window in windows} - {""})
-    note = ", ".join([f"mean of {len(windows)} windows", *notes])
-    return windows[0]._replace(clip=clip, probabilities=probabilities, note=note)
+    answered = "" if len(known) == len(windows) else f"{len(known)} of "
+    note = ", ".join([f"mean of {answered}{len(windows)} windows", *notes])
+    mean = torch.stack(known).mean(dim=0) if known else None
+    return windows[0]._replace(clip=clip, probabilities=mean, note=note)
 
 
 def write_timeline(path: Path, windows: Sequence[Answer], names: Sequence[str]) -> None:
     """Draw the answers over time, and write them beside the figure as CSV."""
     path.parent.mkdir(exist_ok=True)
-    times = [
-        (float(w.clip["start"]), float(w.clip["start"]) + int(w.clip["samples"]) / SAMPLE_RATE)
-        for w in windows
-    ]
+    times = [(float(window.clip["start"]), float(window.clip["end"])) for window in windows]
     with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["start_s", "end_s", "predicted", *names, "note"])
         for (start, end), window in zip(times, windows, strict=True):
             row = as_row(window, names)
-            numbers = [f"{value:.6f}" for value in row["probabilities"].values()]
-            writer.writerow([f"{start:.3f}", f"{end:.3f}", row["predicted"], *numbers, row["note"]])
+            cells = (f"{start:.3f}", f"{end:.3f}", row["predicted"])
+            writer.writerow([*cells, *numbers(row), row["note"]])
     middles = [(start + end) / 2 for start, end in times]
-    probabilities = torch.stack([window.probabilities for window in windows])
-    save(timeline_figure(middles, probabilities, names), path)
+    gap = torch.full((len(names),), torch.nan)
+    known = [gap if w.probabilities is None else w.probabilities for w in windows]
+    save(timeline_figure(middles, torch.stack(known), names), path)
 
 
 def write_figures(
@@ -125,6 +139,8 @@ def write_figures(
     """Draw each clip as the network saw it, in a format of ``avfusion.figure_style``."""
     folder.mkdir(exist_ok=True)
     for answer in answers:
+        if answer.probabilities is None:
+            continue
         view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, names)
         save(
             clip_figure(view),

@@ -230,6 +230,14 @@ def test_nothing_at_all_is_never_a_clip(tmp_path):
         features_with(missing="mask", silent="mask")(recording(audio=tmp_path / "a.wav"))
 
 
+def test_pictures_of_a_silent_sound_come_from_the_seconds_that_are_kept(tmp_path):
+    video = brightness_in_time(tmp_path, 4.0, np.zeros(32_000), sound_start=1.5)
+    masking = Features(FaceFeatures(size=32, pictures=2), SECOND, Policies(silent="mask"))
+    clip = masking(recording(video=video))
+    assert not clip.has_audio and clip.seconds == pytest.approx(2.0, abs=0.15)
+    np.testing.assert_allclose(seconds_of(clip), [2.25, 2.75], atol=0.2)
+
+
 def test_samples_that_are_not_finite_can_be_replaced_by_silence(tmp_path):
     sound = features_with(not_finite="replace")(infinite(tmp_path)).sound
     assert sound.std() > 1000 and np.abs(sound).max() < 20_000

@@ -1,7 +1,8 @@
 """Networks: clips -> ``Scores``.
 
 Their parts come in through the constructor: encoders as modules, whatever stands behind them as a
-``Part``, a callable that makes the module once the widths before it are known.
+``Part``, a callable that makes the module once the widths before it are known. One that does not
+take both modalities says in ``takes`` which one it does.
 """
 
 from avfusion.networks.attention_fusion import AttentionFusion

@@ -11,6 +11,8 @@ from avfusion.networks.scores import Encoder, Part, Scores
 class FaceOnly(nn.Module):
     """Look with glimpses that no voice directs: a learned vector stands in for the audio vector."""
 
+    takes = ("face",)
+
     def __init__(
         self,
         face_encoder: Encoder,
@@ -37,6 +39,8 @@ class FaceOnly(nn.Module):
 
 class AudioOnly(nn.Module):
     """Listen without looking."""
+
+    takes = ("audio",)
 
     def __init__(self, audio_encoder: Encoder, head: Part, modality_dropout: float = 0.0) -> None:
         super().__init__()

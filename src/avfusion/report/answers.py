@@ -34,7 +34,7 @@ class Answers(NamedTuple):
     @property
     def probabilities(self) -> Float[Tensor, "clips classes"]:
         """The probabilities of the classes."""
-        return torch.stack([answer.probabilities for answer in self.each])
+        return torch.stack([a.probabilities for a in self.each if a.probabilities is not None])
 
 
 def ask(run: Run, store: Path | None) -> Answers:
@@ -50,7 +50,7 @@ def ask(run: Run, store: Path | None) -> Answers:
     module.check_splits(split)
     names = list(module.names)
     found = collect_answers(module.store, trainer.predict(task, datamodule=module) or [])
-    known = [answer for answer in found if answer.clip["label"] in names]
+    known = [a for a in found if a.clip["label"] in names and a.probabilities is not None]
     if not known:
         raise ValueError(f"No {split} clip of {place} has a label that the network knows.")
     return Answers(module.store, split, names, known)
