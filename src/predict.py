@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
         batches = trainer.predict(task, datamodule=data) or []
         takes = getattr(task.network, "takes", ("face", "audio"))
         answers = collect_answers(data.store, batches, takes)
-        print(write_answers(folder, answers, data.names, form))
+        print(write_answers(folder, answers, data.names, data.multilabel, form))
         if cfg.figures:
             write_figures(folder / "figures", data.store, answers, data.names, form)
         raw = cfg.input is not None

@@ -238,6 +238,19 @@ def recordings(tmp_path_factory) -> Path:
     return write_recordings(tmp_path_factory.mktemp("recordings"))
 
 
+def write_several(recordings: Path, folder: Path) -> Path:
+    """Write a CSV of those recordings that says of half of them that they are late, too."""
+    with (recordings / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        for media in ("image_path", "audio_path"):
+            row[media] = str(recordings / row[media])
+        if row["clip_id"][-1] in "23":
+            row["label"] = f"late | {row['label']}"
+    folder.mkdir(exist_ok=True)
+    return write_manifest(folder, rows)
+
+
 @pytest.fixture(scope="session")
 def small_features() -> Features:
     """Features that are quick to compute: 32 pixels, half a second."""
@@ -266,6 +279,17 @@ def mapped_store(recordings, long_features, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "run_parallel", one_process)
         return prepare(Manifest(str(recordings)), features, tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="session")
+def several_store(recordings, small_features, tmp_path_factory) -> Path:
+    """The store of those recordings with several classes: high, low and, of both, late."""
+    table = write_several(recordings, tmp_path_factory.mktemp("several"))
+    allowed = {"allow_two_labels_for_one_recording": True}  # cut short, tones are the same
+    corpus = Manifest(str(table), media_root=str(recordings), **allowed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "run_parallel", one_process)
+        return prepare(corpus, small_features, tmp_path_factory.mktemp("stores"))
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,8 @@ def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
     task, clips = build("audio_only", f"{group}={option}"), toy_clips(4)
     before = [parameter.clone() for parameter in task.parameters()]
     optimizer, schedule = task.optimize(10)
-    task.loss(task(clips).logits, clips.label).backward()
+    label = torch.eye(3, dtype=torch.long)[clips.label] if task.multilabel else clips.label
+    task.loss(task(clips).logits, label).backward()
     optimizer.step()
     schedule.step()
     assert any(

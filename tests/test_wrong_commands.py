@@ -52,7 +52,7 @@ def copied(store: Path, to: Path, **changes: object) -> Path:
 
 @pytest.fixture(scope="module")
 def places(
-    party_store, recordings_store, mapped_store, recordings, tmp_path_factory
+    party_store, recordings_store, mapped_store, several_store, recordings, tmp_path_factory
 ) -> dict[str, Path]:
     """The places that command lines name."""
     root = tmp_path_factory.mktemp("places")
@@ -63,6 +63,9 @@ def places(
     (found["sweep"] / "0").mkdir(parents=True)
     (found["sweep"] / "0" / "job.json").write_text('{"overrides": [], "exit_code": 0}')
     (found["sweep"] / "0" / "results.json").write_text('{"test/accuracy": 0.5}')
+    (root / "twice.csv").write_text(
+        "clip_id,label,subject,split,image_path\n1,a|b|a,s,train,text\n"
+    )
     none_to_test = {"train": 24, "val": 8, "test": 0}
     broken = copied(party_store, root / "broken")
     (broken / "description.json").write_text('{"format": ')
@@ -72,11 +75,13 @@ def places(
         "mapped": mapped_store,
         "remapped": copied(mapped_store, root / "remapped", face_map=OTHER_MAPS),
         "seer": write_checkpoints(root / "seer", mapped_store, "model/face_encoder=stored"),
+        "several": several_store,
         "recordings": recordings,
         "run": write_checkpoints(root / "run", party_store),
         "old": copied(party_store, root / "old", format=1),
         "no_test": copied(party_store, root / "no_test", clips=none_to_test),
         "broken": broken,
+        "twice": root / "twice.csv",
         "sound": write_sound(root / "sound.wav", tone(1.0)),
     }
 

@@ -2,6 +2,7 @@
 
 ROOT = "corpus=manifest corpus.root=$recordings"
 STORE = "data=store data.store=$store data.batch_size=8"
+SEVERAL = "data=store data.store=$several data.batch_size=8"
 AUGMENTED = "data/augmentation=default data.augmentation"
 
 # Ended by one sentence of this project.
@@ -46,7 +47,21 @@ OURS = [
     ("train trainer.limit_val_batches=0", "trainer.limit_val_batches must be above 0, got 0"),
     ("train trainer.gradient_clip_val=-1", "trainer.gradient_clip_val must be at least 0, got -1"),
     ("train trainer.check_val_every_n_epoch=9", "n_epoch=9 is more than trainer.max_epochs=8"),
+    # Losses and labels that are not made for each other
+    ("train loss=bce", "BinaryCrossEntropy is for clips of several classes ... set loss=cross_en"),
+    (f"train {STORE} loss=bce", "clips of several classes, and these ... set loss=cross_entropy"),
+    (f"train {SEVERAL}", "CrossEntropy is for clips of one class each ... these ... set loss=bce"),
+    (f"train {SEVERAL} loss=focal", "Focal is for clips of one class each ... set loss=bce"),
+    (f"train {SEVERAL} loss=bce model=seed2017", "Seed2017 answers with ... choose another model"),
+    (
+        f"train {SEVERAL} loss=bce 'loss.weights=[1, 2]'",
+        "must be null ... 3 numbers ... got [1, 2]",
+    ),
+    (f"eval ckpt_path=$run {SEVERAL}", "has several classes ... one class: ... multilabel=false"),
+    ("prepare corpus=manifest corpus.root=$twice", "Line 2 ... 'a|b|a', which names a twice: once"),
     # What is monitored
+    (f"train {STORE} monitor=val/subset_accuracy", "is no metric of this run ... macro_f1"),
+    (f"train {SEVERAL} loss=bce monitor=val/f1", "no metric ... accuracy ... mean_average_precis"),
     ("train callbacks.early_stopping.monitor=val/los", "early_stopping.monitor=val/los is no met"),
     ("train callbacks.early_stopping.mode=up", "mode must be min or max, got up"),
     ("train mode=min", "mode=min would keep the worst val/accuracy: set mode to the other one"),

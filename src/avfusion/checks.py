@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator
+from pydoc import locate
 
 import lightning as L
 from hydra.utils import instantiate
@@ -10,6 +11,7 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import find_checkpoint, read_checkpoint
+from avfusion.loss import check_loss
 from avfusion.metrics import check_monitor
 from avfusion.values import arguments, check_values
 
@@ -72,11 +74,15 @@ def check_model(cfg: DictConfig) -> None:
     trial.description = {
         "class_names": [str(number) for number in range(classes)],
         "class_counts": [1] * classes,
+        "clips": {"train": classes},
         **{name: {"mean": [0.0] * 3, "std": [1.0] * 3} for name in ("face", "audio")},
         "face_map": {"channels": 3},
     }
     with warnings.catch_warnings(action="ignore"):  # of torch about empty weights
         task = instantiate(trial.model, _convert_="all")
+    corpus = locate(str(OmegaConf.select(cfg, "data.corpus._target_")))
+    if (multilabel := getattr(corpus, "multilabel", None)) is not None:  # known without reading
+        check_loss(task.loss, multilabel)
     for name, weight in task.named_parameters():
         if not weight.numel():
             part = name.rpartition(".")[0]

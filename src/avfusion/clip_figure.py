@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from avfusion.corpora.labels import label_of
 from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.figure_style import COLOURS, HEAT, RIGHT, WRONG
+from avfusion.multilabel import SURE
 
 ROW, TOP, BOTTOM = 2.2, 0.85, 0.45  # inches: a picture's row, the title, the axis of time
 PICTURE, AUDIO = 2.65, 4.3  # inches across; a scale stands beside a picture
@@ -45,9 +47,10 @@ def clip_view(
 ) -> ClipView:
     """Return what is to be drawn of a clip and of the network's answer."""
     clip, (face, frames) = store.index[row], store.clip(row)
-    predicted, box = names[int(probabilities.argmax())], store.boxes[row]
-    answer = f"predicted: {predicted} ({float(probabilities.max()):.2f})"
-    right = predicted == clip["label"] if clip["label"] else None
+    box, sure = store.boxes[row], dict(zip(names, probabilities.tolist(), strict=True))
+    said = predicted(probabilities, names, store.multilabel)
+    answer = "predicted: " + (" | ".join(f"{name} ({sure[name]:.2f})" for name in said) or "none")
+    right = label_of(said) == clip["label"] if clip["label"] else None
     if right is not None:
         answer = f"true: {clip['label']}   {answer}   {'right' if right else 'WRONG'}"
     return ClipView(
@@ -60,6 +63,15 @@ def clip_view(
         None if np.isnan(box).any() else box,
         right,
     )
+
+
+def predicted(
+    probabilities: Float[Tensor, "classes"], names: Sequence[str], multilabel: bool
+) -> list[str]:
+    """Return the classes that a clip is said to have: the likeliest, or all that are likely."""
+    if not multilabel:
+        return [names[int(probabilities.argmax())]]
+    return [name for name, value in zip(names, probabilities, strict=True) if value > SURE]
 
 
 def clip_figure(view: ClipView) -> Figure:

@@ -106,7 +106,7 @@ def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
         height, width = faces.shape[1:3]
         corner = torch.tensor([number % columns * width, number // columns * height])
         sides = box * torch.tensor([width, height] * 2) + corner.repeat(2)
-        name_clip(panels[0], names[label] if label >= 0 else "?", corner.tolist(), sides.tolist())
+        name_clip(panels[0], named(label, names), corner.tolist(), sides.tolist())
     panels[0].set_title("face")
     panels[1].set_title("audio frames: features over time")
     panels[1].set_aspect("auto")
@@ -116,6 +116,13 @@ def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
             axes.axvline(number * wide - 0.5, color="white", linewidth=1)
             axes.axhline(min(number, rows) * high - 0.5, color="white", linewidth=1)
     return figure
+
+
+def named(label: int | list[int], names: Sequence[str]) -> str:
+    """Return a clip's class, or its classes where it may have several."""
+    if isinstance(label, int):
+        return names[label] if label >= 0 else "?"
+    return "?" if -1 in label else "|".join(n for n, has in zip(names, label, strict=True) if has)
 
 
 def name_clip(axes: Axes, name: str, corner: Sequence[float], box: Sequence[float]) -> None:

@@ -1,4 +1,7 @@
-"""Losses of logits, over classes of which one is right."""
+"""Losses of logits, over classes of which one is right; ``bce`` where several may be.
+
+A loss with ``multilabel`` is for labels that are 1 for each class that a clip has.
+"""
 
 import math
 from collections.abc import Sequence
@@ -91,6 +94,56 @@ class Focal(nn.Module):
         doubt = doubt.clamp(min=torch.finfo(doubt.dtype).tiny)  # powers below one rise without end
         weights = torch.ones_like(surprise) if self.weights is None else self.weights[label]
         return (weights * doubt.pow(self.gamma) * surprise).sum() / weights.sum()
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Cross entropy of one decision for each clip and class, of multi-label data.
+
+    ``weights`` are null, one per class, or ``balanced``: how much a clip that has a class counts
+    for it; balanced, all those that have it count as much as all the ``clips`` that do not.
+    """
+
+    multilabel = True
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        class_counts: Sequence[int],
+        clips: int,
+        weights: Sequence[float] | str | None = None,
+    ) -> None:
+        super().__init__()
+        if weights == "balanced":
+            weights = [(clips - count) / count if count else 0.0 for count in class_counts]
+        self.register_buffer("weights", class_weights(class_counts, weights))
+
+    def forward(
+        self, logits: Float[Tensor, "batch classes"], label: Int[Tensor, "batch classes"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean over the decisions of the batch."""
+        return F.binary_cross_entropy_with_logits(
+            logits, label.to(logits.dtype), pos_weight=self.weights
+        )
+
+
+def check_loss(loss: nn.Module, multilabel: bool) -> None:
+    """Refuse a loss that is made for the other kind of labels than those of the data."""
+    name = type(loss).__name__
+    if multilabel and not is_multilabel(loss):
+        raise ValueError(
+            f"{name} is for clips of one class each, and these clips have several: set loss=bce "
+            "(or prepare the corpus with corpus.multilabel=false)."
+        )
+    if is_multilabel(loss) and not multilabel:
+        raise ValueError(
+            f"{name} is for clips of several classes, and these clips have one each: set "
+            "loss=cross_entropy (or prepare the corpus with corpus.multilabel=true)."
+        )
+
+
+def is_multilabel(loss: nn.Module) -> bool:
+    """Say whether a loss is for clips of several classes."""
+    return bool(getattr(loss, "multilabel", False))
 
 
 def class_weights(

@@ -13,10 +13,14 @@ from torchmetrics.classification import (
     MulticlassF1Score,
 )
 
+from avfusion.multilabel import AveragePrecisions, Decisions
+
 SIZES = ("small", "medium", "large")
 SIZE_EDGES = (0.29, 0.385)  # widths of a face over that of the picture
 ATTENTION = ("attention_hit", "attention_mass")
 OVERALL = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
+MULTILABEL = ("subset_accuracy", "mean_average_precision")
+PER_CLASS = ("accuracy", "average_precision")  # the second one of multi-label data
 
 
 def check_monitor(
@@ -33,9 +37,12 @@ def check_monitor(
     stage, _, name = monitor.partition("/")
     attention = [*ATTENTION, *(f"{score}_{size}" for score in ATTENTION for size in SIZES)]
     classes = [] if description is None else description["class_names"]
+    multilabel = description is None or description.get("multilabel", False)
+    scores = PER_CLASS if multilabel else PER_CLASS[:1]
     boxes = looks and (description is None or description["boxes"])
-    known = [*OVERALL, *(attention if boxes else []), *(f"accuracy_{label}" for label in classes)]
-    guess = description is None and name.startswith("accuracy_")
+    known = [*OVERALL, *(MULTILABEL if multilabel else ()), *(attention if boxes else [])]
+    known += [f"{score}_{label}" for score in scores for label in classes]
+    guess = description is None and name.startswith(tuple(f"{score}_" for score in scores))
     if stage not in ("train", "val") or not (name in known or guess):
         raise ValueError(
             f"{key}={monitor} is no metric of this run: choose val/ or train/ and one of "
@@ -47,8 +54,17 @@ def check_monitor(
         raise ValueError(f"mode={mode} would keep the worst {monitor}: set mode to the other one.")
 
 
-def stage_metrics(class_names: Sequence[str]) -> MetricCollection:
+def stage_metrics(class_names: Sequence[str], multilabel: bool = False) -> MetricCollection:
     """Return every metric of a stage; names with the stage in front are those of the log."""
+    if multilabel:
+        return MetricCollection(
+            {
+                "loss": MeanMetric(nan_strategy="disable"),
+                "decisions": Decisions(class_names),
+                "average_precisions": AveragePrecisions(class_names),
+                "pointing": PointingGame(),
+            }
+        )
     classes = len(class_names)
     return MetricCollection(
         {

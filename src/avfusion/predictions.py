@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avfusion.clip_figure import clip_figure, clip_view
+from avfusion.clip_figure import clip_figure, clip_view, predicted
+from avfusion.corpora.labels import label_of
 from avfusion.data.prepare import safe
 from avfusion.data.store import Store
 from avfusion.figure_style import save
@@ -53,7 +54,11 @@ def collect_answers(
 
 
 def write_answers(
-    folder: Path, answers: Sequence[Answer], names: Sequence[str], form: str = "png"
+    folder: Path,
+    answers: Sequence[Answer],
+    names: Sequence[str],
+    multilabel: bool = False,
+    form: str = "png",
 ) -> Path:
     """Write a row per recording as CSV and JSON, and a time line for each that was cut.
 
@@ -64,11 +69,12 @@ def write_answers(
         if answer.clip["start"]:
             cut[whole_of(answer)].append(answer)
     for number, (name, windows) in enumerate(cut.items()):
+        rows = [as_row(window, names, multilabel) for window in windows]
         path = folder / "timelines" / f"{number:04d}_{safe(name[-60:])}.{form}"
-        write_timeline(path, windows, names)
+        write_timeline(path, rows, windows, names)
     whole = {whole_of(answer): answer for answer in answers}
-    rows = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
-    table = [as_row(answer, names) for answer in rows]
+    said = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
+    table = [as_row(answer, names, multilabel) for answer in said]
     (folder / "predictions.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
     path = folder / "predictions.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -80,13 +86,13 @@ def write_answers(
     return path
 
 
-def as_row(answer: Answer, names: Sequence[str]) -> dict[str, Any]:
+def as_row(answer: Answer, names: Sequence[str], multilabel: bool = False) -> dict[str, Any]:
     """Return an answer as plain data."""
     known = answer.probabilities
     return {
         "clip_id": answer.clip["clip_id"],
         "label": answer.clip["label"],
-        "predicted": "" if known is None else names[int(known.argmax())],
+        "predicted": "" if known is None else label_of(predicted(known, names, multilabel)),
         "probabilities": dict.fromkeys(names)
         if known is None
         else dict(zip(names, known.tolist(), strict=True)),
@@ -116,15 +122,19 @@ def averaged(name: str, windows: Sequence[Answer]) -> Answer:
     return windows[0]._replace(clip=clip, probabilities=mean, note=note)
 
 
-def write_timeline(path: Path, windows: Sequence[Answer], names: Sequence[str]) -> None:
+def write_timeline(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    windows: Sequence[Answer],
+    names: Sequence[str],
+) -> None:
     """Draw the answers over time, and write them beside the figure as CSV."""
     path.parent.mkdir(exist_ok=True)
     times = [(float(window.clip["start"]), float(window.clip["end"])) for window in windows]
     with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["start_s", "end_s", "predicted", *names, "note"])
-        for (start, end), window in zip(times, windows, strict=True):
-            row = as_row(window, names)
+        for (start, end), row in zip(times, rows, strict=True):
             cells = (f"{start:.3f}", f"{end:.3f}", row["predicted"])
             writer.writerow([*cells, *numbers(row), row["note"]])
     middles = [(start + end) / 2 for start, end in times]

@@ -46,13 +46,25 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     data = instantiate(own, _convert_="all")
     if maps:
         data.read_maps()
-    ours, theirs = (comparable(d, data.maps) for d in (data.description, recipe["description"]))
+    check_data(file, data, task)
+    return task, data
+
+
+def check_data(file: Path, data: FaceAudioDataModule, task: ClassificationTask) -> None:
+    """Refuse data of other features or another kind of labels than those of a checkpoint."""
+    descriptions = (data.description, task.recipe["description"])
+    ours, theirs = (comparable(description, data.maps) for description in descriptions)
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "
             f"instead of {theirs}): prepare the corpus with those."
         )
-    return task, data
+    if data.multilabel != task.multilabel:
+        here, there = ("several classes", "one class")[:: 1 if data.multilabel else -1]
+        raise ValueError(
+            f"A clip of {data.path} has {here}, and one that {file} was trained on {there}: "
+            f"prepare the corpus with corpus.multilabel={str(task.multilabel).lower()}."
+        )
 
 
 def comparable(description: dict[str, Any], maps: bool) -> dict[str, Any]:
@@ -87,7 +99,10 @@ def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> 
     )
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input)), features)
-    corpus = Unlabelled(recordings, recipe["description"]["class_names"])
+    description = recipe["description"]
+    corpus = Unlabelled(
+        recordings, description["class_names"], description.get("multilabel", False)
+    )
     folder = output_folder() / "store"
     try:
         store = prepare(corpus, features, folder, cfg.workers)

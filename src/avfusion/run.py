@@ -36,6 +36,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.encoders.stored import reads_maps
 from avfusion.folder import run_folder
 from avfusion.loggers import build_loggers
+from avfusion.loss import check_loss
 from avfusion.metrics import check_monitor
 from avfusion.provenance import write_provenance
 from avfusion.results import flat, overridden
@@ -130,6 +131,7 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     data.check_batch()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
+    check_loss(task.loss, data.multilabel)
     give_maps(task, data)
     looks = hasattr(task.network, "face_encoder")
     for key, monitor, mode in monitors(cfg):

@@ -13,12 +13,13 @@ from torchmetrics import MetricCollection
 
 from avfusion.data.clips import Clips
 from avfusion.initialisation import initialise
+from avfusion.loss import is_multilabel
 from avfusion.metrics import stage_metrics
 from avfusion.networks.scores import Scores
 
 
 class ClassificationTask(L.LightningModule):
-    """Learn to name the class of a clip.
+    """Learn to name the class of a clip, or its classes where the loss is for multi-label data.
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
     needed to evaluate. ``init`` draws the first weights (see ``initialise``). What is minimised is
@@ -39,6 +40,11 @@ class ClassificationTask(L.LightningModule):
         glimpse_entropy: float = 0.0,
     ) -> None:
         super().__init__()
+        if is_multilabel(loss) and getattr(network, "one_of_all", False):
+            raise ValueError(
+                f"{type(network).__name__} answers with probabilities that sum to one, which "
+                f"{type(loss).__name__} cannot use: choose another model."
+            )
         initialise(network, init)
         self.glimpse_entropy = glimpse_entropy
         self.network = network
@@ -52,7 +58,8 @@ class ClassificationTask(L.LightningModule):
         # processes have unequal numbers of batches.
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
 
-        metrics = stage_metrics(class_names)
+        self.multilabel = is_multilabel(loss)
+        metrics = stage_metrics(class_names, self.multilabel)
         self.train_metrics = metrics.clone(prefix="train/")
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
@@ -78,7 +85,13 @@ class ClassificationTask(L.LightningModule):
     def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return rows of the index, ``[batch]``, probabilities, ``[batch, classes]``, glimpses."""
         logits, glimpses = self(clips)
-        return clips.row, logits.float().softmax(dim=-1), glimpses
+        return clips.row, self.probabilities(logits), glimpses
+
+    def probabilities(
+        self, logits: Float[Tensor, "*batch classes"]
+    ) -> Float[Tensor, "*batch classes"]:
+        """Return the probability of each class; they sum to one unless there may be several."""
+        return logits.float().sigmoid() if self.multilabel else logits.float().softmax(dim=-1)
 
     def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
         """Score one batch, count it, and return what is to be minimised."""

@@ -23,8 +23,8 @@ class AnswerCounts(L.Callback):
         self.last = LastScores()
         self.counts = torch.zeros(0)
 
-    def count(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Return the counts of clips, ``[batch, classes]`` and ``[batch]``, or of none."""
+    def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
+        """Return the counts of clips, ``[batch, classes]`` and their labels, or of none."""
         raise NotImplementedError
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
@@ -54,7 +54,8 @@ class AnswerCounts(L.Callback):
     ) -> None:
         """Count the clips of a batch."""
         if self.last.scores is not None:
-            self.counts += self.count(self.last.scores.logits, batch.label)
+            probabilities = pl_module.probabilities(self.last.scores.logits)  # type: ignore[operator]
+            self.counts += self.count(probabilities, batch.label)
 
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any

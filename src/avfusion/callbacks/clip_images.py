@@ -12,6 +12,7 @@ from avfusion.callbacks.board import check_epochs, due
 from avfusion.callbacks.last_scores import LastScores
 from avfusion.callbacks.places import places
 from avfusion.clip_figure import clip_figure, clip_view
+from avfusion.corpora.labels import classes_of
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
 
@@ -45,7 +46,7 @@ class ClipImages(L.Callback):
             seen = int(trainer.num_val_batches[0]) * data.batch_size
             rows = data.store.rows("val")[:: trainer.world_size][:seen].tolist()
             labels = [data.store.index[row]["label"] for row in rows]
-            self.tags = choose(rows, labels, self.clips_per_class, self.seed)
+            self.tags = choose(rows, labels, self.clips_per_class, self.seed, data.multilabel)
         if not self.sounded:
             heard = {row: tag for row, tag in self.tags.items() if data.store.has_audio[row]}
             for row, tag in heard.items():
@@ -64,14 +65,16 @@ class ClipImages(L.Callback):
         chosen = [clip for clip, row in enumerate(batch.row.tolist()) if row in self.tags]
         for clip in chosen:
             where = None if glimpses is None else glimpses[clip].float().cpu()
-            self.draw(trainer, int(batch.row[clip]), logits[clip].float().cpu(), where)
+            probabilities = pl_module.probabilities(logits[clip]).cpu()  # type: ignore[operator]
+            self.draw(trainer, int(batch.row[clip]), probabilities, where)
 
-    def draw(self, trainer: L.Trainer, row: int, logits: Tensor, glimpses: Tensor | None) -> None:
+    def draw(
+        self, trainer: L.Trainer, row: int, probabilities: Tensor, glimpses: Tensor | None
+    ) -> None:
         """Draw one clip."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         store: Store = data.store
-        view = clip_view(store, row, logits.softmax(dim=0), glimpses, data.names)
-        figure = clip_figure(view)
+        figure = clip_figure(clip_view(store, row, probabilities, glimpses, data.names))
         for place in places(trainer):
             place.figure(f"clips/{self.tags[row]}", figure, trainer.global_step)
 
@@ -80,14 +83,19 @@ class ClipImages(L.Callback):
         self.last.stop()
 
 
-def choose(rows: Sequence[int], labels: Sequence[str], each: int, seed: int) -> dict[int, str]:
-    """Choose some rows of each label by seed, and name them."""
+def choose(
+    rows: Sequence[int], labels: Sequence[str], each: int, seed: int, multilabel: bool = False
+) -> dict[int, str]:
+    """Choose some rows of each class by seed, and name them; a row is chosen once."""
     generator = torch.Generator().manual_seed(seed)  # training's own stays as it is
-    found = defaultdict(list)
+    found: defaultdict[str, list[int]] = defaultdict(list)
     for place in torch.randperm(len(rows), generator=generator).tolist():
-        found[labels[place]].append(rows[place])
+        classes = classes_of(labels[place], multilabel)
+        missing = [name for name in classes if len(found[name]) < each]
+        if missing:
+            found[missing[0]].append(rows[place])
     return {
         row: f"{label or 'unlabelled'}_{number}"
         for label, chosen in found.items()
-        for number, row in enumerate(sorted(chosen[:each]), start=1)
+        for number, row in enumerate(sorted(chosen), start=1)
     }

@@ -1,5 +1,7 @@
 """What is taken for what."""
 
+from typing import Any
+
 import lightning as L
 import torch
 from jaxtyping import Float, Int64
@@ -11,14 +13,23 @@ from avfusion.figures import confusion_figure
 
 
 class ConfusionMatrix(AnswerCounts):
-    """Draw the confusion matrix of validation every n epochs, and that of the test."""
+    """Draw the confusion matrix of validation every n epochs, and that of the test.
+
+    Multi-label data has none, nothing is drawn: of a clip with several classes, right ones and
+    wrong ones, there is no saying which was taken for which.
+    """
 
     def __init__(self, every_n_epochs: int = 4) -> None:
         super().__init__(every_n_epochs, "confusion_matrix")
 
-    def count(self, logits: Tensor, label: Tensor) -> Tensor:
+    def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Count where a clip has one class."""
+        if not pl_module.multilabel:
+            super().begin(trainer, pl_module)
+
+    def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
         """Count the clips of a batch."""
-        return confusions(logits, label)
+        return confusions(probabilities, label)
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""

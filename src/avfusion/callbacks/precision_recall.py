@@ -29,9 +29,9 @@ class PrecisionRecall(AnswerCounts):
     def __init__(self, every_n_epochs: int = 4) -> None:
         super().__init__(every_n_epochs, "precision_recall")
 
-    def count(self, logits: Tensor, label: Tensor) -> Tensor:
+    def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
         """Count true and false positives, ``[2, classes, thresholds]``."""
-        return above_thresholds(logits.float().softmax(dim=1), label)
+        return above_thresholds(probabilities, label)
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Write the curves of the classes that occur."""
@@ -48,8 +48,10 @@ def above_thresholds(probabilities: Tensor, label: Tensor) -> Tensor:
     """Count true and false positives, ``[2, classes, thresholds]``, of clips with a label."""
     thresholds = torch.linspace(0, 1, THRESHOLDS, device=label.device)
     positive = probabilities[..., None] >= thresholds
-    own = (label[:, None] == torch.arange(probabilities.shape[1], device=label.device))[..., None]
-    known = (label >= 0)[:, None, None]
+    if label.ndim == 1:
+        classes = torch.arange(probabilities.shape[1], device=label.device)
+        label = torch.where(label[:, None] < 0, -1, (label[:, None] == classes).long())
+    own, known = (label == 1)[..., None], (label >= 0)[..., None]
     return torch.stack([(positive & own).sum(0), (positive & ~own & known).sum(0)])
 
 

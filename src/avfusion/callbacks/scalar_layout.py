@@ -9,6 +9,10 @@ LAYOUT = {
     "scores": {
         "loss": ["Multiline", ["^(train|val)/loss$"]],
         "accuracy": ["Multiline", ["^(train|val)/(accuracy|balanced_accuracy|macro_f1)$"]],
+        "several classes": [
+            "Multiline",
+            ["^(train|val)/(subset_accuracy|mean_average_precision)$"],
+        ],
         "recall per class, validation": ["Multiline", ["^val/accuracy_"]],
         "attention on the speaker": ["Multiline", ["^(train|val)/attention_(hit|mass)$"]],
     },

@@ -2,12 +2,13 @@
 
 import csv
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 
+from avfusion.corpora.labels import BETWEEN, class_names, tidied
 from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording, listed
 from avfusion.corpora.splits import Plan, assign, check_plan, check_split_names, check_subjects
 from avfusion.corpora.table import read_rows
@@ -26,7 +27,8 @@ class Manifest:
     Columns: clip_id, video_path or image_path and audio_path, label, subject, split; box_left,
     box_top, box_right, box_bottom (the speaker's face, in pixels) where known. ``columns`` gives
     other names for them. A folder of frames counts as an image_path. ``splits`` replaces the
-    column by fractions (subjects stay together) or by ranges of rows.
+    column by fractions (subjects stay together) or by ranges of rows. ``multilabel`` says whether
+    a label may name several classes, with ``|`` between them; None: whether any label does.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Manifest:
         media_root: str | None = None,
         splits: Plan | None = None,
         split_seed: int = 0,
+        multilabel: bool | None = None,
         allow_subject_overlap: bool = False,
         allow_same_sound_in_two_splits: bool = False,
         allow_same_picture_in_two_splits: bool = False,
@@ -64,6 +67,7 @@ class Manifest:
         self.classes = [str(name) for name in classes] if classes else None
         self.splits = splits
         self.split_seed = split_seed
+        self.multilabel = multilabel
         self.allow_subject_overlap = allow_subject_overlap
         self.on_error = on_error
         self.allowed_leaks = [
@@ -84,7 +88,9 @@ class Manifest:
         try:
             needed = REQUIRED if self.splits else (*REQUIRED, "split")
             rows = read_rows(self.path, self.columns, needed)
-            recordings = [self.recording(line, row) for line, row in rows]
+            recordings, multilabel = self.labelled(
+                {line: self.recording(line, row) for line, row in rows}
+            )
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{self.path} is no CSV in UTF-8 ({error}): save it so.") from error
         self.check_files(recordings)
@@ -93,7 +99,22 @@ class Manifest:
             recordings = assign(recordings, self.splits, self.split_seed, by_subject)
         check_split_names(recordings)
         shared = check_subjects(recordings, self.allow_subject_overlap)
-        return Contents(recordings, self.class_names(recordings), shared)
+        names = class_names(recordings, self.classes, multilabel)
+        return Contents(recordings, names, shared, multilabel)
+
+    def labelled(self, recordings: Mapping[int, Recording]) -> tuple[list[Recording], bool]:
+        """Return recordings, by their lines, and whether their labels name several classes."""
+        if self.multilabel is not None:
+            multilabel = self.multilabel
+        else:
+            multilabel = any(BETWEEN in clip.label for clip in recordings.values())
+        if not multilabel:
+            return list(recordings.values()), False
+        where = f"of {self.path}"
+        return [
+            replace(clip, label=tidied(clip.label, f"Line {line} {where}"))
+            for line, clip in recordings.items()
+        ], True
 
     def recording(self, line: int, row: Mapping[str, str]) -> Recording:
         """Return the recording of one row."""
@@ -145,19 +166,6 @@ class Manifest:
                 f"{len(missing)} of the {len(sources)} files of {self.path} are missing: "
                 f"{listed(missing)}. Paths are relative to the CSV."
             )
-
-    def class_names(self, recordings: list[Recording]) -> list[str]:
-        """Return the classes, and refuse labels outside of them."""
-        training = [r.label for r in recordings if r.split == "train"]
-        known = self.classes or sorted(set(training or [r.label for r in recordings]))
-        outside = Counter(r.label for r in recordings if r.label not in known)
-        if outside:
-            names = listed([f"{label!r} ({clips} clips)" for label, clips in outside.items()])
-            raise ValueError(
-                f"The labels {names} are not among the classes {known}: correct them, or set "
-                "corpus.classes=[...] (without it, the labels of the training split count)."
-            )
-        return known
 
 
 def check_names(columns: Mapping[str, str], media_root: str | None) -> None:

@@ -52,12 +52,14 @@ class Recording:
 class Contents(NamedTuple):
     """A corpus after its checks.
 
-    ``shared_subjects`` are allowed to be in several splits; None where subjects are unknown.
+    ``shared_subjects`` are allowed to be in several splits; None where subjects are unknown. A
+    label names one class or, in ``multilabel`` contents, several with ``|`` between them.
     """
 
     recordings: list[Recording]
     class_names: list[str]
     shared_subjects: list[str] | None
+    multilabel: bool = False
 
 
 @runtime_checkable

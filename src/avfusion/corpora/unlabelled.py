@@ -19,6 +19,7 @@ class Unlabelled:
 
     recordings: Sequence[Recording]
     class_names: Sequence[str]
+    multilabel: bool = False
     name: str = "recordings"
     on_error: str = "skip"
     allowed_leaks: Collection[str] = (
@@ -30,7 +31,7 @@ class Unlabelled:
 
     def read(self) -> Contents:
         """Return the contents."""
-        return Contents(list(self.recordings), list(self.class_names), [])
+        return Contents(list(self.recordings), list(self.class_names), [], self.multilabel)
 
 
 def find_recordings(given: str) -> list[Recording]:

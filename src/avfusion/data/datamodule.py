@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avfusion.corpora import SPLITS, Corpus
+from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
 from avfusion.data.augmentation import FaceAugmentation
 from avfusion.data.clips import Clips
@@ -89,6 +90,11 @@ class FaceAudioDataModule(L.LightningDataModule):
         """The classes, in the order of the labels."""
         return self.class_names or self.description["class_names"]
 
+    @property
+    def multilabel(self) -> bool:
+        """Whether a clip has a number of classes, and not just one."""
+        return self.store.multilabel
+
     def check_splits(self, *splits: str) -> None:
         """Refuse splits without clips."""
         clips = self.description["clips"]
@@ -111,7 +117,9 @@ class FaceAudioDataModule(L.LightningDataModule):
     def check_labels(self) -> None:
         """Refuse labels of the split to test on that are none of the classes."""
         rows = self.store.rows(self.eval_split)
-        other = sorted({self.store.index[row]["label"] for row in rows} - set(self.names))
+        labels = {self.store.index[row]["label"] for row in rows}
+        named = {name for label in labels for name in classes_of(label, self.multilabel)}
+        other = sorted(named - set(self.names))
         if other:
             raise ValueError(
                 f"The {self.eval_split} split of {self.path} has labels that the network does not "

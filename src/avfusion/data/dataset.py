@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch.utils.data import Dataset
 
+from avfusion.corpora.labels import classes_of
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
 
@@ -19,8 +21,8 @@ class SplitDataset(Dataset[Clips]):
         self.store = store
         self.maps = maps
         self.rows = store.rows(split)
-        labels = {name: number for number, name in enumerate(class_names)}
-        self.labels = np.array([labels.get(clip["label"], -1) for clip in store.index])
+        labels = [clip["label"] for clip in store.index]
+        self.labels = (several if store.multilabel else single)(labels, class_names)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -36,10 +38,28 @@ class SplitDataset(Dataset[Clips]):
             audio_length=torch.from_numpy(store.frames.take(rows)),
             has_face=torch.from_numpy(store.has_face.take(rows)),
             has_audio=torch.from_numpy(store.has_audio.take(rows)),
-            label=torch.from_numpy(self.labels.take(rows)),
+            label=torch.from_numpy(self.labels.take(rows, axis=0)),
             box=torch.from_numpy(store.boxes.take(rows, axis=0)),
             row=torch.from_numpy(rows),
         )
+
+
+def single(labels: Sequence[str], class_names: Sequence[str]) -> Int64[np.ndarray, "clips"]:
+    """Return the number of each label's class."""
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return np.array([numbers.get(label, -1) for label in labels], np.int64)
+
+
+def several(
+    labels: Sequence[str], class_names: Sequence[str]
+) -> Int64[np.ndarray, "clips classes"]:
+    """Return whether each label names each class; of one that names another, nothing is known."""
+    rows = []
+    for label in labels:
+        named = classes_of(label, multilabel=True)
+        known = named and set(named) <= set(class_names)
+        rows.append([int(name in named) if known else -1 for name in class_names])
+    return np.array(rows, np.int64)
 
 
 def as_read(clips: Clips) -> Clips:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from avfusion.corpora import SPLITS, Contents
+from avfusion.corpora.labels import classes_of
 from avfusion.data.outcome import Outcome
 from avfusion.data.store import BOX, FORMAT
 from avfusion.features import Features
@@ -15,12 +16,18 @@ def describe(
 ) -> dict[str, Any]:
     """Return what a network and a result have to know of a store, as plain data."""
     kept = [outcome.index for outcome in outcomes if outcome.index]
-    training = Counter(clip["label"] for clip in kept if clip["split"] == "train")
+    training = Counter(
+        name
+        for clip in kept
+        if clip["split"] == "train"
+        for name in classes_of(clip["label"], contents.multilabel)
+    )
     splits = Counter(clip["split"] for clip in kept)
     return {
         "format": FORMAT,
         "corpus": name,
         "class_names": contents.class_names,
+        "multilabel": contents.multilabel,
         "class_counts": [training[label] for label in contents.class_names],
         "clips": {split: splits[split] for split in SPLITS},
         "skipped": dict(Counter(outcome.reason for outcome in outcomes if not outcome.index)),

@@ -43,7 +43,7 @@ def finish(
         "face": {"channels": 3, **moments["face"].mean_and_deviation(scale=1 / 255)},
         "audio": {"features": features.audio.features, **moments["audio"].mean_and_deviation()},
         **({} if face_map is None else {"face_map": face_map}),
-        "leaks": find_leaks(index),
+        "leaks": find_leaks(index, contents.multilabel),
         "checksums": checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")

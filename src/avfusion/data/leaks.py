@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
 
 Clip = Mapping[str, Any]  # a row of the index
@@ -15,7 +16,7 @@ WHY = {
 }
 
 
-def find_leaks(index: Sequence[Clip]) -> dict[str, list[str]]:
+def find_leaks(index: Sequence[Clip], multilabel: bool = False) -> dict[str, list[str]]:
     """Return, under the names of WHY, the clips or classes that are concerned."""
     return {
         "same_sound_in_two_splits": told_apart(index, "audio_digest", by="split"),
@@ -26,7 +27,7 @@ def find_leaks(index: Sequence[Clip]) -> dict[str, list[str]]:
         + told_apart(
             [clip for clip in index if not clip["audio_digest"]], "face_digest", by="label"
         ),
-        "untrained_classes": untrained(index),
+        "untrained_classes": untrained(index, multilabel),
         # No fault of a split, but worth knowing: RAVDESS has such a pair.
         "same_sound_twice": twice(index, "audio_digest"),
     }
@@ -57,11 +58,11 @@ def told_apart(index: Sequence[Clip], digest: str, by: str) -> list[str]:
     ]
 
 
-def untrained(index: Sequence[Clip]) -> list[str]:
-    """Return the labels without any training clip, where there are training clips."""
+def untrained(index: Sequence[Clip], multilabel: bool = False) -> list[str]:
+    """Return the classes without any training clip, where there are training clips."""
     labels = defaultdict(set)
     for clip in index:
-        labels[clip["split"] == "train"].add(clip["label"])
+        labels[clip["split"] == "train"].update(classes_of(clip["label"], multilabel))
     return sorted(labels[False] - labels[True]) if labels[True] else []
 
 

@@ -84,7 +84,8 @@ def limited(contents: Contents, limit: int | None) -> Contents:
 
 def untrained_classes(contents: Contents) -> list[str]:
     """Return the classes of a corpus that no training clip has."""
-    return untrained([{"split": r.split, "label": r.label} for r in contents.recordings])
+    clips = [{"split": r.split, "label": r.label} for r in contents.recordings]
+    return untrained(clips, contents.multilabel)
 
 
 def store_folder(
@@ -98,9 +99,11 @@ def digest(corpus: Corpus, contents: Contents, features: Features) -> str:
     """Return eight digits that change with whatever would change the store."""
     chosen = asdict(features)
     del chosen["maps"]  # which say where weights lie, too
-    settings = [FORMAT, chosen, corpus.on_error, contents[1:]]
+    settings = [FORMAT, chosen, corpus.on_error, contents[1:3]]
     if features.maps is not None:
         settings.append(features.maps.identity())
+    if contents.multilabel:  # only then, as stores were named without it
+        settings.append("multilabel")
     state = hashlib.sha256(json.dumps(settings).encode())
     for recording in contents.recordings:
         paths = [sorted(path.iterdir()) if path.is_dir() else [path] for path in recording.sources]

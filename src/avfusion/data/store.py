@@ -36,6 +36,7 @@ class Store:
         self.description = read_description(self.root)
         with (self.root / "index.csv").open(newline="", encoding="utf-8") as file:
             self.index = list(csv.DictReader(file))
+        self.multilabel: bool = self.description.get("multilabel", False)  # older ones know none
         self.shard = self.numbers("shard")
         self.place = self.numbers("place")
         self.frames = self.numbers("frames")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avfusion.corpora import SPLITS, Contents, Corpus
+from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
 from avfusion.data.prepare import limited, pace_file, store_folder
 from avfusion.data.store import Store
@@ -24,7 +25,7 @@ def summary(path: Path) -> str:
     store = Store(path)
     description, skipped = store.description, store.description["skipped"]
     lines = [f"{path}: {len(store)} clips of {description['corpus']}"]
-    lines += table(store.index, description["class_names"])
+    lines += table(store.index, description["class_names"], store.multilabel)
     lines += paces(path, len(store) + sum(skipped.values()))
     if skipped:
         counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
@@ -53,6 +54,8 @@ def next_command(path: Path, description: Mapping[str, Any]) -> list[str]:
         command = f"eval.py ckpt_path=<run> data=store data.store={path}"
         return ["Test on it with:", f"  python src/{command}"]
     lines = ["Train on it with:", f"  python src/train.py data=store data.store={path}"]
+    if description.get("multilabel"):
+        lines[1] += " loss=bce"
     if "face_map" in description:
         lines[1] += " model/face_encoder=stored data.augmentation.face=null"
     return lines
@@ -81,7 +84,7 @@ def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int |
     lines = [
         f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"
     ]
-    return "\n".join(lines + table(rows(contents), contents.class_names))
+    return "\n".join(lines + table(rows(contents), contents.class_names, contents.multilabel))
 
 
 def written_before(root: Path) -> int:
@@ -98,7 +101,9 @@ def rows(contents: Contents) -> list[dict[str, str]]:
     ]
 
 
-def table(clips: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> list[str]:
+def table(
+    clips: Sequence[Mapping[str, Any]], class_names: Sequence[str], multilabel: bool = False
+) -> list[str]:
     """Return the lines of a table of clips, hours, subjects and classes by split."""
     by_split = {split: [clip for clip in clips if clip["split"] == split] for split in SPLITS}
     lines = [("", *SPLITS), ("clips", *(str(len(some)) for some in by_split.values()))]
@@ -108,7 +113,10 @@ def table(clips: Sequence[Mapping[str, Any]], class_names: Sequence[str]) -> lis
             lines.append((name, *(f"{units / rate / 3600:.2f}" for units in hours)))
     subjects = [len({clip["subject"] for clip in some} - {""}) for some in by_split.values()]
     lines.append(("subjects", *map(str, subjects)))
-    labels = [Counter(clip["label"] for clip in some) for some in by_split.values()]
+    labels = [
+        Counter(name for clip in some for name in classes_of(clip["label"], multilabel))
+        for some in by_split.values()
+    ]
     for name in class_names[:MOST_CLASSES]:
         lines.append((f"  {name}", *(str(count[name]) for count in labels)))
     width = max(len(line[0]) for line in lines) + 2

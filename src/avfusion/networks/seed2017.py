@@ -39,6 +39,7 @@ class Seed2017(nn.Module):
     this is the function of model=lowrank, and what its parameters begin with.
     """
 
+    one_of_all = True  # its scores are log-probabilities
     first_states: Tensor
 
     def __init__(
