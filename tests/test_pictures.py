@@ -11,7 +11,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from official_files import BATCHES, write_cifar10, write_mnist
 
 from avfusion.callbacks import BatchGrid, ClipImages
+from avfusion.corpora import Mnist
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.prepare import prepare
 from avfusion.rebuild import here
 from avfusion.results import collect_results
 
@@ -74,6 +76,14 @@ def test_a_picture_that_is_trained_and_tested_on_is_allowed_and_recorded(tmp_pat
     found = collect_results(trainer, task, data)
     assert found["data/same_picture_in_two_splits"] == 10
     assert found["data/shared_subjects"] is None
+
+
+def test_settings_that_would_skip_every_picture_are_refused(tmp_path, small_features):
+    write_mnist(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"mnist have no sound, .*=skip keeps .* features=pictures"
+    ):
+        prepare(Mnist(str(tmp_path)), small_features, tmp_path / "stores")
 
 
 def test_the_same_files_and_seed_have_one_store_and_another_seed_another(tmp_path, in_process):

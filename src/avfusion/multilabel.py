@@ -90,7 +90,7 @@ class AveragePrecisions(Metric):
     ) -> None:
         """Keep logits and labels of a batch."""
         self.logits.append(preds.detach().float())
-        self.targets.append(target == 1)
+        self.targets.append(target)
 
     def compute(self) -> dict[str, Tensor]:
         """Return ``mean_average_precision`` and ``average_precision_<class>``."""
@@ -100,9 +100,9 @@ class AveragePrecisions(Metric):
         )
         each = zip(self.class_names, logits.unbind(dim=1), targets.unbind(dim=1), strict=True)
         known = {
-            f"average_precision_{name}": average_precision(column, true)
-            for name, column, true in each
-            if true.any()
+            f"average_precision_{name}": average_precision(column, label == 1)
+            for name, column, label in each
+            if (label == 1).any()
         }
         mean = torch.stack(list(known.values())).mean() if known else logits.new_tensor(torch.nan)
         return {"mean_average_precision": mean, **known}

@@ -39,6 +39,7 @@ def prepare(
     """
     whole = corpus.read()
     contents = limited(whole, limit)
+    check_sounds(corpus, contents, features)
     # A few clips may lack a class by chance.
     allowed = {*corpus.allowed_leaks} | ({"untrained_classes"} if limit else set())
     root = store_folder(corpus, contents, features, stores)
@@ -64,6 +65,16 @@ def prepare(
 def pace_file(root: Path) -> Path:
     """Return where the pace of a preparation is kept: beside the store, not part of it."""
     return Path(f"{root}.pace.json")
+
+
+def check_sounds(corpus: Corpus, contents: Contents, features: Features) -> None:
+    """Refuse settings that would skip each clip of a corpus of pictures."""
+    silent = all(recording.place is not None for recording in contents.recordings)
+    if silent and features.policies.missing != "mask":
+        raise ValueError(
+            f"The clips of {corpus.name} have no sound, and features.policies.missing="
+            f"{features.policies.missing} keeps none of them: set features=pictures."
+        )
 
 
 def report_abandoned(root: Path) -> None:
