@@ -11,7 +11,7 @@ from avfusion import callbacks
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
-def tags_of(task, data, folder) -> dict[str, list[str]]:
+def events_of_run(task, data, folder) -> EventAccumulator[str, list[str]]:
     """Train and test a network, and return the names of what was drawn."""
     looking = [
         callbacks.BatchGrid(4),
@@ -19,6 +19,7 @@ def tags_of(task, data, folder) -> dict[str, list[str]]:
         callbacks.ConfusionMatrix(every_n_epochs=1),
         callbacks.Diagnostics(),
         callbacks.Embeddings(8),
+        callbacks.NetworkGraph(),
         callbacks.PrecisionRecall(every_n_epochs=1),
         callbacks.WeightHistograms(every_n_epochs=1),
     ]
@@ -29,23 +30,27 @@ def tags_of(task, data, folder) -> dict[str, list[str]]:
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, verbose=False)
     logger.experiment.flush()
-    return EventAccumulator(str(folder)).Reload().Tags()
+    return EventAccumulator(str(folder)).Reload()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_is_drawn_as_it_learns(model, party_store, tmp_path):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
-    tags = tags_of(build_for(data, model), data, tmp_path)
+    events = events_of_run(build_for(data, model), data, tmp_path)
+    tags = events.Tags()
     assert {"train/first_batch", "val/confusion", "test/confusion"} <= set(tags["images"])
     assert len([tag for tag in tags["images"] if tag.startswith("clips/")]) >= 2
     assert len([tag for tag in tags["scalars"] if tag.startswith("train/gradient_norm_")]) >= 2
+    assert tags["graph"] and not tags["run_metadata"]
+    assert "scores/logits" in {node.name for node in events.Graph().node}
 
 
 def test_one_that_reads_stored_maps_is_drawn_with_the_pictures(mapped_store, tmp_path):
     data = FaceAudioDataModule(str(mapped_store), batch_size=8)
     data.read_maps()
-    tags = tags_of(build_for(data, "lowrank", "model/face_encoder=stored"), data, tmp_path)
+    task = build_for(data, "lowrank", "model/face_encoder=stored")
+    tags = events_of_run(task, data, tmp_path).Tags()
     assert {"train/first_batch", "val/confusion"} <= set(tags["images"])
     with Image.open(next(tmp_path.rglob("sprite.png"))) as sprite:
         first = np.array(sprite.convert("RGB"))[:32, :32].transpose(2, 0, 1)

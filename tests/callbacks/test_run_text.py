@@ -2,11 +2,12 @@
 
 import re
 
-from conftest import events_of
+from conftest import build_for, events_of
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.util import tensor_util
 
 from avfusion.callbacks.run_text import MOST, cut
+from avfusion.data.datamodule import FaceAudioDataModule
 
 
 def text(events, tag):
@@ -14,10 +15,14 @@ def text(events, tag):
     return tensor_util.make_ndarray(event.tensor_proto).item().decode()
 
 
-def test_configuration_and_model_are_written_as_they_are(watched):
+def test_configuration_and_parts_are_written_as_they_are(watched, party_store):
     events = events_of(watched)
     assert text(events, "run/config.yaml") == "    seed: 0\n    name: <b>"
-    assert "ConcatAttention" in text(events, "run/model")
+    parts = text(events, "run/model").splitlines()
+    network = build_for(FaceAudioDataModule(str(party_store)), "lowrank").network
+    weights = sum(weight.numel() for weight in network.parameters())
+    assert parts[1].split() == [f"{weights:,}", "network:", "AttentionFusion"]
+    assert any(part.endswith("  attention: ConcatAttention") for part in parts)
 
 
 def test_long_texts_are_cut_and_say_so():

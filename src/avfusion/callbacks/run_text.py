@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.utilities.model_summary.model_summary import ModelSummary
+from torch import nn
 
 from avfusion.callbacks.places import places
+from avfusion.cost import parameters
 
 MOST = 50_000  # characters: a long difference to the commit has its own file
+DEEPEST = 3  # parts within parts within parts
 
 
 class RunText(L.Callback):
@@ -24,7 +26,7 @@ class RunText(L.Callback):
         found = places(trainer)
         if not found:
             return
-        texts = {"model": str(ModelSummary(pl_module, max_depth=3))}
+        texts = {"model": outline(pl_module.get_submodule("network"))}
         for name in self.files:
             path = Path(trainer.default_root_dir) / name
             if path.is_file():
@@ -32,6 +34,17 @@ class RunText(L.Callback):
         for name, text in texts.items():
             for place in found:
                 place.text(f"run/{name}", cut(text), trainer.global_step)
+
+
+def outline(network: nn.Module) -> str:
+    """Return a line for each part of a network: its parameters, its name and what it is."""
+    lines = [f"{'parameters':>12}  part"]
+    for path, part in network.named_modules(prefix="network"):
+        *parents, name = path.split(".")
+        if len(parents) <= DEEPEST:
+            indent = "  " * len(parents)
+            lines.append(f"{parameters(part):12,}  {indent}{name}: {type(part).__name__}")
+    return "\n".join(lines)
 
 
 def cut(text: str) -> str:
