@@ -139,6 +139,15 @@ def test_a_network_of_both_answers_with_the_one_that_is_there(answered):
     assert all(a.probabilities is not None for a in collect_answers(data.store, batches))
 
 
+@pytest.mark.parametrize(("form", "beginning"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_figures_are_vectors_where_a_paper_wants_them(answered, form, beginning, tmp_path):
+    store, names, answers = answered
+    write_figures(tmp_path / "figures", store, answers[:1], names, form)
+    write_answers(tmp_path, [window(0.0, [0.2, 0.8])], ["low", "high"], form=form)
+    files = [*tmp_path.glob(f"figures/*.{form}"), *tmp_path.glob(f"timelines/*.{form}")]
+    assert len(files) == 2 and all(file.read_bytes().startswith(beginning) for file in files)
+
+
 def test_figures_show_each_clip(answered, tmp_path):
     store, names, answers = answered
     write_figures(tmp_path / "figures", store, answers[:2], names)

@@ -11,8 +11,8 @@ from avfusion import callbacks
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
-def events_of_run(task, data, folder) -> EventAccumulator[str, list[str]]:
-    """Train and test a network, and return the names of what was drawn."""
+def events_of_run(task, data, folder) -> EventAccumulator:
+    """Train and test a network, and return all that was written."""
     looking = [
         callbacks.BatchGrid(4),
         callbacks.ClipImages(clips_per_class=1, every_n_epochs=1),
