@@ -36,6 +36,7 @@ th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); 
 thead th { color: var(--quiet); font-weight: 600; white-space: nowrap }
 tbody th { font-weight: 400; min-width: 8rem; max-width: 30rem; overflow-wrap: anywhere }
 td { white-space: nowrap }
+.values tbody th { min-width: 12rem }
 .values td { max-width: 40rem; white-space: normal; overflow-wrap: anywhere }
 .bar { display: inline-block; min-width: 8rem; padding: 0 .4rem; border-radius: 3px;
   background: linear-gradient(90deg, var(--fill) var(--part), transparent var(--part)) }
