@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from avfusion import run
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.seen import trained_on
 
 
 def test_wrong_input_ends_with_its_sentence_and_without_a_traceback(monkeypatch):
@@ -60,7 +61,9 @@ def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store,
     cfg.trainer = cfg.callbacks = cfg.logger = {}  # know the folder of a run
     data = FaceAudioDataModule(str(recordings_store), batch_size=8)
     data.prepare_data()
-    recipe = run.build_task(cfg, data).recipe["model"]
+    whole = run.build_task(cfg, data).recipe
+    assert whole["trained_on"] == trained_on(data.store)
+    recipe = whole["model"]
     (tmp_path / "weights.pth").unlink()
     assert recipe["network"]["face_encoder"]["pretrained"] == "none"
     assert instantiate(recipe, _convert_="all").network.face_encoder.channels == 192

@@ -17,11 +17,12 @@ from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.finish import write_csv
 from avfusion.data.prepare import prepare
+from avfusion.data.seen import check_seen
 from avfusion.data.store import Store
 from avfusion.encoders.stored import reads_maps
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features, Policies
 from avfusion.predictions import Answer
-from avfusion.run import output_folder, plain
+from avfusion.run import allowed_memory, output_folder, plain
 from avfusion.task import ClassificationTask
 
 
@@ -47,6 +48,8 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     if maps:
         data.read_maps()
     check_data(file, data, task)
+    if cfg.get("input") is None:
+        data.seen = check_seen(file, recipe, data.store, [cfg.split], allowed_memory(cfg))
     return task, data
 
 

@@ -34,6 +34,7 @@ def collect_results(
         "data/split": data.eval_split,
         "data/shared_subjects": None if shared is None else len(shared),  # null: unknown
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
+        **{f"data/{name}": len(found) for name, found in data.seen.items()},
     }
 
 

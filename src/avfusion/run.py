@@ -33,6 +33,7 @@ from avfusion.checkpoint import (
 from avfusion.checks import check_devices, monitors
 from avfusion.console import folded
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
 from avfusion.folder import run_folder
 from avfusion.loggers import build_loggers
@@ -142,11 +143,15 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     if "pretrained" in face_encoder:
         face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
     task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}
+    task.recipe["trained_on"] = trained_on(data.store)
     check_targets(Path("this run"), task.recipe)
     if cfg.init_from is not None:
         file = find_checkpoint(cfg.init_from, "best")
         checkpoint = read_checkpoint(file)
         log.info(load_fitting(file, checkpoint, task))
+        splits = ("val", data.eval_split)
+        data.seen = check_seen(file, checkpoint["recipe"], data.store, splits, allowed_memory(cfg))
+        remember(checkpoint, task)
         if checkpoint["recipe"]["description"]["features"] != data.description["features"]:
             log.warning("%s was trained on other features than those of %s.", file, data.path)
     return task
@@ -164,9 +169,23 @@ def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | 
     """Return the checkpoint that training goes on from, if any, and write where this comes from."""
     file = None if cfg.ckpt_path is None else find_checkpoint(cfg.ckpt_path, "last")
     if file is not None:
-        check_same(file, read_checkpoint(file), task)
+        checkpoint = read_checkpoint(file)
+        check_same(file, checkpoint, task)
+        remember(checkpoint, task)
     write_origin(cfg)
     return file
+
+
+def remember(checkpoint: dict[str, Any], task: ClassificationTask) -> None:
+    """Let a task know what the weights that it begins with were trained on."""
+    before = checkpoint["recipe"].get("trained_on", {})
+    task.recipe["trained_on"] = together(task.recipe["trained_on"], before)
+
+
+def allowed_memory(cfg: DictConfig) -> list[str]:
+    """Return what may be tested on though it was trained on."""
+    kinds = ("subjects_seen_in_training", "recordings_seen_in_training")
+    return [kind for kind in kinds if cfg.get(f"allow_{kind}")]
 
 
 @rank_zero_only

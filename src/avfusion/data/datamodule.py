@@ -69,6 +69,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.maps = False  # instead of pictures, see read_maps
         self.opened: Store | None = None
         self.training: ResumableLoader | None = None
+        self.seen: dict[str, list[str]] = {}  # what the network was trained on before, elsewhere
         self.position: dict[str, int] = {"served": 0}  # in the epoch that training goes on with
 
     @property
