@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -15,11 +16,25 @@ def test_no_output_is_kept_in_git(path):
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_starts_with_what_it_shows(path):
+    first = json.loads(path.read_text())["cells"][0]
+    title, _, shows, *_ = first["source"]
+    assert first["cell_type"] == "markdown" and title.startswith("# ")
+    assert shows.startswith("What this shows: ")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Where notebooks keep data: they share one small corpus, which the first of them renders."""
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_notebook_runs_from_top_to_bottom(path, tmp_path):
+def test_the_notebook_runs_from_top_to_bottom(path, data, tmp_path):
     command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=300", str(path)]
     plain = ["-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(tmp_path)]
-    environment = os.environ | {"AVFUSION_DATA": str(tmp_path)}
+    environment = os.environ | {"AVFUSION_DATA": str(data)}
     process = subprocess.run([*command, *plain], env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout[-3000:]

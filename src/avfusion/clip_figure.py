@@ -103,8 +103,10 @@ def clip_figure(view: ClipView) -> Figure:
     return figure
 
 
-def draw_picture(axes: Axes, view: ClipView, row: int, heat: Tensor | None) -> None:
-    """Draw one picture with the speaker's box, under a glimpse that is given with its scale."""
+def draw_picture(
+    axes: Axes, view: ClipView, row: int, heat: Tensor | None, scale: bool = True
+) -> None:
+    """Draw one picture with the speaker's box, under a glimpse that is given, with its scale."""
     picture = view.face[row].permute(1, 2, 0).numpy()
     height, width = picture.shape[:2]
     axes.imshow(picture)
@@ -115,7 +117,8 @@ def draw_picture(axes: Axes, view: ClipView, row: int, heat: Tensor | None) -> N
         smooth = F.interpolate(heat[None, None], (height, width), mode="bilinear")[0, 0]
         most = max(float(heat.max()), 1e-9)
         axes.imshow(smooth.numpy(), cmap=HEAT, alpha=0.6, vmin=0, vmax=most)
-        draw_scale(axes, most)
+        if scale:
+            draw_scale(axes, most)
     if view.box is not None:
         left, top, right, bottom = view.box
         corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))

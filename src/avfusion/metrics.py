@@ -124,11 +124,7 @@ class PointingGame(Metric):
         if glimpses is None or not known.any():
             return
         box = box[known]
-        mean = glimpses[known].float().mean(dim=1)
-        inside = cells_in(box, *mean.shape[2:])[:, None]
-        largest = mean == mean.amax(dim=(1, 2, 3), keepdim=True)
-        hit = (largest & inside).sum(dim=(1, 2, 3)).float() / largest.sum(dim=(1, 2, 3))
-        mass = (mean * inside).sum(dim=(1, 2, 3))
+        hit, mass = pointing(glimpses[known], box)
         width = (box[:, 2] - box[:, 0]).contiguous()
         size = torch.bucketize(width, torch.tensor(SIZE_EDGES, device=box.device))
         self.hits.index_add_(0, size, hit)
@@ -146,6 +142,17 @@ class PointingGame(Metric):
                 if clips:
                     scores[f"{name}_{size}"] = value / clips
         return scores
+
+
+def pointing(
+    glimpses: Float[Tensor, "batch glimpses pictures rows columns"], box: Float[Tensor, "batch 4"]
+) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
+    """Return for each clip whether attention points into its box, and how much of it lies there."""
+    mean = glimpses.float().mean(dim=1)
+    inside = cells_in(box, *mean.shape[2:])[:, None]
+    largest = mean == mean.amax(dim=(1, 2, 3), keepdim=True)
+    hit = (largest & inside).sum(dim=(1, 2, 3)).float() / largest.sum(dim=(1, 2, 3))
+    return hit, (mean * inside).sum(dim=(1, 2, 3))
 
 
 def cells_in(box: Float[Tensor, "batch 4"], rows: int, columns: int) -> Tensor:

@@ -20,7 +20,7 @@ from avfusion.data.prepare import prepare
 from avfusion.data.seen import check_seen
 from avfusion.data.store import Store
 from avfusion.encoders.stored import reads_maps
-from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features, Policies
+from avfusion.features import answering
 from avfusion.predictions import Answer
 from avfusion.run import allowed_memory, output_folder, plain
 from avfusion.task import ClassificationTask
@@ -93,13 +93,8 @@ def data_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[s
 def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
     """Return the data of raw recordings: prepared as in training, in the folder of this run."""
     settings = recipe["description"]["features"]
-    face = settings["face"] | ({"model": cfg.face_model} if cfg.face_model else {})
-    features = Features(
-        FaceFeatures(**face),
-        AudioFeatures(**settings["audio"]),
-        Policies.answering(),
-        None if maps is None else FaceMaps(maps),
-    )
+    face = {"model": cfg.face_model} if cfg.face_model else {}
+    features = answering(settings, face, maps)
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input)), features)
     description = recipe["description"]

@@ -4,6 +4,7 @@ Everything here works on one clip, on one thread, so that the same clip gives th
 training and in prediction, whatever the machine.
 """
 
+from avfusion.features.answering import answering
 from avfusion.features.clip import ClipFeatures, Features
 from avfusion.features.face import FaceFeatures
 from avfusion.features.maps import FaceMaps
@@ -19,4 +20,5 @@ __all__ = [
     "Features",
     "Policies",
     "Unreadable",
+    "answering",
 ]
