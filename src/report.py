@@ -7,13 +7,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from avfusion.comparison import Run, compare, find_runs
+from avfusion.comparison import compare
 from avfusion.figure_style import FORMATS, save
 from avfusion.left_out import left_out, ranked
 from avfusion.report.answers import Answers, ask_or_say_why
 from avfusion.report.plates import Plate, run_plates, sweep_plates
 from avfusion.report.run_page import run_page
 from avfusion.report.sweep_page import sweep_page
+from avfusion.run_records import Run, find_runs
 
 METRICS = ["test/accuracy", "test/attention_hit"]
 

@@ -10,10 +10,11 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.comparison import Run, compare, differences, find_runs
+from avfusion.comparison import compare, differences
 from avfusion.figure_style import FORMATS, save
 from avfusion.figures import comparison_figure
 from avfusion.left_out import left_out, ranked
+from avfusion.run_records import Run, find_runs
 from avfusion.tables import show, write_all
 
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from avfusion.comparison import compare, differences, find_runs, read_run, repeated
+from avfusion.comparison import compare, differences
 from avfusion.figures import comparison_figure
+from avfusion.left_out import repeated
+from avfusion.run_records import find_runs, read_run
 from avfusion.tables import comma_separated, latex, markdown, tex
 
 ACCURACY = {

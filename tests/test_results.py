@@ -14,10 +14,10 @@ from tensorboard.plugins.hparams.backend_context import Context
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.results import (
     collect_results,
-    flat,
     log_hyperparameters,
     overridden,
     report,
+    single_values,
     write_results,
 )
 
@@ -108,7 +108,7 @@ def test_flat_names_every_single_value_by_its_path():
         "none": None,
         "inner": {"hidden": 3, "deep": {"kind": "y", "_target_": "a.C"}},
     }
-    assert flat(config, "net.") == {
+    assert single_values(config, "net.") == {
         "net.lr": 0.1,
         "net.inner.hidden": 3,
         "net.inner.deep.kind": "y",

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avfusion.callbacks.scalar_layout import LAYOUT
-from avfusion.comparison import natural
 from avfusion.figure_style import INK, line_style, unit_of
+from avfusion.run_records import natural
 
 Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
 MOST_LINES = 16  # that a legend names

@@ -1,9 +1,10 @@
 """Runs that a table of settings does not hold, and why."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from avfusion.comparison import Run, repeated
+from avfusion.run_records import Run
 
 
 class LeftOut(NamedTuple):
@@ -38,3 +39,23 @@ def ranked(runs: Sequence[Run], without: Sequence[LeftOut]) -> list[Run]:
     """Return the runs that a table does hold."""
     others = {one.run.folder for one in without}
     return [run for run in runs if run.folder not in others]
+
+
+def repeated(runs: Sequence[Run]) -> dict[Path, Path]:
+    """Return the runs that a newer one repeats, in setting and seed, with that one."""
+    latest: dict[tuple[str, str], Run] = {}
+    for run in sorted(runs, key=ended):
+        if run.results and run.config:
+            latest[run.setting, run.repetition] = run
+    kept = {run.folder for run in latest.values()}
+    return {
+        run.folder: latest[run.setting, run.repetition].folder
+        for run in runs
+        if run.results and run.config and run.folder not in kept
+    }
+
+
+def ended(run: Run) -> float:
+    """Return when the results of a run were written, zero where there are none."""
+    path = run.folder / "results.json"
+    return path.stat().st_mtime if path.is_file() else 0.0

@@ -14,6 +14,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.run_records import flat
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
@@ -91,20 +92,18 @@ def log_hyperparameters(
             logger.log_metrics(final, trainer.global_step)
 
 
-def flat(config: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the single values of a configuration under dotted names."""
-    values: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            values |= flat(value, f"{prefix}{key}.")
-        elif isinstance(value, str | int | float) and not key.startswith("_"):
-            values[f"{prefix}{key}"] = value
-    return values
+def single_values(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the texts and numbers of a configuration under dotted names, but for its targets."""
+    return {
+        f"{prefix}{key}": value
+        for key, value in flat(config).items()
+        if isinstance(value, str | int | float) and not key.rpartition(".")[2].startswith("_")
+    }
 
 
 def overridden(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return what was given on the command line, with which a sweep may vary anything."""
-    values = flat(config, "")
+    values = single_values(config)
     pairs = [override.lstrip("+").partition("=") for override in overrides]
     return {
         key: values.get(key, text)

@@ -40,7 +40,7 @@ from avfusion.loggers import build_loggers
 from avfusion.loss import check_loss
 from avfusion.metrics import check_monitor
 from avfusion.provenance import write_provenance
-from avfusion.results import flat, overridden
+from avfusion.results import overridden, single_values
 from avfusion.task import ClassificationTask
 from avfusion.usage import usage
 
@@ -213,9 +213,9 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
         "seed": cfg.seed,
         "data.batch_size": cfg.data.batch_size,
         "trainer.max_epochs": cfg.trainer.max_epochs,
-        **flat(learned, "model."),
-        **flat(plain(cfg.loss), "loss."),
-        **flat(plain(cfg.optimizer), "optimizer."),
-        **flat(plain(cfg.scheduler), "scheduler."),
+        **single_values(learned, "model."),
+        **single_values(plain(cfg.loss), "loss."),
+        **single_values(plain(cfg.optimizer), "optimizer."),
+        **single_values(plain(cfg.scheduler), "scheduler."),
         **overridden(plain(cfg), given),
     }

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from avfusion.comparison import compare, find_runs
+from avfusion.comparison import compare
 from avfusion.left_out import left_out, ranked
 from avfusion.report.plates import sweep_plates
 from avfusion.report.sweep_page import sweep_page
+from avfusion.run_records import find_runs
 
 from .conftest import HOSTILE, Page
 

@@ -11,11 +11,11 @@ from jaxtyping import Float, Int64
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from avfusion.comparison import Run
 from avfusion.data.store import Store
 from avfusion.predictions import Answer, collect_answers
 from avfusion.rebuild import rebuild
 from avfusion.run import WRONG_INPUT, sentence_of
+from avfusion.run_records import Run
 
 
 class Answers(NamedTuple):

@@ -7,12 +7,13 @@ import torch
 from matplotlib.figure import Figure
 
 from avfusion.clip_figure import clip_figure, clip_view
-from avfusion.comparison import Row, Run
+from avfusion.comparison import Row
 from avfusion.curves import best_step, chart, charts, lines_figure, read_curves
 from avfusion.figure_style import line_style, with_unit
 from avfusion.figures import comparison_figure, confusion_figure
 from avfusion.report.answers import Answers
 from avfusion.report.scores import confusion
+from avfusion.run_records import Run
 
 
 class Plate(NamedTuple):
