@@ -90,12 +90,13 @@ def test_a_long_video_without_sound_is_cut_by_its_pictures(tmp_path):
     np.testing.assert_allclose(levels, [*np.arange(5) + 0.45, 5.35], atol=0.15)
 
 
-def test_a_recording_that_ends_its_process_leaves_the_others_whole(long, monkeypatch):
+def test_a_recording_that_ends_its_process_leaves_the_others_whole(long, monkeypatch, caplog):
     def killed(*arguments):
         raise ChildProcessError
 
     monkeypatch.setattr(windows, "run_parallel", killed)
     assert Windows(longer_than=3.0)([long], FEATURES) == [long]
+    assert "none is cut into windows" in caplog.text
 
 
 def test_a_silent_window_keeps_the_picture_of_its_time_or_nothing_at_all(tmp_path):

@@ -1,5 +1,6 @@
 """Long recordings, cut into overlapping windows."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from avfusion.features.sound import decode_sound
 from avfusion.features.source import Missing
 from avfusion.features.video import video_span
 from avfusion.parallel import run_parallel
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def lengths(recordings: Sequence[Recording]) -> list[int]:
         jobs, sizes = list(recordings), [1] * len(recordings)
         found = dict(run_parallel(length, jobs, sizes, "Measuring recordings"))
     except ChildProcessError:  # preparation will find out which one it is
+        log.warning("A recording ended the process that measured it: none is cut into windows.")
         return [0] * len(recordings)
     return [found[number] for number in range(len(recordings))]
 

@@ -236,6 +236,69 @@ def test_a_path_that_leads_out_of_the_folder_is_refused(folder, name):
     refused(folder, rows(audio_path=lambda n: name if n == 1 else "a.wav"), sentence)
 
 
+@pytest.mark.parametrize("name", ["link.wav", "linked/a.wav", "frames"])
+def test_links_that_lead_out_of_the_folder_are_refused(folder, name):
+    outside = folder.parent / f"outside {folder.name}"
+    (folder / "frames").mkdir()
+    outside.mkdir()
+    (outside / "a.wav").touch()
+    (folder / "link.wav").symlink_to(outside / "a.wav")
+    (folder / "linked").symlink_to(outside)
+    (folder / "frames" / "0.png").symlink_to(outside / "a.wav")
+    column = "image_path" if name == "frames" else "audio_path"
+    refused(folder, rows(**{column: name}), r"Line 2 of .*names .*, which is not in .*media_root")
+
+
+def test_a_frame_may_be_a_link_within_the_folder(folder):
+    (folder / "frames").mkdir()
+    (folder / "frames" / "0.png").symlink_to(folder / "a.png")
+    assert contents(folder, rows(image_path="frames")).recordings[0].image == folder / "frames"
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b.wav"])
+def test_a_name_that_no_file_can_have_is_refused_with_its_line(folder, name):
+    path = write_manifest(folder, rows())
+    path.write_text(path.read_text().replace("a.wav", name, 1))
+    with pytest.raises((ValueError, FileNotFoundError), match=r"Line 2 of|are missing|no CSV"):
+        Manifest(str(folder)).read()
+
+
+def test_a_ring_of_links_is_no_path(folder):
+    (folder / "one").symlink_to(folder / "two")
+    (folder / "two").symlink_to(folder / "one")
+    refused(folder, rows(audio_path="one"), "which is no path|are missing")
+
+
+def test_a_quote_that_is_never_closed_swallows_no_clips(folder):
+    path = write_manifest(folder, rows())
+    path.write_text(path.read_text().replace("low", '"low', 1))
+    with pytest.raises(ValueError, match=rf"{path} is no CSV"):
+        Manifest(str(folder)).read()
+
+
+def test_a_line_of_more_cells_than_the_header_is_refused_unless_they_are_empty(folder):
+    path = write_manifest(folder, rows())
+    text = path.read_text()
+    path.write_text(text.replace("train\n", "train,,\n"))
+    assert len(Manifest(str(folder)).read().recordings) == 4
+    path.write_text(text.replace(",s1,", ",Smith, Ann,"))
+    with pytest.raises(ValueError, match=r"Line 3 of .* has more cells than the header: put quot"):
+        Manifest(str(folder)).read()
+
+
+def test_a_column_that_stands_twice_is_refused(folder):
+    path = write_manifest(folder, rows())
+    path.write_text(path.read_text().replace("subject", "label", 1))
+    with pytest.raises(ValueError, match="has several columns label: leave one of each"):
+        Manifest(str(folder)).read()
+
+
+def test_a_name_may_hold_a_new_line(folder):
+    (folder / "a\nb.wav").touch()
+    found = contents(folder, rows(audio_path="a\nb.wav")).recordings[0]
+    assert found.audio == folder / "a\nb.wav"
+
+
 def test_media_may_lie_elsewhere_when_that_is_said(folder):
     (folder / "lists").mkdir()
     path = write_manifest(folder / "lists", rows())

@@ -1,5 +1,7 @@
 """Files that would have other files opened, or programs run, are refused."""
 
+import os
+
 import numpy as np
 import pytest
 from conftest import tone, write_sound, write_video
@@ -56,3 +58,9 @@ def test_pictures_of_any_usual_kind_are_read(tmp_path):
     for kind in ("bmp", "gif", "jpg", "png", "ppm", "tif", "webp"):
         Image.new("RGB", (20, 10), (200, 100, 50)).save(tmp_path / f"a.{kind}")
         assert read_picture(tmp_path / f"a.{kind}")[0].shape == (10, 20, 3)
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(Unreadable, match=r"a\.wav: no file but a pipe, socket or device"):
+        hear(tmp_path / "a.wav")

@@ -1,14 +1,13 @@
 """Any recordings, described by a CSV."""
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from unicodedata import normalize
 
 from avfusion.corpora.labels import BETWEEN, class_names, tidied
+from avfusion.corpora.paths import check_files, find
 from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording, listed
 from avfusion.corpora.splits import Plan, assign, check_plan, check_split_names, check_subjects
 from avfusion.corpora.table import read_rows
@@ -93,7 +92,7 @@ class Manifest:
             )
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{self.path} is no CSV in UTF-8 ({error}): save it so.") from error
-        self.check_files(recordings)
+        check_files(self.path, recordings)
         if self.splits is not None:
             by_subject = not self.allow_subject_overlap
             recordings = assign(recordings, self.splits, self.split_seed, by_subject)
@@ -121,7 +120,11 @@ class Manifest:
         for ours in REQUIRED:
             if not row[ours]:
                 raise ValueError(f"Line {line} of {self.path} has an empty {self.columns[ours]}.")
-        video, image, audio = (self.find(line, row[m]) if row[m] else None for m in MEDIA)
+        where = f"Line {line} of {self.path}"
+        video, image, audio = (
+            find(row[medium], self.beside, self.media_root, where) if row[medium] else None
+            for medium in MEDIA
+        )
         if video is image is audio is None:
             raise ValueError(
                 f"Line {line} of {self.path} names neither a video_path nor an image_path and an "
@@ -133,19 +136,6 @@ class Manifest:
         names = (row["clip_id"], row["label"], row["subject"], row["split"])
         return Recording(*names, video, image, audio, box)
 
-    def find(self, line: int, name: str) -> Path:
-        """Return a path of the table, in whichever spelling the file system knows it."""
-        spellings = [name, name.replace("\\", "/")]
-        spellings += [normalize(form, spellings[1]) for form in ("NFC", "NFD")]
-        paths = [Path(os.path.normpath(self.beside / spelling)) for spelling in spellings]
-        path = next((path for path in paths if path.exists()), paths[0])
-        if not path.resolve().is_relative_to(self.media_root):
-            raise ValueError(
-                f"Line {line} of {self.path} names {name}, which is not in {self.media_root}: set "
-                "corpus.media_root to the folder that holds the media."
-            )
-        return path
-
     def box(self, line: int, sides: list[str]) -> Box | None:
         """Return the box of one row, None where its columns are empty."""
         with suppress(ValueError):
@@ -156,16 +146,6 @@ class Manifest:
             f"Line {line} of {self.path} has the box {', '.join(sides)}: give left, top, right and "
             "bottom in pixels, or leave all four empty."
         )
-
-    def check_files(self, recordings: list[Recording]) -> None:
-        """Refuse a table that names files that are not there."""
-        sources = [str(path) for recording in recordings for path in recording.sources]
-        missing = [source for source in sources if not Path(source).exists()]
-        if missing:
-            raise FileNotFoundError(
-                f"{len(missing)} of the {len(sources)} files of {self.path} are missing: "
-                f"{listed(missing)}. Paths are relative to the CSV."
-            )
 
 
 def check_names(columns: Mapping[str, str], media_root: str | None) -> None:

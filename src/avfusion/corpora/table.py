@@ -16,12 +16,18 @@ def read_rows(
     with path.open(newline="", encoding="utf-8-sig") as file:
         header = file.readline()
         file.seek(0)
-        reader = csv.DictReader(file, delimiter=max(DELIMITERS, key=header.count))
+        # Strict: a quote that is never closed would swallow the clips after it.
+        reader = csv.DictReader(file, delimiter=max(DELIMITERS, key=header.count), strict=True)
         check_columns(path, columns, needed, reader.fieldnames or [])
         lines: dict[str, int] = {}
         for row in reader:
             named = {ours: (row.get(theirs) or "").strip() for ours, theirs in columns.items()}
             clip_id, line = named["clip_id"], reader.line_num
+            if any(cell.strip() for cell in row.get(None) or []):
+                raise ValueError(
+                    f"Line {line} of {path} has more cells than the header: put quotes around what "
+                    "holds a delimiter."
+                )
             if clip_id in lines:
                 raise ValueError(
                     f"clip_id {clip_id!r} stands in lines {lines[clip_id]} and {line} of {path}: "
@@ -39,6 +45,9 @@ def check_columns(
     """Refuse a table without the columns that are needed."""
     if not names:
         raise ValueError(f"{path} is empty: give it a header and a row for each clip.")
+    twice = [name for name in dict.fromkeys(names) if name and names.count(name) > 1]
+    if twice:
+        raise ValueError(f"{path} has several columns {listed(twice)}: leave one of each.")
     renamed = [ours for ours, theirs in columns.items() if ours != theirs]
     wanted = [columns[ours] for ours in dict.fromkeys([*needed, *renamed])]
     missing = [column for column in wanted if column not in names]

@@ -47,7 +47,9 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def check_start(path: Path) -> None:
-    """Refuse a file whose first bytes tell that it cannot be whole."""
+    """Refuse what is no file, or a file whose first bytes tell that it cannot be whole."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise Unreadable("no file but a pipe, socket or device", path)  # reading might never end
     with path.open("rb") as file:
         start = file.read(64)
     if not start:
