@@ -61,7 +61,7 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel(with_unit(metric))
         axes.grid(axis="x")
     panels[0].set_yticks(range(len(rows)), names)
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first one above
     return figure
 
 
