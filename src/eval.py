@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.checks import check_config
+from avfusion.endings import one_sentence
 from avfusion.rebuild import rebuild
 from avfusion.results import collect_results, headline, write_results
 
@@ -17,7 +18,7 @@ from avfusion.results import collect_results, headline, write_results
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
 def main(cfg: DictConfig) -> None:
     """Write the metrics of one split."""
-    with run.one_sentence():
+    with one_sentence():
         check_config(cfg)
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.checks import check_config
+from avfusion.endings import one_sentence
 from avfusion.figure_style import check_format
 from avfusion.predictions import collect_answers, write_answers, write_figures
 from avfusion.rebuild import bad_clips, bad_recordings, discard, rebuild
@@ -21,7 +22,7 @@ from avfusion.rebuild import bad_clips, bad_recordings, discard, rebuild
 def main(cfg: DictConfig) -> None:
     """Write one row per recording, in the order of the store."""
     folder = run.output_folder()
-    with run.one_sentence():
+    with one_sentence():
         check_config(cfg)
         form = check_format(cfg.figure_format)
         trainer = run.build_trainer(cfg)

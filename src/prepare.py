@@ -14,12 +14,13 @@ from avfusion.checks import check_config
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare
 from avfusion.data.summary import preview, summary
+from avfusion.endings import one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(cfg: DictConfig) -> None:
     """Prepare one corpus and print what was prepared and how to train on it."""
-    with run.one_sentence():
+    with one_sentence():
         check_config(cfg)
         corpus = instantiate(cfg.corpus, _convert_="all")
         features = instantiate(cfg.features, _convert_="all")

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from avfusion import run
 from avfusion.callbacks.pruning import was_pruned
 from avfusion.checks import check_training
+from avfusion.endings import one_sentence, terminated
 from avfusion.loggers import log_choices
 from avfusion.results import collect_results, report
 
@@ -20,7 +21,7 @@ from avfusion.results import collect_results, report
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Run one experiment and return the score that a sweep optimises."""
-    with run.one_sentence():
+    with one_sentence():
         check_training(cfg)
         trainer = run.build_trainer(cfg)
         data = instantiate(cfg.data, _convert_="all")
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> float:
         chosen = run.hyperparameters(cfg)
         log_choices(trainer, chosen)
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
-    with run.terminated():
+    with terminated():
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     score, best = run.best(trainer, cfg.monitor)
     results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}

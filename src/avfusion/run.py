@@ -3,24 +3,17 @@
 import logging
 import os
 import shutil
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 import avfusion.quiet  # noqa: F401  its import is its effect
 from avfusion.checkpoint import (
@@ -31,7 +24,6 @@ from avfusion.checkpoint import (
     read_checkpoint,
 )
 from avfusion.checks import check_devices, monitors
-from avfusion.console import folded
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
@@ -45,47 +37,10 @@ from avfusion.task import ClassificationTask
 from avfusion.usage import usage
 
 log = logging.getLogger(__name__)
-WRONG_INPUT = (ValueError, OSError, MisconfigurationException, OmegaConfBaseException)
 
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
 OmegaConf.register_new_resolver("usage", usage, replace=True)
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """End the program with one sentence where input is wrong; HYDRA_FULL_ERROR=1 shows the rest."""
-    try:
-        yield
-    except (*WRONG_INPUT, InstantiationException) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        sentence = sentence_of(error)
-        if isinstance(error, MissingMandatoryValue):
-            key = getattr(error, "full_key", None) or sentence.rsplit(" ", 1)[-1]
-            sentence = f"{key} has no value: give it on the command line, as in {key}=..."
-        raise CompactHydraException(folded(f"Error: {' '.join(sentence.split())}")) from None
-
-
-def sentence_of(error: BaseException) -> str:
-    """Return what was wrong; with the key where a part was built of values it did not expect."""
-    cause = error.__cause__
-    if not isinstance(error, InstantiationException) or cause is None:
-        return str(error)
-    if isinstance(cause, WRONG_INPUT):
-        return str(cause)
-    key = str(error).rpartition("full_key: ")[2]
-    return f"{key} cannot be built of its values, correct them: {cause}"
-
-
-@contextmanager
-def terminated() -> Iterator[None]:
-    """Leave with code 143 where SIGTERM ended the training: it can be gone on with."""
-    try:
-        yield
-    except SIGTERMException:
-        log.warning("Ended by SIGTERM. Go on with ckpt_path=%s", output_folder())
-        sys.exit(128 + signal.SIGTERM)
 
 
 def plain(config: DictConfig) -> Any:

@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from avfusion.data.store import Store
+from avfusion.endings import WRONG_INPUT, sentence_of
 from avfusion.predictions import Answer, collect_answers
 from avfusion.rebuild import rebuild
-from avfusion.run import WRONG_INPUT, sentence_of
 from avfusion.run_records import Run
 
 

@@ -88,7 +88,8 @@ class OptunaSweeper(Sweeper):
 
     def check_jobs(self, jobs: Sequence[Sequence[str]]) -> DictConfig:
         """Return the configuration of one job, once all are known to have one that can be run."""
-        from avfusion import checks, run
+        from avfusion import checks
+        from avfusion.endings import one_sentence
 
         for overrides in jobs:
             try:
@@ -96,7 +97,7 @@ class OptunaSweeper(Sweeper):
             except HydraException as error:
                 reason = str(error).splitlines()[0]
                 raise CompactHydraException(f"{reason} See --cfg job for all there is.") from None
-        with run.one_sentence():
+        with one_sentence():
             own = [key for key in config if key != "hydra"]
             checks.check_training(OmegaConf.masked_copy(config, own))
             instantiate(self.sampler, seed=self.seed)
