@@ -1,10 +1,13 @@
 """Write one page of HTML about a run, or about the runs of a sweep.
 
 python src/report.py logs/lowrank/2026-01-31_12-00-00-000000
+python src/report.py logs/sweeps/2026-01-31_12-00-00-000000 --figures pdf
+python src/report.py 'logs/lowrank/*' --metrics test/loss --out page
 """
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 from avfusion.comparison import compare
@@ -40,12 +43,19 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """Return what was asked for, or refuse it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what, _, examples = __doc__.strip().partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=what,
+        epilog=f"examples:\n{textwrap.indent(examples, '  ')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("places", nargs="+", help="a run, a sweep, or patterns of them")
     parser.add_argument("--store", type=Path, help="of a run's clips, where it has moved")
     parser.add_argument("--without-clips", action="store_true", help="do not ask the network again")
     parser.add_argument("--examples", type=int, default=3, help="right and wrong answers, of each")
-    parser.add_argument("--metrics", nargs="+", default=METRICS, help="that a sweep's table has")
+    parser.add_argument(
+        "--metrics", nargs="+", default=METRICS, metavar="NAME", help="that a sweep's table has"
+    )
     parser.add_argument("--out", type=Path, help="the folder of report.html")
     parser.add_argument("--figures", choices=FORMATS, help="write them beside the page, too")
     given = parser.parse_args()

@@ -98,11 +98,11 @@ def test_a_checkpoint_looks_for_files_where_they_were_and_else_where_this_machin
     monkeypatch.setenv("AVFUSION_DATA", "home")
     corpus = {"_target_": "avfusion.corpora.Mnist", "root": str(tmp_path)}
     data = {"corpus": corpus, "root": str(tmp_path), "store": "elsewhere"}
-    there = here(data)
+    there = here(data, None)
     assert (there["root"], there["corpus"]["root"]) == (str(tmp_path),) * 2
     assert there["store"] == "home/stores"
     gone = f"{tmp_path}/gone"
-    moved = here(data | {"root": gone, "corpus": corpus | {"root": gone}})
+    moved = here(data | {"root": gone, "corpus": corpus | {"root": gone}}, None)
     assert moved["root"] == moved["corpus"]["root"] == "home/mnist"
 
 

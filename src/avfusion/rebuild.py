@@ -119,8 +119,8 @@ def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
     if "corpus" not in data:
         return data
     home = os.environ.get("AVFUSION_DATA", "data")
-    features = data["features"]
-    if maps is not None and features["maps"].get("run") is not None:
+    if maps is not None and data["features"]["maps"].get("run") is not None:
+        features = data["features"]
         data = data | {"features": features | {"maps": features["maps"] | {"run": maps}}}
     stores, root = f"{home}/stores", data.get("root")
     if root is None:

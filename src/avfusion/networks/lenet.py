@@ -24,6 +24,8 @@ class LeNet(nn.Module):
     largest values instead of weighted means, every channel seen by every filter.
     """
 
+    takes = ("face",)
+
     def __init__(
         self,
         mean: Sequence[float],
