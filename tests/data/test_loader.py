@@ -6,6 +6,15 @@ import torch
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
+@pytest.fixture(autouse=True)
+def shared_by_files():
+    """A process of many tests has threads, and forked workers that hand on descriptors may hang."""
+    before = torch.multiprocessing.get_sharing_strategy()
+    torch.multiprocessing.set_sharing_strategy("file_system")
+    yield
+    torch.multiprocessing.set_sharing_strategy(before)
+
+
 @pytest.fixture(params=[0, 2], ids=["no workers", "two workers"])
 def data(party_store, request):
     return FaceAudioDataModule(str(party_store), batch_size=5, num_workers=request.param, seed=3)
