@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.callbacks.pruning import was_pruned
+from avfusion.callbacks.timing import timing
 from avfusion.checks import check_training
 from avfusion.endings import one_sentence, terminated
 from avfusion.loggers import log_choices
@@ -34,7 +35,9 @@ def main(cfg: DictConfig) -> float:
     with terminated():
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     score, best = run.best(trainer, cfg.monitor)
-    results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
+    results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch} | timing(
+        trainer
+    )
     if was_pruned(trainer):
         results["pruned"] = True  # and not tested
     else:

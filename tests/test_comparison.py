@@ -208,3 +208,11 @@ def test_what_all_runs_of_a_setting_cost_alike_stands_once_and_without_an_interv
     assert head[-2:] == ["parameters", "megaflops |"]
     assert (first[-2:], second[-2:]) == (["1,234,567", "- |"], ["89", "12.3 |"])
     assert comma_separated(rows).splitlines()[1].endswith(",1234567,")
+
+
+def test_the_time_of_a_step_is_the_median_of_the_runs(tmp_path):
+    for seed, milliseconds in enumerate((21.5, 90.0, 20.0, None)):
+        write_run(tmp_path / str(seed), "a", seed, {METRIC: 0.5, "step_milliseconds": milliseconds})
+    rows = compare(find_runs([str(tmp_path)]), [METRIC])
+    assert markdown(rows).splitlines()[0].endswith("| step_milliseconds |")
+    assert markdown(rows).splitlines()[2].endswith("| 21.5 |")

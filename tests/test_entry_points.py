@@ -41,6 +41,7 @@ def test_a_run_leaves_configuration_checkpoints_events_and_results(trained):
     scores = results(trained)
     assert 0 <= scores["test/accuracy"] <= 1 and 0 <= scores["test/attention_hit"] <= 1
     assert scores["epochs"] == 2 and scores["data/shared_subjects"] == 0
+    assert 0 < scores["step_milliseconds"] / 1000 < scores["seconds"] < 600
 
 
 def test_testing_the_checkpoint_gives_the_numbers_of_the_run(run, trained, tmp_path):

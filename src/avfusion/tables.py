@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +17,7 @@ ASSUMPTIONS = (
     "not corrected for the number of settings."
 )
 
-COSTS = ("parameters", "parameters_of_fusion", "megaflops")  # equal in all runs of a setting
+COSTS = ("parameters", "parameters_of_fusion", "megaflops", "step_milliseconds")
 BEST = "\0"  # before a cell that LaTeX shall print in bold
 TEX = str.maketrans(
     {
@@ -53,7 +54,7 @@ def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
             bold(text) if best[metric] is row else text
             for metric, text in zip(metrics, texts, strict=True)
         ]
-        costs = [cost(row.runs[0].results.get(name)) for name in known_costs(rows)]
+        costs = [written(cost(row, name)) for name in known_costs(rows)]
         table.append([row.name, str(len(row.runs)), *marked, *costs])
     return table
 
@@ -65,16 +66,20 @@ def header(rows: Sequence[Row]) -> list[str]:
 
 def known_costs(rows: Sequence[Row]) -> list[str]:
     """Return what is known of the costs of any setting."""
-    return [name for name in COSTS if any(name in row.runs[0].results for row in rows)]
+    return [name for name in COSTS if any(cost(row, name) is not None for row in rows)]
 
 
-def cost(number: float | None) -> str:
-    """Return what all runs of a setting cost alike."""
-    return (
-        "-"
-        if number is None
-        else f"{number:,.{0 if number >= 100 or number == int(number) else 1}f}"
-    )
+def cost(row: Row, name: str) -> float | None:
+    """Return what a run of a setting costs: all of them the same, or else the median."""
+    known = [number for run in row.runs if (number := run.results.get(name)) is not None]
+    return median(known) if len(set(known)) > 1 else next(iter(known), None)
+
+
+def written(number: float | None) -> str:
+    """Return a cost as a person reads it."""
+    if number is None:
+        return "-"
+    return f"{number:,.{0 if number >= 100 or number == int(number) else 1}f}"
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -98,8 +103,8 @@ def latex(rows: Sequence[Row]) -> str:
 
 def tex(text: str) -> str:
     """Return a cell as LaTeX prints it."""
-    written = text.removeprefix(BEST).translate(TEX)
-    return rf"\textbf{{{written}}}" if text.startswith(BEST) else written
+    escaped = text.removeprefix(BEST).translate(TEX)
+    return rf"\textbf{{{escaped}}}" if text.startswith(BEST) else escaped
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
@@ -115,7 +120,7 @@ def comma_separated(rows: Sequence[Row]) -> str:
             values = " ".join(map(str, score.values))
             p = "" if score.p is None else score.p
             numbers += [score.mean, score.std, score.interval, p, values]
-        costs = [row.runs[0].results.get(name, "") for name in known_costs(rows)]
+        costs = ["" if (c := cost(row, name)) is None else c for name in known_costs(rows)]
         writer.writerow([row.name, len(row.runs), *numbers, *costs])
     return text.getvalue()
 

@@ -55,7 +55,7 @@ def test_a_grid_of_jobs_with_one_and_two_processes_two_at_a_time(run, tmp_path):
         assert equal_on_all_ranks(folder)
         assert results(folder)["epochs"] == 1
         assert f"seed={seed}" in json.loads((folder / "job.json").read_text())["overrides"]
-        assert "test/accuracy" in (folder / "console.log").read_text()
+        assert "Test: accuracy" in (folder / "console.log").read_text()
     first, second = (spied(tmp_path / job)[0]["weights"] for job in "01")
     assert not all(torch.equal(first[k], second[k]) for k in first)
 

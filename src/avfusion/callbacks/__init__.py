@@ -14,6 +14,7 @@ from avfusion.callbacks.progress import Progress
 from avfusion.callbacks.random_states import RandomStates
 from avfusion.callbacks.run_text import RunText
 from avfusion.callbacks.scalar_layout import ScalarLayout
+from avfusion.callbacks.timing import Timing
 from avfusion.callbacks.unfreezing import Unfreezing
 from avfusion.callbacks.weight_histograms import WeightHistograms
 
@@ -32,6 +33,7 @@ __all__ = [
     "RandomStates",
     "RunText",
     "ScalarLayout",
+    "Timing",
     "Unfreezing",
     "WeightHistograms",
 ]

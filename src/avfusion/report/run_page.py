@@ -18,6 +18,8 @@ HEADLINES = {
     "parameters": "parameters",
     "megaflops": "megaflops per clip",
     "epochs": "epochs",
+    "step_milliseconds": "milliseconds per step",
+    "seconds": "seconds of training and test",
 }
 
 

@@ -1,0 +1,69 @@
+"""Claims about how long training takes."""
+
+import lightning as L
+import pytest
+from conftest import build_for, quiet_trainer
+
+from avfusion.callbacks.timing import Timing, timing
+from avfusion.data.datamodule import FaceAudioDataModule
+
+
+class Clock:
+    """Stands still but for what is said to have taken its time."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("avfusion.callbacks.timing.perf_counter", clock)
+    return clock
+
+
+class Work(L.Callback):
+    """Steps take ``seconds[epoch]`` and validations a thousand for each batch."""
+
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds = clock, seconds
+
+    def on_train_batch_start(self, trainer, *_):
+        self.clock.now += self.seconds[trainer.current_epoch]
+
+    def on_validation_batch_start(self, *_):
+        self.clock.now += 1000
+
+
+def train(party_store, clock, seconds, **options):
+    data = FaceAudioDataModule(str(party_store), batch_size=8)
+    callbacks = [Timing(), Work(clock, seconds)]
+    trainer = quiet_trainer(max_epochs=len(seconds), callbacks=callbacks, **options)
+    trainer.fit(build_for(data, "lowrank"), datamodule=data)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"val_check_interval": 1}, {"limit_val_batches": 0}, {"num_sanity_val_steps": 1}],
+)
+def test_a_step_takes_what_it_takes_in_the_median_epoch_without_validation(
+    party_store, clock, options
+):
+    trainer = train(party_store, clock, [9.0, 0.25, 0.5], **options)
+    assert timing(trainer)["step_milliseconds"] == 500
+
+
+def test_the_seconds_are_those_since_training_began_with_validation(party_store, clock):
+    clock.now = 77.0
+    trainer = train(party_store, clock, [2.0], limit_train_batches=2, num_sanity_val_steps=0)
+    batches = sum(trainer.num_val_batches)
+    clock.now += 5  # a test, say
+    assert timing(trainer)["seconds"] == 2 * 2 + 1000 * batches + 5
+
+
+def test_nothing_is_said_of_a_run_without_it(party_store):
+    assert timing(quiet_trainer()) == {}
