@@ -14,10 +14,10 @@ def write(folder, version, text):
 
 def test_a_continued_run_has_one_curve_in_which_what_came_later_counts(tmp_path):
     write(tmp_path, 2, "epoch,step,val/loss\n0,10,0.9\n1,20,0.8\n")
-    write(tmp_path, 10, "epoch,step,val/loss,lr-SGD\n1,20,0.7,\n,25,,0.1\n2,30,0.6,\n")
+    write(tmp_path, 10, "epoch,step,val/loss,train/learning_rate\n1,20,0.7,\n,25,,0.1\n2,30,0.6,\n")
     assert read_curves(tmp_path) == {
         "val/loss": {10: 0.9, 20: 0.7, 30: 0.6},
-        "lr-SGD": {25: 0.1},
+        "train/learning_rate": {25: 0.1},
     }
 
 
@@ -44,11 +44,12 @@ def test_the_best_step_is_the_first_of_the_best_and_never_none_that_is_not_a_num
 
 
 def test_what_belongs_together_shares_a_chart():
-    names = "train/loss val/loss val/accuracy_low val/accuracy lr-AdamW/pg1 system/loader_wait"
+    names = "train/loss val/loss val/accuracy_low val/accuracy system/loader_wait"
+    names += " train/learning_rate/others"
     found = charts({name: {1: 0.5} for name in names.split()})
     assert found["loss"] == ["train/loss", "val/loss"]
     assert found["recall per class, validation"] == ["val/accuracy_low"]
-    assert found["learning rate"] == ["lr-AdamW/pg1"] and len(found) == 4
+    assert found["learning rate"] == ["train/learning_rate/others"] and len(found) == 4
 
 
 def test_a_chart_shows_every_value_and_names_units_and_lines():

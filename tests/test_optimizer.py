@@ -44,6 +44,12 @@ def test_biases_do_not_decay_in_any_group(network):
     }
 
 
+def test_groups_have_names_that_curves_can_show(network):
+    optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"head": 0.1})
+    names = [group["name"] for group in optimizer.param_groups]
+    assert names == ["decaying", "others", "decaying_x0.1", "others_x0.1"]
+
+
 def test_a_factor_of_zero_leaves_a_part_as_it_is(network):
     before = [parameter.clone() for parameter in network["face_encoder"].parameters()]
     optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"face_encoder": 0})

@@ -3,8 +3,8 @@ import torch
 from conftest import build, load, quiet_trainer, toy_clips
 from hydra.utils import instantiate
 
+from avfusion.attention.entropy import mean_entropy
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.task import mean_entropy
 
 OVERALL = {"loss", "accuracy", "balanced_accuracy", "macro_f1", "attention_hit", "attention_mass"}
 
@@ -113,6 +113,18 @@ def test_predicts_rows_probabilities_and_glimpses():
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(4))
     exponential = task(clips).logits.exp()
     torch.testing.assert_close(probabilities, exponential / exponential.sum(dim=1, keepdim=True))
+
+
+def test_a_model_that_needs_a_lower_learning_rate_takes_a_part_of_the_optimizers():
+    task = build("lowrank", "model.lr_factor=0.25", "optimizer.groups={fusion: 0.5}")
+    optimizer, _ = task.optimize(100)
+    assert {group["initial_lr"] for group in optimizer.param_groups} == {1e-3, 5e-4}
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_factor_that_is_none_is_refused(factor):
+    with pytest.raises(ValueError, match="lr_factor must be positive and finite"):
+        build("lowrank", f"model.lr_factor={factor}").optimize(100)
 
 
 def test_evaluates_without_optimizer_and_schedule():

@@ -28,6 +28,7 @@ OURS = [
     ("train data.eval_split=tset", "data.eval_split must be one of ... 'test'), got 'tset'"),
     ("train optimizer.lr=-0.1", "optimizer.lr must be at least 0, got -0.1"),
     ("train optimizer.lr=0", "optimizer.lr must be positive and finite, got 0"),
+    ("train model.lr_factor=0", "model.lr_factor must be positive and finite, got 0"),
     ("train scheduler.warmup=2", "scheduler.warmup must lie in [0, 1), got 2"),
     ("train model.network.attention.hidden=0", "hidden of the attention must be at least 1, got 0"),
     ("train model.network.head.dropout=1.5", "dropout of the head must lie in [0, 1), got 1.5"),

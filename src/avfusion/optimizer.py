@@ -34,10 +34,19 @@ def build(
             decay = weight_decay if parameter.ndim > 1 else 0.0
             parameters[factor_of(path, factors), decay].append(parameter)
     split = [
-        {"params": some, "lr": lr * factor, "weight_decay": decay}
+        {"params": some, "lr": lr * factor, "weight_decay": decay, "name": name_of(factor, decay)}
         for (factor, decay), some in sorted(parameters.items(), reverse=True, key=lambda kv: kv[0])
     ]
     return getattr(torch.optim, name)(split, lr=lr, weight_decay=weight_decay, **options)
+
+
+def scaled(optimizer: Optimizer, factor: float) -> Optimizer:
+    """Return an optimizer with all of its learning rates multiplied."""
+    if not 0 < factor < math.inf:
+        raise ValueError(f"model.lr_factor must be positive and finite, got {factor}.")
+    for group in optimizer.param_groups:
+        group["lr"] *= factor
+    return optimizer
 
 
 def check_names(network: nn.Module, factors: Mapping[str, float]) -> None:
@@ -49,6 +58,12 @@ def check_names(network: nn.Module, factors: Mapping[str, float]) -> None:
             raise ValueError(f"optimizer.groups has no part {name!r}: the network's are {parts}.")
         if not 0 <= factor < math.inf:
             raise ValueError(f"optimizer.groups.{name} must be at least 0, got {factor}.")
+
+
+def name_of(factor: float, decay: float) -> str:
+    """Return what curves call a group of parameters."""
+    kind = "decaying" if decay else "others"
+    return kind if factor == 1 else f"{kind}_x{factor:g}"
 
 
 def factor_of(path: str, factors: Mapping[str, float]) -> float:

@@ -4,18 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
+from avfusion.attention.entropy import mean_entropy
 from avfusion.data.clips import Clips
 from avfusion.initialisation import initialise
 from avfusion.loss import is_multilabel
 from avfusion.metrics import stage_metrics
 from avfusion.networks.scores import Scores
+from avfusion.optimizer import scaled
 
 
 class ClassificationTask(L.LightningModule):
@@ -24,7 +25,8 @@ class ClassificationTask(L.LightningModule):
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
     needed to evaluate. ``init`` draws the first weights (see ``initialise``). What is minimised is
     the loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats: above zero they
-    become narrow, below zero wide. ``recipe`` is what rebuilds this task and travels in every
+    become narrow, below zero wide. The learning rate is ``lr_factor`` times the optimizer's, for
+    networks that need less than others. ``recipe`` is what rebuilds this task and travels in every
     checkpoint, as plain containers; so do, where the network reads stored face maps, the weights of
     the encoder that made them.
     """
@@ -38,6 +40,7 @@ class ClassificationTask(L.LightningModule):
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         init: str = "default",
         glimpse_entropy: float = 0.0,
+        lr_factor: float = 1.0,
     ) -> None:
         super().__init__()
         if is_multilabel(loss) and getattr(network, "one_of_all", False):
@@ -46,6 +49,7 @@ class ClassificationTask(L.LightningModule):
                 f"{type(loss).__name__} cannot use: choose another model."
             )
         initialise(network, init)
+        self.lr_factor = lr_factor
         self.glimpse_entropy = glimpse_entropy
         self.network = network
         self.loss = loss
@@ -129,12 +133,13 @@ class ClassificationTask(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Build the optimizer and its schedule by step."""
         optimizer, schedule = self.optimize(int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        by_step = {"scheduler": schedule, "interval": "step", "name": "train/learning_rate"}
+        return {"optimizer": optimizer, "lr_scheduler": by_step}
 
     def optimize(self, steps: int) -> tuple[Optimizer, LRScheduler]:
         """Return optimizer and schedule for so many steps, or refuse what they are given."""
         assert self.optimizer is not None and self.scheduler is not None
-        optimizer = self.optimizer(self.network)
+        optimizer = scaled(self.optimizer(self.network), self.lr_factor)
         return optimizer, self.scheduler(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -142,9 +147,3 @@ class ClassificationTask(L.LightningModule):
         checkpoint["recipe"] = self.recipe
         if self.map_encoder:
             checkpoint["map_encoder"] = self.map_encoder
-
-
-def mean_entropy(glimpses: Float[Tensor, "batch glimpses *map"]) -> Float[Tensor, ""]:
-    """Return the mean entropy of glimpses, in nats."""
-    weights = glimpses.flatten(2).float().clamp(min=torch.finfo(torch.float32).tiny)
-    return -(weights * weights.log()).sum(dim=-1).mean()

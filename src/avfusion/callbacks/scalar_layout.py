@@ -18,7 +18,7 @@ LAYOUT = {
     },
     "system": {
         "gradient norm per part": ["Multiline", ["^train/gradient_norm_"]],
-        "learning rate": ["Multiline", ["^lr-"]],
+        "learning rate": ["Multiline", ["^train/learning_rate"]],
     },
 }
 
