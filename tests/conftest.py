@@ -36,7 +36,9 @@ SHARED = Path(os.environ.get("AVFUSION_SHARED", ROOT.parent / "shared"))
 
 MILLISECOND = Fraction(1, 1000)
 
-torch.set_num_threads(1)  # the work is small; threads would wait for each other
+# Two files of tests run side by side: threads would wait for each other, here and in programs.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

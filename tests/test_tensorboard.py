@@ -1,6 +1,7 @@
 """Claims about TensorBoard as people see it: what its server hands out, and its rendered tabs."""
 
 import json
+import logging
 import re
 import runpy
 import subprocess
@@ -38,6 +39,8 @@ def sweep(party_store, tmp_path_factory) -> Path:
             own = [f"data.store={party_store}", f"hydra.run.dir={folder / str(number)}"]
             patch.setattr(sys, "argv", ["src/train.py", *SMALL.split(), *own, *chosen])
             runpy.run_path("src/train.py", run_name="__main__")
+    for handler in logging.getLogger().handlers:
+        handler.close()  # that of the last job's train.log
     return folder
 
 
