@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.checks import check_config
+from avfusion.data.fitness import check_labels, check_splits
 from avfusion.endings import one_sentence
 from avfusion.rebuild import rebuild
 from avfusion.results import collect_results, headline, write_results
@@ -22,8 +23,8 @@ def main(cfg: DictConfig) -> None:
         check_config(cfg)
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
-        data.check_splits(cfg.split)
-        data.check_labels()
+        check_splits(data.store, cfg.split)
+        check_labels(data.store, cfg.split, data.names)
     trainer.test(task, datamodule=data, verbose=False)
     results = collect_results(trainer, task, data)
     print(headline(results))

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from avfusion import run
 from avfusion.checks import check_config
+from avfusion.data.fitness import check_splits
 from avfusion.endings import one_sentence
 from avfusion.figure_style import check_format
 from avfusion.predictions import collect_answers, write_answers, write_figures
@@ -27,7 +28,7 @@ def main(cfg: DictConfig) -> None:
         form = check_format(cfg.figure_format)
         trainer = run.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
-        data.check_splits(cfg.split)
+        check_splits(data.store, cfg.split)
     with discard(folder):
         batches = trainer.predict(task, datamodule=data) or []
         takes = getattr(task.network, "takes", ("face", "audio"))

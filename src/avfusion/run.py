@@ -25,6 +25,7 @@ from avfusion.checkpoint import (
 )
 from avfusion.checks import check_devices, monitors
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.fitness import check_batch, check_splits, check_unchanged
 from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
 from avfusion.folder import run_folder
@@ -83,8 +84,8 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
 def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
     """Build the task for what the data says of itself."""
     cfg.description = data.description
-    data.check_splits("train", "val", data.eval_split)
-    data.check_batch()
+    check_splits(data.store, "train", "val", data.eval_split)
+    check_batch(data.store, data.batch_size)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = instantiate(cfg.model, _convert_="all")
     check_loss(task.loss, data.multilabel)
@@ -116,7 +117,7 @@ def give_maps(task: ClassificationTask, data: FaceAudioDataModule) -> None:
     """Let a network that reads stored face maps have them, and its checkpoints their encoder."""
     if reads_maps(task.network):
         data.read_maps()
-        data.check_augmentation()
+        check_unchanged(data.augmentation)
         task.map_encoder = data.store.map_encoder()
 
 

@@ -12,6 +12,7 @@ import avfusion.quiet  # noqa: F401  its import is its effect
 from avfusion.checks import check_model
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.fitness import check_splits
 from avfusion.data.prepare import prepare
 from avfusion.features import answering
 from avfusion.predictions import Answer, collect_answers
@@ -45,7 +46,7 @@ def train(task: ClassificationTask, data: FaceAudioDataModule, epochs: int) -> d
 
 def answers(task: ClassificationTask, data: FaceAudioDataModule, split: str) -> Sequence[Answer]:
     """Return the answer for each clip of a split."""
-    data.check_splits(split)
+    check_splits(data.store, split)
     data.eval_split = split
     return collect_answers(data.store, silent_trainer().predict(task, datamodule=data) or [])
 

@@ -11,7 +11,6 @@ import torch
 from conftest import quiet_trainer
 
 from avfusion.data import prepare as preparation
-from avfusion.data.augmentation import FaceAugmentation
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 
@@ -138,13 +137,6 @@ def test_classes_are_those_of_the_store_unless_others_are_given(recordings_store
     assert torch.equal(labels[0], 1 - labels[1])
 
 
-def test_labels_that_a_network_does_not_know_are_refused(recordings_store):
-    data = FaceAudioDataModule(str(recordings_store), class_names=["low", "deep"])
-    with pytest.raises(ValueError, match=r"test split of .* not know, high: it knows low, deep"):
-        data.check_labels()
-    FaceAudioDataModule(str(recordings_store), class_names=["a", "low", "high"]).check_labels()
-
-
 def test_the_store_of_a_corpus_is_made_where_there_is_none(
     party, small_features, tmp_path, in_process
 ):
@@ -181,12 +173,6 @@ def test_bad_options_are_refused_with_their_value(option, value):
         FaceAudioDataModule("store", **{option: value})
 
 
-def test_a_batch_that_no_epoch_fills_is_refused_with_both_numbers(recordings_store):
-    FaceAudioDataModule(str(recordings_store), batch_size=16).check_batch()
-    with pytest.raises(ValueError, match=r"batch_size=17 is more than the 16 training clips"):
-        FaceAudioDataModule(str(recordings_store), batch_size=17).check_batch()
-
-
 @pytest.fixture
 def mapped(mapped_store):
     return FaceAudioDataModule(str(mapped_store), batch_size=6)
@@ -207,15 +193,3 @@ def test_networks_that_read_maps_get_those_of_the_store_and_others_its_pictures(
 def test_a_store_without_maps_is_refused_where_a_network_reads_them(data):
     with pytest.raises(ValueError, match=r"has no face maps, .* prepare the corpus with features"):
         data.read_maps()
-
-
-def test_changes_of_pictures_are_refused_where_a_network_reads_maps(mapped_store):
-    changes = {"face": FaceAugmentation(), "audio": deafening}
-    data = FaceAudioDataModule(str(mapped_store), augmentation=changes)
-    data.check_augmentation()
-    data.read_maps()
-    with pytest.raises(ValueError, match=r"set data\.augmentation\.face=null, or choose another"):
-        data.check_augmentation()
-    data = FaceAudioDataModule(str(mapped_store), augmentation=changes | {"face": None})
-    data.read_maps()
-    data.check_augmentation()

@@ -11,11 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avfusion.corpora import SPLITS, Corpus
-from avfusion.corpora.labels import classes_of
-from avfusion.corpora.recording import listed
-from avfusion.data.augmentation import FaceAugmentation
 from avfusion.data.clips import Clips
 from avfusion.data.dataset import SplitDataset, as_read
+from avfusion.data.fitness import check_splits
 from avfusion.data.loader import ResumableLoader
 from avfusion.data.order import Order
 from avfusion.data.prepare import prepare
@@ -96,37 +94,6 @@ class FaceAudioDataModule(L.LightningDataModule):
         """Whether a clip has a number of classes, and not just one."""
         return self.store.multilabel
 
-    def check_splits(self, *splits: str) -> None:
-        """Refuse splits without clips."""
-        clips = self.description["clips"]
-        empty = [split for split in splits if not clips[split]]
-        if empty:
-            raise ValueError(
-                f"The store in {self.path} has no {' and no '.join(empty)} clips, only {clips}: "
-                "choose another split, or prepare the corpus with others."
-            )
-
-    def check_batch(self) -> None:
-        """Refuse batches that no epoch of training fills."""
-        clips = self.description["clips"]["train"]
-        if self.batch_size > clips:
-            raise ValueError(
-                f"data.batch_size={self.batch_size} is more than the {clips} training clips of "
-                f"{self.path}: set data.batch_size={clips} or less."
-            )
-
-    def check_labels(self) -> None:
-        """Refuse labels of the split to test on that are none of the classes."""
-        rows = self.store.rows(self.eval_split)
-        labels = {self.store.index[row]["label"] for row in rows}
-        named = {name for label in labels for name in classes_of(label, self.multilabel)}
-        other = sorted(named - set(self.names))
-        if other:
-            raise ValueError(
-                f"The {self.eval_split} split of {self.path} has labels that the network does not "
-                f"know, {listed(other)}: it knows {', '.join(self.names)}."
-            )
-
     def read_maps(self) -> None:
         """Give networks the face maps of the store in the place of its pictures."""
         if "face_map" not in self.description:
@@ -135,14 +102,6 @@ class FaceAudioDataModule(L.LightningDataModule):
                 "corpus with features.maps.run=<run or checkpoint>, here that of the network."
             )
         self.maps = True
-
-    def check_augmentation(self) -> None:
-        """Refuse changes of pictures where networks do not see them."""
-        if self.maps and any(isinstance(change, FaceAugmentation) for change in self.augmentation):
-            raise ValueError(
-                "Face maps are stored and cannot be augmented as pictures can: set "
-                "data.augmentation.face=null, or choose another model/face_encoder."
-            )
 
     def pictures(self, clips: Clips) -> Float[Tensor, "batch pictures 3 height width"]:
         """Return what can be shown of clips: their pictures, also where networks read maps."""
@@ -160,7 +119,7 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def loader(self, split: str, shuffle: bool = False) -> ResumableLoader:
         """Load one split, this process's part of it."""
-        self.check_splits(split)
+        check_splits(self.store, split)
         dataset = self.dataset(split)
         trainer = self.trainer
         rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)

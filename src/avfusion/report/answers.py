@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from omegaconf import OmegaConf
 from torch import Tensor
 
+from avfusion.data.fitness import check_splits
 from avfusion.data.store import Store
 from avfusion.endings import WRONG_INPUT, sentence_of
 from avfusion.predictions import Answer, collect_answers
@@ -47,7 +48,7 @@ def ask(run: Run, store: Path | None) -> Answers:
         devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
     )
     task, module = rebuild(OmegaConf.create(cfg | {"batch_size": None}), trainer)
-    module.check_splits(split)
+    check_splits(module.store, split)
     names = list(module.names)
     found = collect_answers(module.store, trainer.predict(task, datamodule=module) or [])
     known = [a for a in found if a.clip["label"] in names and a.probabilities is not None]

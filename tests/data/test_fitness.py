@@ -1,0 +1,37 @@
+"""Claims about what of a store does not fit."""
+
+import pytest
+
+from avfusion.data.augmentation import FaceAugmentation
+from avfusion.data.fitness import check_batch, check_labels, check_splits, check_unchanged
+from avfusion.data.store import Store
+
+
+@pytest.fixture
+def store(recordings_store):
+    return Store(recordings_store)
+
+
+def test_empty_splits_are_refused_with_those_that_there_are(store):
+    check_splits(store, "train", "val", "test")
+    store.description["clips"] |= {"val": 0, "test": 0}
+    with pytest.raises(ValueError, match=r"no val and no test clips, only \{'train': 16"):
+        check_splits(store, "train", "val", "test")
+
+
+def test_labels_that_a_network_does_not_know_are_refused(store):
+    with pytest.raises(ValueError, match=r"test split of .* not know, high: it knows low, deep"):
+        check_labels(store, "test", ["low", "deep"])
+    check_labels(store, "test", ["a", "low", "high"])
+
+
+def test_a_batch_that_no_epoch_fills_is_refused_with_both_numbers(store):
+    check_batch(store, 16)
+    with pytest.raises(ValueError, match=r"batch_size=17 is more than the 16 training clips"):
+        check_batch(store, 17)
+
+
+def test_changes_of_pictures_are_refused_and_others_are_not():
+    check_unchanged([lambda clips: clips])
+    with pytest.raises(ValueError, match=r"set data\.augmentation\.face=null, or choose another"):
+        check_unchanged([lambda clips: clips, FaceAugmentation()])
