@@ -9,7 +9,7 @@ import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
-from avfusion.checks import check_config
+from avfusion.configuration import check_config, output_folder
 from avfusion.data.fitness import check_labels, check_splits
 from avfusion.endings import one_sentence
 from avfusion.rebuild import rebuild
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> None:
     trainer.test(task, datamodule=data, verbose=False)
     results = collect_results(trainer, task, data)
     print(headline(results))
-    print(write_results(run.output_folder(), results))
+    print(write_results(output_folder(), results))
 
 
 if __name__ == "__main__":

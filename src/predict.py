@@ -11,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from avfusion import run
-from avfusion.checks import check_config
+from avfusion.configuration import check_config, output_folder
 from avfusion.data.fitness import check_splits
 from avfusion.endings import one_sentence
 from avfusion.figure_style import check_format
@@ -22,7 +22,7 @@ from avfusion.rebuild import bad_clips, bad_recordings, discard, rebuild
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
 def main(cfg: DictConfig) -> None:
     """Write one row per recording, in the order of the store."""
-    folder = run.output_folder()
+    folder = output_folder()
     with one_sentence():
         check_config(cfg)
         form = check_format(cfg.figure_format)

@@ -9,8 +9,8 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from avfusion import run
-from avfusion.checks import check_config
+import avfusion.quiet  # noqa: F401  its import is its effect
+from avfusion.configuration import check_config, output_folder
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare
 from avfusion.data.summary import preview, summary
@@ -32,7 +32,7 @@ def main(cfg: DictConfig) -> None:
         if cfg.prepare.verify:
             verify(store)
     text = summary(store)
-    (run.output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    (output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

@@ -11,10 +11,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion import run
+from avfusion.callbacks.preemption import terminated
 from avfusion.callbacks.pruning import was_pruned
 from avfusion.callbacks.timing import timing
 from avfusion.checks import check_training
-from avfusion.endings import one_sentence, terminated
+from avfusion.configuration import hyperparameters, output_folder
+from avfusion.endings import one_sentence
 from avfusion.loggers import log_choices
 from avfusion.results import collect_results, report
 
@@ -29,7 +31,7 @@ def main(cfg: DictConfig) -> float:
         data.prepare_data()
         task = run.build_task(cfg, data)
         last = run.checkpoint_to_continue(cfg, task)
-        chosen = run.hyperparameters(cfg)
+        chosen = hyperparameters(cfg)
         log_choices(trainer, chosen)
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
     with terminated():
@@ -43,7 +45,7 @@ def main(cfg: DictConfig) -> float:
     else:
         trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
         results = collect_results(trainer, task, data) | results
-    report(run.output_folder(), trainer, results, chosen)
+    report(output_folder(), trainer, results, chosen)
     return score
 
 

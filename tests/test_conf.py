@@ -13,8 +13,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion import attention, encoders, fusion, networks, run, token_fusion
+from avfusion import attention, encoders, fusion, networks, token_fusion
 from avfusion.checkpoint import check_targets
+from avfusion.configuration import plain
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.loggers import build_loggers
 from avfusion.values import check_values
@@ -148,7 +149,7 @@ def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
 def test_every_choice_can_be_rebuilt_from_a_checkpoint(group, option):
     cfg = choose(group, option)
     for part in ("model", "data"):
-        recipe = run.plain(cfg[part])
+        recipe = plain(cfg[part])
         check_targets(ROOT, {key: recipe[key] for key in recipe if key not in LEARNING})
 
 

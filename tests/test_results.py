@@ -15,9 +15,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.results import (
     collect_results,
     log_hyperparameters,
-    overridden,
     report,
-    single_values,
     write_results,
 )
 
@@ -97,34 +95,6 @@ def test_final_scores_do_not_bend_the_curves_back_to_the_first_step(finished):
     assert len(steps) == 3
     assert steps == sorted(steps)
     assert steps[0] > 0
-
-
-def test_flat_names_every_single_value_by_its_path():
-    config = {
-        "_target_": "a.B",
-        "_partial_": True,
-        "lr": 0.1,
-        "names": ["x"],
-        "none": None,
-        "inner": {"hidden": 3, "deep": {"kind": "y", "_target_": "a.C"}},
-    }
-    assert single_values(config, "net.") == {
-        "net.lr": 0.1,
-        "net.inner.hidden": 3,
-        "net.inner.deep.kind": "y",
-    }
-
-
-def test_whatever_was_given_is_a_choice_under_its_own_name():
-    config = {"seed": 3, "optimizer": {"lr": 0.5, "name": "a"}, "callbacks": {"stop": {"n": 5}}}
-    given = ["model=lowrank", "optimizer.lr=1e-1", "+callbacks.stop.n=5", "x=[1,2]", "~trainer.b"]
-    trial = ["callbacks.pruning.trial=4"]
-    assert overridden(config, given + trial) == {
-        "model": "lowrank",
-        "optimizer.lr": 0.5,  # as it was resolved
-        "callbacks.stop.n": 5,
-        "x": "[1,2]",
-    }
 
 
 def test_a_number_that_is_not_finite_is_null_for_any_reader_of_json(tmp_path):

@@ -11,21 +11,10 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import find_checkpoint, read_checkpoint
+from avfusion.configuration import check_config
 from avfusion.loss import check_loss
 from avfusion.metrics import check_monitor
-from avfusion.values import arguments, check_values
-
-
-def check_config(cfg: DictConfig) -> None:
-    """Refuse values of wrong types, and values of parts that are not there, in every program."""
-    check_values(OmegaConf.to_container(cfg, resolve=False))
-    for group in ("callbacks", "logger"):
-        for name, part in (cfg.get(group) or {}).items():
-            if part is not None and "_target_" not in part:
-                raise ValueError(
-                    f"{group}.{name} was given values, but the chosen {group} have no {name}: "
-                    f"choose others ({group}=...), or leave {group}.{name} out."
-                )
+from avfusion.values import arguments
 
 
 def check_training(cfg: DictConfig) -> None:

@@ -1,22 +1,21 @@
-"""How programs end: where input is wrong, with one sentence; by SIGTERM, ready to go on."""
+"""How programs end where input is wrong: with one sentence."""
 
-import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from avfusion.console import folded
 
-log = logging.getLogger(__name__)
-WRONG_INPUT = (ValueError, OSError, MisconfigurationException, OmegaConfBaseException)
+
+def wrong_input() -> tuple[type[Exception], ...]:
+    """Return the errors that wrong input leads to; Lightning's where a program has loaded it."""
+    lightning = sys.modules.get("lightning.fabric.utilities.exceptions")
+    own = [lightning.MisconfigurationException] if lightning else []
+    return (ValueError, OSError, OmegaConfBaseException, InstantiationException, *own)
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def one_sentence() -> Iterator[None]:
     """End the program with one sentence where input is wrong; HYDRA_FULL_ERROR=1 shows the rest."""
     try:
         yield
-    except (*WRONG_INPUT, InstantiationException) as error:
+    except wrong_input() as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sentence = sentence_of(error)
@@ -39,19 +38,7 @@ def sentence_of(error: BaseException) -> str:
     cause = error.__cause__
     if not isinstance(error, InstantiationException) or cause is None:
         return str(error)
-    if isinstance(cause, WRONG_INPUT):
+    if isinstance(cause, wrong_input()) and not isinstance(cause, InstantiationException):
         return str(cause)
     key = str(error).rpartition("full_key: ")[2]
     return f"{key} cannot be built of its values, correct them: {cause}"
-
-
-@contextmanager
-def terminated() -> Iterator[None]:
-    """Leave with code 143 where SIGTERM ended the training: it can be gone on with."""
-    try:
-        yield
-    except SIGTERMException:
-        log.warning(
-            "Ended by SIGTERM. Go on with ckpt_path=%s", HydraConfig.get().runtime.output_dir
-        )
-        sys.exit(128 + signal.SIGTERM)

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
+from avfusion.configuration import output_folder, plain
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.finish import write_csv
@@ -22,7 +23,7 @@ from avfusion.data.store import Store
 from avfusion.encoders.stored import reads_maps
 from avfusion.features import answering
 from avfusion.predictions import Answer
-from avfusion.run import allowed_memory, output_folder, plain
+from avfusion.run import allowed_memory
 from avfusion.task import ClassificationTask
 
 

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch.utils.tensorboard.summary import hparams
 
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run_records import flat
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
@@ -90,23 +88,3 @@ def log_hyperparameters(
                 logger.experiment._get_file_writer().add_summary(summary)
         if not isinstance(logger, CSVLogger):  # a file of curves, with results.json beside it
             logger.log_metrics(final, trainer.global_step)
-
-
-def single_values(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the texts and numbers of a configuration under dotted names, but for its targets."""
-    return {
-        f"{prefix}{key}": value
-        for key, value in flat(config).items()
-        if isinstance(value, str | int | float) and not key.rpartition(".")[2].startswith("_")
-    }
-
-
-def overridden(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what was given on the command line, with which a sweep may vary anything."""
-    values = single_values(config)
-    pairs = [override.lstrip("+").partition("=") for override in overrides]
-    return {
-        key: values.get(key, text)
-        for key, equal, text in pairs
-        if equal and not key.startswith("callbacks.pruning.")  # which says who a trial is
-    }

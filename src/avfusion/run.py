@@ -8,7 +8,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -24,34 +23,18 @@ from avfusion.checkpoint import (
     read_checkpoint,
 )
 from avfusion.checks import check_devices, monitors
+from avfusion.configuration import output_folder, plain
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_batch, check_splits, check_unchanged
 from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
-from avfusion.folder import run_folder
 from avfusion.loggers import build_loggers
 from avfusion.loss import check_loss
 from avfusion.metrics import check_monitor
 from avfusion.provenance import write_provenance
-from avfusion.results import overridden, single_values
 from avfusion.task import ClassificationTask
-from avfusion.usage import usage
 
 log = logging.getLogger(__name__)
-
-
-OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
-OmegaConf.register_new_resolver("usage", usage, replace=True)
-
-
-def plain(config: DictConfig) -> Any:
-    """Return a configuration as plain containers, every reference resolved."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-
-
-def output_folder() -> Path:
-    """Return the folder of this run."""
-    return Path(HydraConfig.get().runtime.output_dir)
 
 
 def build_trainer(cfg: DictConfig) -> L.Trainer:
@@ -157,21 +140,3 @@ def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:
     score = getattr(checkpoints, "best_model_score", None)
     path = getattr(checkpoints, "best_model_path", None) or None
     return float(trainer.callback_metrics[monitor] if score is None else score), path
-
-
-def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """Return what was chosen: options, single values of what is learned, and what was given."""
-    choices, given = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
-    groups = ("model", "model/attention", "data", "loss", "optimizer", "scheduler", "trainer")
-    learned = plain(cfg.model) | {"loss": None, "optimizer": None, "scheduler": None}
-    return {
-        **{group: str(choices[group]) for group in groups if choices.get(group)},
-        "seed": cfg.seed,
-        "data.batch_size": cfg.data.batch_size,
-        "trainer.max_epochs": cfg.trainer.max_epochs,
-        **single_values(learned, "model."),
-        **single_values(plain(cfg.loss), "loss."),
-        **single_values(plain(cfg.optimizer), "optimizer."),
-        **single_values(plain(cfg.scheduler), "scheduler."),
-        **overridden(plain(cfg), given),
-    }

@@ -510,3 +510,11 @@ def test_faces_of_several_pictures_are_stored_one_after_the_other(
     three = replace(small_features, face=FaceFeatures(size=32, pictures=3))
     store = Store(prepare(Manifest(str(few)), three, tmp_path))
     assert store.faces(np.arange(4)).shape == (4, 3, 3, 32, 32)
+
+
+def test_the_program_starts_without_what_only_training_needs():
+    script = "import sys; sys.path.append('src'); import prepare; print('lightning' in sys.modules)"
+    process = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "False\n"

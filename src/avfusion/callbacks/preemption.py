@@ -1,11 +1,18 @@
 """A training that is asked to end leaves what is needed to go on."""
 
+import logging
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+log = logging.getLogger(__name__)
 
 
 class Preemption(L.Callback):
@@ -48,3 +55,15 @@ class Preemption(L.Callback):
     def agreed(self, trainer: L.Trainer) -> bool:
         """Say whether any process was asked to end."""
         return bool(trainer.strategy.reduce_boolean_decision(self.asked, all=False))
+
+
+@contextmanager
+def terminated() -> Iterator[None]:
+    """Leave with code 143 where SIGTERM ended the training: it can be gone on with."""
+    try:
+        yield
+    except SIGTERMException:
+        log.warning(
+            "Ended by SIGTERM. Go on with ckpt_path=%s", HydraConfig.get().runtime.output_dir
+        )
+        sys.exit(128 + signal.SIGTERM)

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import torch
-from hydra.errors import InstantiationException
 from jaxtyping import Float, Int64
 from omegaconf import OmegaConf
 from torch import Tensor
 
 from avfusion.data.fitness import check_splits
 from avfusion.data.store import Store
-from avfusion.endings import WRONG_INPUT, sentence_of
+from avfusion.endings import sentence_of, wrong_input
 from avfusion.predictions import Answer, collect_answers
 from avfusion.rebuild import rebuild
 from avfusion.run_records import Run
@@ -61,7 +60,7 @@ def ask_or_say_why(run: Run, store: Path | None) -> Answers | str:
     """Return the answers, or a sentence that says why there are none."""
     try:
         return ask(run, store)
-    except (*WRONG_INPUT, InstantiationException) as error:
+    except wrong_input() as error:
         return sentence_of(error)
 
 
