@@ -7,7 +7,7 @@ from conftest import tone, write_picture, write_sound
 from avfusion import session
 from avfusion.clip_figure import RIGHT, WRONG, clip_view
 from avfusion.gallery import gallery_figure
-from avfusion.metrics import PointingGame, pointing
+from avfusion.pointing import PointingGame, pointing
 
 
 @pytest.fixture(scope="module")
