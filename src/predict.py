@@ -16,7 +16,8 @@ from avfusion.data.fitness import check_splits
 from avfusion.endings import one_sentence
 from avfusion.figure_style import check_format
 from avfusion.predictions import collect_answers, write_answers, write_figures
-from avfusion.rebuild import bad_clips, bad_recordings, discard, rebuild
+from avfusion.rebuild import discard, rebuild
+from avfusion.unanswered import bad_clips, bad_recordings
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")

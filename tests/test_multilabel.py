@@ -23,7 +23,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from avfusion.callbacks.clip_images import choose
 from avfusion.callbacks.precision_recall import THRESHOLDS, above_thresholds
-from avfusion.clip_figure import clip_view
+from avfusion.clip_view import clip_view
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
 from avfusion.data.leaks import untrained

@@ -10,7 +10,7 @@ from PIL import Image
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.predictions import Answer, collect_answers, write_answers, write_figures
-from avfusion.rebuild import bad_clips
+from avfusion.unanswered import bad_clips
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import torch
 from conftest import tone, write_picture, write_sound
 
 from avfusion import session
-from avfusion.clip_figure import RIGHT, WRONG, clip_view
+from avfusion.clip_view import clip_view
+from avfusion.figure_style import RIGHT, WRONG
 from avfusion.gallery import gallery_figure
 from avfusion.pointing import PointingGame, pointing
 

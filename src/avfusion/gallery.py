@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from avfusion.clip_figure import ClipView, draw_picture
+from avfusion.clip_figure import draw_picture
+from avfusion.clip_view import ClipView
 from avfusion.figure_style import RIGHT, WRONG
 
 SIDE = 1.7  # inches of a picture

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avfusion.clip_figure import clip_figure, clip_view, predicted
+from avfusion.clip_figure import clip_figure
+from avfusion.clip_view import clip_view, predicted
 from avfusion.corpora.labels import label_of
 from avfusion.data.prepare import safe
 from avfusion.data.store import Store

@@ -1,9 +1,8 @@
 """Task and data of a checkpoint, from nothing but the checkpoint."""
 
-import csv
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,10 @@ from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
 from avfusion.configuration import output_folder, plain
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.finish import write_csv
 from avfusion.data.prepare import prepare
 from avfusion.data.seen import check_seen
-from avfusion.data.store import Store
 from avfusion.encoders.stored import reads_maps
 from avfusion.features import answering
-from avfusion.predictions import Answer
 from avfusion.run import allowed_memory
 from avfusion.task import ClassificationTask
 
@@ -141,25 +137,3 @@ def discard(folder: Path) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder / "store", ignore_errors=True)
-
-
-def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str:
-    """Write the report of recordings, and say how many have no answer; nothing if all have."""
-    unanswered = {a.clip["clip_id"]: a.note for a in answers if a.probabilities is None}
-    with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        if row["clip_id"] in unanswered:
-            row |= {"outcome": "not answered", "reason": unanswered[row["clip_id"]]}
-    write_csv(folder / "report.csv", rows)
-    answered = {row["source"] for row in rows if row["outcome"] == "kept"}
-    bad = len({row["source"] for row in rows} - answered)
-    return (
-        f"{bad} recordings cannot be used, the reasons are in {folder}/report.csv." if bad else ""
-    )
-
-
-def bad_clips(answers: Sequence[Answer], folder: Path) -> str:
-    """Say how many clips of a store have no answer; nothing if all have."""
-    bad = sum(answer.probabilities is None for answer in answers)
-    return f"{bad} clips are not answered, the reasons are in {folder}/predictions.csv." * (bad > 0)

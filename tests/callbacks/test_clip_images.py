@@ -11,7 +11,8 @@ from PIL import Image
 
 from avfusion.callbacks import ClipImages
 from avfusion.callbacks.clip_images import choose
-from avfusion.clip_figure import clip_figure, clip_view
+from avfusion.clip_figure import clip_figure
+from avfusion.clip_view import clip_view
 from avfusion.data.store import Store
 
 

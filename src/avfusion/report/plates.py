@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from matplotlib.figure import Figure
 
-from avfusion.clip_figure import clip_figure, clip_view
+from avfusion.clip_figure import clip_figure
+from avfusion.clip_view import clip_view
 from avfusion.comparison import Row
 from avfusion.curves import best_step, chart, charts, lines_figure, read_curves
 from avfusion.figure_style import line_style, with_unit
