@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import NamedTuple, Protocol, runtime_checkable
 
 SPLITS = ("train", "val", "test")
@@ -76,6 +77,6 @@ class Corpus(Protocol):
 
 
 def listed(items: list[str], most: int = 10) -> str:
-    """Join the first items for a sentence, and count the rest."""
+    """Join the first items for a sentence, long ones cut, and count the rest."""
     rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + rest
+    return ", ".join(shorten(item, 200, placeholder=" ...") for item in items[:most]) + rest
