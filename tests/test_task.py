@@ -115,16 +115,14 @@ def test_predicts_rows_probabilities_and_glimpses():
     torch.testing.assert_close(probabilities, exponential / exponential.sum(dim=1, keepdim=True))
 
 
-def test_a_model_that_needs_a_lower_learning_rate_takes_a_part_of_the_optimizers():
-    task = build("lowrank", "model.lr_factor=0.25", "optimizer.groups={fusion: 0.5}")
+def test_factors_of_a_model_and_of_an_experiment_multiply():
+    task = build("lowrank", "model.lr_factors={fusion: 0.25}", "optimizer.groups={fusion: 0.5}")
     optimizer, _ = task.optimize(100)
-    assert {group["initial_lr"] for group in optimizer.param_groups} == {1e-3, 5e-4}
-
-
-@pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_factor_that_is_none_is_refused(factor):
-    with pytest.raises(ValueError, match="lr_factor must be positive and finite"):
-        build("lowrank", f"model.lr_factor={factor}").optimize(100)
+    names = {id(weight): name for name, weight in task.network.named_parameters()}
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            of_fusion = names[id(weight)].startswith("fusion.")
+            assert group["initial_lr"] == pytest.approx(4e-3 * (0.125 if of_fusion else 1))
 
 
 def test_evaluates_without_optimizer_and_schedule():

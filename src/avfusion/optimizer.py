@@ -16,23 +16,27 @@ def build(
     lr: float,
     weight_decay: float = 0.0,
     groups: Mapping[str, float] | None = None,
+    lr_factors: Mapping[str, float] | None = None,
     **options: Any,
 ) -> Optimizer:
     """Return the optimizer ``torch.optim.<name>`` of what a network learns.
 
     ``groups`` names parts of the network, such as ``face_encoder``, and by what their learning rate
-    is multiplied; of two names that hold a parameter the longer one counts. Biases and gains do
-    not decay. ``options`` go to torch.
+    is multiplied; of two names that hold a parameter the longer one counts. ``lr_factors`` do the
+    same beside them: they are those of a model, ``groups`` those of an experiment. Biases and gains
+    do not decay. ``options`` go to torch.
     """
     if not 0 < lr < math.inf:
         raise ValueError(f"optimizer.lr must be positive and finite, got {lr}.")
-    factors = dict(groups or {})
-    check_names(network, factors)
+    known = {"optimizer.groups": dict(groups or {}), "model.lr_factors": dict(lr_factors or {})}
+    for key, factors in known.items():
+        check_names(network, factors, key)
     parameters: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for path, parameter in network.named_parameters():
         if parameter.requires_grad:
             decay = weight_decay if parameter.ndim > 1 else 0.0
-            parameters[factor_of(path, factors), decay].append(parameter)
+            factor = math.prod(factor_of(path, factors) for factors in known.values())
+            parameters[factor, decay].append(parameter)
     split = [
         {"params": some, "lr": lr * factor, "weight_decay": decay, "name": name_of(factor, decay)}
         for (factor, decay), some in sorted(parameters.items(), reverse=True, key=lambda kv: kv[0])
@@ -40,24 +44,15 @@ def build(
     return getattr(torch.optim, name)(split, lr=lr, weight_decay=weight_decay, **options)
 
 
-def scaled(optimizer: Optimizer, factor: float) -> Optimizer:
-    """Return an optimizer with all of its learning rates multiplied."""
-    if not 0 < factor < math.inf:
-        raise ValueError(f"model.lr_factor must be positive and finite, got {factor}.")
-    for group in optimizer.param_groups:
-        group["lr"] *= factor
-    return optimizer
-
-
-def check_names(network: nn.Module, factors: Mapping[str, float]) -> None:
+def check_names(network: nn.Module, factors: Mapping[str, float], key: str) -> None:
     """Refuse names of no part, and factors that are none."""
     known = {name for name, _ in network.named_modules()} - {""}
     for name, factor in factors.items():
         if name not in known:
             parts = ", ".join(part for part, _ in network.named_children())
-            raise ValueError(f"optimizer.groups has no part {name!r}: the network's are {parts}.")
+            raise ValueError(f"{key} has no part {name!r}: the network's are {parts}.")
         if not 0 <= factor < math.inf:
-            raise ValueError(f"optimizer.groups.{name} must be at least 0, got {factor}.")
+            raise ValueError(f"{key}.{name} must be at least 0, got {factor}.")
 
 
 def name_of(factor: float, decay: float) -> str:

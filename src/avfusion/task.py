@@ -1,6 +1,6 @@
 """What is learned: the loss, the metrics and the optimizer around a network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -16,19 +16,18 @@ from avfusion.initialisation import initialise
 from avfusion.loss import is_multilabel
 from avfusion.metrics import stage_metrics
 from avfusion.networks.scores import Scores
-from avfusion.optimizer import scaled
 
 
 class ClassificationTask(L.LightningModule):
     """Learn to name the class of a clip, or its classes where the loss is for multi-label data.
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
-    needed to evaluate. ``init`` draws the first weights (see ``initialise``). What is minimised is
-    the loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats: above zero they
-    become narrow, below zero wide. The learning rate is ``lr_factor`` times the optimizer's, for
-    networks that need less than others. ``recipe`` is what rebuilds this task and travels in every
-    checkpoint, as plain containers; so do, where the network reads stored face maps, the weights of
-    the encoder that made them.
+    needed to evaluate. ``lr_factors`` names parts that learn slower than the others, and by what
+    their learning rate is multiplied. ``init`` draws the first weights (see ``initialise``). What
+    is minimised is the loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats:
+    above zero they become narrow, below zero wide. ``recipe`` is what rebuilds this task and
+    travels in every checkpoint, as plain containers; so do, where the network reads stored face
+    maps, the weights of the encoder that made them.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class ClassificationTask(L.LightningModule):
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         init: str = "default",
         glimpse_entropy: float = 0.0,
-        lr_factor: float = 1.0,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
         if is_multilabel(loss) and getattr(network, "one_of_all", False):
@@ -49,7 +48,7 @@ class ClassificationTask(L.LightningModule):
                 f"{type(loss).__name__} cannot use: choose another model."
             )
         initialise(network, init)
-        self.lr_factor = lr_factor
+        self.lr_factors = lr_factors
         self.glimpse_entropy = glimpse_entropy
         self.network = network
         self.loss = loss
@@ -139,7 +138,8 @@ class ClassificationTask(L.LightningModule):
     def optimize(self, steps: int) -> tuple[Optimizer, LRScheduler]:
         """Return optimizer and schedule for so many steps, or refuse what they are given."""
         assert self.optimizer is not None and self.scheduler is not None
-        optimizer = scaled(self.optimizer(self.network), self.lr_factor)
+        own = {"lr_factors": self.lr_factors} if self.lr_factors else {}
+        optimizer = self.optimizer(self.network, **own)
         return optimizer, self.scheduler(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
