@@ -35,7 +35,7 @@ class ClassificationTask(L.LightningModule):
         network: nn.Module,
         loss: nn.Module,
         class_names: Sequence[str],
-        optimizer: Callable[[nn.Module], Optimizer] | None = None,
+        optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         init: str = "default",
         glimpse_entropy: float = 0.0,
