@@ -30,6 +30,10 @@ OURS = [
     ("train optimizer.lr=0", "optimizer.lr must be positive and finite, got 0"),
     ("train 'model.lr_factors={fusion: -1}'", "model.lr_factors.fusion must be at least 0, got -1"),
     ("train 'model.lr_factors={face: 0.5}'", "model.lr_factors has no part 'face': the network"),
+    (
+        "train model=bottleneck model.network.audio_encoder.pooling=attentive",
+        "pooling=attentive learns nothing where tokens meet, which are not pooled: leave it at mean",
+    ),
     ("train scheduler.warmup=2", "scheduler.warmup must lie in [0, 1), got 2"),
     ("train model.network.attention.hidden=0", "hidden of the attention must be at least 1, got 0"),
     ("train model.network.head.dropout=1.5", "dropout of the head must lie in [0, 1), got 1.5"),

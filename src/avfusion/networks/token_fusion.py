@@ -31,6 +31,11 @@ class TokenFusion(nn.Module):
         modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if list(audio_encoder.get_submodule("pooling").parameters()):
+            raise ValueError(
+                "model.network.audio_encoder.pooling=attentive learns nothing where tokens meet, "
+                "which are not pooled: leave it at mean."
+            )
         self.modality_dropout = ModalityDropout(modality_dropout)
         self.no_face = Placeholder(face_encoder.channels, learned=modality_dropout > 0)
         self.no_audio = Placeholder(audio_encoder.dim, learned=modality_dropout > 0)
