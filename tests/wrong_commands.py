@@ -32,7 +32,7 @@ OURS = [
     ("train 'model.lr_factors={face: 0.5}'", "model.lr_factors has no part 'face': the network"),
     (
         "train model=bottleneck model.network.audio_encoder.pooling=attentive",
-        "pooling=attentive learns nothing where tokens meet, which are not pooled: leave it at mean",
+        "pooling=attentive learns nothing where tokens meet, which are not pooled: leave it at",
     ),
     ("train scheduler.warmup=2", "scheduler.warmup must lie in [0, 1), got 2"),
     ("train model.network.attention.hidden=0", "hidden of the attention must be at least 1, got 0"),
