@@ -11,7 +11,7 @@ from avfusion.comparison import compare, differences
 from avfusion.figures import comparison_figure
 from avfusion.left_out import repeated
 from avfusion.run_records import find_runs, read_run
-from avfusion.tables import comma_separated, latex, markdown, tex
+from avfusion.tables import comma_separated, latex, markdown, show, tex
 
 ACCURACY = {
     "lowrank": [0.9, 0.8, 0.85, 0.95],
@@ -216,3 +216,19 @@ def test_the_time_of_a_step_is_the_median_of_the_runs(tmp_path):
     rows = compare(find_runs([str(tmp_path)]), [METRIC])
     assert markdown(rows).splitlines()[0].endswith("| step_milliseconds |")
     assert markdown(rows).splitlines()[2].endswith("| 21.5 |")
+
+
+def test_a_narrow_terminal_shows_every_letter_of_names_that_look_like_markup(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("COLUMNS", "60")
+    long = f"[{','.join(f'[b]part{number}' for number in range(9))}]"
+    scores = {METRIC: 0.5, "test/loss": 1.0, "parameters": 1234567, "megaflops": 12.5}
+    for number, model in enumerate(("[]", long)):
+        write_run(tmp_path / str(number), model, 0, scores)
+    show(compare(find_runs([str(tmp_path)]), [METRIC, "test/loss"]))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60
+    names = "".join(line[2:].split("  ")[0] for line in lines)
+    assert "model=[]" in names and f"model={long}" in names
+    assert any("1,234,567" in line and "12.5" in line for line in lines)
