@@ -34,12 +34,11 @@ def main(cfg: DictConfig) -> float:
         chosen = hyperparameters(cfg)
         log_choices(trainer, chosen)
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
-    with terminated():
+    with terminated(output_folder()):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     score, best = run.best(trainer, cfg.monitor)
-    results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch} | timing(
-        trainer
-    )
+    results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
+    results |= timing(trainer)
     if was_pruned(trainer):
         results["pruned"] = True  # and not tested
     else:

@@ -212,6 +212,17 @@ def test_going_on_with_something_else_is_refused_with_its_name(part, key, value,
         check_same(tmp_path, checkpoint, task)
 
 
+def test_a_checkpoint_from_before_there_was_an_option_goes_on_with_its_default(tmp_path):
+    task = with_recipe("lowrank")
+    model = dict(task.recipe["model"], new=None)
+    model["network"] = dict(model["network"], also_new=None)
+    checkpoint = {"recipe": task.recipe | {"model": model}}
+    check_same(tmp_path, checkpoint, task)
+    model["network"]["also_new"] = 1
+    with pytest.raises(ValueError, match=r"another model \(network: also_new: 1 there, None here"):
+        check_same(tmp_path, checkpoint, task)
+
+
 def test_going_on_with_another_seed_is_refused(tmp_path):
     task = with_recipe("lowrank")
     checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", task))

@@ -3,6 +3,7 @@
 import pytest
 from hydra.errors import CompactHydraException as Error
 from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 
 from avfusion.endings import one_sentence
@@ -21,6 +22,15 @@ def test_the_full_error_is_shown_when_asked_for(monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ValueError, match="glimpses"), one_sentence():
         raise ValueError("glimpses must be at least 1, got 0.")
+
+
+def test_what_lightning_cannot_do_is_one_sentence_too(monkeypatch):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(Error, match=r"Error: No such strategy"), one_sentence():
+        raise MisconfigurationException("No such strategy")
+    trainer = OmegaConf.create({"_target_": "lightning.Trainer", "fast_dev_run": -1})
+    with pytest.raises(Error, match=r"fast_dev_run"), one_sentence():
+        instantiate(trainer)
 
 
 def test_programming_errors_keep_their_traceback():

@@ -50,6 +50,12 @@ def test_groups_have_names_that_curves_can_show(network):
     assert names == ["decaying", "others", "decaying_x0.1", "others_x0.1"]
 
 
+def test_factors_that_are_nearly_equal_share_a_group(network):
+    groups, own = {"face_encoder": 0.07, "head": 0.7}, {"head": 0.1}
+    optimizer = build(network, "SGD", lr=1.0, groups=groups, lr_factors=own)
+    assert [group["name"] for group in optimizer.param_groups] == ["others_x0.07"]
+
+
 def test_a_factor_of_zero_leaves_a_part_as_it_is(network):
     before = [parameter.clone() for parameter in network["face_encoder"].parameters()]
     optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"face_encoder": 0})

@@ -100,20 +100,19 @@ def check_same(file: Path, checkpoint: dict[str, Any], task: Any) -> None:
     """Refuse to go on with another model, other data or another seed than before."""
     for part in ("description", "model", "seed"):
         there, here = checkpoint["recipe"][part], task.recipe[part]
-        if there != here:
+        if found := differences(there, here):
             raise ValueError(
-                f"{file} was trained with another {part} ({differences(there, here)}): go on with "
+                f"{file} was trained with another {part} ({found}): go on with "
                 f"the overrides of its run, or start a new run from its weights with init_from=..."
             )
 
 
 def differences(there: Any, here: Any) -> str:
-    """Name what differs between two parts of a recipe."""
+    """Name what differs between two parts of a recipe; what is null may as well be missing."""
     if not (isinstance(there, dict) and isinstance(here, dict)):
-        return f"{there} there, {here} here"
-    keys = [key for key in there | here if there.get(key) != here.get(key)]
-    inner = [f"{key}: {differences(there.get(key), here.get(key))}" for key in keys]
-    return ", ".join(inner)[:300]
+        return "" if there == here else f"{there} there, {here} here"
+    inner = {key: differences(there.get(key), here.get(key)) for key in there | here}
+    return ", ".join(f"{key}: {found}" for key, found in inner.items() if found)[:300]
 
 
 def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> str:

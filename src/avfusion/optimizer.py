@@ -36,6 +36,7 @@ def build(
         if parameter.requires_grad:
             decay = weight_decay if parameter.ndim > 1 else 0.0
             factor = math.prod(factor_of(path, factors) for factors in known.values())
+            factor = float(f"{factor:g}")  # as its name says, which has to be of one group
             parameters[factor, decay].append(parameter)
     split = [
         {"params": some, "lr": lr * factor, "weight_decay": decay, "name": name_of(factor, decay)}

@@ -42,7 +42,7 @@ class Run:
         chosen = {
             key: value
             for key, value in self.config.items()
-            if not REPEATED_KEYS.match(key) and not OTHER.match(key)
+            if value is not None and not REPEATED_KEYS.match(key) and not OTHER.match(key)
         }
         return json.dumps(chosen, sort_keys=True, default=str)
 

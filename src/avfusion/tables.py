@@ -146,7 +146,7 @@ def terminal_table(lines: Sequence[Sequence[str]]) -> Table:
     """Return a table whose cells go on in the next line where they are too long."""
     table = Table(box=SIMPLE_HEAD)
     for name in lines[0]:
-        table.add_column(name, overflow="fold")
+        table.add_column(escape(name), overflow="fold")
     for line in lines[1:]:
         table.add_row(*line)
     return table

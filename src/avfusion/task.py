@@ -22,12 +22,12 @@ class ClassificationTask(L.LightningModule):
     """Learn to name the class of a clip, or its classes where the loss is for multi-label data.
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
-    needed to evaluate. ``lr_factors`` names parts that learn slower than the others, and by what
-    their learning rate is multiplied. ``init`` draws the first weights (see ``initialise``). What
-    is minimised is the loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats:
-    above zero they become narrow, below zero wide. ``recipe`` is what rebuilds this task and
-    travels in every checkpoint, as plain containers; so do, where the network reads stored face
-    maps, the weights of the encoder that made them.
+    needed to evaluate. ``lr_factors`` names parts of the network, and by what their learning rate
+    is multiplied. ``init`` draws the first weights (see ``initialise``). What is minimised is the
+    loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats: above zero they
+    become narrow, below zero wide. ``recipe`` is what rebuilds this task and travels in every
+    checkpoint, as plain containers; so do, where the network reads stored face maps, the weights of
+    the encoder that made them.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 import lightning as L
 import pytest
 from conftest import build_for, quiet_trainer
+from lightning.pytorch.callbacks import LambdaCallback
 
 from avfusion.callbacks.timing import Timing, timing
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -61,8 +62,27 @@ def test_the_seconds_are_those_since_training_began_with_validation(party_store,
     clock.now = 77.0
     trainer = train(party_store, clock, [2.0], limit_train_batches=2, num_sanity_val_steps=0)
     batches = sum(trainer.num_val_batches)
-    clock.now += 5  # a test, say
-    assert timing(trainer)["seconds"] == 2 * 2 + 1000 * batches + 5
+    assert timing(trainer)["seconds"] == 2 * 2 + 1000 * batches
+
+
+def test_a_run_that_goes_on_within_an_epoch_counts_from_its_first_step(
+    party_store, clock, tmp_path
+):
+    data = FaceAudioDataModule(str(party_store), batch_size=8)
+    options = {"max_epochs": 1, "num_sanity_val_steps": 0, "limit_val_batches": 0}
+    file = tmp_path / "first_step.ckpt"
+
+    def save(trainer, *_):
+        if trainer.global_step == 1:
+            trainer.save_checkpoint(file)
+
+    first = quiet_trainer(callbacks=[LambdaCallback(on_train_batch_end=save)], **options)
+    first.fit(build_for(data, "lowrank"), datamodule=data)
+    trainer = quiet_trainer(callbacks=[Timing(), Work(clock, [2.0])], **options)
+    task = build_for(data, "lowrank")
+    clock.now += 500  # a store is opened, a model is built
+    trainer.fit(task, datamodule=data, ckpt_path=file, weights_only=True)
+    assert timing(trainer)["step_milliseconds"] == 2000
 
 
 def test_nothing_is_said_of_a_run_without_it(party_store):

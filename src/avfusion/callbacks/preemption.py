@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 log = logging.getLogger(__name__)
@@ -58,12 +57,10 @@ class Preemption(L.Callback):
 
 
 @contextmanager
-def terminated() -> Iterator[None]:
+def terminated(folder: Path) -> Iterator[None]:
     """Leave with code 143 where SIGTERM ended the training: it can be gone on with."""
     try:
         yield
     except SIGTERMException:
-        log.warning(
-            "Ended by SIGTERM. Go on with ckpt_path=%s", HydraConfig.get().runtime.output_dir
-        )
+        log.warning("Ended by SIGTERM. Go on with ckpt_path=%s", folder)
         sys.exit(128 + signal.SIGTERM)

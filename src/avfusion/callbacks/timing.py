@@ -9,52 +9,49 @@ import torch
 
 
 class Timing(L.Callback):
-    """Measure the seconds that training takes, and the milliseconds of one step.
+    """Measure the seconds that training takes, and the milliseconds of one step, which is a batch.
 
-    The time of a step is that until the next one: loading, augmenting and logging count,
-    validations do not. Each epoch gives a mean, as GPUs work behind the program's back; the median
-    of the epochs leaves out the first one, in which everything warms up. A run that goes on after
-    an interruption counts anew.
+    The time of a step is that until the next one: loading, augmenting and logging count, what
+    happens in and around validations does not. Each stretch without validation, mostly an epoch,
+    gives a mean, as GPUs work behind the program's back; of several stretches the median counts,
+    as everything warms up in the first one. A run that goes on counts its last part only.
     """
 
     def __init__(self) -> None:
-        self.started = self.began = perf_counter()
+        self.started = perf_counter()
+        self.began: float | None = None  # when the first step of a stretch did
         self.steps = 0
         self.means: list[float] = []  # seconds
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin to count."""
-        self.started = perf_counter()
+        self.started, self.began = perf_counter(), None
+        self.steps, self.means = 0, []
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin an epoch."""
-        self.began = perf_counter()
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Start the clock, also where training goes on in the middle of an epoch."""
+        if self.began is None:
+            self.began = perf_counter()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, *_: Any) -> None:
         """Count a step."""
         self.steps += 1
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop the clock, also in the middle of an epoch."""
-        self.pause(pl_module.device)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Let it go on."""
-        self.began = perf_counter()
+        self.stop(pl_module.device)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """End an epoch without validation."""
-        self.pause(pl_module.device)
+        """Stop the clock after an epoch without validation."""
+        self.stop(pl_module.device)
 
-    def pause(self, device: torch.device) -> None:
-        """Note the mean time of the steps since the clock began, if there were any."""
-        if self.steps:
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+    def stop(self, device: torch.device) -> None:
+        """Note the mean time of the steps of a stretch, if there were any."""
+        if self.began is not None and self.steps:
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
             self.means.append((perf_counter() - self.began) / self.steps)
-            self.steps = 0
+        self.began, self.steps = None, 0
 
 
 def timing(trainer: L.Trainer) -> dict[str, float]:

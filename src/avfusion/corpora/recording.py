@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import shorten
 from typing import NamedTuple, Protocol, runtime_checkable
 
 SPLITS = ("train", "val", "test")
@@ -79,4 +78,5 @@ class Corpus(Protocol):
 def listed(items: list[str], most: int = 10) -> str:
     """Join the first items for a sentence, long ones cut, and count the rest."""
     rest = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(shorten(item, 200, placeholder=" ...") for item in items[:most]) + rest
+    shown = [item if len(item) <= 200 else f"{item[:196]} ..." for item in items[:most]]
+    return ", ".join(shown) + rest

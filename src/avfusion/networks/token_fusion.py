@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.data.clips import Clips
+from avfusion.encoders.pooling import AttentivePooling
 from avfusion.initialisation import he
 from avfusion.layers.transformer import positions
 from avfusion.networks.placeholder import ModalityDropout, Placeholder
@@ -31,7 +32,7 @@ class TokenFusion(nn.Module):
         modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if list(audio_encoder.get_submodule("pooling").parameters()):
+        if isinstance(getattr(audio_encoder, "pooling", None), AttentivePooling):
             raise ValueError(
                 "model.network.audio_encoder.pooling=attentive learns nothing where tokens meet, "
                 "which are not pooled: leave it at mean."

@@ -19,7 +19,7 @@ HEADLINES = {
     "megaflops": "megaflops per clip",
     "epochs": "epochs",
     "step_milliseconds": "milliseconds per step",
-    "seconds": "seconds of training and test",
+    "seconds": "seconds of training",
 }
 
 
