@@ -3,8 +3,9 @@
 import lightning as L
 
 from avfusion.callbacks.board import board
+from avfusion.data.datamodule import FaceAudioDataModule
 
-# Charts are regular expressions of tags; those that match nothing stay empty.
+# Charts are regular expressions of tags.
 LAYOUT = {
     "scores": {
         "loss": ["Multiline", ["^(train|val)/loss$"]],
@@ -24,9 +25,19 @@ LAYOUT = {
 
 
 class ScalarLayout(L.Callback):
-    """Lay out the CUSTOM SCALARS tab."""
+    """Lay out the CUSTOM SCALARS tab, without charts that the data would leave empty."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the layout."""
-        if writer := board(trainer):
-            writer.add_custom_scalars(LAYOUT)
+        if not (writer := board(trainer)):
+            return
+        data: FaceAudioDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        empty = {
+            "several classes": not data.multilabel,
+            "attention on the speaker": not data.description["boxes"],
+        }
+        layout = {
+            group: {title: chart for title, chart in charts.items() if not empty.get(title)}
+            for group, charts in LAYOUT.items()
+        }
+        writer.add_custom_scalars(layout)
