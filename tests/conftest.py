@@ -2,9 +2,12 @@
 
 import csv
 import json
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
@@ -51,6 +55,19 @@ def load(config: str, *overrides: str) -> DictConfig:
     """Compose a configuration as the command line would."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(config, overrides=list(overrides))
+
+
+@contextmanager
+def hydra_at_rest() -> Iterator[None]:
+    """Take back what a program that is run in this process does to Hydra and to logging."""
+    handlers = list(logging.root.handlers)
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = None
+        for handler in set(logging.root.handlers) - set(handlers):
+            handler.close()
+        logging.root.handlers = handlers  # a closed one would open its file again
 
 
 def toy_description(classes: int = 3, features: int = 75) -> dict:

@@ -1,7 +1,6 @@
 """Claims about TensorBoard as people see it: what its server hands out, and its rendered tabs."""
 
 import json
-import logging
 import re
 import runpy
 import subprocess
@@ -15,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 from browser import Browser, find_browser
-from conftest import ROOT, events_of, results
+from conftest import ROOT, events_of, hydra_at_rest, results
 
 pytestmark = pytest.mark.slow
 needs_browser = pytest.mark.skipif(
@@ -33,14 +32,12 @@ SMALL = (
 def sweep(party_store, tmp_path_factory) -> Path:
     """The folders of two finished jobs that chose different things, and have everything on."""
     folder = tmp_path_factory.mktemp("sweep")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, hydra_at_rest():
         patch.chdir(ROOT)
         for number, chosen in enumerate(JOBS):  # each as its launcher starts it, but in here
             own = [f"data.store={party_store}", f"hydra.run.dir={folder / str(number)}"]
             patch.setattr(sys, "argv", ["src/train.py", *SMALL.split(), *own, *chosen])
             runpy.run_path("src/train.py", run_name="__main__")
-    for handler in logging.getLogger().handlers:
-        handler.close()  # that of the last job's train.log
     return folder
 
 

@@ -5,16 +5,15 @@ import runpy
 import sys
 
 import pytest
-from conftest import CONF, MODELS, ROOT
-from hydra.core.hydra_config import HydraConfig
+from conftest import CONF, MODELS, ROOT, hydra_at_rest
 
 PROGRAMS = sorted(path.stem for path in (ROOT / "src").glob("*.py"))
 
 
 @pytest.fixture(params=PROGRAMS)
 def program(request):
-    yield request.param
-    HydraConfig.instance().cfg = None
+    with hydra_at_rest():
+        yield request.param
 
 
 def said(program: str, monkeypatch, capsys, *words: str) -> str:

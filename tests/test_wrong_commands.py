@@ -1,7 +1,6 @@
 """Wrong command lines end with one sentence, before any work."""
 
 import json
-import logging
 import runpy
 import shlex
 import shutil
@@ -12,8 +11,7 @@ from string import Template
 import lightning as L
 import pytest
 import torch
-from conftest import ROOT, load, tone, write_sound
-from hydra.core.hydra_config import HydraConfig
+from conftest import ROOT, hydra_at_rest, load, tone, write_sound
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from wrong_commands import OURS, THEIRS, TYPED
@@ -101,12 +99,8 @@ def at_rest(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AVFUSION_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    handlers = list(logging.root.handlers)
-    yield
-    HydraConfig.instance().cfg = None
-    for handler in set(logging.root.handlers) - set(handlers):
-        handler.close()
-    logging.root.handlers = handlers
+    with hydra_at_rest():
+        yield
 
 
 def filled(text: str, places: dict[str, Path]) -> str:
