@@ -6,6 +6,7 @@ from avfusion.callbacks.confusion_matrix import ConfusionMatrix
 from avfusion.callbacks.counted_clips import CountedClips
 from avfusion.callbacks.diagnostics import Diagnostics
 from avfusion.callbacks.embeddings import Embeddings
+from avfusion.callbacks.glimpse_shape import GlimpseShape
 from avfusion.callbacks.network_graph import NetworkGraph
 from avfusion.callbacks.parts import Parts
 from avfusion.callbacks.precision_recall import PrecisionRecall
@@ -25,6 +26,7 @@ __all__ = [
     "CountedClips",
     "Diagnostics",
     "Embeddings",
+    "GlimpseShape",
     "NetworkGraph",
     "Parts",
     "PrecisionRecall",

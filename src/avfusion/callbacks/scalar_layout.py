@@ -15,7 +15,14 @@ LAYOUT = {
             ["^(train|val)/(subset_accuracy|mean_average_precision)$"],
         ],
         "recall per class, validation": ["Multiline", ["^val/accuracy_"]],
+    },
+    "attention": {
         "attention on the speaker": ["Multiline", ["^(train|val)/attention_(hit|mass)$"]],
+        "largest weight, similarity of glimpses": [
+            "Multiline",
+            ["^attention/(largest_weight|similarity)$"],
+        ],
+        "entropy of a glimpse (nats)": ["Multiline", ["^attention/entropy$"]],
     },
     "system": {
         "gradient norm per part": ["Multiline", ["^train/gradient_norm_"]],
