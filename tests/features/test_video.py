@@ -1,7 +1,10 @@
 """Claims about decoding videos."""
 
 import struct
+from fractions import Fraction
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from conftest import tone, write_sound, write_video
@@ -115,6 +118,53 @@ def test_a_video_without_times_goes_by_its_rate(tmp_path):
     path = tmp_path / "a.h264"
     write_video(path, steps(10), [number / 25 for number in range(10)])
     assert levels(read_video(path, [0.1, 0.3]).pictures) == [2, 7]
+
+
+def write_pictures(path, count: int, first: float, b_frames: int = 0, **options: str):
+    """Write ten pictures a second, the first at a time that may be below zero."""
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("mpeg4" if path.suffix == ".avi" else "libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = *steps(1)[0].shape[:2], "yuv420p"
+        stream.codec_context.max_b_frames = b_frames
+        for number, picture in enumerate(steps(count)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number + round(10 * first), Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "mkv"])
+def test_pictures_before_zero_are_not_those_after_it(tmp_path, kind):
+    # mp4 and mov have an edit list, which leaves them out; Matroska tells none of their times.
+    path = write_pictures(tmp_path / f"a.{kind}", 10, -0.4, avoid_negative_ts="disabled")
+    assert levels(read_video(path, [0.05, 0.15, 0.45]).pictures) == [4, 5, 8]
+
+
+def test_pictures_of_an_avi_with_b_frames_keep_their_order_and_distance(tmp_path):
+    path = write_pictures(tmp_path / "a.avi", 10, 0.0, b_frames=2)
+    shown = levels(read_video(path, [moment / 10 + 0.05 for moment in range(8)]).pictures)
+    first = shown.index(1) - 1  # the file's clock starts with the encoder's delay
+    assert first in (1, 2) and shown[first:] == list(range(8 - first))
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ([0, 1, 3, 4], [0, 1, 3, 4]),
+        ([None, None, None], [0, 0.5, 1]),
+        ([None, None, 7, None, 9], [6, 6.5, 7, 7.5, 9]),
+        ([1, 4, 3, 5, 2], [1, 4, 12, 13, 14]),  # the time of decoding is 10 and more here
+    ],
+)
+def test_pictures_without_a_right_time_are_given_one(told, meant):
+    frames = [
+        SimpleNamespace(time=time, dts=10 + number, time_base=Fraction(1))
+        for number, time in enumerate(told)
+    ]
+    assert [time for time, _ in video.clocked(iter(frames), 0.5)] == meant
+    assert [frame for _, frame in video.clocked(iter(frames), 0.5)] == frames
+    assert list(video.clocked(iter([]), 0.5)) == []
 
 
 def test_a_video_of_more_pixels_than_fit_into_memory_is_refused(tmp_path, monkeypatch):

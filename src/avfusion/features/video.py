@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from avfusion.features.picture import Picture, Shown, reduction
 from avfusion.features.source import MOST_PIXELS, OPTIONS, Missing, Unreadable, opened
 
+EARLY = 32  # pictures to look for one that has a time, where the first has none
 FAR = 30.0  # seconds; pictures further into a video are sought rather than decoded up to
 
 
@@ -60,11 +61,28 @@ def timed(container: InputContainer, path: Path) -> Iterator[tuple[float, av.Vid
     # Pictures may be larger than the header says.
     stream.codec_context.options = {"max_pixels": OPTIONS["max_pixels"]}
     stream.thread_count = 1  # the other cores have clips of their own
-    step = float(1 / (stream.average_rate or 25))
-    time = -step
-    for frame in container.decode(stream):
-        time = time + step if frame.time is None else frame.time
-        yield time, frame
+    yield from clocked(container.decode(stream), float(1 / (stream.average_rate or 25)))
+
+
+def clocked(frames: Iterator[av.VideoFrame], step: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    """Yield pictures with their times; where a file tells none they are ``step`` seconds apart.
+
+    So are those in front of the first that has a time: Matroska tells none before zero. Once times
+    go back they are those of decoding, as AVI tells no others.
+    """
+    early = list(islice(frames, 1))
+    if early and early[0].time is None:
+        early += islice(frames, EARLY)
+    told = [(place, frame.time) for place, frame in enumerate(early) if frame.time is not None]
+    place, time = told[0] if told else (0, 0.0)
+    time -= (place + 1) * step
+    went_back = False
+    for frame in chain(early, frames):
+        now = time + step if frame.time is None else frame.time
+        went_back = went_back or now < time
+        if went_back and frame.dts is not None and frame.time_base is not None:
+            now = float(frame.dts * frame.time_base)
+        yield (time := now), frame
 
 
 def pictures_at(frames: Iterator[tuple[float, av.VideoFrame]], times: list[float]) -> Shown | None:
