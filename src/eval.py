@@ -8,12 +8,12 @@ python src/eval.py ckpt_path=<run> data=store data.store=<store>
 import hydra
 from omegaconf import DictConfig
 
-from avfusion import run
-from avfusion.configuration import check_config, output_folder
 from avfusion.data.fitness import check_labels, check_splits
-from avfusion.endings import one_sentence
-from avfusion.rebuild import rebuild
-from avfusion.results import collect_results, headline, write_results
+from avfusion.run import assembly
+from avfusion.run.configuration import check_config, output_folder
+from avfusion.run.endings import one_sentence
+from avfusion.run.rebuild import rebuild
+from avfusion.run.results import collect_results, headline, write_results
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     """Write the metrics of one split."""
     with one_sentence():
         check_config(cfg)
-        trainer = run.build_trainer(cfg)
+        trainer = assembly.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
         check_splits(data.store, cfg.split)
         check_labels(data.store, cfg.split, data.names)

@@ -10,13 +10,13 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from avfusion import run
-from avfusion.configuration import check_config, output_folder
 from avfusion.data.fitness import check_splits
-from avfusion.endings import one_sentence
-from avfusion.figure_style import check_format
+from avfusion.figures.style import check_format
 from avfusion.predictions import collect_answers, write_answers, write_figures
-from avfusion.rebuild import discard, rebuild
+from avfusion.run import assembly
+from avfusion.run.configuration import check_config, output_folder
+from avfusion.run.endings import one_sentence
+from avfusion.run.rebuild import discard, rebuild
 from avfusion.unanswered import bad_clips, bad_recordings
 
 
@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     with one_sentence():
         check_config(cfg)
         form = check_format(cfg.figure_format)
-        trainer = run.build_trainer(cfg)
+        trainer = assembly.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
         check_splits(data.store, cfg.split)
     with discard(folder):

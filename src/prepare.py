@@ -9,12 +9,12 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-import avfusion.quiet  # noqa: F401  its import is its effect
-from avfusion.configuration import check_config, output_folder
+import avfusion.run.quiet  # noqa: F401  its import is its effect
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare
 from avfusion.data.summary import preview, summary
-from avfusion.endings import one_sentence
+from avfusion.run.configuration import check_config, output_folder
+from avfusion.run.endings import one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")

@@ -10,14 +10,14 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.comparison import compare
-from avfusion.figure_style import FORMATS, save
-from avfusion.left_out import left_out, ranked
+from avfusion.comparison.left_out import left_out, ranked
+from avfusion.comparison.records import Run, find_runs
+from avfusion.comparison.rows import compare
+from avfusion.figures.style import FORMATS, save
 from avfusion.report.answers import Answers, ask_or_say_why
 from avfusion.report.plates import Plate, run_plates, sweep_plates
 from avfusion.report.run_page import run_page
 from avfusion.report.sweep_page import sweep_page
-from avfusion.run_records import Run, find_runs
 
 METRICS = ["test/accuracy", "test/attention_hit"]
 

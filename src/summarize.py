@@ -10,12 +10,12 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.comparison import compare, differences
-from avfusion.figure_style import FORMATS, save
-from avfusion.figures import comparison_figure
-from avfusion.left_out import left_out, ranked
-from avfusion.run_records import Run, find_runs
-from avfusion.tables import show, write_all
+from avfusion.comparison.left_out import left_out, ranked
+from avfusion.comparison.records import Run, find_runs
+from avfusion.comparison.rows import compare, differences
+from avfusion.comparison.tables import show, write_all
+from avfusion.figures.answers import comparison_figure
+from avfusion.figures.style import FORMATS, save
 
 
 def main() -> None:

@@ -10,15 +10,15 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from avfusion import run
 from avfusion.callbacks.preemption import terminated
 from avfusion.callbacks.pruning import was_pruned
 from avfusion.callbacks.timing import timing
-from avfusion.checks import check_training
-from avfusion.configuration import hyperparameters, output_folder
-from avfusion.endings import one_sentence
-from avfusion.loggers import log_choices
-from avfusion.results import collect_results, report
+from avfusion.run import assembly
+from avfusion.run.checks import check_training
+from avfusion.run.configuration import hyperparameters, output_folder
+from avfusion.run.endings import one_sentence
+from avfusion.run.loggers import log_choices
+from avfusion.run.results import collect_results, report
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
@@ -26,17 +26,17 @@ def main(cfg: DictConfig) -> float:
     """Run one experiment and return the score that a sweep optimises."""
     with one_sentence():
         check_training(cfg)
-        trainer = run.build_trainer(cfg)
+        trainer = assembly.build_trainer(cfg)
         data = instantiate(cfg.data, _convert_="all")
         data.prepare_data()
-        task = run.build_task(cfg, data)
-        last = run.checkpoint_to_continue(cfg, task)
+        task = assembly.build_task(cfg, data)
+        last = assembly.checkpoint_to_continue(cfg, task)
         chosen = hyperparameters(cfg)
         log_choices(trainer, chosen)
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
     with terminated(output_folder()):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
-    score, best = run.best(trainer, cfg.monitor)
+    score, best = assembly.best(trainer, cfg.monitor)
     results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
     results |= timing(trainer)
     if was_pruned(trainer):

@@ -15,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from avfusion import attention, encoders, fusion, networks, token_fusion
 from avfusion.checkpoint import check_targets
-from avfusion.configuration import plain
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.loggers import build_loggers
-from avfusion.values import check_values
+from avfusion.run.configuration import plain
+from avfusion.run.loggers import build_loggers
+from avfusion.run.values import check_values
 
 TOPS = sorted(path.stem for path in CONF.glob("*.yaml"))
 OPTIONS = sorted(

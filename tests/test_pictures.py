@@ -14,8 +14,8 @@ from avfusion.callbacks import BatchGrid, ClipImages
 from avfusion.corpora import Mnist
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
-from avfusion.rebuild import here
-from avfusion.results import collect_results
+from avfusion.run.rebuild import here
+from avfusion.run.results import collect_results
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
 

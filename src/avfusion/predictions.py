@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avfusion.clip_figure import clip_figure
-from avfusion.clip_view import clip_view, predicted
 from avfusion.corpora.labels import label_of
 from avfusion.data.prepare import safe
 from avfusion.data.store import Store
-from avfusion.figure_style import save
-from avfusion.figures import timeline_figure
+from avfusion.figures.answers import timeline_figure
+from avfusion.figures.clip import clip_figure
+from avfusion.figures.clip_view import clip_view, predicted
+from avfusion.figures.style import save
 
 
 class Answer(NamedTuple):
@@ -63,7 +63,7 @@ def write_answers(
 ) -> Path:
     """Write a row per recording as CSV and JSON, and a time line for each that was cut.
 
-    ``form`` is that of its figure, see ``avfusion.figure_style``.
+    ``form`` is that of its figure, see ``avfusion.figures.style``.
     """
     cut = defaultdict(list)
     for answer in answers:
@@ -147,7 +147,7 @@ def write_timeline(
 def write_figures(
     folder: Path, store: Store, answers: Sequence[Answer], names: Sequence[str], form: str = "png"
 ) -> None:
-    """Draw each clip as the network saw it, in a format of ``avfusion.figure_style``."""
+    """Draw each clip as the network saw it, in a format of ``avfusion.figures.style``."""
     folder.mkdir(exist_ok=True)
     for answer in answers:
         if answer.probabilities is None:

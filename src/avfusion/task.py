@@ -14,7 +14,7 @@ from avfusion.attention.entropy import mean_entropy
 from avfusion.data.clips import Clips
 from avfusion.initialisation import initialise
 from avfusion.loss import is_multilabel
-from avfusion.metrics import stage_metrics
+from avfusion.metrics.stages import stage_metrics
 from avfusion.networks.scores import Scores
 
 

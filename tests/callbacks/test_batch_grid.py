@@ -8,7 +8,7 @@ from conftest import events_of, toy_clips
 from PIL import Image
 
 from avfusion.callbacks import BatchGrid
-from avfusion.figures import batch_figure, tiled
+from avfusion.figures.answers import batch_figure, tiled
 
 
 def test_it_is_drawn_once_at_the_first_step(watched):

@@ -11,9 +11,9 @@ from PIL import Image
 
 from avfusion.callbacks import ClipImages
 from avfusion.callbacks.clip_images import choose
-from avfusion.clip_figure import clip_figure
-from avfusion.clip_view import clip_view
 from avfusion.data.store import Store
+from avfusion.figures.clip import clip_figure
+from avfusion.figures.clip_view import clip_view
 
 
 def pixels(encoded):

@@ -8,7 +8,7 @@ from conftest import events_of
 from PIL import Image
 
 from avfusion.callbacks import ConfusionMatrix
-from avfusion.figures import confusion_figure
+from avfusion.figures.answers import confusion_figure
 
 
 def test_counts_every_clip_with_a_label_once():

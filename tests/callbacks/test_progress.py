@@ -10,9 +10,9 @@ from conftest import CONF, build_for, quiet_trainer
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
-from avfusion import run
 from avfusion.callbacks import Parts, Progress
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.run import assembly
 
 
 class Terminal(io.StringIO):
@@ -65,6 +65,6 @@ def test_the_bar_can_be_switched_off(wanted, tmp_path):
             "train", [*overrides, f"hydra.runtime.output_dir={tmp_path}"], return_hydra_config=True
         )
     HydraConfig.instance().set_config(cfg)
-    trainer = run.build_trainer(cfg)
+    trainer = assembly.build_trainer(cfg)
     HydraConfig.instance().cfg = None
     assert any(isinstance(callback, Progress) for callback in trainer.callbacks) == wanted

@@ -12,11 +12,11 @@ from conftest import build_for, load, quiet_trainer
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import OmegaConf
 
+from avfusion.comparison.records import Run, read_run
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import read_description
-from avfusion.provenance import write_provenance
-from avfusion.results import collect_results, write_results
-from avfusion.run_records import Run, read_run
+from avfusion.run.provenance import write_provenance
+from avfusion.run.results import collect_results, write_results
 
 HOSTILE = '<script>alert("&amp;")</script> $x$ --!>'
 VOID = {"meta", "img", "link", "base", "br", "input"}

@@ -8,10 +8,10 @@ import sys
 import pytest
 from conftest import ROOT
 
+from avfusion.comparison.records import read_run
 from avfusion.report.answers import ask, ask_or_say_why
 from avfusion.report.plates import run_plates
 from avfusion.report.run_page import run_page
-from avfusion.run_records import read_run
 
 from .conftest import HOSTILE, Page
 

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from avfusion.comparison import compare
-from avfusion.left_out import left_out, ranked
+from avfusion.comparison.left_out import left_out, ranked
+from avfusion.comparison.records import find_runs
+from avfusion.comparison.rows import compare
 from avfusion.report.plates import sweep_plates
 from avfusion.report.sweep_page import sweep_page
-from avfusion.run_records import find_runs
 
 from .conftest import HOSTILE, Page
 

@@ -6,7 +6,7 @@ import lightning as L
 
 from avfusion.callbacks.places import places
 from avfusion.data.clips import Clips
-from avfusion.figures import batch_figure
+from avfusion.figures.answers import batch_figure
 
 
 class BatchGrid(L.Callback):

@@ -11,11 +11,11 @@ from torch import Tensor
 from avfusion.callbacks.board import check_epochs, due
 from avfusion.callbacks.last_scores import LastScores
 from avfusion.callbacks.places import places
-from avfusion.clip_figure import clip_figure
-from avfusion.clip_view import clip_view
 from avfusion.corpora.labels import classes_of
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
+from avfusion.figures.clip import clip_figure
+from avfusion.figures.clip_view import clip_view
 
 
 class ClipImages(L.Callback):

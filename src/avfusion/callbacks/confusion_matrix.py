@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avfusion.callbacks.answer_counts import AnswerCounts
 from avfusion.callbacks.places import places
-from avfusion.figures import confusion_figure
+from avfusion.figures.answers import confusion_figure
 
 
 class ConfusionMatrix(AnswerCounts):

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from avfusion.comparison.records import Run
 from avfusion.report.answers import Answers
 from avfusion.report.markup import Html, bar, drawing, note, photograph, section, table, tag
 from avfusion.report.origin import where
 from avfusion.report.plates import Plate
 from avfusion.report.scores import ClassScore, class_scores, confusion, subject_scores
-from avfusion.run_records import Run
 
 CLASSES = ("class", "clips", "precision", "recall", "F1", "most often mistaken for")
 SUBJECTS = ("subject", "clips", "right", "accuracy", "95 % interval", "attention on the speaker")

@@ -2,20 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import lightning as L
 import torch
 from jaxtyping import Float, Int64
-from omegaconf import OmegaConf
 from torch import Tensor
 
+from avfusion.comparison.records import Run
 from avfusion.data.fitness import check_splits
 from avfusion.data.store import Store
-from avfusion.endings import sentence_of, wrong_input
 from avfusion.predictions import Answer, collect_answers
-from avfusion.rebuild import rebuild
-from avfusion.run_records import Run
+from avfusion.run.endings import sentence_of, wrong_input
+from avfusion.run.rebuild import rebuild_for
 
 
 class Answers(NamedTuple):
@@ -41,12 +40,10 @@ def ask(run: Run, store: Path | None) -> Answers:
     """Return the answers of a run's best checkpoint, to the clips of its store or of another."""
     place = store or find_store(str(run.results.get("data/store", "")))
     split = str(run.results.get("data/split", "test"))
-    data = {"_target_": "avfusion.data.datamodule.FaceAudioDataModule", "store": str(place)}
-    cfg: dict[str, Any] = {"ckpt_path": str(run.folder), "split": split, "data": data}
     trainer = L.Trainer(
         devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False
     )
-    task, module = rebuild(OmegaConf.create(cfg | {"batch_size": None}), trainer)
+    task, module = rebuild_for(run.folder, place, split, trainer)
     check_splits(module.store, split)
     names = list(module.names)
     found = collect_answers(module.store, trainer.predict(task, datamodule=module) or [])

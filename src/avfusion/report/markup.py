@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from avfusion.figure_style import INK, METADATA
+from avfusion.figures.style import INK, METADATA
 from avfusion.report.looks import CSS
 
 # Of matplotlib's SVG: what only a file of its own needs, and names that nothing refers to.

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from avfusion.comparison.records import OTHER, Run, flat, read_names
 from avfusion.report.markup import Html, joined, note, section, table, tag
-from avfusion.run_records import OTHER, Run, flat, read_names
 
 LONG = 8  # values of a list that are written out
 MOST = 20_000  # characters of a difference to the commit

@@ -6,15 +6,15 @@ from typing import NamedTuple
 import torch
 from matplotlib.figure import Figure
 
-from avfusion.clip_figure import clip_figure
-from avfusion.clip_view import clip_view
-from avfusion.comparison import Row
-from avfusion.curves import best_step, chart, charts, lines_figure, read_curves
-from avfusion.figure_style import line_style, with_unit
-from avfusion.figures import comparison_figure, confusion_figure
+from avfusion.comparison.records import Run
+from avfusion.comparison.rows import Row
+from avfusion.figures.answers import comparison_figure, confusion_figure
+from avfusion.figures.clip import clip_figure
+from avfusion.figures.clip_view import clip_view
+from avfusion.figures.curves import best_step, chart, charts, lines_figure, read_curves
+from avfusion.figures.style import line_style, with_unit
 from avfusion.report.answers import Answers
 from avfusion.report.scores import confusion
-from avfusion.run_records import Run
 
 
 class Plate(NamedTuple):

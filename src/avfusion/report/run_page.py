@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from avfusion.comparison.records import Run
 from avfusion.report.answer_sections import answer_sections, unanswered
 from avfusion.report.answers import Answers
 from avfusion.report.markup import Html, drawing, note, page, section, shown, table, tag
 from avfusion.report.origin import configuration, opened, provenance, where
 from avfusion.report.plates import Plate
-from avfusion.run_records import Run
 
 HEADLINES = {
     "test/accuracy": "accuracy",

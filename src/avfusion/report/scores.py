@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from avfusion.callbacks.confusion_matrix import confusions
-from avfusion.pointing import PointingGame
+from avfusion.metrics.pointing import PointingGame
 from avfusion.predictions import Answer
 from avfusion.report.answers import Answers
 

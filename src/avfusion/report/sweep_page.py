@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from avfusion.comparison import Row
-from avfusion.left_out import LeftOut
+from avfusion.comparison.left_out import LeftOut
+from avfusion.comparison.records import Run
+from avfusion.comparison.rows import Row
+from avfusion.comparison.tables import ASSUMPTIONS, cells, header
 from avfusion.report.markup import Html, anchor, drawing, note, page, section, table, tag
 from avfusion.report.origin import shared_configuration, shared_provenance, where
 from avfusion.report.plates import Plate
 from avfusion.report.run_page import HEADLINES
-from avfusion.run_records import Run
-from avfusion.tables import ASSUMPTIONS, cells, header
 
 LAST = 3  # lines of its log that are shown of a run that failed
 

@@ -88,8 +88,8 @@ class OptunaSweeper(Sweeper):
 
     def check_jobs(self, jobs: Sequence[Sequence[str]]) -> DictConfig:
         """Return the configuration of one job, once all are known to have one that can be run."""
-        from avfusion import checks
-        from avfusion.endings import one_sentence
+        from avfusion.run import checks
+        from avfusion.run.endings import one_sentence
 
         for overrides in jobs:
             try:

@@ -1,0 +1,108 @@
+"""Runs side by side: grouped by setting, compared over seeds."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from avfusion.comparison.records import OTHER, Run
+
+# Overrides that a setting is repeated over.
+REPEATED = re.compile(r"^\+*(seed|data\.seed|.*split_seed|.*fold|fold)=")
+
+
+class Score(NamedTuple):
+    """A metric of one setting over its runs; the interval is the half width of 95 %."""
+
+    values: list[float]
+    mean: float
+    std: float
+    interval: float
+    p: float | None = None  # of being as good as the best setting
+
+
+class Row(NamedTuple):
+    """One setting."""
+
+    name: str
+    runs: list[Run]
+    scores: dict[str, Score]
+
+
+def compare(runs: Sequence[Run], metrics: Sequence[str]) -> list[Row]:
+    """Return a row per setting of the runs that were tested, with a test against the best."""
+    groups = defaultdict(list)
+    for run in runs:
+        if run.results and not run.pruned:
+            groups[run.setting].append(run)
+    names = name_settings(list(groups.values()))
+    rows = [
+        Row(name, group, {metric: score(group, metric) for metric in metrics})
+        for name, group in zip(names, groups.values(), strict=True)
+    ]
+    for metric in metrics:
+        best = best_row(rows, metric)
+        rows = [
+            row._replace(scores=row.scores | {metric: tested(row, best, metric)}) for row in rows
+        ]
+    return rows
+
+
+def name_settings(groups: list[list[Run]]) -> list[str]:
+    """Name each setting by the overrides that are not common to all."""
+    chosen = [
+        [o for o in group[0].overrides if not (REPEATED.match(o) or OTHER.match(o))]
+        for group in groups
+    ]
+    common = set(chosen[0]).intersection(*chosen) if len(chosen) > 1 else set()
+    return [" ".join(o for o in overrides if o not in common) or "default" for overrides in chosen]
+
+
+def score(runs: Sequence[Run], metric: str) -> Score:
+    """Return mean, standard deviation and Student's 95 % interval of a metric."""
+    values = [run.results[metric] for run in runs if run.results.get(metric) is not None]
+    if not values:
+        return Score([], float("nan"), float("nan"), float("nan"))
+    mean, count = float(np.mean(values)), len(values)
+    if count == 1:
+        return Score(values, mean, float("nan"), float("nan"))
+    std = float(np.std(values, ddof=1))
+    return Score(values, mean, std, float(stats.t.ppf(0.975, count - 1)) * std / count**0.5)
+
+
+def best_row(rows: Sequence[Row], metric: str) -> Row | None:
+    """Return the setting with the best mean; a loss is best where it is least."""
+    sign = -1 if metric.endswith("loss") else 1
+    known = [row for row in rows if row.scores[metric].values]
+    return max(known, key=lambda row: sign * row.scores[metric].mean, default=None)
+
+
+def tested(row: Row, best: Row | None, metric: str) -> Score:
+    """Return the score with the p-value of a paired t-test against the best setting.
+
+    Pairs are runs of the same seed and fold; their differences are taken to be independent and
+    normally distributed, which few seeds cannot show. No correction for many settings.
+    """
+    if best is None or row is best:
+        return row.scores[metric]
+    ours, theirs = (
+        {run.repetition: run.results.get(metric) for run in some.runs} for some in (row, best)
+    )
+    common = [k for k in ours if None not in (ours[k], theirs.get(k))]
+    gaps = np.array([ours[k] for k in common], float) - [theirs[k] for k in common]
+    if len(gaps) < 2 or not gaps.std():
+        return row.scores[metric]
+    p = stats.ttest_1samp(gaps, 0.0).pvalue
+    return row.scores[metric]._replace(p=float(p))
+
+
+def differences(one: Run, other: Run) -> list[tuple[str, Any, Any]]:
+    """Return the keys of configuration and results that differ between two runs."""
+    ours, theirs = one.config | one.results, other.config | other.results
+    keys = [key for key in ours | theirs if not OTHER.match(key)]
+    return [
+        (key, ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)
+    ]

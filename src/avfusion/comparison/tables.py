@@ -1,0 +1,162 @@
+"""Tables of compared runs, for terminals, papers and programs."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from avfusion.comparison.rows import Row, Score, best_row
+
+ASSUMPTIONS = (
+    "± is the 95 % interval of the mean over runs (Student's t). p is that of a paired t-test "
+    "against the best over common seeds: it takes differences to be independent and normal, and is "
+    "not corrected for the number of settings."
+)
+
+COSTS = ("parameters", "parameters_of_fusion", "megaflops", "step_milliseconds")
+BEST = "\0"  # before a cell that LaTeX shall print in bold
+TEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        **{sign: f"${sign}$" for sign in "<>|"},
+        "±": r"$\pm$",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+    }
+)
+
+
+def cell(score: Score) -> str:
+    """Return mean, interval and p-value as a person reads them."""
+    if not score.values:
+        return "-"
+    text = f"{score.mean:.3f}"
+    if len(score.values) > 1:
+        text += f" ± {score.interval:.3f} (sd {score.std:.3f})"
+    if score.p is None:
+        return text
+    return f"{text} p<0.001" if score.p < 0.001 else f"{text} p={score.p:.3f}"
+
+
+def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
+    """Return the cells of a table, the best of each metric in bold."""
+    metrics = list(rows[0].scores)
+    best = {metric: best_row(rows, metric) for metric in metrics}
+    table = []
+    for row in rows:
+        texts = [cell(row.scores[metric]) for metric in metrics]
+        marked = [
+            bold(text) if best[metric] is row else text
+            for metric, text in zip(metrics, texts, strict=True)
+        ]
+        costs = [written(cost(row, name)) for name in known_costs(rows)]
+        table.append([row.name, str(len(row.runs)), *marked, *costs])
+    return table
+
+
+def header(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the columns."""
+    return ["setting", "runs", *rows[0].scores, *known_costs(rows)]
+
+
+def known_costs(rows: Sequence[Row]) -> list[str]:
+    """Return what is known of the costs of any setting."""
+    return [name for name in COSTS if any(cost(row, name) is not None for row in rows)]
+
+
+def cost(row: Row, name: str) -> float | None:
+    """Return what a run of a setting costs: all of them the same, or else the median."""
+    known = [number for run in row.runs if (number := run.results.get(name)) is not None]
+    return median(known) if len(set(known)) > 1 else next(iter(known), None)
+
+
+def written(number: float | None) -> str:
+    """Return a cost as a person reads it."""
+    if number is None:
+        return "-"
+    return f"{number:,.{0 if number >= 100 or number == int(number) else 1}f}"
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return a table in Markdown."""
+    table = [header(rows), ["---"] * len(header(rows)), *cells(rows, lambda text: f"**{text}**")]
+    lines = ["| " + " | ".join(line) + " |" for line in table]
+    return "\n".join([*lines, "", ASSUMPTIONS, ""])
+
+
+def latex(rows: Sequence[Row]) -> str:
+    """Return a table for LaTeX's booktabs."""
+    table = [header(rows), *cells(rows, lambda text: BEST + text)]
+    escaped = [" & ".join(map(tex, line)) for line in table]
+    body = " \\\\\n".join(escaped[1:])
+    columns = "lr" + "l" * len(rows[0].scores) + "r" * len(known_costs(rows))
+    return (
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{escaped[0]} \\\\\n\\midrule\n{body} \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n"
+    )
+
+
+def tex(text: str) -> str:
+    """Return a cell as LaTeX prints it."""
+    escaped = text.removeprefix(BEST).translate(TEX)
+    return rf"\textbf{{{escaped}}}" if text.startswith(BEST) else escaped
+
+
+def comma_separated(rows: Sequence[Row]) -> str:
+    """Return the numbers of a table for programs."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    parts = ("mean", "std", "interval", "p", "values")
+    scored = [f"{metric}/{part}" for metric in rows[0].scores for part in parts]
+    writer.writerow(["setting", "runs", *scored, *known_costs(rows)])
+    for row in rows:
+        numbers: list[object] = []
+        for score in row.scores.values():
+            values = " ".join(map(str, score.values))
+            p = "" if score.p is None else score.p
+            numbers += [score.mean, score.std, score.interval, p, values]
+        costs = ["" if (c := cost(row, name)) is None else c for name in known_costs(rows)]
+        writer.writerow([row.name, len(row.runs), *numbers, *costs])
+    return text.getvalue()
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print scores, then costs, to a terminal however narrow: nothing is cut off."""
+    lines = [
+        header(rows),
+        *cells(
+            [row._replace(name=escape(row.name)) for row in rows], lambda text: f"[b]{text}[/b]"
+        ),
+    ]
+    console, scored = Console(), 2 + len(rows[0].scores)
+    console.print(terminal_table([line[:scored] for line in lines]))
+    if len(lines[0]) > scored:
+        console.print(terminal_table([[line[0], *line[scored:]] for line in lines]))
+    console.print(ASSUMPTIONS, style="dim")
+
+
+def terminal_table(lines: Sequence[Sequence[str]]) -> Table:
+    """Return a table whose cells go on in the next line where they are too long."""
+    table = Table(box=SIMPLE_HEAD)
+    for name in lines[0]:
+        table.add_column(escape(name), overflow="fold")
+    for line in lines[1:]:
+        table.add_row(*line)
+    return table
+
+
+def write_all(folder: Path, rows: Sequence[Row]) -> None:
+    """Write the table beside the runs, in every form."""
+    for name, text in (
+        ("summary.md", markdown(rows)),
+        ("summary.tex", latex(rows)),
+        ("summary.csv", comma_separated(rows)),
+    ):
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,116 @@
+"""The figure of one clip: what was seen and heard, and where the network looked."""
+
+import numpy as np
+import torch.nn.functional as F
+from jaxtyping import Int16
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.figures.clip_view import ClipView
+from avfusion.figures.style import COLOURS, HEAT, RIGHT, WRONG
+
+ROW, TOP, BOTTOM = 2.2, 0.85, 0.45  # inches: a picture's row, the title, the axis of time
+PICTURE, AUDIO = 2.65, 4.3  # inches across; a scale stands beside a picture
+
+
+def clip_figure(view: ClipView) -> Figure:
+    """Draw a clip's pictures, each glimpse laid over them, its sound and its cepstra over time."""
+    maps = [None, *([] if view.glimpses is None else view.glimpses.float())]
+    rows, width = len(view.face), PICTURE * len(maps) + AUDIO
+    height = ROW * rows + TOP + BOTTOM
+    figure = Figure(figsize=(width, height))
+    for text, size, top in ((view.answer, 1.7 * width, 0.12), (view.clip_id[-80:], 8, 0.45)):
+        at = (0.5, 1 - top / height)  # large: TensorBoard shows it at a third of its size
+        figure.text(*at, text, fontsize=size, ha="center", va="top")
+    place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
+    grid = figure.add_gridspec(
+        rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **place
+    )
+    for column, weights in enumerate(maps):
+        heats = [None] * rows if weights is None else list(weights)
+        for row, heat in enumerate(heats):
+            axes = figure.add_subplot(grid[row, column])
+            draw_picture(axes, view, row, heat)
+            if not row:
+                axes.set_title(
+                    "face" if weights is None else f"glimpse {column} (attention per cell)"
+                )
+    place["left"] = (PICTURE * len(maps) + 1.0) / width
+    draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
+    if view.right is not None:
+        frame(figure, view.right)
+    return figure
+
+
+def draw_picture(
+    axes: Axes, view: ClipView, row: int, heat: Tensor | None, scale: bool = True
+) -> None:
+    """Draw one picture with the speaker's box, under a glimpse that is given, with its scale."""
+    picture = view.face[row].permute(1, 2, 0).numpy()
+    height, width = picture.shape[:2]
+    axes.imshow(picture)
+    axes.set_axis_off()
+    axes.set_anchor("W")
+    if heat is not None:
+        heat = heat.cpu().nan_to_num()  # a network that has diverged is drawn, too
+        smooth = F.interpolate(heat[None, None], (height, width), mode="bilinear")[0, 0]
+        most = max(float(heat.max()), 1e-9)
+        axes.imshow(smooth.numpy(), cmap=HEAT, alpha=0.6, vmin=0, vmax=most)
+        if scale:
+            draw_scale(axes, most)
+    if view.box is not None:
+        left, top, right, bottom = view.box
+        corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))
+        box = Rectangle(corner, sides[0], sides[1] * height, fill=False, color="white")
+        axes.add_patch(box)
+
+
+def draw_scale(axes: Axes, most: float) -> None:
+    """Draw the colours from zero to ``most`` beside a glimpse, cheaper than a colorbar."""
+    scale = axes.inset_axes((1.02, 0.1, 0.04, 0.8))
+    scale.set_axis_off()
+    scale.imshow(np.linspace(0, 1, 64)[:, None], cmap=HEAT, alpha=0.6, aspect="auto")
+    scale.invert_yaxis()
+    for part in (0, 0.5, 1):
+        at, value = scale.transAxes, f"{part * most:.2g}"
+        scale.text(1.3, part, value, fontsize=7, transform=at, va="center")
+
+
+def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
+    """Draw the audio frames, each feature in deviations from its mean, under the waveform."""
+    heard = view.sound is not None
+    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2] if heard else [1e-6, 1], **place)
+    axes = figure.add_subplot(grid[1])
+    scaled = (view.frames - view.frames.mean(axis=0)) / np.maximum(view.frames.std(axis=0), 1e-6)
+    axes.imshow(
+        scaled.T, aspect="auto", origin="lower", cmap=HEAT, vmin=-3, vmax=3, interpolation="nearest"
+    )
+    axes.set_xlabel("number of the audio frame", labelpad=1)
+    axes.set_ylabel("feature")
+    axes.yaxis.set_label_coords(-0.2, 0.5)
+    axes.locator_params(nbins=4)  # ticks are what drawing spends its time on
+    if view.sound is not None:
+        draw_wave(figure.add_subplot(grid[0]), view.sound)
+
+
+def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"]) -> None:
+    """Draw the range of a sound in each of a few hundred stretches of it."""
+    step = max(1, len(sound) // 400)
+    stretches = sound[: len(sound) // step * step].reshape(-1, step) / 2**15
+    times = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
+    axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLOURS[0])
+    axes.set(xlim=(0, len(sound) / SAMPLE_RATE), ylabel="amplitude")
+    axes.yaxis.set_label_coords(-0.2, 0.5)
+    axes.set_title("waveform over time (s), scaled audio frames")
+    axes.locator_params(nbins=4)
+
+
+def frame(figure: Figure, right: bool) -> None:
+    """Frame the figure: unbroken where the answer is right, broken where it is wrong."""
+    colour, style = (RIGHT, "-") if right else (WRONG, "--")
+    edge = Rectangle((0, 0), 1, 1, fill=False, color=colour, linestyle=style, linewidth=8)
+    edge.set_transform(figure.transFigure)
+    figure.add_artist(edge)

@@ -1,0 +1,107 @@
+"""What was logged while a run trained: read again, and drawn."""
+
+import csv
+import re
+import textwrap
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from avfusion.callbacks.scalar_layout import LAYOUT
+from avfusion.comparison.records import natural
+from avfusion.figures.style import INK, line_style, unit_of
+
+Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
+MOST_LINES = 16  # that a legend names
+LONGEST = 40  # characters of a name in a legend
+FEW = 40  # points of a line that are marked
+
+
+def read_curves(folder: Path) -> Curves:
+    """Return what a run has logged, as CSV, or else for TensorBoard; nothing where there is none.
+
+    A run that was continued has a file for each time; later ones count.
+    """
+    curves: dict[str, dict[int, float]] = defaultdict(dict)
+    for file in sorted(folder.glob("csv/**/metrics.csv"), key=natural):
+        with file.open(newline="", encoding="utf-8", errors="replace") as lines:
+            for row in csv.DictReader(lines):
+                keep(curves, row)
+    if not curves and any(folder.glob("events.out.tfevents.*")):
+        events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+        for name in events.Tags()["scalars"]:
+            curves[name] = {event.step: event.value for event in events.Scalars(name)}
+    return {name: dict(sorted(values.items())) for name, values in sorted(curves.items())}
+
+
+def keep(curves: dict[str, dict[int, float]], row: Mapping[str, str]) -> None:
+    """Keep the numbers of one line; the last one of a run that was killed may be cut."""
+    try:
+        numbers = {name: float(text) for name, text in row.items() if text}
+    except (TypeError, ValueError):
+        return
+    for name, value in numbers.items():
+        if name not in ("step", "epoch") and "step" in numbers:
+            curves[name][int(numbers["step"])] = value
+
+
+def charts(curves: Curves) -> dict[str, list[str]]:
+    """Return which metrics share a chart: as on TensorBoard, as far as they were logged."""
+    layout = {title: chart for group in LAYOUT.values() for title, chart in group.items()}
+    found = {
+        title: [name for name in curves if any(re.search(p, name) for p in patterns)]
+        for title, (_, patterns) in layout.items()
+    }
+    return {title: names for title, names in found.items() if names}
+
+
+def best_step(curves: Curves, monitor: str, mode: str) -> int | None:
+    """Return the first step at which the best checkpoint can have been written."""
+    values = {step: value for step, value in curves.get(monitor, {}).items() if value == value}
+    choose = min if mode == "min" else max
+    return choose(values, key=values.__getitem__, default=None)
+
+
+def chart(curves: Curves, names: Sequence[str], title: str, best: int | None = None) -> Figure:
+    """Draw metrics over the steps of training, and when the best checkpoint was written.
+
+    A metric has one colour; its training line is broken where validation has one, too.
+    """
+    metrics = list(dict.fromkeys(name.partition("/")[2] for name in names))
+    lines = []
+    for name in names:
+        stage, _, metric = name.partition("/")
+        style = line_style(metrics.index(metric))
+        broken = {"linestyle": "--"} if stage == "train" and f"val/{metric}" in names else {}
+        lines.append((name, curves[name], style | broken))
+    figure = lines_figure(lines)
+    (axes,) = figure.axes
+    unit = unit_of(names[0])
+    axes.set(title=title, ylabel=unit or title)
+    if unit.startswith("part"):
+        axes.set_ylim(-0.02, 1.02)
+    if best is not None:
+        axes.axvline(best, color=INK, linestyle=":", linewidth=1)
+    return figure
+
+
+def lines_figure(lines: Sequence[tuple[str, Mapping[int, float], Mapping[str, Any]]]) -> Figure:
+    """Draw lines over steps: the name, the values and the style of each; names stand once."""
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    named: set[str] = set()
+    for name, values, style in lines:
+        label = "_" if name in named else textwrap.shorten(name, LONGEST, placeholder="...")
+        named.add(name)
+        marker = "." if len(values) < FEW else ""
+        axes.plot(list(values), list(values.values()), label=label, marker=marker, **style)
+    axes.set_xlabel("training step")
+    axes.grid()
+    if len(named) <= MOST_LINES:
+        columns = 2 if max(map(len, named)) > LONGEST / 2 else 3
+        figure.legend(loc="outside lower center", ncols=columns)
+    return figure

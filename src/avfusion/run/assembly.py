@@ -1,0 +1,142 @@
+"""What the entry points share: checks, and building from configuration."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
+from omegaconf import DictConfig, OmegaConf
+
+import avfusion.run.quiet  # noqa: F401  its import is its effect
+from avfusion.checkpoint import (
+    check_same,
+    check_targets,
+    find_checkpoint,
+    load_fitting,
+    read_checkpoint,
+)
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.fitness import check_batch, check_splits, check_unchanged
+from avfusion.data.seen import check_seen, together, trained_on
+from avfusion.encoders.stored import reads_maps
+from avfusion.loss import check_loss
+from avfusion.metrics.stages import check_monitor
+from avfusion.run.checks import check_devices, monitors
+from avfusion.run.configuration import output_folder, plain
+from avfusion.run.loggers import build_loggers
+from avfusion.run.provenance import write_provenance
+from avfusion.task import ClassificationTask
+
+log = logging.getLogger(__name__)
+
+
+def build_trainer(cfg: DictConfig) -> L.Trainer:
+    """Build the trainer with its callbacks and loggers."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == "" or cfg.trainer.accelerator == "cpu"
+    if not (torch.cuda.is_available() or hidden) and shutil.which("nvidia-smi"):
+        log.warning(
+            "This machine has an NVIDIA GPU that torch cannot use (torch %s): compare its CUDA "
+            "version with the driver's in nvidia-smi. Training on the CPU.",
+            torch.__version__,
+        )
+    loggers = build_loggers(cfg.get("logger"))
+    useless: tuple[type, ...] = () if loggers else (LearningRateMonitor,)
+    if not cfg.trainer.get("enable_progress_bar", True):
+        useless = (*useless, ProgressBar)
+    callbacks = [callback for callback in instantiate(cfg.callbacks).values() if callback]
+    callbacks = [callback for callback in callbacks if not isinstance(callback, useless)]
+    try:
+        trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+    except InstantiationException as error:  # Lightning seldom says what to change
+        keys = ("accelerator", "devices", "strategy", "precision")
+        given = ", ".join(f"trainer.{key}={cfg.trainer[key]}" for key in keys)
+        raise ValueError(
+            f"{error.__cause__ or error} (given {given}; trainer=cpu runs everywhere)"
+        ) from error
+    check_devices(trainer)
+    return trainer
+
+
+def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
+    """Build the task for what the data says of itself."""
+    cfg.description = data.description
+    check_splits(data.store, "train", "val", data.eval_split)
+    check_batch(data.store, data.batch_size)
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    task = instantiate(cfg.model, _convert_="all")
+    check_loss(task.loss, data.multilabel)
+    give_maps(task, data)
+    looks = hasattr(task.network, "face_encoder")
+    for key, monitor, mode in monitors(cfg):
+        check_monitor(monitor, mode, data.description, looks, key)
+    resolved = plain(cfg)
+    resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
+    face_encoder = resolved["model"]["network"].get("face_encoder") or {}
+    if "pretrained" in face_encoder:
+        face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
+    task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}
+    task.recipe["trained_on"] = trained_on(data.store)
+    check_targets(Path("this run"), task.recipe)
+    if cfg.init_from is not None:
+        file = find_checkpoint(cfg.init_from, "best")
+        checkpoint = read_checkpoint(file)
+        log.info(load_fitting(file, checkpoint, task))
+        splits = ("val", data.eval_split)
+        data.seen = check_seen(file, checkpoint["recipe"], data.store, splits, allowed_memory(cfg))
+        remember(checkpoint, task)
+        if checkpoint["recipe"]["description"]["features"] != data.description["features"]:
+            log.warning("%s was trained on other features than those of %s.", file, data.path)
+    return task
+
+
+def give_maps(task: ClassificationTask, data: FaceAudioDataModule) -> None:
+    """Let a network that reads stored face maps have them, and its checkpoints their encoder."""
+    if reads_maps(task.network):
+        data.read_maps()
+        check_unchanged(data.augmentation)
+        task.map_encoder = data.store.map_encoder()
+
+
+def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | None:
+    """Return the checkpoint that training goes on from, if any, and write where this comes from."""
+    file = None if cfg.ckpt_path is None else find_checkpoint(cfg.ckpt_path, "last")
+    if file is not None:
+        checkpoint = read_checkpoint(file)
+        check_same(file, checkpoint, task)
+        remember(checkpoint, task)
+    write_origin(cfg)
+    return file
+
+
+def remember(checkpoint: dict[str, Any], task: ClassificationTask) -> None:
+    """Let a task know what the weights that it begins with were trained on."""
+    before = checkpoint["recipe"].get("trained_on", {})
+    task.recipe["trained_on"] = together(task.recipe["trained_on"], before)
+
+
+def allowed_memory(cfg: DictConfig) -> list[str]:
+    """Return what may be tested on though it was trained on."""
+    kinds = ("subjects_seen_in_training", "recordings_seen_in_training")
+    return [kind for kind in kinds if cfg.get(f"allow_{kind}")]
+
+
+@rank_zero_only
+def write_origin(cfg: DictConfig) -> None:
+    """Write which configuration, code and machine the results of this run come from."""
+    (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    write_provenance(output_folder())
+
+
+def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:
+    """Return score and path of the best checkpoint; of the last weights where none was written."""
+    checkpoints = trainer.checkpoint_callback
+    score = getattr(checkpoints, "best_model_score", None)
+    path = getattr(checkpoints, "best_model_path", None) or None
+    return float(trainer.callback_metrics[monitor] if score is None else score), path

@@ -1,0 +1,92 @@
+"""What can be known to be wrong before any work."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pydoc import locate
+
+import lightning as L
+from hydra.utils import instantiate
+from lightning.pytorch.accelerators import CPUAccelerator
+from omegaconf import DictConfig, OmegaConf
+
+from avfusion.checkpoint import find_checkpoint, read_checkpoint
+from avfusion.loss import check_loss
+from avfusion.metrics.stages import check_monitor
+from avfusion.run.configuration import check_config
+from avfusion.run.values import arguments
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Refuse a training that cannot succeed, whatever the data is."""
+    check_config(cfg)
+    if not 0 <= cfg.seed < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {cfg.seed}.")
+    every, epochs = cfg.trainer.get("check_val_every_n_epoch") or 1, cfg.trainer.max_epochs
+    if epochs is None:
+        raise ValueError("trainer.max_epochs must be a whole number, got null: a run has an end.")
+    if every > epochs:
+        raise ValueError(
+            f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: no "
+            f"epoch would have {cfg.monitor}."
+        )
+    for stage in ("train", "val"):
+        if cfg.trainer.get(f"limit_{stage}_batches") == 0:
+            raise ValueError(f"trainer.limit_{stage}_batches must be above 0, got 0.")
+    for key, monitor, mode in monitors(cfg):
+        check_monitor(monitor, mode, key=key)
+    if cfg.ckpt_path is not None and cfg.init_from is not None:
+        raise ValueError("ckpt_path goes on with a run, init_from starts a new one: give only one.")
+    for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
+        if path is not None:
+            read_checkpoint(find_checkpoint(path, name))
+    check_model(cfg)
+
+
+def monitors(cfg: DictConfig) -> Iterator[tuple[str, str, str]]:
+    """Yield the key of each monitor, its metric and its mode."""
+    yield "monitor", cfg.monitor, cfg.mode
+    for name, callback in cfg.callbacks.items():
+        if callback and callback.get("monitor"):
+            default = "min" if "mode" in arguments(callback._target_) else cfg.mode  # Lightning's
+            yield f"callbacks.{name}.monitor", callback.monitor, callback.get("mode", default)
+
+
+def check_model(cfg: DictConfig) -> None:
+    """Let every part of a model refuse its values, before its data is made.
+
+    The data is not known yet: it is taken to have as many classes as weights are given.
+    """
+    weights = OmegaConf.select(cfg, "loss.weights")
+    classes = len(weights) if OmegaConf.is_list(weights) and len(weights) > 1 else 2
+    trial = cfg.copy()
+    trial.description = {
+        "class_names": [str(number) for number in range(classes)],
+        "class_counts": [1] * classes,
+        "clips": {"train": classes},
+        **{name: {"mean": [0.0] * 3, "std": [1.0] * 3} for name in ("face", "audio")},
+        "face_map": {"channels": 3},
+    }
+    with warnings.catch_warnings(action="ignore"):  # of torch about empty weights
+        task = instantiate(trial.model, _convert_="all")
+    corpus = locate(str(OmegaConf.select(cfg, "data.corpus._target_")))
+    if (multilabel := getattr(corpus, "multilabel", None)) is not None:  # known without reading
+        check_loss(task.loss, multilabel)
+    for name, weight in task.named_parameters():
+        if not weight.numel():
+            part = name.rpartition(".")[0]
+            raise ValueError(
+                f"model.{part} would have weights of shape {tuple(weight.shape)}: set every width "
+                "of the model to at least 1."
+            )
+    task.optimize(steps=100)
+
+
+def check_devices(trainer: L.Trainer) -> None:
+    """Refuse more processes on the CPU than it has cores."""
+    cores = os.cpu_count() or 1
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
+        raise ValueError(
+            f"trainer.devices={trainer.num_devices} is more than the {cores} cores of this CPU: "
+            f"set trainer.devices={cores} or less."
+        )

@@ -1,0 +1,76 @@
+"""What programs read off the configuration that Hydra composes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from avfusion.comparison.records import flat
+from avfusion.run.folder import run_folder
+from avfusion.run.usage import usage
+from avfusion.run.values import check_values
+
+OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+OmegaConf.register_new_resolver("usage", usage, replace=True)
+
+
+def plain(config: DictConfig) -> Any:
+    """Return a configuration as plain containers, every reference resolved."""
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def output_folder() -> Path:
+    """Return the folder of this run."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def check_config(cfg: DictConfig) -> None:
+    """Refuse values of wrong types, and values of parts that are not there, in every program."""
+    check_values(OmegaConf.to_container(cfg, resolve=False))
+    for group in ("callbacks", "logger"):
+        for name, part in (cfg.get(group) or {}).items():
+            if part is not None and "_target_" not in part:
+                raise ValueError(
+                    f"{group}.{name} was given values, but the chosen {group} have no {name}: "
+                    f"choose others ({group}=...), or leave {group}.{name} out."
+                )
+
+
+def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+    """Return what was chosen: options, single values of what is learned, and what was given."""
+    choices, given = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
+    groups = ("model", "model/attention", "data", "loss", "optimizer", "scheduler", "trainer")
+    learned = plain(cfg.model) | {"loss": None, "optimizer": None, "scheduler": None}
+    return {
+        **{group: str(choices[group]) for group in groups if choices.get(group)},
+        "seed": cfg.seed,
+        "data.batch_size": cfg.data.batch_size,
+        "trainer.max_epochs": cfg.trainer.max_epochs,
+        **single_values(learned, "model."),
+        **single_values(plain(cfg.loss), "loss."),
+        **single_values(plain(cfg.optimizer), "optimizer."),
+        **single_values(plain(cfg.scheduler), "scheduler."),
+        **overridden(plain(cfg), given),
+    }
+
+
+def single_values(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the texts and numbers of a configuration under dotted names, but for its targets."""
+    return {
+        f"{prefix}{key}": value
+        for key, value in flat(config).items()
+        if isinstance(value, str | int | float) and not key.rpartition(".")[2].startswith("_")
+    }
+
+
+def overridden(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what was given on the command line, with which a sweep may vary anything."""
+    values = single_values(config)
+    pairs = [override.lstrip("+").partition("=") for override in overrides]
+    return {
+        key: values.get(key, text)
+        for key, equal, text in pairs
+        if equal and not key.startswith("callbacks.pruning.")  # which says who a trial is
+    }

@@ -1,0 +1,148 @@
+"""Task and data of a checkpoint, from nothing but the checkpoint."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
+from avfusion.corpora.unlabelled import Unlabelled, find_recordings
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.prepare import prepare
+from avfusion.data.seen import check_seen
+from avfusion.encoders.stored import reads_maps
+from avfusion.features import answering
+from avfusion.run.assembly import allowed_memory
+from avfusion.run.configuration import output_folder, plain
+from avfusion.task import ClassificationTask
+
+
+def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, FaceAudioDataModule]:
+    """Return the task of a checkpoint, and its own data or other data for it."""
+    if trainer.world_size > 1:
+        raise ValueError(
+            f"{trainer.world_size} processes would each see a part of it: set trainer.devices=1."
+        )
+    file = find_checkpoint(cfg.ckpt_path, "best")
+    checkpoint = read_checkpoint(file)
+    recipe = checkpoint["recipe"]
+    task = instantiate(recipe["model"], _convert_="all")
+    check_fit(file, checkpoint, task)
+    task.load_state_dict(checkpoint["state_dict"])
+    task.recipe = recipe
+    maps = str(file) if reads_maps(task.network) else None
+    own = data_of(cfg, recipe, maps)
+    own |= {"class_names": recipe["description"]["class_names"], "eval_split": cfg.split}
+    if cfg.batch_size is not None:
+        own["batch_size"] = cfg.batch_size
+    data = instantiate(own, _convert_="all")
+    if maps:
+        data.read_maps()
+    check_data(file, data, task)
+    if cfg.get("input") is None:
+        data.seen = check_seen(file, recipe, data.store, [cfg.split], allowed_memory(cfg))
+    return task, data
+
+
+def rebuild_for(
+    ckpt_path: Path, store: Path, split: str, trainer: L.Trainer
+) -> tuple[ClassificationTask, FaceAudioDataModule]:
+    """Return the task of a checkpoint, and a store for it."""
+    cfg = {"ckpt_path": str(ckpt_path), "split": split, "data": stored(store), "batch_size": None}
+    return rebuild(OmegaConf.create(cfg), trainer)
+
+
+def stored(store: Path) -> dict[str, Any]:
+    """Return the recipe of a store's data."""
+    return {"_target_": "avfusion.data.datamodule.FaceAudioDataModule", "store": str(store)}
+
+
+def check_data(file: Path, data: FaceAudioDataModule, task: ClassificationTask) -> None:
+    """Refuse data of other features or another kind of labels than those of a checkpoint."""
+    descriptions = (data.description, task.recipe["description"])
+    ours, theirs = (comparable(description, data.maps) for description in descriptions)
+    if ours != theirs:
+        raise ValueError(
+            f"The store in {data.path} holds other features than {file} was trained on ({ours} "
+            f"instead of {theirs}): prepare the corpus with those."
+        )
+    if data.multilabel != task.multilabel:
+        here, there = ("several classes", "one class")[:: 1 if data.multilabel else -1]
+        raise ValueError(
+            f"A clip of {data.path} has {here}, and one that {file} was trained on {there}: "
+            f"prepare the corpus with corpus.multilabel={str(task.multilabel).lower()}."
+        )
+
+
+def comparable(description: dict[str, Any], maps: bool) -> dict[str, Any]:
+    """Return the settings on which features depend, whatever clips are kept and where files are."""
+    features = description["features"]
+    settings = {"face": features["face"] | {"model": None}, "audio": features["audio"]}
+    if maps:
+        settings["face_map"] = description["face_map"] | {"weights": None}
+    return settings
+
+
+def data_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
+    """Return the data to answer for.
+
+    ``maps`` is the checkpoint itself where its network reads face maps: it holds their encoder, and
+    so stands for the run that it came from.
+    """
+    if cfg.get("input") is not None:
+        return recordings_of(cfg, recipe, maps)
+    return plain(cfg.data) if "data" in cfg else here(recipe["data"], maps)
+
+
+def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
+    """Return the data of raw recordings: prepared as in training, in the folder of this run."""
+    settings = recipe["description"]["features"]
+    face = {"model": cfg.face_model} if cfg.face_model else {}
+    features = answering(settings, face, maps)
+    windows = instantiate(cfg.windows)
+    recordings = windows(find_recordings(str(cfg.input)), features)
+    description = recipe["description"]
+    corpus = Unlabelled(
+        recordings, description["class_names"], description.get("multilabel", False)
+    )
+    folder = output_folder() / "store"
+    try:
+        store = prepare(corpus, features, folder, cfg.workers)
+    except ValueError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return stored(store) | {"batch_size": recipe["data"]["batch_size"]}
+
+
+def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
+    """Return the data of a recipe with the paths of this machine, where it is made by itself."""
+    if "corpus" not in data:
+        return data
+    home = os.environ.get("AVFUSION_DATA", "data")
+    if maps is not None and data["features"]["maps"].get("run") is not None:
+        features = data["features"]
+        data = data | {"features": features | {"maps": features["maps"] | {"run": maps}}}
+    stores, root = f"{home}/stores", data.get("root")
+    if root is None:
+        return data | {
+            "corpus": data["corpus"] | {"root": f"{home}/cocktail_party"},
+            "store": stores,
+        }
+    if not Path(root).is_dir():
+        root = f"{home}/{data['corpus']['_target_'].rpartition('.')[2].lower()}"
+    return data | {"corpus": data["corpus"] | {"root": root}, "root": root, "store": stores}
+
+
+@contextmanager
+def discard(folder: Path) -> Iterator[None]:
+    """Delete what was prepared of raw recordings in the folder of a run, whatever happens."""
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder / "store", ignore_errors=True)

@@ -1,0 +1,77 @@
+"""An experiment inside this process, as a notebook has it: nothing is written but data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+import avfusion.run.quiet  # noqa: F401  its import is its effect
+from avfusion.corpora.unlabelled import Unlabelled, find_recordings
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.fitness import check_splits
+from avfusion.data.prepare import prepare
+from avfusion.features import answering
+from avfusion.predictions import Answer, collect_answers
+from avfusion.run.checks import check_model
+from avfusion.task import ClassificationTask
+
+CONF = Path(__file__).parents[3] / "conf"
+
+
+def configuration(*overrides: str, program: str = "train") -> DictConfig:
+    """Return what the command line would give a program for these overrides."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(program, list(overrides))
+
+
+def build(cfg: DictConfig) -> tuple[ClassificationTask, FaceAudioDataModule]:
+    """Return an untrained task and its data, which is made first where it can be."""
+    check_model(cfg)
+    data = instantiate(cfg.data, _convert_="all")
+    data.prepare_data()
+    cfg.description = data.description
+    L.seed_everything(cfg.seed, verbose=False)
+    return instantiate(cfg.model, _convert_="all"), data
+
+
+def train(task: ClassificationTask, data: FaceAudioDataModule, epochs: int) -> dict[str, float]:
+    """Train on the CPU and return the metrics of the last epoch."""
+    trainer = silent_trainer(max_epochs=epochs)
+    trainer.fit(task, datamodule=data)
+    return {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+
+
+def answers(task: ClassificationTask, data: FaceAudioDataModule, split: str) -> Sequence[Answer]:
+    """Return the answer for each clip of a split."""
+    check_splits(data.store, split)
+    data.eval_split = split
+    return collect_answers(data.store, silent_trainer().predict(task, datamodule=data) or [])
+
+
+def answers_for(
+    recordings: str, task: ClassificationTask, data: FaceAudioDataModule, stores: Path
+) -> Sequence[Answer]:
+    """Return the answer for each of some recordings (see ``find_recordings``), prepared as data."""
+    features = answering(data.description["features"])
+    corpus = Unlabelled(find_recordings(recordings), data.names)
+    store = prepare(corpus, features, stores, workers=1)
+    return answers(task, FaceAudioDataModule(str(store), class_names=data.names), "test")
+
+
+def silent_trainer(max_epochs: int = 1) -> L.Trainer:
+    """Return a trainer on the CPU that neither prints nor writes."""
+    return L.Trainer(
+        max_epochs=max_epochs,
+        accelerator="cpu",
+        devices=1,
+        gradient_clip_val=1.0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )

@@ -1,0 +1,255 @@
+"""Clips of several classes: what is stored, learned, reported and answered."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import (
+    ROOT,
+    build,
+    build_for,
+    events_of,
+    load,
+    quiet_trainer,
+    results,
+    toy_clips,
+    toy_description,
+    write_several,
+)
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from avfusion.callbacks.clip_images import choose
+from avfusion.callbacks.precision_recall import THRESHOLDS, above_thresholds
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.dataset import SplitDataset
+from avfusion.data.leaks import untrained
+from avfusion.data.store import Store
+from avfusion.data.summary import summary
+from avfusion.figures.answers import batch_figure
+from avfusion.figures.clip_view import clip_view
+from avfusion.loss import BinaryCrossEntropy
+from avfusion.metrics.stages import check_monitor, stage_metrics
+from avfusion.predictions import collect_answers, write_answers
+from avfusion.run.rebuild import check_data
+
+CLASSES = ["calm", "cross", "merry", "never"]
+
+
+def draw(clips: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits with ties, and labels of which the last class never is one."""
+    logits = torch.randint(-6, 7, (clips, 4)) / 2
+    return logits, torch.cat([torch.randint(0, 2, (clips, 3)), torch.zeros(clips, 1).long()], 1)
+
+
+def scores_of(*batches) -> dict[str, float]:
+    metrics = stage_metrics(CLASSES, multilabel=True)
+    for logits, label in batches:
+        metrics.update(
+            value=torch.ones(len(label)),
+            preds=logits,
+            target=label,
+            glimpses=None,
+            box=torch.full((len(label), 4), torch.nan),
+        )
+    return {name: float(value) for name, value in metrics.compute().items()}
+
+
+def precision_by_hand(logits: np.ndarray, true: np.ndarray) -> float:
+    """The mean, over the clips of a class, of the precision where their logit is the threshold."""
+    own = [logits >= threshold for threshold in logits[true]]
+    return float(np.mean([true[above].mean() for above in own]))
+
+
+def test_scores_equal_their_formulas_over_all_batches():
+    batches = [draw(30), draw(17)]
+    found = scores_of(*batches)
+    logits, label = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
+    said, true = logits > 0, label == 1
+    assert found["accuracy"] == pytest.approx((said == true).mean())
+    assert found["subset_accuracy"] == pytest.approx((said == true).all(axis=1).mean())
+    recall = [said[true[:, k], k].mean() for k in range(3)]
+    assert found["balanced_accuracy"] == pytest.approx(np.mean(recall))
+    f1 = []
+    for k in range(4):
+        right = (said[:, k] & true[:, k]).sum()
+        precision, part = right / said[:, k].sum(), right / max(true[:, k].sum(), 1)
+        f1.append(2 * precision * part / (precision + part) if right else 0.0)
+    assert found["macro_f1"] == pytest.approx(np.mean(f1))
+    precisions = [precision_by_hand(logits[:, k], true[:, k]) for k in range(3)]
+    assert found["mean_average_precision"] == pytest.approx(np.mean(precisions))
+    for name, part, precision in zip(CLASSES, recall, precisions, strict=False):
+        assert found[f"accuracy_{name}"] == pytest.approx(part)
+        assert found[f"average_precision_{name}"] == pytest.approx(precision)
+
+
+def test_a_class_that_never_occurs_has_no_scores_of_its_own():
+    found = scores_of(draw(20))
+    assert not any(name.endswith("_never") for name in found)
+
+
+def test_a_perfect_order_has_average_precision_one_and_chance_has_the_part_of_the_class():
+    label = torch.tensor([[1, 0, 1, 0]] * 3 + [[0, 1, 0, 0]] * 9)
+    assert scores_of((label * 2.0 - 3, label))["mean_average_precision"] == pytest.approx(1)
+    even = scores_of((torch.zeros(12, 4), label))
+    assert even["average_precision_calm"] == pytest.approx(3 / 12)
+    assert even["average_precision_cross"] == pytest.approx(9 / 12)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "subset_accuracy", "average_precision_class_1"])
+def test_what_is_reported_can_be_monitored(name):
+    several = toy_description() | {"multilabel": True}
+    check_monitor(f"val/{name}", "max", several)
+    check_monitor(f"val/{name}", "max")  # before the data is known
+    if name != "accuracy":
+        with pytest.raises(ValueError, match="is no metric of this run"):
+            check_monitor(f"val/{name}", "max", toy_description())
+
+
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 3.0], "balanced"])
+def test_the_loss_is_the_mean_over_the_decisions(weights):
+    logits, label = torch.randn(8, 3), torch.randint(0, 2, (8, 3))
+    loss = BinaryCrossEntropy([10, 20, 5], 40, weights)(logits, label).item()
+    each = {None: [1, 1, 1], "balanced": [30 / 10, 20 / 20, 35 / 5]}
+    positive = each.get(weights, weights) if not isinstance(weights, list) else weights
+    sure = 1 / (1 + np.exp(-logits.double().numpy()))
+    true = label.numpy()
+    by_hand = -(true * np.log(sure) * positive + (1 - true) * np.log(1 - sure)).mean()
+    assert loss == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_a_batch_says_of_each_class_whether_a_clip_has_it(several_store):
+    store = Store(several_store)
+    assert store.description["class_names"] == ["high", "late", "low"]
+    clips = SplitDataset(store, "train", ["low", "high", "late"]).__getitems__([0, 1, 2, 3])
+    assert clips.label.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]
+    unknown = SplitDataset(store, "train", ["low", "high"]).__getitems__([0, 2])
+    assert unknown.label.tolist() == [[1, 0], [-1, -1]]
+
+
+def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store):
+    description = Store(several_store).description
+    assert description["multilabel"] and description["class_counts"] == [8, 8, 8]
+    lines = [line.split() for line in summary(several_store).splitlines()]
+    assert ["late", "8", "2", "2"] in lines
+    assert lines[-1][-1] == "loss=bce"
+
+
+def test_a_class_is_trained_whatever_it_is_trained_with():
+    index = [{"split": "train", "label": "a|b"}, {"split": "test", "label": "b|c"}]
+    assert untrained(index, multilabel=True) == ["c"]
+    assert untrained(index) == ["b|c"]
+
+
+def test_probabilities_are_those_of_each_class_alone():
+    task, clips = build("audio_only", "loss=bce").eval(), toy_clips(4)
+    _, probabilities, _ = task.predict_step(clips, 0)
+    torch.testing.assert_close(probabilities, 1 / (1 + (-task(clips).logits).exp()))
+
+
+def test_precision_and_recall_count_each_decision():
+    probabilities, label = torch.rand(30, 3), torch.randint(-1, 2, (30, 1)).expand(30, 3).clone()
+    label[label >= 0] = torch.randint(0, 2, (int((label >= 0).sum()),))
+    true, false = above_thresholds(probabilities, label)
+    for place in (0, 30, 63, 126):
+        above = probabilities.double().numpy() >= np.linspace(0, 1, THRESHOLDS)[place]
+        for name in range(3):
+            own, other = (label[:, name].numpy() == has for has in (1, 0))
+            assert int(true[name, place]) == (above[:, name] & own).sum()
+            assert int(false[name, place]) == (above[:, name] & other).sum()
+
+
+def test_clips_to_draw_are_so_many_of_each_class_and_each_is_drawn_once():
+    rows, labels = list(range(40)), ["a|b", "a", "b|c", "a|b|c"] * 10
+    chosen = choose(rows, labels, 2, seed=3, multilabel=True)
+    assert sorted(chosen.values()) == ["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"]
+    assert all(tag[0] in labels[row].split("|") for row, tag in chosen.items())
+
+
+def test_a_picture_of_the_batch_names_all_classes_of_a_clip():
+    label = torch.tensor([[1, 0, 1], [0, 1, 0], [-1, -1, -1]])
+    clips = toy_clips(3)._replace(label=label)
+    texts = batch_figure(clips, ["a", "b", "c"]).axes[0].texts
+    assert [text.get_text() for text in texts] == ["a|c", "b", "?"]
+
+
+def test_a_drawn_clip_is_right_only_if_all_its_classes_are(several_store):
+    store, names = Store(several_store), ["low", "late", "high"]
+    row = next(r for r, clip in enumerate(store.index) if clip["label"] == "late|low")
+    for sure, right in (([0.9, 0.6, 0.2], True), ([0.9, 0.4, 0.2], False), ([0.1] * 3, False)):
+        view = clip_view(store, row, torch.tensor(sure), None, names)
+        assert view.right is right
+    assert "predicted: none" in view.answer and "true: late|low" in view.answer
+
+
+@pytest.fixture(scope="module")
+def trained(several_store, tmp_path_factory):
+    """Folder, task, data and scores of a run that everything looked at."""
+    folder = tmp_path_factory.mktemp("several")
+    data = FaceAudioDataModule(str(several_store), batch_size=8)
+    looking = list(instantiate(load("train", "callbacks=dashboard").callbacks).values())
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    trainer = quiet_trainer(max_epochs=1, logger=logger, callbacks=looking, log_every_n_steps=1)
+    task = build_for(data, "lowrank", "loss=bce")
+    trainer.fit(task, datamodule=data)
+    (scores,) = trainer.test(task, datamodule=data, verbose=False)
+    return folder, task, data, scores
+
+
+def test_a_run_is_scored_by_class_and_over_all(trained):
+    overall = {"loss", "accuracy", "subset_accuracy", "macro_f1", "mean_average_precision"}
+    each = {f"{score}_{name}" for score in ("accuracy", "average_precision") for name in NAMES}
+    assert {f"test/{name}" for name in overall | each} <= set(trained[3])
+
+
+NAMES = ("high", "late", "low")
+
+
+def test_what_can_be_drawn_is_drawn_and_there_is_no_confusion(trained):
+    tags = events_of(trained[0]).Tags()
+    assert not any("confusion" in tag for tag in tags["images"])
+    assert "train/first_batch" in tags["images"]
+    clips = {tag.rpartition("_")[0] for tag in tags["images"] if tag.startswith("clips/")}
+    assert clips <= {f"clips/{name}" for name in NAMES} and len(clips) > 1
+    assert {f"test_precision_recall/{name}" for name in NAMES} <= set(tags["tensors"])
+
+
+def test_answers_name_every_class_that_is_likely(trained, tmp_path):
+    _, task, data, scores = trained
+    answers = collect_answers(data.store, quiet_trainer().predict(task, datamodule=data))
+    with write_answers(tmp_path, answers, data.names, data.multilabel).open() as file:
+        rows = list(csv.DictReader(file))
+    likely = ["|".join(n for n in NAMES if float(row[n]) > 0.5) for row in rows]
+    assert [row["predicted"] for row in rows] == likely
+    assert {row["label"] for row in rows} == {"high", "low", "high|late", "late|low"}
+    right = np.mean([row["predicted"] == row["label"] for row in rows])
+    assert right == pytest.approx(scores["test/subset_accuracy"])
+    table = json.loads((tmp_path / "predictions.json").read_text())
+    assert [entry["predicted"] for entry in table] == likely
+
+
+def test_a_checkpoint_is_tested_only_on_its_own_kind_of_labels(trained, party_store):
+    task, other = trained[1], FaceAudioDataModule(str(party_store))
+    task.recipe = {"description": trained[2].description}
+    check_data(ROOT, trained[2], task)
+    with pytest.raises(ValueError, match=r"has one class, .* several classes: .*multilabel=true"):
+        check_data(ROOT, other, task)
+
+
+@pytest.mark.slow
+def test_recordings_are_prepared_learned_and_answered_for(run, recordings, tmp_path):
+    table = write_several(recordings, tmp_path / "several")
+    root = (f"corpus.root={table}", f"corpus.media_root={recordings}")
+    small = ("features.face.size=32", "prepare.workers=1")
+    prepared = run("prepare", "corpus=manifest", *root, *small)
+    command = prepared.stdout.strip().splitlines()[-1].split()
+    brief = ("trainer=debug", "callbacks=plain", "data.batch_size=8")
+    run("train", *command[2:], *brief, f"hydra.run.dir={tmp_path}/run")
+    assert 0 <= results(tmp_path / "run")["test/mean_average_precision"] <= 1
+    answered = ("workers=1", f"hydra.run.dir={tmp_path}/answers")
+    run("predict", f"ckpt_path={tmp_path}/run", f"input={recordings}/s0_0.wav", *answered)
+    with (tmp_path / "answers" / "predictions.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert set(NAMES) < set(row) and row["label"] == ""

@@ -1,0 +1,30 @@
+import timm
+import torch
+from conftest import load
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.seen import trained_on
+from avfusion.run import assembly
+
+
+def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store, tmp_path):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    encoder = "model.network.face_encoder"
+    cfg = load(
+        "train",
+        "model/face_encoder=timm",
+        f"{encoder}.name=test_resnet",
+        f"{encoder}.pretrained={tmp_path}/weights.pth",
+    )
+    OmegaConf.set_struct(cfg, False)
+    cfg.trainer = cfg.callbacks = cfg.logger = {}  # know the folder of a run
+    data = FaceAudioDataModule(str(recordings_store), batch_size=8)
+    data.prepare_data()
+    whole = assembly.build_task(cfg, data).recipe
+    assert whole["trained_on"] == trained_on(data.store)
+    recipe = whole["model"]
+    (tmp_path / "weights.pth").unlink()
+    assert recipe["network"]["face_encoder"]["pretrained"] == "none"
+    assert instantiate(recipe, _convert_="all").network.face_encoder.channels == 192

@@ -1,0 +1,31 @@
+"""Claims about what programs read off a configuration."""
+
+from avfusion.run.configuration import overridden, single_values
+
+
+def test_flat_names_every_single_value_by_its_path():
+    config = {
+        "_target_": "a.B",
+        "_partial_": True,
+        "lr": 0.1,
+        "names": ["x"],
+        "none": None,
+        "inner": {"hidden": 3, "deep": {"kind": "y", "_target_": "a.C"}},
+    }
+    assert single_values(config, "net.") == {
+        "net.lr": 0.1,
+        "net.inner.hidden": 3,
+        "net.inner.deep.kind": "y",
+    }
+
+
+def test_whatever_was_given_is_a_choice_under_its_own_name():
+    config = {"seed": 3, "optimizer": {"lr": 0.5, "name": "a"}, "callbacks": {"stop": {"n": 5}}}
+    given = ["model=lowrank", "optimizer.lr=1e-1", "+callbacks.stop.n=5", "x=[1,2]", "~trainer.b"]
+    trial = ["callbacks.pruning.trial=4"]
+    assert overridden(config, given + trial) == {
+        "model": "lowrank",
+        "optimizer.lr": 0.5,  # as it was resolved
+        "callbacks.stop.n": 5,
+        "x": "[1,2]",
+    }

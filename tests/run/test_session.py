@@ -1,0 +1,67 @@
+"""Claims about experiments inside a process, as notebooks have them."""
+
+import pytest
+import torch
+from conftest import tone, write_picture, write_sound
+
+from avfusion.figures.clip_view import clip_view
+from avfusion.figures.gallery import gallery_figure
+from avfusion.figures.style import RIGHT, WRONG
+from avfusion.metrics.pointing import PointingGame, pointing
+from avfusion.run import session
+
+
+@pytest.fixture(scope="module")
+def trained(party_store):
+    """A task that was trained on a toy for one epoch, and its data."""
+    cfg = session.configuration(
+        "data=store", f"data.store={party_store}", "data.batch_size=8", "model=concat"
+    )
+    task, data = session.build(cfg)
+    before = {name: value.clone() for name, value in task.state_dict().items()}
+    return task, data, session.train(task, data, epochs=1), before
+
+
+def test_a_session_trains_and_says_how_well(trained):
+    task, _, scores, before = trained
+    assert {"train/loss", "val/accuracy", "val/attention_hit"} <= set(scores)
+    changed = [name for name, value in task.state_dict().items() if not value.equal(before[name])]
+    assert "network.head.logits.weight" in changed
+
+
+def test_a_session_answers_for_each_clip_of_a_split_in_the_order_of_the_store(trained):
+    task, data, *_ = trained
+    found = session.answers(task, data, "test")
+    assert [answer.row for answer in found] == data.store.rows("test").tolist()
+    assert all(float(answer.probabilities.sum()) == pytest.approx(1, abs=1e-5) for answer in found)
+
+
+def test_a_session_answers_for_new_recordings(trained, tmp_path, in_process):
+    task, data, *_ = trained
+    write_picture(tmp_path / "one.png", (200, 60, 60))
+    write_sound(tmp_path / "one.wav", tone(1.0))
+    (answer,) = session.answers_for(str(tmp_path), task, data, tmp_path / "stores")
+    assert len(answer.probabilities) == 8
+
+
+def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):
+    task, data, *_ = trained
+    found = session.answers(task, data, "val")
+    glimpses = torch.stack([answer.glimpses for answer in found])
+    boxes = torch.from_numpy(data.store.boxes)[[answer.row for answer in found]]
+    game = PointingGame()
+    game.update(glimpses, boxes)
+    hit, mass = pointing(glimpses, boxes)
+    assert float(hit.mean()) == pytest.approx(float(game.compute()["attention_hit"]))
+    assert float(mass.mean()) == pytest.approx(float(game.compute()["attention_mass"]), rel=1e-5)
+
+
+def test_a_gallery_has_a_row_per_network_and_colours_what_is_right(trained):
+    task, data, *_ = trained
+    found = session.answers(task, data, "test")[:3]
+    views = [clip_view(data.store, a.row, a.probabilities, a.glimpses, data.names) for a in found]
+    views[0], views[1] = views[0]._replace(right=True), views[1]._replace(right=False)
+    axes = gallery_figure({"one": views, "other": views[:2]}).axes
+    assert len(axes) == 6
+    assert [axes[place].title.get_color() for place in (0, 1, 3)] == [RIGHT, WRONG, RIGHT]
+    assert [len(axes[place].images) for place in (2, 5)] == [2, 0]  # picture and glimpse, nothing
