@@ -12,12 +12,13 @@ from omegaconf import DictConfig
 
 from avfusion.data.fitness import check_splits
 from avfusion.figures.style import check_format
-from avfusion.predictions import collect_answers, write_answers, write_figures
+from avfusion.predictions.answers import collect_answers
+from avfusion.predictions.files import write_answers, write_figures
+from avfusion.predictions.unanswered import bad_clips, bad_recordings
 from avfusion.run import assembly
 from avfusion.run.configuration import check_config, output_folder
 from avfusion.run.endings import one_sentence
 from avfusion.run.rebuild import discard, rebuild
-from avfusion.unanswered import bad_clips, bad_recordings
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")

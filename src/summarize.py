@@ -13,7 +13,8 @@ from pathlib import Path
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
 from avfusion.comparison.rows import compare, differences
-from avfusion.comparison.tables import show, write_all
+from avfusion.comparison.tables import write_all
+from avfusion.comparison.terminal import show
 from avfusion.figures.answers import comparison_figure
 from avfusion.figures.style import FORMATS, save
 

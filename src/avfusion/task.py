@@ -13,7 +13,7 @@ from torchmetrics import MetricCollection
 from avfusion.attention.entropy import mean_entropy
 from avfusion.data.clips import Clips
 from avfusion.initialisation import initialise
-from avfusion.loss import is_multilabel
+from avfusion.loss.kinds import is_multilabel
 from avfusion.metrics.stages import stage_metrics
 from avfusion.networks.scores import Scores
 

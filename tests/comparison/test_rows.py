@@ -10,7 +10,8 @@ import yaml
 from avfusion.comparison.left_out import repeated
 from avfusion.comparison.records import find_runs, read_run
 from avfusion.comparison.rows import compare, differences
-from avfusion.comparison.tables import comma_separated, latex, markdown, show, tex
+from avfusion.comparison.tables import comma_separated, latex, markdown, tex
+from avfusion.comparison.terminal import show
 from avfusion.figures.answers import comparison_figure
 
 ACCURACY = {

@@ -32,7 +32,8 @@ from avfusion.figures.answers import batch_figure
 from avfusion.figures.clip_view import clip_view
 from avfusion.loss import BinaryCrossEntropy
 from avfusion.metrics.stages import check_monitor, stage_metrics
-from avfusion.predictions import collect_answers, write_answers
+from avfusion.predictions.answers import collect_answers
+from avfusion.predictions.files import write_answers
 from avfusion.run.rebuild import check_data
 
 CLASSES = ["calm", "cross", "merry", "never"]

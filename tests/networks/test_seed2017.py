@@ -6,7 +6,7 @@ from conftest import build, toy_clips
 from hydra.errors import InstantiationException
 
 from avfusion.data.clips import Clips
-from avfusion.networks.seed2017 import REPAIRS
+from avfusion.networks.repairs import REPAIRS
 
 both = pytest.mark.parametrize("model", ["seed2017", "lowrank"])
 

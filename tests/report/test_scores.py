@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.predictions import Answer
+from avfusion.predictions.answers import Answer
 from avfusion.report.answers import Answers
 from avfusion.report.scores import class_scores, confusion, subject_scores
 

@@ -116,13 +116,10 @@ def people(split: str, seed: int, each: int = 10) -> list[Person]:
     rng = np.random.default_rng([PEOPLE, seed, SPLITS.index(split)])
     return [
         Person(
-            f"{split}_{kind}_{index}",
-            kind,
-            draw_subject(rng, kind),
-            pitch * rng.uniform(0.92, 1.08),
+            f"{split}_{kind}_{i}", kind, draw_subject(rng, kind), pitch * rng.uniform(0.92, 1.08)
         )
         for kind, pitch in PITCHES.items()
-        for index in range(each)
+        for i in range(each)
     ]
 
 

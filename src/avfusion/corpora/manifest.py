@@ -6,16 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from avfusion.corpora.columns import BOX, COLUMNS, MEDIA, REQUIRED, check_names
 from avfusion.corpora.labels import BETWEEN, class_names, tidied
 from avfusion.corpora.paths import check_files, find
-from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording, listed
+from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording
 from avfusion.corpora.splits import Plan, assign, check_plan, check_split_names, check_subjects
 from avfusion.corpora.table import read_rows
-
-REQUIRED = ("clip_id", "label", "subject")
-MEDIA = ("video_path", "image_path", "audio_path")
-BOX = ("box_left", "box_top", "box_right", "box_bottom")
-COLUMNS = (*REQUIRED, "split", *MEDIA, *BOX)
 
 
 class Manifest:
@@ -145,18 +141,4 @@ class Manifest:
         raise ValueError(
             f"Line {line} of {self.path} has the box {', '.join(sides)}: give left, top, right and "
             "bottom in pixels, or leave all four empty."
-        )
-
-
-def check_names(columns: Mapping[str, str], media_root: str | None) -> None:
-    """Refuse names for columns that there are not, and a folder of media that is none."""
-    if unknown := sorted(set(columns) - set(COLUMNS)):
-        raise ValueError(
-            f"corpus.columns has no {listed(unknown)}, it has {listed([*COLUMNS], 20)}: "
-            "name yours as in corpus.columns.subject=speaker."
-        )
-    if media_root is not None and not Path(media_root).is_dir():
-        raise FileNotFoundError(
-            f"corpus.media_root={media_root} is no folder: set it to the one that paths are "
-            "relative to, or leave it out."
         )

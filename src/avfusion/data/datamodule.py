@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from avfusion.corpora import SPLITS, Corpus
+from avfusion.corpora import Corpus
 from avfusion.data.clips import Clips
-from avfusion.data.dataset import SplitDataset, as_read
-from avfusion.data.fitness import check_splits
-from avfusion.data.loader import ResumableLoader
+from avfusion.data.dataset import SplitDataset
+from avfusion.data.fitness import check_reading, check_splits
+from avfusion.data.loader import ResumableLoader, load
 from avfusion.data.order import Order
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
@@ -26,8 +25,8 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
     gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
-    ``class_names`` overrides those of the store: a network that was trained on others needs its
-    own. ``eval_split`` is what test and predict read.
+    ``class_names`` are those of a network that was trained on others. ``eval_split`` is what test
+    and predict read.
     """
 
     def __init__(
@@ -44,21 +43,12 @@ class FaceAudioDataModule(L.LightningDataModule):
         root: str | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"data.batch_size must be at least 1, got {batch_size}.")
-        if eval_split not in SPLITS:
-            raise ValueError(
-                f"data.eval_split must be one of {SPLITS}, got {eval_split!r} (which is split= of "
-                "eval and predict)."
-            )
-        if num_workers < 0:
-            raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
+        check_reading(batch_size, eval_split, num_workers)
         self.path = Path(store)
         self.root = root
         self.corpus = corpus
         self.features = features
-        changes = (augmentation or {}).values()
-        self.augmentation = [change for change in changes if change is not None]
+        self.augmentation = [change for change in (augmentation or {}).values() if change]
         self.class_names = class_names
         self.eval_split = eval_split
         self.batch_size = batch_size
@@ -121,18 +111,9 @@ class FaceAudioDataModule(L.LightningDataModule):
         """Load one split, this process's part of it."""
         check_splits(self.store, split)
         dataset = self.dataset(split)
-        trainer = self.trainer
-        rank, ranks = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return ResumableLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=Order(len(dataset), shuffle, self.seed, rank, ranks),
-            num_workers=self.num_workers,
-            collate_fn=as_read,  # type: ignore[arg-type]
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-            generator=torch.Generator(),  # else each epoch would draw from those of training
-        )
+        at = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        order = Order(len(dataset), shuffle, self.seed, *at)
+        return load(dataset, order, self.batch_size, self.num_workers)
 
     def train_dataloader(self) -> DataLoader[Clips]:
         """Load the training clips, in another order each epoch."""

@@ -1,12 +1,25 @@
-"""What of a store does not fit a training or a test."""
+"""What of a store, or of how it is read, does not fit a training or a test."""
 
 from collections.abc import Callable, Sequence
 
 from avfusion.corpora.labels import classes_of
-from avfusion.corpora.recording import listed
+from avfusion.corpora.recording import SPLITS, listed
 from avfusion.data.augmentation import FaceAugmentation
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
+
+
+def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
+    """Refuse numbers and a split that cannot be."""
+    if batch_size < 1:
+        raise ValueError(f"data.batch_size must be at least 1, got {batch_size}.")
+    if eval_split not in SPLITS:
+        raise ValueError(
+            f"data.eval_split must be one of {SPLITS}, got {eval_split!r} (which is split= of "
+            "eval and predict)."
+        )
+    if num_workers < 0:
+        raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
 
 
 def check_splits(store: Store, *splits: str) -> None:

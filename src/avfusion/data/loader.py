@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
 from avfusion.data.clips import Clips
+from avfusion.data.dataset import SplitDataset, as_read
 from avfusion.data.order import Order
 
 
@@ -40,3 +42,17 @@ class ResumableLoader(DataLoader[Clips]):
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Leave out of the next epoch what was served of it."""
         self.skip = state["served"]
+
+
+def load(dataset: SplitDataset, order: Order, batch_size: int, num_workers: int) -> ResumableLoader:
+    """Return a loader of a split in some order."""
+    return ResumableLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=order,
+        num_workers=num_workers,
+        collate_fn=as_read,  # type: ignore[arg-type]
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
+        generator=torch.Generator(),  # else each epoch would draw from those of training
+    )

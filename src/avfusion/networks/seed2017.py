@@ -12,19 +12,8 @@ from avfusion.encoders.pooling import MeanPooling
 from avfusion.encoders.standardise import Standardise
 from avfusion.initialisation import he
 from avfusion.networks.placeholder import Placeholder
+from avfusion.networks.repairs import check_repairs
 from avfusion.networks.scores import Encoder, Scores
-
-REPAIRS = {
-    "layers": "each LSTM has one layer instead of as many as there are frames",
-    "states": "it begins with zeros, for batches of any size, and padding does not count",
-    "noise": "the face vector is no longer added to new noise in each pass",
-    "gradients": "the face vector is no longer cut from the graph, so that attention learns",
-    "softmax": "the glimpses are a softmax over the positions instead of the batch",
-    "logits": "those of the glimpses lose their ReLU, their Dropout2d and their bias",
-    "dropout": "nothing is dropped in four further places",
-    "output": "logits replace log-probabilities, and a ReLU that does nothing is gone",
-    "init": "first values are drawn for rectifiers; factors begin with a bias of one",
-}
 
 
 class Seed2017(nn.Module):
@@ -53,7 +42,7 @@ class Seed2017(nn.Module):
         repairs: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        check(batch_size, layers, repairs)
+        check_repairs(batch_size, layers, repairs)
         self.repairs = frozenset(repairs)
         layers = 1 if "layers" in repairs else layers
         channels = face_encoder.channels
@@ -141,17 +130,6 @@ class Seed2017(nn.Module):
             seen = (positions.detach(), weights.detach())
         vectors = torch.baddbmm(start(positions[..., :2]), seen[0], seen[1].transpose(1, 2))
         return vectors.flatten(1), weights
-
-
-def check(batch_size: int, layers: int, repairs: Sequence[str]) -> None:
-    """Refuse sizes and repairs that cannot be."""
-    if batch_size < 2 or layers < 1:
-        raise ValueError(
-            "Seed2017 needs data.batch_size of at least 2 and layers of at least 1, got "
-            f"{batch_size} and {layers}."
-        )
-    if unknown := [name for name in repairs if name not in REPAIRS]:
-        raise ValueError(f"repairs must be some of {[*REPAIRS]}, got {unknown}.")
 
 
 def filled(features: Tensor, batch: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from avfusion.comparison.records import Run
 from avfusion.data.fitness import check_splits
 from avfusion.data.store import Store
-from avfusion.predictions import Answer, collect_answers
+from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.run.endings import sentence_of, wrong_input
 from avfusion.run.rebuild import rebuild_for
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avfusion.callbacks.confusion_matrix import confusions
 from avfusion.metrics.pointing import PointingGame
-from avfusion.predictions import Answer
+from avfusion.predictions.answers import Answer
 from avfusion.report.answers import Answers
 
 

@@ -26,7 +26,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_batch, check_splits, check_unchanged
 from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
-from avfusion.loss import check_loss
+from avfusion.loss.kinds import check_loss
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.checks import check_devices, monitors
 from avfusion.run.configuration import output_folder, plain

@@ -11,7 +11,7 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import find_checkpoint, read_checkpoint
-from avfusion.loss import check_loss
+from avfusion.loss.kinds import check_loss
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.configuration import check_config
 from avfusion.run.values import arguments

@@ -14,7 +14,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_splits
 from avfusion.data.prepare import prepare
 from avfusion.features import answering
-from avfusion.predictions import Answer, collect_answers
+from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.run.checks import check_model
 from avfusion.task import ClassificationTask
 

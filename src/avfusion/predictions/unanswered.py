@@ -6,7 +6,7 @@ from pathlib import Path
 
 from avfusion.data.finish import write_csv
 from avfusion.data.store import Store
-from avfusion.predictions import Answer
+from avfusion.predictions.answers import Answer
 
 
 def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str:

@@ -5,10 +5,10 @@ import pytest
 import soundfile
 from conftest import one_process, tone, write_sound, write_video
 
-from avfusion import windows
 from avfusion.corpora import Recording
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, hearing
-from avfusion.windows import Windows
+from avfusion.predictions import windows
+from avfusion.predictions.windows import Windows
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,9 @@ from conftest import build_for, quiet_trainer
 from PIL import Image
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.predictions import Answer, collect_answers, write_answers, write_figures
-from avfusion.unanswered import bad_clips
+from avfusion.predictions.answers import Answer, collect_answers
+from avfusion.predictions.files import write_answers, write_figures
+from avfusion.predictions.unanswered import bad_clips
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,13 @@
-"""What a network answers, for people and programs to read."""
+"""Answers as files, for people and programs to read."""
 
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from avfusion.corpora.labels import label_of
 from avfusion.data.prepare import safe
@@ -18,40 +16,7 @@ from avfusion.figures.answers import timeline_figure
 from avfusion.figures.clip import clip_figure
 from avfusion.figures.clip_view import clip_view, predicted
 from avfusion.figures.style import save
-
-
-class Answer(NamedTuple):
-    """The probabilities of a clip, with its row of the index and where the network looked.
-
-    They are None where the clip has nothing that the network takes: it would answer the same for
-    each of them.
-    """
-
-    clip: Mapping[str, str]
-    row: int
-    probabilities: Float[Tensor, "classes"] | None
-    glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
-    note: str = ""
-
-
-def collect_answers(
-    store: Store, batches: Iterable[Any], takes: Sequence[str] = ("face", "audio")
-) -> list[Answer]:
-    """Return an answer for each clip, in the order of the store; a network ``takes`` modalities."""
-    with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
-        notes = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
-    only = f", the network takes only the {takes[0]}" if len(takes) == 1 else ""
-    answers = []
-    for rows, probabilities, glimpses in batches:
-        for place, row in enumerate(rows.tolist()):
-            clip = store.index[row]
-            looks = None if glimpses is None else glimpses[place]
-            answer = Answer(clip, row, probabilities[place], looks, notes[clip["clip_id"]])
-            if not any(int(clip[f"has_{modality}"]) for modality in takes):
-                note = f"not answered{only}: {answer.note}"
-                answer = answer._replace(probabilities=None, note=note)
-            answers.append(answer)
-    return answers
+from avfusion.predictions.answers import Answer
 
 
 def write_answers(
