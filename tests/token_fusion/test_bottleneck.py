@@ -25,7 +25,7 @@ def test_equals_its_blocks_applied_to_one_clip_without_padding():
 
 
 def test_the_modalities_meet_nowhere_but_in_the_bottleneck_tokens():
-    fuse = BottleneckFusion(8, layers=3).double()
+    fuse = BottleneckFusion(8, layers=3, bottlenecks=4).double()
     face, audio = torch.randn(1, 6, 8).double(), torch.randn(1, 7, 8).double().requires_grad_()
     seen = []
     fuse.face_norm.register_forward_hook(lambda module, given, result: seen.append(result))
