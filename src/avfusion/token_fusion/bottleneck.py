@@ -19,17 +19,16 @@ class BottleneckFusion(nn.Module):
     is where the face's class token looked in the last layer, over heads, among the positions.
     """
 
-    def __init__(self, dim: int, layers: int = 2, heads: int = 4, bottlenecks: int = 16) -> None:
+    def __init__(self, dim: int, layers: int = 3, heads: int = 4, bottlenecks: int = 4) -> None:
         super().__init__()
         if layers < 2:
             raise ValueError(f"What is written is read a layer later: layers >= 2, got {layers}.")
         if bottlenecks < 1:
             raise ValueError(f"bottlenecks must be at least 1, got {bottlenecks}.")
         self.dim = dim
-        # Small, so that what the first layer writes outweighs what was there.
-        self.bottlenecks = nn.Parameter(0.02 * torch.randn(bottlenecks, dim))
-        self.face_class = nn.Parameter(0.02 * torch.randn(1, dim))
-        self.audio_class = nn.Parameter(0.02 * torch.randn(1, dim))
+        self.bottlenecks = nn.Parameter(torch.randn(bottlenecks, dim))
+        self.face_class = nn.Parameter(torch.randn(1, dim))
+        self.audio_class = nn.Parameter(torch.randn(1, dim))
         self.looking = nn.ModuleList(Block(dim, heads) for _ in range(layers))
         self.listening = nn.ModuleList(Block(dim, heads) for _ in range(layers))
         self.face_norm = nn.LayerNorm(dim)
