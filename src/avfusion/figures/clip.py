@@ -22,8 +22,9 @@ def clip_figure(view: ClipView) -> Figure:
     rows, width = len(view.face), PICTURE * len(maps) + AUDIO
     height = ROW * rows + TOP + BOTTOM
     figure = Figure(figsize=(width, height))
-    for text, size, top in ((view.answer, 1.7 * width, 0.12), (view.clip_id[-80:], 8, 0.45)):
-        at = (0.5, 1 - top / height)  # large: TensorBoard shows it at a third of its size
+    large = min(1.7 * width, 22)  # TensorBoard shows a figure at a third of its size
+    for text, size, top in ((view.answer, large, 0.12), (view.clip_id[-80:], 8, 0.45)):
+        at = (0.5, 1 - top / height)
         figure.text(*at, text, fontsize=size, ha="center", va="top")
     place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
     grid = figure.add_gridspec(
@@ -38,7 +39,7 @@ def clip_figure(view: ClipView) -> Figure:
                 axes.set_title(
                     "face" if weights is None else f"glimpse {column} (attention per cell)"
                 )
-    place["left"] = (PICTURE * len(maps) + 1.0) / width
+    place["left"] = (PICTURE * len(maps) + 1.15) / width
     draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
     if view.right is not None:
         frame(figure, view.right)
@@ -90,7 +91,7 @@ def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
     )
     axes.set_xlabel("number of the audio frame", labelpad=1)
     axes.set_ylabel("feature")
-    axes.yaxis.set_label_coords(-0.2, 0.5)
+    axes.yaxis.set_label_coords(-0.17, 0.5)
     axes.locator_params(nbins=4)  # ticks are what drawing spends its time on
     if view.sound is not None:
         draw_wave(figure.add_subplot(grid[0]), view.sound)
@@ -103,7 +104,7 @@ def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"]) -> None:
     times = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
     axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLOURS[0])
     axes.set(xlim=(0, len(sound) / SAMPLE_RATE), ylabel="amplitude")
-    axes.yaxis.set_label_coords(-0.2, 0.5)
+    axes.yaxis.set_label_coords(-0.17, 0.5)
     axes.set_title("waveform over time (s), scaled audio frames")
     axes.locator_params(nbins=4)
 
