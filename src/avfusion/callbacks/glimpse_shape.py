@@ -28,21 +28,19 @@ class GlimpseShape(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network."""
-        if not trainer.sanity_checking:
-            self.sums = torch.zeros(5, device=pl_module.device)
-            self.last.listen(pl_module.network)
+        self.sums = torch.zeros(5, device=pl_module.device)
+        self.last.listen(pl_module.network)
 
     def on_validation_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
     ) -> None:
         """Count the glimpses of a batch."""
-        if self.last.scores is not None and self.last.scores.glimpses is not None:
+        assert self.last.scores is not None
+        if self.last.scores.glimpses is not None:
             self.sums += sums_of(self.last.scores.glimpses)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the means over all clips and processes, and leave the network alone."""
-        if self.last.hook is None:
-            return
         self.last.stop()
         entropy, largest, similarity, clips, pairs = trainer.strategy.reduce(
             self.sums, reduce_op="sum"
