@@ -8,8 +8,8 @@ from torch import nn
 
 from avfusion.callbacks.board import board
 from avfusion.data.clips import Clips
-from avfusion.graph import graph_of
-from avfusion.recorder import Node
+from avfusion.graph.operations import graph_of
+from avfusion.graph.recorder import Node
 
 
 class NetworkGraph(L.Callback):

@@ -8,8 +8,8 @@ from conftest import CONF, MODELS, build, toy_clips
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from avfusion.graph import graph_of
-from avfusion.recorder import RECURRENT, unrolled
+from avfusion.graph.operations import graph_of
+from avfusion.graph.recorder import RECURRENT, unrolled
 
 PARTS = [
     f"model/{group}={path.stem}"

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from avfusion.data.clips import Clips
-from avfusion.recorder import Node, Recorder
+from avfusion.graph.recorder import Node, Recorder
 
 
 def graph_of(network: nn.Module, clips: Clips) -> list[Node]:
