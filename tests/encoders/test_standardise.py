@@ -31,3 +31,10 @@ def test_the_statistics_travel_with_the_weights_and_are_not_learned():
 def test_statistics_that_do_not_fit_are_refused(mean, std):
     with pytest.raises(ValueError, match=f"got {len(mean)} and {len(std)}"):
         Standardise(mean, std)
+
+
+def test_half_precision_begins_here():
+    standardise, numbers = Standardise([1.0], [2.0]), torch.tensor([5.0])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert standardise(numbers).dtype == torch.bfloat16
+    assert standardise(numbers).dtype == torch.float32

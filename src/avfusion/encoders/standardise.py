@@ -27,5 +27,11 @@ class Standardise(nn.Module):
     def forward(
         self, numbers: Float[Tensor, "*batch features"]
     ) -> Float[Tensor, "*batch features"]:
-        """Return the numbers in units of their deviation."""
-        return (numbers - self.mean) / self.std
+        """Return the numbers in units of their deviation, in the precision that autocast asks for.
+
+        An LSTM given float32 under autocast would take a kernel in bfloat16 that oneDNN has only
+        for processors with AVX-512.
+        """
+        standard = (numbers - self.mean) / self.std
+        half = standard.is_cpu and torch.is_autocast_enabled("cpu")
+        return standard.to(torch.get_autocast_dtype("cpu")) if half else standard
