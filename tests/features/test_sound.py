@@ -119,6 +119,52 @@ def test_a_sound_that_starts_late_says_when(tmp_path):
     assert len(sound) / 16_000 == pytest.approx(0.5, abs=0.13)
 
 
+def write_broken(path, codec, change):
+    """Write a low second and a high one, and ``change`` (time -> seconds later, None: lost)."""
+    wave = np.concatenate([tone(1.0, 48_000, 220), tone(1.0, 48_000, 600)])
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48_000, layout="mono")
+        samples = (wave[None] * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.rate, frame.pts = 48_000, 0
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            later = change(float(packet.pts * packet.time_base))
+            if later is not None:
+                packet.pts = packet.dts = packet.pts + round(later / packet.time_base)
+                container.mux(packet)
+    return path
+
+
+def loudest_pitches(sound):
+    """Return the pitch of each twentieth of a second, and zero for silence."""
+    pieces = sound[: len(sound) // 800 * 800].reshape(-1, 800)
+    return [round(pitch_of(piece)) if piece.std() > 1e-3 else 0 for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("mp4", "aac"), ("mkv", "flac"), ("flv", "aac"), ("webm", "libopus")]
+)
+@pytest.mark.parametrize("change", ["lost", "paused"])
+def test_a_gap_in_a_sound_is_silent_and_moves_nothing(tmp_path, kind, codec, change):
+    changes = {
+        "lost": lambda time: None if 0.3 < time < 0.8 else 0.0,
+        "paused": lambda time: 0.5 if time > 0.3 else 0.0,
+    }
+    path = write_broken(tmp_path / f"a.{kind}", codec, changes[change])
+    sound, _ = whole_sound(path)
+    later = {"lost": 0.0, "paused": 0.5}[change]
+    assert len(sound) / 16_000 == pytest.approx(2.0 + later, abs=0.12)
+    pitches = loudest_pitches(sound)
+    assert pitches.count(0) == pytest.approx(0.5 / 0.05, abs=3)
+    first_high = next(place for place, pitch in enumerate(pitches) if pitch > 400)
+    assert first_high * 0.05 == pytest.approx(1.0 + later, abs=0.11)
+
+
+def test_a_clock_that_jumps_leaves_no_hours_of_silence(tmp_path):
+    path = write_broken(tmp_path / "a.mkv", "flac", lambda time: 4000.0 if time > 0.3 else 0.0)
+    assert len(whole_sound(path)[0]) / 16_000 == pytest.approx(2.0, abs=0.12)
+
+
 def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(tmp_path):
     path = write_sound(tmp_path / "a.wav", tone(0.5))
     content = bytearray(path.read_bytes())

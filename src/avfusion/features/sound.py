@@ -16,6 +16,9 @@ from avfusion.features.source import Missing, Unreadable, opened
 # Containers whose header states the true duration; others only estimate it.
 EXACT = {"flac", "mov,mp4,m4a,3gp,3g2,mj2"}
 HELD = 900 * SAMPLE_RATE  # samples; of a longer sound only what is wanted is held in memory
+# Seconds without sound in the middle of a track that are filled with silence. Less may be rounding
+# or a clock that drifts, more is a clock that jumped (a recording joined to another one).
+GAPS = (0.1, 600.0)
 
 
 class Sound(NamedTuple):
@@ -60,16 +63,37 @@ def decode_sound(path: Path, wanted: slice) -> Sound:
 
 
 def resampled(container: InputContainer, stream: AudioStream) -> Iterator[tuple[float, np.ndarray]]:
-    """Yield mono sound at 16 kHz block by block, with the time of the frame that it came of."""
-    resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
-    time = None
+    """Yield mono sound at 16 kHz block by block, with the time of the frame that it came of.
+
+    Where the clock of the file runs on without sound, as packets were lost or the recorder paused,
+    there is silence, so that what comes after is heard at its time.
+    """
+    resampler = new_resampler()
+    time, end = 0.0, None
     for frame in container.decode(stream):
         time = frame.time or 0.0
-        for block in resampler.resample(frame):
-            yield time, mixed(block)
-    if time is not None:
-        for block in resampler.resample(None):
-            yield time, mixed(block)
+        end = time if end is None else end
+        if GAPS[0] < time - end < GAPS[1]:
+            yield from blocks(resampler, None, time)
+            yield time, np.zeros(round((time - end) * SAMPLE_RATE), np.float32)
+            resampler = new_resampler()
+        end = (time if time - end > GAPS[0] else end) + frame.samples / frame.sample_rate
+        yield from blocks(resampler, frame, time)
+    if end is not None:
+        yield from blocks(resampler, None, time)
+
+
+def new_resampler() -> av.AudioResampler:
+    """Return what brings frames to 16 kHz; it keeps their channels, and holds a few samples."""
+    return av.AudioResampler(format="flt", rate=SAMPLE_RATE)
+
+
+def blocks(
+    resampler: av.AudioResampler, frame: av.AudioFrame | None, time: float
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yield what a frame makes available, or without one what is left."""
+    for block in resampler.resample(frame):
+        yield time, mixed(block)
 
 
 def mixed(block: av.AudioFrame) -> Float32[np.ndarray, "samples"]:
