@@ -45,6 +45,15 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def wait_or_kill(process: subprocess.Popen) -> None:
+    """Wait until a process that was asked to end does; do not ask for ever."""
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Browser:
     """One page; the protocol is https://chromedevtools.github.io/devtools-protocol."""
 
@@ -79,7 +88,7 @@ class Browser:
             text, _, self.rest = self.rest.partition(b"\0")
             answer = json.loads(text)
             if answer.get("id") == self.number:
-                return answer["result"]
+                return answer.get("result", {})
 
     def open(self, address: str) -> None:
         """Go to a page, afresh even where only its part behind # is another."""
@@ -89,7 +98,7 @@ class Browser:
     def value(self, expression: str) -> Any:
         """Return what an expression is on the page."""
         found = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
-        return found["result"].get("value")
+        return found.get("result", {}).get("value")  # none while a page changes
 
     def seen(self, *texts: str, seconds: float = 20, **least: int) -> dict[str, Any]:
         """Return what is seen once these texts are, and so many images, lines, ..."""
@@ -110,6 +119,6 @@ class Browser:
     def close(self) -> None:
         """End the browser."""
         self.ask("Browser.close")
-        self.process.wait(20)
+        wait_or_kill(self.process)
         os.close(self.commands)
         os.close(self.answers)

@@ -4,10 +4,11 @@ import csv
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -60,7 +61,7 @@ def load(config: str, *overrides: str) -> DictConfig:
 @contextmanager
 def hydra_at_rest() -> Iterator[None]:
     """Take back what a program that is run in this process does to Hydra and to logging."""
-    handlers = list(logging.root.handlers)
+    handlers, level = list(logging.root.handlers), logging.root.level
     try:
         yield
     finally:
@@ -68,6 +69,7 @@ def hydra_at_rest() -> Iterator[None]:
         for handler in set(logging.root.handlers) - set(handlers):
             handler.close()
         logging.root.handlers = handlers  # a closed one would open its file again
+        logging.root.setLevel(level)
 
 
 def toy_description(classes: int = 3, features: int = 75) -> dict:
@@ -145,6 +147,22 @@ def quiet_trainer(**options) -> L.Trainer:
 def seeded() -> None:
     """Let every test draw the same numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> None:
+    """Let what several tests share draw the same numbers, too: it comes before ``seeded``."""
+    if fixturedef.scope != "function":
+        torch.manual_seed(0)
+
+
+@pytest.fixture
+def shared_by_files() -> Iterator[None]:
+    """A process of many tests has threads, and forked workers that hand on descriptors may hang."""
+    before = torch.multiprocessing.get_sharing_strategy()
+    torch.multiprocessing.set_sharing_strategy("file_system")
+    yield
+    torch.multiprocessing.set_sharing_strategy(before)
 
 
 def tone(seconds: float, rate: int = 16_000, pitch: float = 220.0) -> np.ndarray:
@@ -369,11 +387,22 @@ def run(tmp_path_factory):
         environment = {"AVFUSION_DATA": str(data), "PYTHONPATH": "tests", "CI": "true"}
         command = [sys.executable, f"src/{script}.py", *overrides]
         command = ["bash", "-c", shell, *command] if shell else command
-        process = subprocess.run(
-            command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-        assert (process.returncode != 0) == fails, process.stdout[-3000:] + process.stderr[-3000:]
-        return process
+        try:
+            told, errors = process.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what outlived it
+        assert (process.returncode != 0) == fails, told[-3000:] + errors[-3000:]
+        return subprocess.CompletedProcess(command, process.returncode, told, errors)
 
     run.data = data
     return run

@@ -31,10 +31,12 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_notebook_runs_from_top_to_bottom(path, data, tmp_path):
-    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=300", str(path)]
-    plain = ["-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(tmp_path)]
-    environment = os.environ | {"AVFUSION_DATA": str(data)}
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=900", str(path)]
+    plain = ["-p", "no:cacheprovider", "-o", "addopts=", "-o", "timeout=0"]
+    plain += ["--rootdir", str(tmp_path)]
+    environment = os.environ | {"AVFUSION_DATA": str(data), "TMPDIR": str(tmp_path)}
     process = subprocess.run([*command, *plain], env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stdout[-3000:]

@@ -1,7 +1,9 @@
 """Several processes train the model of one."""
 
+import os
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 import torch
@@ -74,10 +76,17 @@ def test_processes_of_torchrun_share_one_run_folder(run, tmp_path):
     assert results(folder)["epochs"] == 2
 
 
+def free_port() -> int:
+    """Return a port that is free, and below those that other tests are given meanwhile."""
+    for port in range(20_000 + os.getpid() % 5_000, 30_000):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    pytest.fail("no port between 20000 and 30000 is free")
+
+
 def test_two_nodes_end_with_equal_weights(run, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     nodes = f"--nnodes=2 --nproc-per-node=1 --master-addr=127.0.0.1 --master-port={port}"
     logs = tmp_path / "logs"
     ddp = ("trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2")

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-from browser import Browser, find_browser
+from browser import Browser, find_browser, wait_or_kill
 from conftest import ROOT, events_of, hydra_at_rest, results
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ def serve(logdir: Path) -> Iterator[Server]:
         yield server
     finally:
         process.terminate()
-        process.wait(20)
+        wait_or_kill(process)
         process.stderr.close()
 
 

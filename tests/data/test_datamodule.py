@@ -122,6 +122,7 @@ def test_processes_share_out_the_clips(recordings_store, split):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork")
+@pytest.mark.usefixtures("shared_by_files")
 def test_a_worker_reads_the_same_batches(recordings_store, data):
     worker = FaceAudioDataModule(str(recordings_store), batch_size=6, num_workers=1)
     pairs = zip(data.train_dataloader(), worker.train_dataloader(), strict=True)

@@ -5,14 +5,7 @@ import torch
 
 from avfusion.data.datamodule import FaceAudioDataModule
 
-
-@pytest.fixture(autouse=True)
-def shared_by_files():
-    """A process of many tests has threads, and forked workers that hand on descriptors may hang."""
-    before = torch.multiprocessing.get_sharing_strategy()
-    torch.multiprocessing.set_sharing_strategy("file_system")
-    yield
-    torch.multiprocessing.set_sharing_strategy(before)
+pytestmark = pytest.mark.usefixtures("shared_by_files")
 
 
 @pytest.fixture(params=[0, 2], ids=["no workers", "two workers"])

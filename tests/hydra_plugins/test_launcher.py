@@ -64,7 +64,7 @@ def test_a_grid_of_jobs_with_one_and_two_processes_two_at_a_time(run, tmp_path):
 def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run, tmp_path):
     crashes = "callbacks.spy.crash=[0,1],[1],[]"
     options = ("trainer.devices=2", f"+{crashes}", f"hydra.sweep.dir={tmp_path}")
-    process = run("train", "-m", *SMALL, *options, "hydra.launcher.timeout=120", fails=True)
+    process = run("train", "-m", *SMALL, *options, "hydra.launcher.timeout=400", fails=True)
     assert "2 of 3 jobs failed" in process.stderr and "Traceback" not in process.stderr[-500:]
     assert "Failed: #0" in process.stdout and "Failed: #1" in process.stdout
     codes = [json.loads((tmp_path / job / "job.json").read_text())["exit_code"] for job in "012"]
@@ -76,7 +76,7 @@ def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run
 def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     sweep = tmp_path / "sweep"
     command = [sys.executable, "src/train.py", "-m", *SMALL, "trainer.devices=1", "seed=1,2"]
-    command += ["trainer.max_epochs=4", "+callbacks.spy.pause=1.0", f"hydra.sweep.dir={sweep}"]
+    command += ["trainer.max_epochs=4", "+callbacks.spy.pause=2.0", f"hydra.sweep.dir={sweep}"]
     command.remove("trainer.max_epochs=1")
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
     process = subprocess.Popen(
@@ -90,6 +90,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     checkpoint = sweep / "1" / "checkpoints" / "last.ckpt"
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.05)
+    assert process.poll() is None
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(90) != 0
     finished = (sweep / "0" / "results.json").stat().st_mtime

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from conftest import build_for, load, quiet_trainer
 from lightning.pytorch.loggers import CSVLogger
@@ -93,6 +94,7 @@ def hostile(store: Path, to: Path) -> Path:
 
 def write_run(folder: Path, store: Path) -> Path:
     """Train a little and write what a training leaves."""
+    torch.manual_seed(5)  # which gets some of the clips right, and some wrong
     data = FaceAudioDataModule(str(store), batch_size=8)
     cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8")
     cfg.description = read_description(store)
