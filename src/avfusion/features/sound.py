@@ -73,11 +73,12 @@ def resampled(container: InputContainer, stream: AudioStream) -> Iterator[tuple[
     for frame in container.decode(stream):
         time = frame.time or 0.0
         end = time if end is None else end
-        if GAPS[0] < time - end < GAPS[1]:
+        gap = time - end
+        if GAPS[0] < gap < GAPS[1]:
             yield from blocks(resampler, None, time)
-            yield time, np.zeros(round((time - end) * SAMPLE_RATE), np.float32)
+            yield time, np.zeros(round(gap * SAMPLE_RATE), np.float32)
             resampler = new_resampler()
-        end = (time if time - end > GAPS[0] else end) + frame.samples / frame.sample_rate
+        end += frame.samples / frame.sample_rate + (gap if gap > GAPS[0] else 0.0)
         yield from blocks(resampler, frame, time)
     if end is not None:
         yield from blocks(resampler, None, time)
