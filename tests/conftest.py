@@ -46,6 +46,13 @@ torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests of pretrained encoders where the packages that these come from are not there."""
+    if item.get_closest_marker("encoders"):
+        for package in ("timm", "torchvision"):
+            pytest.importorskip(package, reason=f"{package} comes with --group encoder-tests")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of long tests go first, so that none of them is the last that everything waits for."""
     long = {item.path for item in items if item.get_closest_marker("slow")}

@@ -26,6 +26,7 @@ OPTIONS = sorted(
     for path in CONF.rglob("*.yaml")
     if path.parent != CONF
 )
+PACKAGES = ("timm", "torchvision")  # choices that are called as what they need
 GIVEN = {"prepare": {"corpus": "manifest"}}  # what a top config cannot do without
 
 
@@ -59,7 +60,11 @@ def choose(group: str, option: str, *overrides: str, missing: str = "given") -> 
 def options(*names: str):
     """Parametrise over every option of these groups and of those within (``a/``: only within)."""
     starts = tuple(f"{name.rstrip('/')}/" for name in names)
-    some = [pair for pair in OPTIONS if pair[0] in names or pair[0].startswith(starts)]
+    some = [
+        pytest.param(group, option, marks=[pytest.mark.encoders] if option in PACKAGES else [])
+        for group, option in OPTIONS
+        if group in names or group.startswith(starts)
+    ]
     assert some
     return pytest.mark.parametrize(("group", "option"), some)
 

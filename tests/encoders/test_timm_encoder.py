@@ -1,11 +1,13 @@
 import sys
 
 import pytest
-import timm
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from avfusion.encoders import TimmEncoder
+
+timm = pytest.importorskip("timm", reason="timm comes with --group encoder-tests")
+pytestmark = pytest.mark.encoders
 
 
 def small(**options) -> TimmEncoder:

@@ -2,9 +2,11 @@ import sys
 
 import pytest
 import torch
-import torchvision
 
 from avfusion.encoders import TorchvisionEncoder
+
+torchvision = pytest.importorskip("torchvision", reason="torchvision: --group encoder-tests")
+pytestmark = pytest.mark.encoders
 
 MEAN, STD = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
 

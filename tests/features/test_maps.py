@@ -5,7 +5,6 @@ import pickle
 import shutil
 
 import pytest
-import timm
 import torch
 from conftest import save_run
 
@@ -61,7 +60,10 @@ def test_other_weights_are_other_maps_and_a_moved_run_is_the_same(tmp_path):
     assert FaceMaps(str(tmp_path / "c")).identity() != before
 
 
+@pytest.mark.encoders
 def test_weights_come_from_a_file_whose_content_counts_and_not_its_place(tmp_path):
+    import timm
+
     network = timm.create_model("test_resnet")
     torch.save(network.state_dict(), tmp_path / "a.pth")
     shutil.copy(tmp_path / "a.pth", tmp_path / "b.pth")
@@ -78,7 +80,10 @@ def test_weights_come_from_a_file_whose_content_counts_and_not_its_place(tmp_pat
     assert other.identity() != identities[0]
 
 
-@pytest.mark.parametrize(("recipe", "kind"), [(CONVNET, ConvNet), (TIMM, TimmEncoder)])
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [(CONVNET, ConvNet), pytest.param(TIMM, TimmEncoder, marks=pytest.mark.encoders)],
+)
 def test_an_encoder_that_learned_nothing_is_always_the_same_and_said_to_be_so(recipe, kind, caplog):
     before = torch.get_rng_state()
     first, second = (FaceMaps(encoder=recipe).build() for _ in range(2))

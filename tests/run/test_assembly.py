@@ -1,4 +1,4 @@
-import timm
+import pytest
 import torch
 from conftest import load
 from hydra.utils import instantiate
@@ -9,7 +9,10 @@ from avfusion.data.seen import trained_on
 from avfusion.run import assembly
 
 
+@pytest.mark.encoders
 def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store, tmp_path):
+    import timm
+
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
     encoder = "model.network.face_encoder"
     cfg = load(
