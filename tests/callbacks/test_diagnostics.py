@@ -29,23 +29,23 @@ def test_each_part_has_the_norm_of_all_its_gradients():
 def test_they_are_logged_as_often_as_the_trainer_logs(watched):
     events = events_of(watched)
     steps = [1, 3, 5, 7]  # every second of nine
-    known = ["train/gradient_norm_head", "system/samples_per_second", *memory(CPU)]
+    known = ["train/gradient_norm_head", "train/samples_per_second", *memory(CPU)]
     for name in known:
         assert [event.step for event in events.Scalars(name)] == steps
 
 
 def test_speed_is_positive_and_waiting_a_part_of_the_time(watched):
     events = events_of(watched)
-    assert all(event.value > 0 for event in events.Scalars("system/samples_per_second"))
-    assert all(0 <= event.value <= 1 for event in events.Scalars("system/loader_wait"))
+    assert all(event.value > 0 for event in events.Scalars("train/samples_per_second"))
+    assert all(0 <= event.value <= 1 for event in events.Scalars("train/loader_wait"))
 
 
 @pytest.mark.skipif(not diagnostics.STATUS.is_file(), reason="only Linux says what was held")
 def test_memory_is_more_than_torch_needs_and_never_falls():
-    held = memory(CPU)["system/memory_gib"]
+    held = memory(CPU)["train/memory_gib"]
     kept = torch.ones(2**25)  # an eighth of a GiB
     assert kept[-1] == 1
-    assert memory(CPU)["system/memory_gib"] >= held
+    assert memory(CPU)["train/memory_gib"] >= held
     assert 0.1 < held < 1000
 
 

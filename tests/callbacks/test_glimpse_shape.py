@@ -44,6 +44,6 @@ def test_a_single_glimpse_is_not_compared():
 def test_each_validation_is_logged_once(watched):
     events = events_of(watched)
     for name in ("entropy", "largest_weight", "similarity"):
-        found = events.Scalars(f"attention/{name}")
+        found = events.Scalars(f"val/attention_{name}")
         assert [event.step for event in found] == [2, 5, 8]
         assert all(0 < event.value < 10 for event in found)

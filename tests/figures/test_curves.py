@@ -44,7 +44,7 @@ def test_the_best_step_is_the_first_of_the_best_and_never_none_that_is_not_a_num
 
 
 def test_what_belongs_together_shares_a_chart():
-    names = "train/loss val/loss val/accuracy_low val/accuracy system/loader_wait"
+    names = "train/loss val/loss val/accuracy_low val/accuracy train/loader_wait"
     names += " train/learning_rate/others"
     found = charts({name: {1: 0.5} for name in names.split()})
     assert found["loss"] == ["train/loss", "val/loss"]

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+import yaml
 from conftest import build_for, events_of, load, quiet_trainer
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import (
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 
 from avfusion.callbacks.places import MLFlowPlace, WandbPlace, has_places, places
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run.loggers import build_loggers, log_choices
+from avfusion.run.loggers import CurvesLogger, build_loggers, log_choices
 from avfusion.run.results import log_hyperparameters
 
 CLASSES = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
@@ -40,6 +41,33 @@ def test_a_logger_without_its_package_is_told_what_to_install(name, tmp_path, mo
     with pytest.raises(ValueError, match=sentence):
         build_loggers(chosen)
     assert [type(logger) for logger in build_loggers(chosen | {name: None})] == [CSVLogger]
+
+
+def test_files_of_hyperparameters_are_never_empty_and_those_of_the_last_part(tmp_path):
+    for lr in (0.5, 0.25):  # the second one goes on in the same folder
+        board = CurvesLogger(tmp_path, name="", version="", default_hp_metric=False)
+        table = CSVLogger(tmp_path, name="csv")
+        trainer = quiet_trainer(logger=[board, table])
+        log_choices(trainer, CHOSEN | {"optimizer.lr": lr})
+        for logger in (board, table):
+            logger.log_metrics({"val/loss": 1.0}, 1)
+            logger.save()
+            logger.finalize("success")
+    files = sorted(tmp_path.rglob("hparams.yaml"))
+    found = {str(f.parent.relative_to(tmp_path)): yaml.safe_load(f.read_text()) for f in files}
+    assert found == {
+        ".": CHOSEN,
+        "csv/version_0": CHOSEN | {"optimizer.lr": 0.5},
+        "csv/version_1": CHOSEN,
+    }
+
+
+def test_the_page_of_curves_opens_with_a_stage_and_not_with_the_number_of_the_epoch(tmp_path):
+    given = load("train", "logger=tensorboard", f"logger.tensorboard.save_dir={tmp_path}").logger
+    (chosen,) = build_loggers(given)
+    chosen.log_metrics({"epoch": 3, "val/loss": 0.5}, 7)
+    chosen.finalize("success")
+    assert sorted(events_of(tmp_path).Tags()["scalars"]) == ["train/epoch", "val/loss"]
 
 
 def heard(path) -> np.ndarray:

@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams.backend_context import Context
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.results import (
     collect_results,
+    headline,
     log_hyperparameters,
     report,
     write_results,
@@ -59,42 +60,87 @@ def test_results_say_what_has_to_be_known_about_them(finished):
 
 
 def test_tensorboard_keeps_the_choices_and_the_final_scores(finished):
-    events = EventAccumulator(str(finished[0])).Reload()
+    events = EventAccumulator(str(finished[0] / "final")).Reload()
     contents = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     assert all(name.encode() in contents for name in CHOSEN)
     assert events.Scalars("val/accuracy")[-1].value == 0.125
     assert events.Scalars("test/accuracy")
 
 
-def row_of(folder, chosen):
-    """Write the row of a run that has ended without training."""
+SCORES = {
+    "test/accuracy": 0.5,
+    "test/accuracy_angry": 0.25,
+    "test/attention_hit": 0.75,
+    "test/attention_hit_large": 0.5,
+    "test/attention_mass": 0.5,
+    "test/balanced_accuracy": 0.4,
+    "test/loss": 1.5,
+    "val/accuracy": 0.6,
+    "parameters": 3,
+}
+
+
+def row_of(folder, chosen, results=SCORES):
+    """Write curves, and the row of a run that has ended."""
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-    results = {"test/accuracy": 0.5, "parameters": 3}
+    logger.log_metrics({"train/gradient_norm_head": 1.0, "attention": 2.0}, 1)
     log_hyperparameters(quiet_trainer(logger=logger), chosen, results)
     logger.finalize("success")
+
+
+def tab(logdir):
+    """What the HPARAMS tab shows of a folder: columns of choices, and of metrics in their order."""
+    runs = EventMultiplexer().AddRunsFromDirectory(str(logdir)).Reload()
+    context = Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(logdir))))
+    ask = RequestContext()
+    found = context.experiment_from_metadata(
+        ask,
+        "",
+        True,
+        context.hparams_metadata(ask, ""),
+        context.hparams_from_data_provider(ask, "", 0),
+    )
+    return (
+        {column.name for column in found.hparam_infos},
+        [metric.name.tag for metric in found.metric_infos],
+    )
 
 
 def test_a_sweep_whose_jobs_chose_different_things_has_a_column_for_each(tmp_path):
     jobs = [{"seed": 1, "optimizer.lr": 0.1}, {"seed": 1, "optimizer.momentum": 0.9, "model": "a"}]
     for number, chosen in enumerate(jobs):
         row_of(tmp_path / str(number), chosen)
-    runs = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
-    tab = Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(tmp_path))))
-    ask = RequestContext()
-    found = tab.experiment_from_metadata(
-        ask, "", True, tab.hparams_metadata(ask, ""), tab.hparams_from_data_provider(ask, "", 0)
-    )
-    columns = {column.name for column in found.hparam_infos}
+    columns, _ = tab(tmp_path)
     assert columns == {name for chosen in jobs for name in chosen}
-    assert [metric.name.tag for metric in found.metric_infos] == ["test/accuracy"]
 
 
-def test_final_scores_do_not_bend_the_curves_back_to_the_first_step(finished):
+def test_the_row_of_a_run_begins_with_the_headline_metrics_and_holds_no_others(tmp_path):
+    row_of(tmp_path / "a_run", CHOSEN)
+    headlines = ["accuracy", "attention_hit", "balanced_accuracy", "loss"]
+    assert tab(tmp_path)[1] == [*(f"test/{name}" for name in headlines), "val/accuracy"]
+
+
+def test_a_run_that_was_continued_has_one_row_with_what_it_chose_last(tmp_path):
+    for epochs in (2, 9):
+        row_of(tmp_path, {f"epochs_{epochs}": epochs}, {"test/accuracy": epochs / 10})
+    assert tab(tmp_path) == ({"epochs_9"}, ["test/accuracy"])
+    (event,) = EventAccumulator(str(tmp_path / "final")).Reload().Scalars("test/accuracy")
+    assert event.value == pytest.approx(0.9)
+
+
+def test_final_scores_do_not_bend_the_curves(finished):
     events = EventAccumulator(str(finished[0]), purge_orphaned_data=False).Reload()
     steps = [event.step for event in events.Scalars("val/accuracy")]
-    assert len(steps) == 3
-    assert steps == sorted(steps)
-    assert steps[0] > 0
+    assert len(steps) == 2  # of two epochs
+    assert 0 < steps[0] < steps[1]
+
+
+def test_the_line_at_the_end_names_the_balanced_accuracy_as_emotion_research_does():
+    scores = {"test/accuracy": 0.9934, "test/balanced_accuracy": 0.99, "test/loss": None}
+    assert headline(scores | {"test/attention_hit": 0.5}) == (
+        "Test: accuracy 0.993, UAR 0.990, attention_hit 0.500"
+    )
+    assert headline({"parameters": 3}) == "Results"
 
 
 def test_a_number_that_is_not_finite_is_null_for_any_reader_of_json(tmp_path):

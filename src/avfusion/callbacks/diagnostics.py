@@ -18,10 +18,10 @@ class Diagnostics(L.Callback):
     """Log gradient norms, speed and memory, as often as the trainer logs.
 
     ``train/gradient_norm_<part>`` is that of each part of the network, before clipping.
-    ``system/samples_per_second`` counts the clips of this process in the time since the last
-    entry, ``system/loader_wait`` is the part of that time between steps: reading, moving to the
-    device, augmenting. ``system/memory_gib`` is the most that the process has held so far (on
-    Linux), ``system/gpu_memory_gib`` that of its GPU.
+    ``train/samples_per_second`` counts the clips of this process in the time since the last
+    entry, ``train/loader_wait`` is the part of that time between steps: reading, moving to the
+    device, augmenting. ``train/memory_gib`` is the most that the process has held so far (on
+    Linux), ``train/gpu_memory_gib`` that of its GPU.
     """
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ class Diagnostics(L.Callback):
         if trainer._logger_connector.should_update_logs:
             seconds = self.ended - self.began
             speed = {
-                "system/samples_per_second": self.clips / seconds,
-                "system/loader_wait": self.waited / seconds,
+                "train/samples_per_second": self.clips / seconds,
+                "train/loader_wait": self.waited / seconds,
             }
             write(trainer, speed | memory(pl_module.device), trainer.global_step - 1)
             self.restart()
@@ -88,7 +88,7 @@ def memory(device: torch.device) -> dict[str, float]:
     held = {}
     if STATUS.is_file():
         kib = STATUS.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
-        held["system/memory_gib"] = int(kib) * 1024 / GIB
+        held["train/memory_gib"] = int(kib) * 1024 / GIB
     if device.type == "cuda":
-        held["system/gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / GIB
+        held["train/gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / GIB
     return held

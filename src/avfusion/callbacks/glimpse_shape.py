@@ -16,10 +16,11 @@ from avfusion.data.clips import Clips
 class GlimpseShape(L.Callback):
     """Log how the glimpses of the validation clips look, each epoch.
 
-    ``attention/entropy`` is that of a glimpse in nats: zero where all of it lies in one cell, the
-    logarithm of the number of cells where it is the same in all. ``attention/largest_weight`` is
-    that of its largest cell, ``attention/similarity`` the cosine between two glimpses of a clip:
-    one where they are the same. Means over clips and glimpses; one glimpse alone has no similarity.
+    ``val/attention_entropy`` is that of a glimpse in nats: zero where all of it lies in one cell,
+    the logarithm of the number of cells where it is the same in all.
+    ``val/attention_largest_weight`` is that of its largest cell, ``val/attention_similarity`` the
+    cosine between two glimpses of a clip: one where they are the same. Means over clips and
+    glimpses; one glimpse alone has no similarity.
     """
 
     def __init__(self) -> None:
@@ -47,10 +48,10 @@ class GlimpseShape(L.Callback):
         )
         if clips:
             means = {
-                "attention/entropy": entropy / clips,
-                "attention/largest_weight": largest / clips,
+                "val/attention_entropy": entropy / clips,
+                "val/attention_largest_weight": largest / clips,
             }
-            alike = {"attention/similarity": similarity / pairs} if pairs else {}
+            alike = {"val/attention_similarity": similarity / pairs} if pairs else {}
             pl_module.log_dict(means | alike)
 
 

@@ -1,38 +1,54 @@
 """Curves that belong together, in one chart."""
 
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
 import lightning as L
 
 from avfusion.callbacks.board import board
 from avfusion.data.datamodule import FaceAudioDataModule
 
+MOST_LINES = 8  # of a chart, as there are eight colors; more lines go to further charts
+RECALL = "recall per class, validation"
+PRECISION = "average precision per class, validation"
+GRADIENTS = "gradient norm per part"
+LEARNING_RATE = "learning rate"
+
 # Charts are regular expressions of tags.
 LAYOUT = {
     "scores": {
-        "loss": ["Multiline", ["^(train|val)/loss$"]],
+        "loss": ["Multiline", ["^(train|val)/loss(_step|_epoch)?$"]],
         "accuracy": ["Multiline", ["^(train|val)/(accuracy|balanced_accuracy|macro_f1)$"]],
         "several classes": [
             "Multiline",
             ["^(train|val)/(subset_accuracy|mean_average_precision)$"],
         ],
-        "recall per class, validation": ["Multiline", ["^val/accuracy_"]],
+        RECALL: ["Multiline", ["^val/accuracy_"]],
+        PRECISION: ["Multiline", ["^val/average_precision_"]],
     },
     "attention": {
         "attention on the speaker": ["Multiline", ["^(train|val)/attention_(hit|mass)$"]],
         "largest weight, similarity of glimpses": [
             "Multiline",
-            ["^attention/(largest_weight|similarity)$"],
+            ["^val/attention_(largest_weight|similarity)$"],
         ],
-        "entropy of a glimpse (nats)": ["Multiline", ["^attention/entropy$"]],
+        "entropy of a glimpse (nats)": ["Multiline", ["^val/attention_entropy$"]],
     },
-    "system": {
-        "gradient norm per part": ["Multiline", ["^train/gradient_norm_"]],
-        "learning rate": ["Multiline", ["^train/learning_rate"]],
+    "training": {
+        GRADIENTS: ["Multiline", ["^train/gradient_norm_"]],
+        LEARNING_RATE: ["Multiline", ["^train/learning_rate"]],
     },
 }
 
 
 class ScalarLayout(L.Callback):
-    """Lay out the CUSTOM SCALARS tab, without charts that the data would leave empty."""
+    """Lay out the CUSTOM SCALARS tab, without charts that the data would leave empty.
+
+    A chart has at most ``MOST_LINES`` lines of a run: of many classes, parts or groups of
+    parameters there are several charts.
+    """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the layout."""
@@ -41,10 +57,42 @@ class ScalarLayout(L.Callback):
         data: FaceAudioDataModule = trainer.datamodule  # type: ignore[attr-defined]
         empty = {
             "several classes": not data.multilabel,
+            PRECISION: not data.multilabel,
             "attention on the speaker": not data.description["boxes"],
         }
-        layout = {
-            group: {title: chart for title, chart in charts.items() if not empty.get(title)}
-            for group, charts in LAYOUT.items()
+        network = pl_module.get_submodule("network")
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        tags = {
+            RECALL: [f"val/accuracy_{name}" for name in data.names],
+            PRECISION: [f"val/average_precision_{name}" for name in data.names],
+            GRADIENTS: [f"train/gradient_norm_{name}" for name, _ in network.named_children()],
+            LEARNING_RATE: [
+                f"train/learning_rate/{group.get('name', f'pg{number}')}"
+                for number, group in enumerate(groups, start=1)
+            ],
         }
+        layout: dict[str, dict[str, Any]] = {}
+        for part, charts in LAYOUT.items():
+            layout[part] = {}
+            for title, chart in charts.items():
+                if empty.get(title):
+                    continue
+                if len(tags.get(title, [])) <= MOST_LINES:
+                    layout[part][title] = chart
+                    continue
+                for name, some in split_chart(title, tags[title]).items():
+                    exactly = "|".join(map(re.escape, some))
+                    layout[part][name] = ["Multiline", [f"^({exactly})$"]]
         writer.add_custom_scalars(layout)
+
+
+def split_chart(title: str, tags: Sequence[str]) -> dict[str, list[str]]:
+    """Return charts of about as many lines each, none of more than ``MOST_LINES``."""
+    charts = math.ceil(len(tags) / MOST_LINES)
+    if charts < 2:
+        return {title: list(tags)} if tags else {}
+    edges = [len(tags) * number // charts for number in range(charts + 1)]
+    return {
+        f"{title}, {number + 1} of {charts}": list(tags[edges[number] : edges[number + 1]])
+        for number in range(charts)
+    }

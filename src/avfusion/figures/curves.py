@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avfusion.callbacks.scalar_layout import LAYOUT
+from avfusion.callbacks.scalar_layout import LAYOUT, split_chart
 from avfusion.comparison.records import natural
 from avfusion.figures.style import INK, line_style, unit_of
 
@@ -52,11 +52,11 @@ def keep(curves: dict[str, dict[int, float]], row: Mapping[str, str]) -> None:
 def charts(curves: Curves) -> dict[str, list[str]]:
     """Return which metrics share a chart: as on TensorBoard, as far as they were logged."""
     layout = {title: chart for group in LAYOUT.values() for title, chart in group.items()}
-    found = {
-        title: [name for name in curves if any(re.search(p, name) for p in patterns)]
-        for title, (_, patterns) in layout.items()
-    }
-    return {title: names for title, names in found.items() if names}
+    found: dict[str, list[str]] = {}
+    for title, (_, patterns) in layout.items():
+        names = [name for name in curves if any(re.search(p, name) for p in patterns)]
+        found |= split_chart(title, names)
+    return found
 
 
 def best_step(curves: Curves, monitor: str, mode: str) -> int | None:

@@ -55,6 +55,7 @@ UNITS = {  # by what the name of a metric begins with, behind its stage
     "macro_f1": "from 0 to 1",
     "attention_hit": "part of the clips",
     "attention_mass": "part of the attention",
+    "attention_entropy": "nats",
     "gradient_norm": "Euclidean norm",
 }
 

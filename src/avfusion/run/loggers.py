@@ -1,12 +1,27 @@
 """Loggers: built of what was chosen, and told what was chosen."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.core.saving import save_hparams_to_yaml
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+
+class CurvesLogger(TensorBoardLogger):
+    """TensorBoard without Lightning's curve ``epoch``, which would open the SCALARS tab.
+
+    It is ``train/epoch``, among the curves of training.
+    """
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers under their names, but for that one."""
+        renamed = {"train/epoch" if k == "epoch" else k: value for k, value in metrics.items()}
+        super().log_metrics(renamed, step)
 
 
 def build_loggers(cfg: Mapping[Any, Any] | None) -> list[Logger]:
@@ -28,10 +43,25 @@ def build_loggers(cfg: Mapping[Any, Any] | None) -> list[Logger]:
 
 
 def log_choices(trainer: L.Trainer, chosen: dict[str, Any]) -> None:
-    """Tell loggers what was chosen, as training begins.
+    """Tell loggers which hyperparameters were chosen, as training begins.
 
-    TensorBoard's row is written once the run has ended, and beside CSV lies a config.yaml.
+    Those of files keep them in ``hparams.yaml``. TensorBoard's row of the HPARAMS tab is written
+    once the run has ended.
     """
     for logger in trainer.loggers:
-        if not isinstance(logger, TensorBoardLogger | CSVLogger):
+        if isinstance(logger, TensorBoardLogger):
+            logger.hparams.update(chosen)
+            write_hparams_yaml(logger, chosen)
+        else:
             logger.log_hyperparams(chosen)
+
+
+@rank_zero_only
+def write_hparams_yaml(logger: TensorBoardLogger, chosen: dict[str, Any]) -> None:
+    """Write the file that Lightning writes at the end, but only where there is none.
+
+    A run that is continued may have other hyperparameters than those of its first part.
+    """
+    folder = Path(logger.log_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_hparams_to_yaml(folder / logger.NAME_HPARAMS_FILE, chosen)

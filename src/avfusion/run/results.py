@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from avfusion.cost import megaflops, parameters
@@ -16,7 +17,18 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.task import ClassificationTask
 
 log = logging.getLogger(__name__)
-HEADLINE = ("accuracy", "macro_f1", "loss", "attention_hit")
+# What people look at first, and what they call it: UAR, unweighted average recall, is what emotion
+# research calls the balanced accuracy.
+HEADLINE = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "UAR",
+    "macro_f1": "macro_f1",
+    "loss": "loss",
+    "subset_accuracy": "subset_accuracy",  # of multi-label data, as is the next one
+    "mean_average_precision": "mAP",
+    "attention_hit": "attention_hit",
+}
+HPARAMS_RUN = "final"  # the run of TensorBoard's HPARAMS tab, inside the run's own
 
 
 def collect_results(
@@ -59,8 +71,8 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
 
 def headline(results: dict[str, Any]) -> str:
     """Return the scores of a test that people look at first, in one line."""
-    known = [(name, results[f"test/{name}"]) for name in HEADLINE if f"test/{name}" in results]
-    scores = ", ".join(f"{name} {score:.3f}" for name, score in known)
+    known = [(word, results.get(f"test/{name}")) for name, word in HEADLINE.items()]
+    scores = ", ".join(f"{word} {score:.3f}" for word, score in known if score is not None)
     return f"Test: {scores}" if scores else "Results"
 
 
@@ -74,17 +86,34 @@ def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: An
 def log_hyperparameters(
     trainer: L.Trainer, chosen: dict[str, Any], results: dict[str, Any]
 ) -> None:
-    """Give TensorBoard's HPARAMS tab one row, and every logger the metrics that the run ended with.
-
-    Without a description of the experiment the tab takes its columns from all runs together; with
-    one in each run it would take those of an arbitrary run, and lose what others chose.
-    """
+    """Give TensorBoard's HPARAMS tab one row, and other loggers the metrics the run ended with."""
     stages = ("val/", "test/")
     final = {name: value for name, value in results.items() if name.startswith(stages)}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            _, begun, ended = hparams(chosen, {})
-            for summary in (begun, ended):
-                logger.experiment._get_file_writer().add_summary(summary)
-        if not isinstance(logger, CSVLogger):  # a file of curves, with results.json beside it
+            headlines = {f"test/{name}" for name in HEADLINE}
+            row = {k: v for k, v in final.items() if k in headlines or k.startswith("val/")}
+            write_hparams(Path(logger.log_dir) / HPARAMS_RUN, chosen, row, trainer.global_step)
+        elif not isinstance(logger, CSVLogger):  # a file of curves, with results.json beside it
             logger.log_metrics(final, trainer.global_step)
+
+
+def write_hparams(
+    folder: Path, chosen: dict[str, Any], metrics: dict[str, float], step: int
+) -> None:
+    """Write the row of a run for TensorBoard's HPARAMS tab, in place of one that is there.
+
+    The row is a TensorBoard run of its own, which holds nothing but the headline metrics: the tab
+    has a column for each scalar of the run that the row belongs to, sorted by name, so that those
+    of classes, gradients and speed would come first and fill it. Only the description of an
+    experiment would order them otherwise, but of all that a sweep writes the tab takes an
+    arbitrary one, and loses the hyperparameters that other runs chose.
+    """
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    _, begun, ended = hparams(chosen, {})
+    with SummaryWriter(str(folder)) as writer:
+        for summary in (begun, ended):
+            writer._get_file_writer().add_summary(summary)  # as torch's own add_hparams does
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, step)
