@@ -187,4 +187,4 @@ def test_real_recordings_prepare_and_train(run, folder, tmp_path):
 def test_a_multirun_gives_each_job_a_folder(run, tmp_path):
     sweep = ("-m", "model=lowrank,concat", f"hydra.sweep.dir={tmp_path}")
     run("train", *sweep, *SMALL, "trainer=debug", "trainer.max_epochs=1")
-    assert results(tmp_path / "0")["parameters"] != results(tmp_path / "1")["parameters"]
+    assert results(tmp_path / "lowrank")["parameters"] != results(tmp_path / "concat")["parameters"]

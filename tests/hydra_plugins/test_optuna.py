@@ -17,6 +17,7 @@ from hydra.types import HydraContext, RunMode
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from hydra_plugins.avfusion_launcher.names import name_trial
 from hydra_plugins.avfusion_launcher.processes import Processes
 from hydra_plugins.avfusion_optuna import _space
 
@@ -185,7 +186,7 @@ def test_one_seed_proposes_the_same_in_every_sweep_and_another_seed_something_el
 def test_a_job_is_told_its_values_and_its_trial(tmp_path, jobs):
     search(tmp_path, "model=concat", "optimizer.lr=3e-3,4e-3", "optimizer.weight_decay=0.5")
     for number, values in enumerate(proposed(tmp_path)):
-        told = json.loads((tmp_path / str(number) / "job.json").read_text())["overrides"]
+        told = json.loads((tmp_path / name_trial(number) / "job.json").read_text())["overrides"]
         assert set(values) == {"optimizer.lr", "model.network.head.dropout"}
         assert set(told) == {
             "sweep=optuna",
@@ -208,7 +209,7 @@ def test_the_best_trial_is_written_as_the_mode_of_the_monitor_says(
     rates = [values["optimizer.lr"] for values in proposed(tmp_path)]
     assert found["best_value"] == best(rates) == found["best_params"]["optimizer.lr"]
     assert found["best_number"] == rates.index(best(rates))
-    assert "callbacks.pruning.trial" not in (tmp_path / "0" / "job.json").read_text()
+    assert "callbacks.pruning.trial" not in (tmp_path / "trial_0000" / "job.json").read_text()
 
 
 @pytest.mark.slow
@@ -216,23 +217,23 @@ def test_the_best_trial_is_written_as_the_mode_of_the_monitor_says(
 def test_an_interrupted_search_goes_on_with_the_trials_that_remain(tmp_path, jobs, n_jobs):
     options = (f"hydra.launcher.n_jobs={n_jobs}", "hydra.sweeper.n_trials=6")
     search(tmp_path / "whole", *options)
-    jobs.interrupted = "4"
+    jobs.interrupted = "trial_0004"
     with pytest.raises(SystemExit):
         search(tmp_path / "cut", *options)
     left = states(tmp_path / "cut")
     assert left[:4] == ["COMPLETE"] * 4 and left[4:] == ["RUNNING"] * n_jobs
     jobs.interrupted, jobs.started = None, []
     search(tmp_path / "cut", *options, "hydra.launcher.resume=true")
-    assert {path.name for path in jobs.started} <= {"4", "5"}  # 5 may have ended beside 4
+    assert {path.name for path in jobs.started} <= {"trial_0004", "trial_0005"}  # 5 may have ended beside 4
     assert states(tmp_path / "cut") == ["COMPLETE"] * 6
     assert proposed(tmp_path / "cut") == proposed(tmp_path / "whole")
 
 
 def test_a_job_that_ended_before_its_sweep_could_say_so_is_not_run_again(tmp_path, jobs):
-    jobs.interrupted = "3"
+    jobs.interrupted = "trial_0003"
     with pytest.raises(SystemExit):
         search(tmp_path)
-    folder = tmp_path / "3"
+    folder = tmp_path / "trial_0003"
     (folder / "results.json").write_text('{"score": 0.25, "pruned": true}')
     memory = json.loads((folder / "job.json").read_text())
     (folder / "job.json").write_text(json.dumps(memory | {"exit_code": 0}))
@@ -264,8 +265,10 @@ def test_a_folder_with_a_study_is_only_for_the_same_search_and_only_when_asked_f
 
 
 def test_failed_trials_are_listed_at_the_end_and_the_others_go_on(tmp_path, jobs):
-    jobs.fails = {"0", "2"}
-    with pytest.raises(CompactHydraException, match=r"2 of 4 trials failed.*#0 in .*, #2 in "):
+    jobs.fails = {"trial_0000", "trial_0002"}
+    with pytest.raises(
+        CompactHydraException, match=r"2 of 4 trials failed.*#0 in .*trial_0000, #2 in "
+    ):
         search(tmp_path)
     assert states(tmp_path) == ["FAIL", "COMPLETE", "FAIL", "COMPLETE"]
     assert (tmp_path / "optimization_results.yaml").is_file()
@@ -295,7 +298,7 @@ def test_pruned_trials_are_neither_the_best_nor_failed_nor_run_again(tmp_path, j
 def test_a_trial_that_a_kill_left_without_all_its_values_gets_them(tmp_path, jobs):
     search(tmp_path)
     whole = proposed(tmp_path)
-    jobs.interrupted = "2"
+    jobs.interrupted = "trial_0002"
     with pytest.raises(SystemExit):
         search(tmp_path / "cut")
     study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{tmp_path}/cut/optuna.db")

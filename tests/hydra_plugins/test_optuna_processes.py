@@ -13,6 +13,8 @@ import pytest
 import torch
 from conftest import ROOT, results
 
+from hydra_plugins.avfusion_launcher.names import name_trial
+
 pytestmark = pytest.mark.slow
 SMALL = (
     "data.corpus.clips={train: 48, val: 17, test: 15}",
@@ -39,9 +41,12 @@ def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(r
     options = ("trainer.devices=2", "trainer.max_epochs=2", "hydra.sweeper.n_trials=2")
     run("train", "-m", *SMALL, *options, f"hydra.sweep.dir={tmp_path}")
     assert states(tmp_path) == ["COMPLETE", "PRUNED"]
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["0", "1"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "trial_0000",
+        "trial_0001",
+    ]
     for trial in study(tmp_path).trials:
-        folder = tmp_path / str(trial.number)
+        folder = tmp_path / name_trial(trial.number)
         files = sorted((folder / "spy").glob("rank*.pt"))
         first, second = (torch.load(file, weights_only=True)["weights"] for file in files)
         assert all(torch.equal(first[key], second[key]) for key in first)
@@ -50,10 +55,10 @@ def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(r
         assert found.get("pruned", False) == pruned == ("test/accuracy" not in found)
         told = json.loads((folder / "job.json").read_text())
         assert f"optimizer.lr={trial.params['optimizer.lr']}" in told["overrides"]
-    assert study(tmp_path).best_value == results(tmp_path / "0")["score"]
+    assert study(tmp_path).best_value == results(tmp_path / "trial_0000")["score"]
     command = [sys.executable, "src/summarize.py", str(tmp_path)]
     summary = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert summary.stderr.strip() == f"Pruned: {tmp_path}/1"
+    assert summary.stderr.strip() == f"Pruned: {tmp_path}/trial_0001"
 
 
 @pytest.mark.skipif(
@@ -68,7 +73,7 @@ def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(
     process = subprocess.Popen(
         [sys.executable, "src/train.py", *command], cwd=ROOT, env=environment
     )
-    checkpoint = sweep / "1" / "checkpoints" / "last.ckpt"
+    checkpoint = sweep / "trial_0001" / "checkpoints" / "last.ckpt"
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.05)
     assert process.poll() is None
@@ -82,11 +87,11 @@ def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(
 
     again = [*command, "hydra.launcher.resume=true"]
     refused = run("train", *again, fails=True)
-    assert f"The job in {sweep}/1 still runs" in refused.stderr
+    assert f"The job in {sweep}/trial_0001 still runs" in refused.stderr
     os.killpg(job, signal.SIGKILL)
     resumed = run("train", *again)
     assert states(sweep) == ["COMPLETE"] * 3
     assert study(sweep).trials[1].params == proposed
-    assert results(sweep / "1")["epochs"] == 3
-    assert len(list((sweep / "1" / "csv").glob("version_*"))) == 2  # it went on
+    assert results(sweep / "trial_0001")["epochs"] == 3
+    assert len(list((sweep / "trial_0001" / "csv").glob("version_*"))) == 2  # it went on
     assert "#1 : " in resumed.stdout and "#0 : " not in resumed.stdout

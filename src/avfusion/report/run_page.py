@@ -33,7 +33,7 @@ def run_page(run: Run, answers: Answers | str, plates: Sequence[Plate]) -> str:
     curves = [drawing(plate.figure, plate.caption) for plate in plates if plate.group == "curves"]
     drawn = tag("div", *curves, class_="charts") if curves else note("No curves were logged.")
     sections = [results(run, answers), section("Curves", drawn), *parts]
-    name = "/".join(run.folder.resolve().parts[-2:])  # a job of a sweep is but a number
+    name = "/".join(run.folder.resolve().parts[-2:])  # of the sweep, or the model, too
     return page(f"Report of {name}", lead, [*sections, configuration(run), provenance(run)])
 
 

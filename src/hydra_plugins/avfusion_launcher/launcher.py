@@ -1,8 +1,8 @@
 """Every job of a sweep is a fresh single run, in a process of its own.
 
 ``python src/train.py -m seed=1,2`` becomes ``python src/train.py seed=1 hydra.mode=RUN
-hydra.run.dir=<sweep>/0`` and so on. So several processes per job, memory and crashes stay inside
-the job, and what one job leaves in the environment reaches no other.
+hydra.run.dir=<sweep>/seed1`` and so on. So several processes per job, memory and crashes stay
+inside the job, and what one job leaves in the environment reaches no other.
 """
 
 import logging
@@ -18,13 +18,15 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 
 from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
+from hydra_plugins.avfusion_launcher.names import name_jobs
 from hydra_plugins.avfusion_launcher.pace import Pace
 from hydra_plugins.avfusion_launcher.processes import Processes
 
 log = logging.getLogger(__name__)
+NUMBERED = "${hydra.job.num}"  # Hydra's own hydra.sweep.subdir, in place of which jobs are named
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
@@ -50,6 +52,7 @@ class SubprocessLauncher(Launcher):
         self.timeout = timeout
         self.resume = resume
         self.pace: Pace | None = None  # of a search, which launches more than once
+        self.name_trial: Callable[[int], str] | None = None  # of a search, too
 
     def setup(self, *, hydra_context: Any, task_function: Callable[..., Any], config: Any) -> None:
         """Keep what Hydra tells every launcher."""
@@ -63,10 +66,17 @@ class SubprocessLauncher(Launcher):
         check_surroundings()
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
+        if self.name_trial is None:
+            names = name_jobs(job_overrides)
+        else:
+            names = [self.name_trial(number) for number in numbers]
         jobs = [
-            self.job(initial_job_idx + place, list(overrides))
-            for place, overrides in enumerate(job_overrides)
+            self.job(number, list(overrides), name)
+            for number, overrides, name in zip(numbers, job_overrides, names, strict=True)
         ]
+        if self.resume and self.name_trial is None:
+            self.find_begun(jobs)
         if self.resume:
             for job in jobs:
                 job.check_same()
@@ -81,13 +91,27 @@ class SubprocessLauncher(Launcher):
             )
         return returns
 
-    def job(self, number: int, overrides: list[str]) -> Job:
-        """Return one job, its folder chosen by the configuration."""
+    def job(self, number: int, overrides: list[str], name: str) -> Job:
+        """Return one job; its folder has the given name unless the configuration has another."""
         config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = f"job_{number}", number
-        folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
-        return Job(number, overrides, folder.absolute(), config)
+        chosen = config.hydra.sweep
+        if OmegaConf.to_container(chosen, resolve=False)["subdir"] != NUMBERED:  # type: ignore[index,call-overload]
+            name = str(chosen.subdir)
+        return Job(number, overrides, Path(str(chosen.dir)).absolute() / name, config)
+
+    def find_begun(self, jobs: list[Job]) -> None:
+        """Let jobs stay in the folders in which they have begun, whatever they are called.
+
+        More values of a swept key, or another version, may have other names for the same jobs.
+        """
+        places = {path.parent for job in jobs for path in job.folder.parent.glob("*/job.json")}
+        begun = [Job(0, [], folder, None) for folder in sorted(places)]
+        known = {tuple(one.memory.get("overrides", [])): one.folder for one in begun}
+        for job in jobs:
+            if job.memory.get("overrides") != job.overrides:
+                job.folder = known.get(tuple(job.overrides), job.folder)
 
     def run_all(self, jobs: list[Job]) -> list[JobReturn]:
         """Run jobs side by side; an interruption ends all their processes."""
@@ -126,7 +150,8 @@ class SubprocessLauncher(Launcher):
         try:
             log.info("#%d : %s", job.number, " ".join(job.overrides))
             job.begin()
-            command = command_line(job, self.config.hydra.overrides.hydra, self.resume)
+            given: Any = OmegaConf.to_container(self.config.hydra.overrides.hydra, resolve=False)
+            command = command_line(job, given, self.resume)
             code = processes.run(command, job.folder, gpus)
             job.end(code)
         finally:

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from optuna.trial import Trial, TrialState
 
+from hydra_plugins.avfusion_launcher.names import name_trial
 from hydra_plugins.avfusion_optuna._space import Distribution, overrides
 
 log = logging.getLogger(__name__)
@@ -119,5 +120,5 @@ def conclude(study: optuna.Study, folder: Path) -> None:
     if failed:
         raise CompactHydraException(
             f"{len(failed)} of {len(study.trials)} trials failed and stay so: "
-            + ", ".join(f"#{number} in {folder / str(number)}" for number in failed)
+            + ", ".join(f"#{number} in {folder / name_trial(number)}" for number in failed)
         )

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.avfusion_launcher.job import check_surroundings, quoted
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher, failure
+from hydra_plugins.avfusion_launcher.names import name_trial
 from hydra_plugins.avfusion_launcher.pace import Pace
 
 
@@ -59,6 +60,7 @@ class OptunaSweeper(Sweeper):
         study = _study.open_study(file, config.mode, search, self.launcher.resume)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         series = list(_study.batches(study, self.n_trials, self.launcher.n_jobs))
+        self.launcher.name_trial = name_trial
         self.launcher.pace = Pace(sum(map(len, series)), self.launcher.n_jobs)
         for batch in series:
             jobs = []
