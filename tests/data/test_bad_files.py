@@ -37,7 +37,7 @@ OUTCOMES = {
     "image/rgba.png": "",
     "image/cmyk.jpg": "",
     "image/exif_rot6.jpg": "",
-    "image/truncated.jpg": "cannot be decoded",
+    "image/truncated.jpg": "truncated",
     "image/real_webp_named.jpg": "",
 }
 KEPT = {"", "no face found, picture used whole"}

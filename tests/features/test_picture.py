@@ -20,10 +20,11 @@ from odd_files import (
     pointer,
     steps,
     text,
-    truncated_picture,
 )
 from PIL import Image, ImageFile
 
+from avfusion.corpora import Recording
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
 from avfusion.features import picture as pictures
 from avfusion.features.picture import read_frames, read_picture
 from avfusion.features.source import Unreadable
@@ -34,8 +35,6 @@ EXIF_ORIENTATION = 0x0112
 @pytest.mark.parametrize(
     ("name", "write", "reason"),
     [
-        ("half.jpg", truncated_picture, "cannot be decoded"),
-        ("half.png", truncated_picture, "cannot be decoded"),
         ("empty.png", empty, "empty file"),
         ("pointer.jpg", pointer, "git-LFS pointer, run git lfs pull"),
         ("text.jpg", text, "cannot be decoded"),
@@ -77,10 +76,140 @@ def test_gray_pictures_of_8_and_16_bits_become_the_same_rgb(tmp_path):
     assert np.array_equal(read_picture(tmp_path / "16.png")[0], expected)
 
 
+@pytest.mark.parametrize("most", [1023, 4095, 65535])
+def test_the_brightest_value_of_a_pgm_is_white(tmp_path, most):
+    ramp = np.linspace(0, most, 64).astype(">u2").reshape(8, 8)
+    (tmp_path / "a.pgm").write_bytes(b"P5 8 8 %d\n" % most + ramp.tobytes())
+    picture = read_picture(tmp_path / "a.pgm").picture
+    np.testing.assert_allclose(picture[..., 0], ramp / most * 255, atol=1)
+
+
+def test_white_is_the_least_value_of_a_tiff_that_says_so(tmp_path):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / "a.tif", tiffinfo={pictures.PHOTOMETRIC: 0})
+    picture = read_picture(tmp_path / "a.tif").picture
+    np.testing.assert_allclose(picture[..., 0], 255 - ramp / 257, atol=1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        *(("tif", mode) for mode in ("1", "L", "I;16", "P", "LA", "RGB", "RGBA", "CMYK")),
+        *(("png", mode) for mode in ("1", "L", "I;16", "P", "LA", "RGB", "RGBA")),
+        *(("jpg", mode) for mode in ("L", "RGB", "CMYK")),
+        ("webp", "RGB"),
+        ("avif", "RGB"),
+    ],
+)
+def test_every_orientation_is_applied_in_every_mode(tmp_path, kind, mode, orientation):
+    picture = Image.fromarray(marked()[..., 0])
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    else:
+        picture = picture.convert(mode)
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    picture.save(tmp_path / f"a.{kind}", exif=exif)
+    seen = read_picture(tmp_path / f"a.{kind}").picture
+    # What each number says of the rows and columns, and thereby of the first pixel.
+    rows, columns = (HEIGHT, WIDTH) if orientation < 5 else (WIDTH, HEIGHT)
+    assert seen.shape == (rows, columns, 3)
+    corners = ("top left", "top right", "bottom right", "bottom left")
+    assert corner(seen) == corners[(orientation - 1) % 4]
+
+
 def test_a_picture_of_unknown_range_is_refused_rather_than_made_black(tmp_path):
     Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(Unreadable, match=r"a\.tif: brightness of unknown range"):
         read_picture(tmp_path / "a.tif")[0]
+
+
+CUT = [
+    *(("jpg", mode) for mode in ("L", "RGB", "CMYK")),
+    *(("png", mode) for mode in ("1", "L", "I;16", "P", "LA", "RGB", "RGBA")),
+    *(("tif", mode) for mode in ("L", "I;16", "RGB")),
+    *((kind, "RGB") for kind in ("gif", "bmp", "ppm")),
+]
+
+
+def noise_as(mode):
+    noise = np.random.default_rng(0).integers(0, 256, (256, 128, 3), np.uint8)
+    if mode == "I;16":
+        return Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    return Image.fromarray(noise).convert(mode)
+
+
+@pytest.mark.parametrize(("kind", "mode"), CUT)
+def test_a_picture_that_was_cut_is_what_is_left_of_it(tmp_path, kind, mode):
+    path, turned = tmp_path / f"a.{kind}", Image.Exif()
+    turned[EXIF_ORIENTATION] = 3 if kind in ("jpg", "png", "tif") else 1
+    noise_as(mode).save(path, exif=turned)
+    whole, content = read_picture(path), path.read_bytes()
+    path.write_bytes(content[: 8 * len(content) // 10])
+    cut = read_picture(path)
+    assert whole.lost == 0 and 0.1 < cut.lost < 0.5
+    kept = np.any(cut.picture != 0, axis=(1, 2))  # the rows
+    assert kept.mean() == pytest.approx(1 - cut.lost, abs=0.01)
+    wrong = np.any(cut.picture[kept] != whole.picture[kept], axis=(1, 2))
+    assert wrong.sum() <= 2  # a row may be cut, and colours at the edge may be those of neighbours
+    path.write_bytes(content[: 3 * len(content) // 10])
+    assert read_picture(path).lost > 0.5
+
+
+def test_what_is_left_of_a_picture_is_kept_with_a_note_or_skipped_by_policy(tmp_path):
+    path = tmp_path / "a.png"
+    noise_as("RGB").save(path)
+    content = path.read_bytes()
+    recording = Recording("a", "", "", "test", image=path)
+    face, audio = FaceFeatures(size=32), AudioFeatures()
+    path.write_bytes(content[: 8 * len(content) // 10])
+    clip = Features(face, audio, Policies(missing="mask"))(recording)
+    assert "damaged: 0.20 of 1.00 pictures lost" in clip.note
+    with pytest.raises(Unreadable, match="damaged") as refusal:
+        Features(face, audio, Policies(missing="mask", damaged="error"))(recording)
+    assert refusal.value.fatal
+    path.write_bytes(content[: 3 * len(content) // 10])
+    with pytest.raises(
+        Unreadable, match=r"a\.png: truncated .0\.7. of 1\.00 pictures lost"
+    ) as skip:
+        Features(face, audio, Policies(missing="mask"))(recording)
+    assert skip.value.reason == "truncated" and not skip.value.fatal
+    clip = Features(face, audio, Policies(missing="mask", truncated="keep"))(recording)
+    assert "truncated: 0.7" in clip.note
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif", "jp2"])
+def test_of_a_cut_picture_whose_decoder_wants_all_of_it_nothing_is_kept(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    noise_as("RGB").save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: 8 * len(content) // 10])
+    with pytest.raises(Unreadable, match=r"truncated|cannot be decoded"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize(("kept", "reason"), [(0.85, "damaged"), (0.2, "truncated")])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_progressive_jpeg_that_was_cut_is_less_fine(tmp_path, mode, kept, reason):
+    path = tmp_path / "a.jpg"
+    noise_as(mode).save(path, progressive=True)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    lost = read_picture(path).lost
+    assert (0 < lost <= 0.5) if reason == "damaged" else lost > 0.5
+
+
+def test_an_error_in_the_middle_of_a_picture_loses_what_comes_after(tmp_path):
+    path = tmp_path / "a.png"
+    noise_as("RGB").quantize(8).save(path)
+    whole, content = read_picture(path), bytearray(path.read_bytes())
+    middle = 7 * len(content) // 10
+    content[middle : middle + 200] = bytes(200)
+    path.write_bytes(content)
+    damaged = read_picture(path)
+    assert 0.1 < damaged.lost < 0.5
+    assert np.array_equal(damaged.picture[:128], whole.picture[:128])
 
 
 def test_frames_of_a_folder_are_taken_at_fractions_in_the_order_of_their_names(tmp_path):
@@ -127,7 +256,7 @@ def test_a_photograph_of_50_megapixels_is_read_at_a_quarter_of_its_sides(tmp_pat
     exif[EXIF_ORIENTATION] = 6  # a quarter clockwise
     photograph = Image.fromarray(quarters(8192, 6144))
     photograph.save(tmp_path / "a.jpg", quality=20, exif=exif, progressive=progressive)
-    picture, reduced = read_picture(tmp_path / "a.jpg")
+    picture, reduced, _ = read_picture(tmp_path / "a.jpg")
     assert reduced == 4 and picture.shape == (2048, 1536, 3)
     upright = np.rot90(quarters(2, 2), -1)
     np.testing.assert_allclose(picture[512::1024, 384::768], upright, atol=10)
@@ -142,7 +271,7 @@ def test_a_large_picture_of_any_mode_becomes_the_means_of_its_squares(tmp_path, 
     else:
         Image.fromarray(noise).convert(mode).save(tmp_path / "a.png")
         noise = np.array(Image.fromarray(noise).convert(mode).convert("L"))
-    picture, reduced = read_picture(tmp_path / "a.png")
+    picture, reduced, _ = read_picture(tmp_path / "a.png")
     assert reduced == 4 and picture.shape == (12, 16, 3)
     means = noise.reshape(12, 4, 16, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(picture, means[..., None].repeat(3, axis=2), atol=1)

@@ -33,10 +33,10 @@ def test_less_than_half_is_skipped_as_truncated():
 def test_policies_choose_what_becomes_of_a_loss(policy, lost):
     for chosen in ("skip", "error"):
         with pytest.raises(Unreadable, match=policy) as refusal:
-            Policies(**{policy: chosen}).meet_loss(lost, 3.0, FILE, [], of="pictures")
+            Policies(**{policy: chosen}).meet_loss(lost, 3.0, FILE, [], unit="s of pictures")
         assert refusal.value.fatal == (chosen == "error")
     notes = []
-    Policies(**{policy: "keep"}).meet_loss(lost, 3.0, FILE, notes, of="pictures")
+    Policies(**{policy: "keep"}).meet_loss(lost, 3.0, FILE, notes, unit="s of pictures")
     assert notes == [f"{policy}: {lost:.2f} of 3.00 s of pictures lost"]
 
 

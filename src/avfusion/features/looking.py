@@ -1,5 +1,6 @@
 """What is kept of the pictures of a recording."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,10 @@ from avfusion.corpora.packed import read_packed
 from avfusion.corpora.recording import Box, Recording
 from avfusion.features.face import FaceFeatures
 from avfusion.features.mfcc import SAMPLE_RATE
-from avfusion.features.picture import Shown, read_frames, read_picture
+from avfusion.features.picture import Loss, Shown, is_still, read_frames, read_picture
 from avfusion.features.policies import Policies
 from avfusion.features.sound import Sound
-from avfusion.features.source import Missing
+from avfusion.features.source import Missing, Unreadable
 from avfusion.features.video import read_video, video_span
 
 
@@ -38,6 +39,11 @@ def look(
         policies.judge("missing", missing)
         notes.append(missing.reason)
         return None
+    except Unreadable as problem:
+        problem.fatal = problem.reason == "truncated" and policies.truncated == "error"
+        raise  # whatever the policy is, there is nothing to keep
+    lost, promised, unit = shown.loss
+    policies.meet_loss(lost, promised, recording.sources[0], notes, unit)
     turned, crops, found = features.crops(shown.pictures)
     if features.detector != "none" and not found:
         policies.meet("no_face", "no face found", recording.sources[0])
@@ -55,6 +61,8 @@ def pictures(recording: Recording, sound: Sound | None, count: int) -> Shown:
     """Decode the pictures that belong to a sound, or to the whole recording without one."""
     middles = (np.arange(count) + 0.5) / count
     if recording.video is not None:
+        if is_still(recording.video):
+            return repeated(recording.video, count)
         if sound is None:
             first, last = video_span(recording.video)
             if recording.window is not None:
@@ -71,8 +79,13 @@ def pictures(recording: Recording, sound: Sound | None, count: int) -> Shown:
         if sound is not None:
             middles = (sound.first + middles * len(sound.samples)) / sound.total
         return read_frames(recording.image, middles.tolist())
-    picture, reduced = read_picture(recording.image)
-    return Shown([picture] * count, reduced)
+    return repeated(recording.image, count)
+
+
+def repeated(path: Path, count: int) -> Shown:
+    """Return the picture of a file, once for each time at which one is asked for."""
+    still = read_picture(path)
+    return Shown([still.picture] * count, still.reduced, Loss(still.lost))
 
 
 def relative(box: Box, crop: Box) -> Box:

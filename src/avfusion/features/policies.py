@@ -54,19 +54,19 @@ class Policies:
         self.judge(policy, Unreadable(reason, path, detail))
 
     def meet_loss(
-        self, lost: float, promised: float, path: Path, notes: list[str], of: str = ""
+        self, lost: float, promised: float, path: Path, notes: list[str], unit: str = "s"
     ) -> None:
         """Let a recording go on or not of whose ``promised`` seconds some are ``lost``; note it.
 
         Whoever decodes says how much is lost, having set aside what rounding and the padding of
-        encoders explain: a loss of nothing does nothing. ``of`` names what is lost where it is not
-        the sound, as in ``of="pictures"``. A recording of which less than half is left is
-        ``truncated``, any other ``damaged``.
+        encoders explain: a loss of nothing does nothing. ``unit`` says what is counted where it is
+        not the sound, as in ``unit="s of pictures"``. A recording of which less than half is left
+        is ``truncated``, any other ``damaged``.
         """
         if lost <= 0:
             return
         reason = "truncated" if lost > promised / 2 else "damaged"
-        detail = f"{lost:.2f} of {promised:.2f} s{of and f' of {of}'} lost"
+        detail = f"{lost:.2f} of {promised:.2f} {unit} lost"
         self.meet(reason, reason, path, detail)
         notes.append(f"{reason}: {detail}")
 

@@ -11,7 +11,7 @@ ENDLESS = 2**31 - 2**16  # bytes; a RIFF header that states more was written to 
 # No play lists: they would open other files. No PostScript: it would run a program.
 FORMATS = (
     "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,asf,avi,flv,h264,hevc,m4v,matroska,webm,mov,mp4,"
-    "m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mjpeg"
+    "m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mjpeg,gif"
 )
 MOST_PIXELS = 2**25  # of a video, a little more than those of 8K; a decoder holds several pictures
 OPTIONS = {"format_whitelist": FORMATS, "max_pixels": str(MOST_PIXELS)}
