@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> float:
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
     with terminated(output_folder()):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
-    score, best = assembly.best(trainer, cfg.monitor)
+    score, best = assembly.best(trainer, task, data, cfg.monitor)
     results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
     results |= timing(trainer)
     if was_pruned(trainer):

@@ -22,7 +22,7 @@ def rows(loader, epoch):
 def test_goes_on_in_the_middle_of_an_epoch_and_serves_the_next_ones_whole(data, served):
     whole = [rows(data.train_dataloader(), epoch) for epoch in (2, 3)]
     assert len(whole[0]) == 5
-    data.load_state_dict({"served": served})
+    data.load_state_dict({"clips": 5 * served, "clips_per_step": 5})
     loader = data.train_dataloader()
     assert rows(loader, 2) == whole[0][served:]
     assert rows(loader, 3) == whole[1]
@@ -30,9 +30,10 @@ def test_goes_on_in_the_middle_of_an_epoch_and_serves_the_next_ones_whole(data, 
 
 def test_knows_how_far_it_is(data):
     loader = data.train_dataloader()
-    assert data.state_dict() == {"served": 0}
+    assert data.state_dict() == {"clips": 0, "clips_per_step": 5}
     for number, _ in enumerate(loader, 1):
-        assert data.state_dict() == {"served": number % 5}
+        clips = 5 * number if number < 5 else 0  # the epoch is over
+        assert data.state_dict() == {"clips": clips, "clips_per_step": 5}
 
 
 def test_the_epoch_counts_that_is_set_before_the_first_batch_is_asked_for(data):

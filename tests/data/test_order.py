@@ -57,3 +57,18 @@ def test_processes_share_one_order_of_the_clips():
 def test_no_seed_has_the_order_of_another_in_a_later_epoch():
     orders = [tuple(ranks(30, 1, True, epoch, seed)[0]) for seed in range(5) for epoch in range(20)]
     assert len(set(orders)) == 100
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (3, 2), (4, 4)])
+def test_another_number_of_processes_goes_on_with_the_clips_that_are_left(shuffle, before, after):
+    first = [Order(36, shuffle, 0, rank, before) for rank in range(before)]
+    read = [list(order)[:3] for order in first]  # three clips each
+    orders = [Order(36, shuffle, 0, rank, after) for rank in range(after)]
+    for order in orders:
+        order.start = 3 * before
+    left = [list(order) for order in orders]
+    assert set(chain(*read)).isdisjoint(chain(*left))
+    lost = 36 - 3 * before - len(list(chain(*left)))
+    assert lost == ((36 - 3 * before) % after if shuffle else 0)
+    assert len({len(share) for share in left}) == 1 or not shuffle

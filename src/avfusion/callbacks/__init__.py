@@ -1,14 +1,17 @@
 """Callbacks: one idea per file, chosen in ``conf/callbacks``."""
 
 from avfusion.callbacks.batch_grid import BatchGrid
+from avfusion.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from avfusion.callbacks.clip_images import ClipImages
 from avfusion.callbacks.confusion_matrix import ConfusionMatrix
 from avfusion.callbacks.counted_clips import CountedClips
 from avfusion.callbacks.diagnostics import Diagnostics
 from avfusion.callbacks.embeddings import Embeddings
+from avfusion.callbacks.final_validation import FinalValidation
 from avfusion.callbacks.glimpse_shape import GlimpseShape
 from avfusion.callbacks.network_graph import NetworkGraph
 from avfusion.callbacks.parts import Parts
+from avfusion.callbacks.position import Position
 from avfusion.callbacks.precision_recall import PrecisionRecall
 from avfusion.callbacks.preemption import Preemption
 from avfusion.callbacks.progress import Progress
@@ -21,14 +24,18 @@ from avfusion.callbacks.weight_histograms import WeightHistograms
 
 __all__ = [
     "BatchGrid",
+    "BestCheckpoint",
     "ClipImages",
     "ConfusionMatrix",
     "CountedClips",
     "Diagnostics",
     "Embeddings",
+    "FinalValidation",
     "GlimpseShape",
+    "LastCheckpoint",
     "NetworkGraph",
     "Parts",
+    "Position",
     "PrecisionRecall",
     "Preemption",
     "Progress",

@@ -5,14 +5,12 @@ from typing import Any
 import lightning as L
 from torchmetrics import MetricCollection
 
+from avfusion.callbacks.checkpoints import is_epoch_over
 from avfusion.callbacks.random_states import of_each_process
 
 
 class CountedClips(L.Callback):
-    """Keep in the checkpoint what the training metrics have counted and not yet reported.
-
-    Also after the last batch: checkpoints are written in the validation, before the report.
-    """
+    """Keep in the checkpoint what the training metrics have counted and not yet reported."""
 
     def __init__(self) -> None:
         self.counted: list[dict[str, Any]] = []
@@ -21,7 +19,7 @@ class CountedClips(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Keep the counts of all processes; each of them calls this."""
-        if trainer.is_last_batch and not trainer.validating:
+        if is_epoch_over(trainer):
             return  # who goes on from here begins with the next epoch
         checkpoint["counted_clips"] = of_each_process(counts_of(training_metrics(pl_module)))
 

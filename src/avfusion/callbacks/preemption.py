@@ -11,11 +11,13 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from avfusion.callbacks.checkpoints import LastCheckpoint, is_between_steps
+
 log = logging.getLogger(__name__)
 
 
 class Preemption(L.Callback):
-    """Write the last checkpoint after the batch in which SIGTERM came, and end the training.
+    """Write the last checkpoint after the step in which SIGTERM came, and end the training.
 
     After the last batch of an epoch, validation and its checkpoints come first.
     """
@@ -32,13 +34,20 @@ class Preemption(L.Callback):
         """Keep in mind that the signal came."""
         self.asked = True
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
         """End within an epoch, all processes after the same batch."""
-        if trainer.is_last_batch or not self.agreed(trainer):
+        if not is_between_steps(trainer, batch_idx) or not self.agreed(trainer):
             return
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
-        if folder:
-            trainer.save_checkpoint(Path(folder) / "last.ckpt")
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # a connector sets it
+            if isinstance(callback, LastCheckpoint):
+                callback.save(trainer)
         raise SIGTERMException
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

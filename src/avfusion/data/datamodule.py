@@ -14,7 +14,7 @@ from avfusion.data.clips import Clips
 from avfusion.data.dataset import SplitDataset
 from avfusion.data.fitness import check_reading, check_splits
 from avfusion.data.loader import ResumableLoader, load
-from avfusion.data.order import Order
+from avfusion.data.order import InOrder, Order
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
 from avfusion.features import Features
@@ -58,7 +58,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.opened: Store | None = None
         self.training: ResumableLoader | None = None
         self.seen: dict[str, list[str]] = {}  # what the network was trained on before, elsewhere
-        self.position: dict[str, int] = {"served": 0}  # in the epoch that training goes on with
+        self.position = {"clips": 0, "clips_per_step": 0}  # in the epoch that training goes on with
 
     @property
     def store(self) -> Store:
@@ -112,20 +112,36 @@ class FaceAudioDataModule(L.LightningDataModule):
         check_splits(self.store, split)
         dataset = self.dataset(split)
         at = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        order = Order(len(dataset), shuffle, self.seed, *at)
+        clips = len(dataset)
+        order = Order(clips, True, self.seed, *at) if shuffle else InOrder(clips, *at)
         return load(dataset, order, self.batch_size, self.num_workers)
 
     def train_dataloader(self) -> DataLoader[Clips]:
-        """Load the training clips, in another order each epoch."""
-        self.training = self.loader("train", shuffle=True)
-        self.training.load_state_dict(self.position)
+        """Load the training clips, in another order each epoch, unless a few are overfitted."""
+        overfits = self.trainer is not None and self.trainer.overfit_batches > 0  # type: ignore[attr-defined]
+        self.training = self.loader("train", shuffle=not overfits)
+        self.training.start = self.position["clips"]
         return self.training
 
-    def state_dict(self) -> dict[str, Any]:
-        """Keep the position in the epoch: Lightning's own restoring of it comes too late here."""
-        return self.training.state_dict() if self.training else self.position
+    def state_dict(self) -> dict[str, int]:
+        """Return how many clips of an unfinished epoch were read by all processes together.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        Lightning restores loaders too late for this one, which its schedule asks for first.
+        """
+        if self.training is None:
+            return self.position
+        trainer = self.trainer
+        order = self.training.sampler
+        assert isinstance(order, Order)
+        over = self.training.served >= len(order) * order.ranks
+        if trainer is not None:  # an epoch may end before its loader
+            progress: Any = trainer.fit_loop.epoch_progress.current
+            over |= progress.processed >= progress.ready
+            over |= trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        clips = 0 if over else self.training.served
+        return {"clips": clips, "clips_per_step": self.batch_size * order.ranks}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on from a position."""
         self.position = state_dict
 

@@ -17,16 +17,17 @@ class ResumableLoader(DataLoader[Clips]):
     Iteration begins with the first batch that is asked for, when the epoch is known.
     """
 
-    served = 0  # batches of the present epoch
-    skip = 0  # batches to leave out of the next one
+    served = 0  # clips of the present epoch, over all processes
+    start = 0  # clips to leave out of the next one
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches of one epoch."""
-        self.served, self.skip = self.skip, 0
-        if isinstance(self.sampler, Order):  # Lightning's overfitting has one of its own
-            self.sampler.skip = self.served * (self.batch_size or 1)
+        order = self.sampler
+        assert isinstance(order, Order)
+        order.start = self.served = self.start
+        self.start = 0
         for batch in self.batches():
-            self.served += 1
+            self.served += len(batch.row) * order.ranks
             yield batch
 
     def batches(self) -> Iterator[Any]:
@@ -36,12 +37,11 @@ class ResumableLoader(DataLoader[Clips]):
         return map(self.dataset.__getitems__, self.batch_sampler)  # type: ignore[attr-defined, arg-type]
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many batches of an unfinished epoch were served."""
-        return {"served": self.served % max(1, len(self))}
+        """Tell Lightning that this loader can go on: the data module keeps where, see there."""
+        return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Leave out of the next epoch what was served of it."""
-        self.skip = state["served"]
+        """Leave the position as it is: Lightning comes with it when it is too late."""
 
 
 def load(dataset: SplitDataset, order: Order, batch_size: int, num_workers: int) -> ResumableLoader:

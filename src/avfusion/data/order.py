@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 
 
 class Order(Sampler[int]):
@@ -11,7 +11,8 @@ class Order(Sampler[int]):
 
     Each of ``ranks`` processes reads every ranks-th clip. When shuffled, the last clips of an
     epoch are left out where they do not go round, so that all processes take the same number of
-    steps; otherwise nothing is left out or read twice.
+    steps; otherwise nothing is left out or read twice. ``start`` clips, counted over all processes,
+    were read before the next pass.
     """
 
     def __init__(self, clips: int, shuffle: bool, seed: int, rank: int = 0, ranks: int = 1) -> None:
@@ -21,7 +22,7 @@ class Order(Sampler[int]):
         self.rank = rank
         self.ranks = ranks
         self.epoch = 0
-        self.skip = 0  # clips at the beginning of the next pass that were read before
+        self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this as each one starts."""
@@ -29,12 +30,24 @@ class Order(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         if not self.shuffle:
-            return iter(range(self.rank, self.clips, self.ranks)[self.skip :])
+            return iter(range(self.clips)[self.start :][self.rank :: self.ranks])
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.clips, generator=generator)[: len(self) * self.ranks]
-        return iter(order[self.rank :: self.ranks].tolist()[self.skip :])
+        left = torch.randperm(self.clips, generator=generator)[self.start :]
+        even = left[: len(left) // self.ranks * self.ranks]
+        return iter(even[self.rank :: self.ranks].tolist())
 
     def __len__(self) -> int:
         if self.shuffle:
             return self.clips // self.ranks
         return len(range(self.rank, self.clips, self.ranks))
+
+
+class InOrder(Order, SequentialSampler):
+    """The order of the split, under a name by which Lightning knows that nothing is shuffled.
+
+    ``trainer.overfit_batches`` replaces loaders with other samplers by ones that share nothing out
+    between processes and do not know how far they are.
+    """
+
+    def __init__(self, clips: int, rank: int = 0, ranks: int = 1) -> None:
+        Order.__init__(self, clips, False, 0, rank, ranks)

@@ -1,6 +1,7 @@
 """What the entry points share: checks, and building from configuration."""
 
 import logging
+import math
 import os
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
 from omegaconf import DictConfig, OmegaConf
 
 import avfusion.run.quiet  # noqa: F401  its import is its effect
+from avfusion.callbacks.checkpoints import check_same_monitor
 from avfusion.checkpoint import (
     check_same,
     check_targets,
@@ -61,7 +63,18 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
             f"{error.__cause__ or error} (given {given}; trainer=cpu runs everywhere)"
         ) from error
     check_devices(trainer)
+    whole_epochs(trainer)
     return trainer
+
+
+def whole_epochs(trainer: L.Trainer) -> None:
+    """Let a training with ``max_steps`` go on after an epoch as one without.
+
+    Lightning takes every checkpoint of it for one within an epoch: it would report the finished
+    epoch again, count it twice, and read another order of the clips than without interruption.
+    """
+    loop: Any = trainer.fit_loop
+    loop._iteration_based_training = lambda: False  # private, and used for nothing else
 
 
 def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
@@ -110,9 +123,23 @@ def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | 
     if file is not None:
         checkpoint = read_checkpoint(file)
         check_same(file, checkpoint, task)
+        check_continuable(file, checkpoint, cfg)
         remember(checkpoint, task)
     write_origin(cfg)
     return file
+
+
+def check_continuable(file: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
+    """Refuse checkpoints without all that a training needs to go on, or with another monitor."""
+    position = checkpoint.get(FaceAudioDataModule.__qualname__)
+    if "optimizer_states" not in checkpoint or position is None or "clips" not in position:
+        raise ValueError(
+            f"{file} holds weights only, or is of an earlier version: start a new run from its "
+            "weights with init_from=..."
+        )
+    best = cfg.callbacks.get("checkpoint")
+    if best:
+        check_same_monitor(file, checkpoint, best.get("monitor"), best.get("mode"))
 
 
 def remember(checkpoint: dict[str, Any], task: ClassificationTask) -> None:
@@ -134,9 +161,16 @@ def write_origin(cfg: DictConfig) -> None:
     write_provenance(output_folder())
 
 
-def best(trainer: L.Trainer, monitor: str) -> tuple[float, str | None]:
-    """Return score and path of the best checkpoint; of the last weights where none was written."""
+def best(
+    trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule, monitor: str
+) -> tuple[float, str | None]:
+    """Return score and path of the best checkpoint; of the last weights where there is none."""
     checkpoints = trainer.checkpoint_callback
-    score = getattr(checkpoints, "best_model_score", None)
     path = getattr(checkpoints, "best_model_path", None) or None
-    return float(trainer.callback_metrics[monitor] if score is None else score), path
+    score: Any = getattr(checkpoints, "best_model_score", None)
+    if score is None and monitor not in trainer.callback_metrics:
+        # Nothing was left to train and best.ckpt is lost, or no epoch has ended.
+        trainer.validate(task, datamodule=data, ckpt_path=path, weights_only=True, verbose=False)
+    if score is None:
+        score = trainer.callback_metrics.get(monitor, math.nan)
+    return float(score), path
