@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 import avfusion.run.quiet  # noqa: F401  its import is its effect
 from avfusion.data.finish import verify
-from avfusion.data.prepare import prepare
+from avfusion.data.prepare import Preparation
 from avfusion.data.summary import preview, summary
 from avfusion.run.configuration import check_config, output_folder
 from avfusion.run.endings import one_sentence
@@ -28,10 +28,12 @@ def main(cfg: DictConfig) -> None:
         if cfg.prepare.dry_run:
             print(preview(corpus, features, stores, limit))
             return
-        store = prepare(corpus, features, stores, cfg.prepare.workers, limit)
+        preparation = Preparation(corpus, features, stores, limit)
+        already_there = preparation.is_done
+        store = preparation.carry_out(cfg.prepare.workers)
         if cfg.prepare.verify:
             verify(store)
-    text = summary(store)
+    text = summary(store, already_there)
     (output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
 

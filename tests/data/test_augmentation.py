@@ -146,6 +146,14 @@ def test_a_hidden_band_is_hidden_in_the_differences_too():
     assert changed[:, 0].sum(1).max() <= 13
 
 
+def test_a_spectrum_of_one_part_has_one_hidden_band():
+    clips = toy_clips(batch=64, frames=40)
+    audio = AudioAugmentation(**AUDIO | {"band": 0.5}, blocks=1)(clips).audio
+    changed = (audio != clips.audio).any(dim=1)
+    edges = changed.int().diff(dim=1, prepend=torch.zeros(64, 1, dtype=torch.int)) == 1
+    assert edges.sum(1).max() == 1 and 30 <= changed.sum(1).max() <= 38
+
+
 def test_a_stretch_is_one_piece_of_at_most_its_part():
     length = torch.full((500,), 40)
     marks = stretch(length, 0.25, 60)

@@ -1,7 +1,6 @@
 """Claims about what a store says of itself."""
 
 import json
-from dataclasses import asdict
 
 from conftest import write_recordings
 
@@ -10,6 +9,7 @@ from avfusion.data.description import describe, skipped_reasons
 from avfusion.data.outcome import Outcome
 from avfusion.data.prepare import prepare
 from avfusion.data.store import read_description
+from avfusion.features.identity import identify
 
 
 def outcome(label, split, reason=""):
@@ -37,7 +37,7 @@ def test_only_clips_that_are_kept_are_counted(small_features):
 def test_a_description_is_plain_data_with_the_settings(small_features):
     description = describe("corpus", Contents([], [], []), small_features, OUTCOMES)
     assert json.loads(json.dumps(description)) == description
-    assert description["features"] == asdict(small_features)
+    assert description["features"] == identify(small_features, "features")
 
 
 def test_reasons_are_listed_with_the_most_frequent_first():

@@ -2,8 +2,15 @@
 
 import pytest
 
-from avfusion.data.augmentation import FaceAugmentation
-from avfusion.data.fitness import check_batch, check_labels, check_splits, check_unchanged
+from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.fitness import (
+    check_augmentation,
+    check_batch,
+    check_labels,
+    check_splits,
+    check_unchanged,
+)
 from avfusion.data.store import Store
 
 
@@ -35,3 +42,29 @@ def test_changes_of_pictures_are_refused_and_others_are_not():
     check_unchanged([lambda clips: clips])
     with pytest.raises(ValueError, match=r"set data\.augmentation\.face=null, or choose another"):
         check_unchanged([lambda clips: clips, FaceAugmentation()])
+
+
+def test_bands_of_audio_frames_of_an_own_class_are_hidden_only_where_their_parts_are_named(store):
+    check_augmentation(store, [FaceAugmentation(), AudioAugmentation()])
+    store.description["features"]["audio"]["class"] = "mine.LogMel"
+    store.description["audio"]["features"] = 64
+    sentence = r"those of mine\.LogMel.*MFCC.*blocks=1 .*of 64 numbers.*, or .*band=0"
+    with pytest.raises(ValueError, match=sentence):
+        check_augmentation(store, [AudioAugmentation()])
+    check_augmentation(store, [AudioAugmentation(band=0.0), AudioAugmentation(blocks=2)])
+    with pytest.raises(ValueError, match=r"blocks=3 does not divide the 64 numbers"):
+        check_augmentation(store, [AudioAugmentation(blocks=3)])
+
+
+def test_training_on_an_own_class_is_refused_before_a_network_is_built(store):
+    store.description["features"]["audio"]["class"] = "mine.LogMel"
+    data = FaceAudioDataModule(str(store.root), augmentation={"audio": AudioAugmentation()})
+    data.opened = store
+    with pytest.raises(ValueError, match=r"those of mine\.LogMel"):
+        data.prepare_data()
+
+
+def test_a_store_that_does_not_tell_its_classes_has_those_that_are_shipped(store):
+    for part in ("face", "audio"):
+        del store.description["features"][part]["class"]
+    check_augmentation(store, [AudioAugmentation()])

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -23,10 +24,12 @@ from conftest import (
     write_sound,
     write_video,
 )
+from permissions import read_only
 
-from avfusion.corpora import Manifest
+from avfusion.corpora import CocktailParty, Manifest
 from avfusion.data import finish, work
 from avfusion.data import prepare as preparation
+from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare, safe
 from avfusion.data.store import Store, read_description
@@ -153,21 +156,25 @@ def test_other_settings_have_a_store_of_their_own(few, tmp_path, in_process, oth
     assert prepare(corpus, features, tmp_path) != prepare(corpus, other, tmp_path)
 
 
-def touched(path):
-    os.utime(path, (path.stat().st_atime, path.stat().st_mtime + 10))
+def flipped(path):
+    """Change one bit in the middle, and neither size nor time."""
+    content, state = bytearray(path.read_bytes()), path.stat()
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def relabelled(path):
-    path.write_text(path.read_text().replace("low", "deep"))
+    path.write_text(path.read_text(encoding="utf-8").replace("low", "deep"), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("s0_1.wav", touched),
-        ("s0_1.png", touched),
+        ("s0_1.wav", flipped),
         ("s0_2.wav", lambda path: write_sound(path, tone(0.7))),
         ("manifest.csv", relabelled),
+        ("s0_1.png", lambda path: write_picture(path, (1, 2, 3))),
     ],
 )
 def test_a_changed_file_gives_another_store(
@@ -178,14 +185,120 @@ def test_a_changed_file_gives_another_store(
     assert prepare(Manifest(str(few)), small_features, tmp_path) != first
 
 
+def framed(root):
+    """A clip of three frames, and the folder that holds them."""
+    (root / "frames").mkdir(parents=True)
+    for number in range(3):
+        write_picture(root / "frames" / f"{number}.png", (9, 9, 9 + number))
+    write_sound(root / "good.wav", tone(0.8))
+    write_manifest(root, [row("a", image="frames")])
+    return root / "frames"
+
+
 def test_a_changed_frame_of_a_folder_gives_another_store(tmp_path, in_process, small_features):
-    (tmp_path / "frames").mkdir()
-    frame = write_picture(tmp_path / "frames" / "0.png", (9, 9, 9))
-    write_sound(tmp_path / "good.wav", tone(0.8))
-    write_manifest(tmp_path, [row("a", image="frames")])
+    frames = framed(tmp_path)
     first = prepare(Manifest(str(tmp_path)), small_features, tmp_path)
-    touched(frame)
-    assert prepare(Manifest(str(tmp_path)), small_features, tmp_path) != first
+    (frames / "._0.png").touch()
+    assert prepare(Manifest(str(tmp_path)), small_features, tmp_path) == first
+    write_picture(frames / "1.png", (9, 9, 99))
+    second = prepare(Manifest(str(tmp_path)), small_features, tmp_path)
+    (frames / "0.png").rename(frames / "7.png")
+    assert len({first, second, prepare(Manifest(str(tmp_path)), small_features, tmp_path)}) == 3
+
+
+@pytest.mark.parametrize("name", ["few", "of another name"])
+def test_a_copied_folder_has_the_store_of_the_original(
+    few, tmp_path, in_process, small_features, monkeypatch, name
+):
+    """Times are other ones, as after ``cp -r``, and so may be the place and the name."""
+    first = prepare(Manifest(str(few)), small_features, tmp_path / "data" / "stores")
+    for other in (few, tmp_path / "data"):
+        shutil.copytree(other, tmp_path / "copies" / other.name, copy_function=shutil.copyfile)
+    copy = (tmp_path / "copies" / "few").rename(tmp_path / "copies" / name)
+    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("prepared again"))
+    for stores in (tmp_path / "data" / "stores", tmp_path / "copies" / "data" / "stores"):
+        assert prepare(Manifest(str(copy)), small_features, stores) == stores / first.name
+
+
+def test_files_in_other_places_of_the_same_corpus_give_another_store(
+    few, tmp_path, in_process, small_features
+):
+    first = prepare(Manifest(str(few)), small_features, tmp_path)
+    rows = (few / "manifest.csv").read_text(encoding="utf-8")
+    swapped = rows.replace("s0_0.png", "?").replace("s0_2.png", "s0_0.png").replace("?", "s0_2.png")
+    (few / "manifest.csv").write_text(swapped, encoding="utf-8")
+    assert prepare(Manifest(str(few)), small_features, tmp_path) != first
+
+
+def test_the_copied_data_folder_of_the_embedded_corpus_is_reused(
+    party, small_features, tmp_path, in_process, monkeypatch
+):
+    first = prepare(party, small_features, tmp_path / "one" / "stores", limit=5)
+    shutil.copytree(party.root.parent, tmp_path / "two" / "cocktail_party")
+    shutil.copytree(tmp_path / "one" / "stores", tmp_path / "two" / "stores")
+    copied = CocktailParty(str(tmp_path / "two" / "cocktail_party"), party.clips)
+    monkeypatch.setattr(CocktailParty, "render", lambda *_: pytest.fail("rendered again"))
+    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("prepared again"))
+    again = prepare(copied, small_features, tmp_path / "two" / "stores", limit=5)
+    assert again == tmp_path / "two" / "stores" / first.name
+
+
+OWN = """
+from avfusion.features import AudioFeatures
+class Doubled(AudioFeatures):
+    def __call__(self, sound):
+        return 2 * super().__call__(sound)
+"""
+
+
+def own_class(folder, text=OWN):
+    """Import a class of the user's own from its module, as a new process would."""
+    (folder / "own_frames.py").write_text(text, encoding="utf-8")
+    for name in ("own_frames", "own_parent"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    return importlib.import_module("own_frames").Doubled
+
+
+def test_an_own_feature_class_has_a_store_of_its_own_that_says_so(
+    few, tmp_path, in_process, small_features, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "own_frames", raising=False)
+
+    def prepared(text):
+        kind = own_class(tmp_path, text)
+        own = Features(FaceFeatures(size=32), kind(duration=0.6))
+        return Store(prepare(Manifest(str(few)), own, tmp_path / "stores"))
+
+    mfcc = Store(prepare(Manifest(str(few)), small_features, tmp_path / "stores"))
+    own, tripled = prepared(OWN), prepared(OWN.replace("2 *", "3 *"))
+    assert len({mfcc.root, own.root, tripled.root}) == 3
+    assert np.array_equal(own.audio[0], 2 * mfcc.audio[0])
+    assert np.array_equal(tripled.audio[0], 3 * mfcc.audio[0])
+    told = own.description["features"]["audio"]
+    assert told["class"] == "own_frames.Doubled" and told["duration"] == 0.6
+    assert told["source_sha256"] != tripled.description["features"]["audio"]["source_sha256"]
+    assert prepared(OWN).root == own.root
+
+
+def test_an_own_class_that_breaks_its_promise_is_refused_before_anything_is_decoded(
+    few, tmp_path, small_features, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
+    monkeypatch.delitem(sys.modules, "own_frames", raising=False)
+    for change, sentence in (
+        ("super().__call__(sound)[:, :40]", r"of shape \(19, 40\) .* promises .* \(19, 75\)"),
+        ("super().__call__(sound).double()", r"makes torch\.float64 of shape"),
+        ("1 / 0", r"fails on a sound of 9600 samples: ZeroDivisionError"),
+    ):
+        kind = own_class(tmp_path, OWN.replace("2 * super().__call__(sound)", change))
+        own = Features(FaceFeatures(size=32), kind(duration=0.6))
+        with pytest.raises(ValueError, match=sentence):
+            prepare(Manifest(str(few)), own, tmp_path / "stores")
 
 
 def test_what_an_interrupted_preparation_left_is_never_taken_for_a_store(
@@ -264,6 +377,39 @@ def test_a_changed_byte_is_found_when_asked(few, tmp_path, in_process, small_fea
     array.flush()
     with pytest.raises(ValueError, match=r"1 files of .* \(audio/00000\.npy\): delete"):
         verify(store)
+
+
+def test_a_finished_store_is_found_where_nobody_may_write(
+    few, tmp_path, in_process, small_features
+):
+    data = tmp_path / "data"
+    party = CocktailParty(str(data / "cocktail_party"), {"train": 3, "val": 1, "test": 1})
+    stores = [
+        prepare(corpus, small_features, data / "stores") for corpus in (party, Manifest(str(few)))
+    ]
+    for lock in data.rglob("*.lock"):
+        lock.unlink()  # a copy of the data may have none
+    before = files(data)
+    with read_only(tmp_path):
+        again = [
+            prepare(corpus, small_features, data / "stores")
+            for corpus in (party, Manifest(str(few)))
+        ]
+        assert again == stores
+        loaded = FaceAudioDataModule(str(data / "stores"), party, small_features, batch_size=2)
+        loaded.prepare_data()
+        assert len(next(iter(loaded.train_dataloader())).label) == 2
+    assert files(data) == before
+
+
+def test_a_store_that_cannot_be_written_is_refused_by_the_name_of_its_folder(
+    few, tmp_path, in_process, small_features
+):
+    (tmp_path / "stores").mkdir()
+    with read_only(tmp_path):
+        for stores in (tmp_path / "stores", tmp_path / "others"):
+            with pytest.raises(OSError, match=rf"^{stores} has no store .*: name another folder"):
+                prepare(Manifest(str(few)), small_features, stores)
 
 
 def leaking(root, **same):

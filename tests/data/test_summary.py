@@ -52,9 +52,16 @@ def test_the_summary_ends_its_table_with_the_pace_of_the_preparation(
     moments = iter((10.0, 14.0))
     monkeypatch.setattr(work, "perf_counter", lambda: next(moments))
     store = prepare(Manifest(str(recordings)), long_features, tmp_path)
-    for _ in range(2):  # another preparation decodes nothing, and forgets nothing
-        assert "\n6.0 clips/s: 24 clips in 4.0 s.\n" in summary(store)
-        assert prepare(Manifest(str(recordings)), long_features, tmp_path) == store
+    assert "\n6.0 clips/s: 24 clips in 4.0 s.\n" in summary(store)
+
+
+def test_of_a_store_that_is_already_there_no_pace_is_told_but_where_it_is_and_what_is_next(
+    recordings_store,
+):
+    first, again = summary(recordings_store), summary(recordings_store, already_there=True)
+    assert again.startswith(f"{recordings_store} is already there: 24 clips of ")
+    assert "clips/s" in first and "clips/s" not in again
+    assert again.splitlines()[-2:] == first.splitlines()[-2:]
 
 
 def test_the_pace_is_that_of_the_clips_that_were_decoded_after_an_interruption(
@@ -119,7 +126,7 @@ def test_a_preview_knows_what_is_done_already(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):
     stores = recordings_store.parent
-    assert "is there already" in preview(Manifest(str(recordings)), long_features, stores, None)
+    assert "is already there" in preview(Manifest(str(recordings)), long_features, stores, None)
     monkeypatch.setattr(work, "PART_CLIPS", 6)
     monkeypatch.setattr("avfusion.data.prepare.finish", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

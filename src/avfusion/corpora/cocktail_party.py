@@ -84,10 +84,11 @@ class CocktailParty:
 
     def read(self) -> Contents:
         """Return the contents, rendered if they are not there yet."""
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.root}.lock"):
-            if not self.root.exists():
-                self.render()
+        if not self.root.exists():  # else nothing is written, not even a lock
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self.root}.lock"):
+                if not self.root.exists():
+                    self.render()
         return Manifest(str(self.root), classes=EMOTIONS).read()
 
     def render(self) -> None:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from avfusion.data.clips import Clips
 
+MFCC_BLOCKS = 3  # coefficients, their differences, and the differences of those
+
 
 class FaceAugmentation:
     """Move, enlarge, mirror and recolour the pictures of a clip, all of them alike.
@@ -87,15 +89,22 @@ class AudioAugmentation:
     own mean; a band is hidden in the coefficients and in their differences alike. ``time`` and
     ``band`` are the largest parts of the true frames and of the coefficients that are hidden;
     ``noise`` is the standard deviation of Gaussian noise, in those of the clip's features.
+    ``blocks`` is how many parts a frame has in which the same band is hidden: by default the three
+    of MFCC with two differences, which features of another class have to name themselves.
     """
 
-    def __init__(self, time: float = 0.2, band: float = 0.2, noise: float = 0.1) -> None:
+    def __init__(
+        self, time: float = 0.2, band: float = 0.2, noise: float = 0.1, blocks: int | None = None
+    ) -> None:
         for name, value in (("time", time), ("band", band), ("noise", noise)):
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augmentation.audio.{name} must lie in [0, 1], got {value}.")
+        if blocks is not None and blocks < 1:
+            raise ValueError(f"data.augmentation.audio.blocks must be at least 1, got {blocks}.")
         self.time = time
         self.band = band
         self.noise = noise
+        self.blocks = blocks
 
     def __call__(self, clips: Clips) -> Clips:
         """Return the clips with other audio frames; padding stays zero."""
@@ -107,8 +116,10 @@ class AudioAugmentation:
         deviation = (((audio - mean) ** 2 * true).sum(1, keepdim=True) / count).sqrt()
 
         hidden = stretch(length, self.time, frames)[..., None]
-        coefficients = torch.full_like(length, features // 3)
-        hidden = hidden | stretch(coefficients, self.band, features // 3).repeat(1, 3)[:, None]
+        blocks = self.blocks or MFCC_BLOCKS
+        coefficients = torch.full_like(length, features // blocks)
+        band = stretch(coefficients, self.band, features // blocks).repeat(1, blocks)
+        hidden = hidden | band[:, None]
         noisy = audio + self.noise * deviation * torch.randn_like(audio)
         return clips._replace(audio=torch.where(hidden, mean, noisy) * true)
 

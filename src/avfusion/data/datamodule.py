@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from avfusion.corpora import Corpus
 from avfusion.data.clips import Clips
 from avfusion.data.dataset import SplitDataset
-from avfusion.data.fitness import check_reading, check_splits
+from avfusion.data.fitness import check_augmentation, check_reading, check_splits
 from avfusion.data.loader import ResumableLoader, load
 from avfusion.data.order import InOrder, Order
 from avfusion.data.prepare import prepare
@@ -101,7 +101,7 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Make the store where that is possible, and open it."""
-        _ = self.store
+        check_augmentation(self.store, self.augmentation)
 
     def dataset(self, split: str) -> SplitDataset:
         """Return the clips of one split."""

@@ -1,7 +1,6 @@
 """What a store says of itself to programs."""
 
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 from avfusion.corpora import SPLITS, Contents
@@ -9,6 +8,7 @@ from avfusion.corpora.labels import classes_of
 from avfusion.data.outcome import Outcome
 from avfusion.data.store import BOX, FORMAT
 from avfusion.features import Features
+from avfusion.features.identity import identify
 
 
 def describe(
@@ -33,7 +33,7 @@ def describe(
         "skipped": dict(Counter(outcome.reason for outcome in outcomes if not outcome.index)),
         "shared_subjects": contents.shared_subjects,
         "boxes": any(clip[BOX[0]] != "" for clip in kept),
-        "features": asdict(features),
+        "features": identify(features, "features"),
     }
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 
 from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import SPLITS, listed
-from avfusion.data.augmentation import FaceAugmentation
+from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation, FaceAugmentation
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
+from avfusion.features import AudioFeatures
+from avfusion.features.identity import CLASS, name_of, with_classes
 
 
 def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
@@ -53,6 +55,28 @@ def check_labels(store: Store, split: str, class_names: Sequence[str]) -> None:
             f"The {split} split of {store.root} has labels that the network does not know, "
             f"{listed(other)}: it knows {', '.join(class_names)}."
         )
+
+
+def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Clips]]) -> None:
+    """Refuse to hide bands of audio frames whose parts nobody has named."""
+    audio = with_classes(store.description["features"])["audio"]
+    features = store.description["audio"]["features"]
+    for change in augmentation:
+        if not isinstance(change, AudioAugmentation) or not change.band:
+            continue
+        if change.blocks is None and audio[CLASS] != name_of(AudioFeatures):
+            raise ValueError(
+                f"The audio frames of {store.root} are those of {audio[CLASS]}, and "
+                "data.augmentation.audio hides bands of MFCC and of their differences: set "
+                "data.augmentation.audio.blocks=1 where a frame is one spectrum (of "
+                f"{features} numbers), or data.augmentation.audio.band=0 to hide none."
+            )
+        blocks = change.blocks or MFCC_BLOCKS
+        if features % blocks:
+            raise ValueError(
+                f"data.augmentation.audio.blocks={blocks} does not divide the {features} numbers "
+                f"of an audio frame of {store.root}: name how many parts of one size a frame has."
+            )
 
 
 def check_unchanged(augmentation: Sequence[Callable[[Clips], Clips]]) -> None:

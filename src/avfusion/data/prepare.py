@@ -6,13 +6,17 @@ import logging
 import os
 import re
 import shutil
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
-from avfusion.corpora import Contents, Corpus
+from avfusion.corpora import Contents, Corpus, Recording
+from avfusion.data.contents import FileContents
 from avfusion.data.finish import finish
 from avfusion.data.leaks import refuse_leaks, untrained
 from avfusion.data.maps import write_maps
@@ -20,6 +24,8 @@ from avfusion.data.part import kept
 from avfusion.data.store import FORMAT, read_description
 from avfusion.data.work import allocate, write_parts
 from avfusion.features import Features
+from avfusion.features.contract import check_frames
+from avfusion.features.identity import SHIPPED, identify, name_of
 
 log = logging.getLogger(__name__)
 
@@ -35,31 +41,84 @@ def prepare(
 
     It is written beside its place and moved there whole; what an interrupted preparation had
     written is used by the next one. Its name holds a digest of the settings, of the contents, and
-    of the size and time of every file. ``limit`` takes only so many clips, spread over the corpus.
+    of every file, wherever the files are and whenever they were copied. ``limit`` takes only so
+    many clips, spread over the corpus.
     """
-    whole = corpus.read()
-    contents = limited(whole, limit)
-    check_sounds(corpus, contents, features)
-    # A few clips may lack a class by chance.
-    allowed = {*corpus.allowed_leaks} | ({"untrained_classes"} if limit else set())
-    root = store_folder(corpus, contents, features, stores)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial, journals = Path(f"{root}.partial"), Path(f"{root}.parts")
-    with FileLock(f"{root}.lock"):
-        if not root.exists():
-            report_abandoned(root)
-            refuse_leaks({"untrained_classes": untrained_classes(whole)}, corpus.allowed_leaks)
-            parts = allocate(partial, journals, corpus, contents, features)
-            pace = write_parts(parts, f"Preparing {corpus.name}", workers)
-            maps = write_maps(partial, parts, features.maps) if features.maps else None
-            finish(partial, corpus, contents, features, [kept(part) for part in parts], maps)
-            refuse_leaks(read_description(partial)["leaks"], allowed)
-            if pace.clips:
-                pace_file(root).write_text(json.dumps(pace), encoding="utf-8")
-            os.replace(partial, root)
+    return Preparation(corpus, features, stores, limit).carry_out(workers)
+
+
+class Preparation:
+    """A store that is there, or is to be made, of a corpus under some settings.
+
+    ``root`` is its folder. Where a finished one is there, nothing is written: neither a lock nor
+    what was begun; so stores can be read from where nobody may write.
+    """
+
+    def __init__(
+        self, corpus: Corpus, features: Features, stores: str | Path, limit: int | None = None
+    ) -> None:
+        self.corpus, self.features, self.stores = corpus, features, Path(stores)
+        self.whole = corpus.read()
+        self.contents = limited(self.whole, limit)
+        check_sounds(corpus, self.contents, features)
+        # A few clips may lack a class by chance.
+        self.allowed = {*corpus.allowed_leaks} | ({"untrained_classes"} if limit else set())
+        self.files = FileContents(self.stores / f"{safe(corpus.name)}.files.json")
+        key = digest(corpus, self.contents, features, self.files)
+        self.root = find_prepared(self.stores, safe(corpus.name), key)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the store is there, whole."""
+        return self.root.exists()
+
+    def carry_out(self, workers: int | None = None) -> Path:
+        """Make the store if it is not there, and return its folder."""
+        if not self.is_done:
+            check_own_frames(self.features)
+            refuse_leaks(
+                {"untrained_classes": untrained_classes(self.whole)}, self.corpus.allowed_leaks
+            )
+            with locked(self.stores, self.root):
+                if not self.is_done:  # another process may have made it meanwhile
+                    self.write(workers)
+        self.files.remember()
+        refuse_leaks(read_description(self.root)["leaks"], self.allowed)
+        return self.root
+
+    def write(self, workers: int | None) -> None:
+        """Decode the clips that are not decoded yet, and move the store into its place."""
+        partial, journals = Path(f"{self.root}.partial"), Path(f"{self.root}.parts")
+        corpus, contents, features = self.corpus, self.contents, self.features
+        report_abandoned(self.root)
+        parts = allocate(partial, journals, corpus, contents, features)
+        pace = write_parts(parts, f"Preparing {corpus.name}", workers)
+        maps = write_maps(partial, parts, features.maps) if features.maps else None
+        finish(partial, corpus, contents, features, [kept(part) for part in parts], maps)
+        refuse_leaks(read_description(partial)["leaks"], self.allowed)
+        if pace.clips:
+            pace_file(self.root).write_text(json.dumps(pace), encoding="utf-8")
+        os.replace(partial, self.root)
         shutil.rmtree(journals, ignore_errors=True)
-    refuse_leaks(read_description(root)["leaks"], allowed)
-    return root
+
+
+def locked(stores: Path, root: Path) -> AbstractContextManager[Any]:
+    """Return the lock of a store to be made, held, or say where else stores may go."""
+    try:
+        stores.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{root}.lock").acquire()
+    except OSError as error:
+        raise PermissionError(
+            f"{stores} has no store of this corpus under these settings, and none can be written "
+            f"there ({error}): name another folder (prepare.stores=..., in training "
+            "data.store=...), or set AVFUSION_DATA to one."
+        ) from error
+
+
+def check_own_frames(features: Features) -> None:
+    """Try audio features that avfusion does not bring, before any clip is decoded."""
+    if name_of(type(features.audio)) not in SHIPPED:
+        check_frames(features.audio)
 
 
 def pace_file(root: Path) -> Path:
@@ -99,29 +158,69 @@ def untrained_classes(contents: Contents) -> list[str]:
     return untrained(clips, contents.multilabel)
 
 
-def store_folder(
-    corpus: Corpus, contents: Contents, features: Features, stores: str | Path
-) -> Path:
-    """Return where the store of a corpus under these settings belongs."""
-    return Path(stores) / f"{safe(corpus.name)}-{digest(corpus, contents, features)}"
+def find_prepared(stores: Path, name: str, key: str) -> Path:
+    """Return where the store of a key is, or belongs.
+
+    The folder of a corpus may have been copied under another name: a store that is there under the
+    same key is the store of its copy, too.
+    """
+    root = stores / f"{name}-{key}"
+    others = [] if root.exists() else stores.glob(f"*-{key}")
+    return next((other for other in others if (other / "description.json").is_file()), root)
 
 
-def digest(corpus: Corpus, contents: Contents, features: Features) -> str:
-    """Return eight digits that change with whatever would change the store."""
-    chosen = asdict(features)
-    del chosen["maps"]  # which say where weights lie, too
+def digest(
+    corpus: Corpus, contents: Contents, features: Features, files: FileContents | None = None
+) -> str:
+    """Return eight digits that change with whatever would change the store.
+
+    Where the files lie, and when they were written, changes nothing.
+    """
+    chosen = {name: part for name, part in identify(features, "features").items() if name != "maps"}
+    if "model_sha256" in chosen["face"]:
+        chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
     settings = [FORMAT, chosen, corpus.on_error, contents[1:3]]
     if features.maps is not None:
-        settings.append(features.maps.identity())
-    if contents.multilabel:  # only then, as stores were named without it
+        settings.append([identify(type(features.maps), "features.maps"), features.maps.identity()])
+    if contents.multilabel:
         settings.append("multilabel")
     state = hashlib.sha256(json.dumps(settings).encode())
+    entries = {path: files_of(path) for path in sources_of(contents)}
+    digests = (files or FileContents()).of(chain(*entries.values()))
+    home = common_folder(entries)
+    names = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
+    read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
     for recording in contents.recordings:
-        paths = [sorted(path.iterdir()) if path.is_dir() else [path] for path in recording.sources]
-        stats = [path.stat() for path in chain(*paths)]
-        files = [(stat.st_size, stat.st_mtime_ns) for stat in stats]
-        state.update(repr((recording, files)).encode())
+        content = [described(recording, names), [read[path] for path in recording.sources]]
+        state.update(json.dumps(content, default=str).encode())
     return state.hexdigest()[:8]
+
+
+def sources_of(contents: Contents) -> list[Path]:
+    """Return the files and folders that recordings are read from, each once."""
+    return list(dict.fromkeys(chain(*(clip.sources for clip in contents.recordings))))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that are read of a path: those of a folder in order, but for hidden ones."""
+    if not path.is_dir():
+        return [path]
+    return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+
+
+def common_folder(paths: Collection[Path]) -> Path:
+    """Return the innermost folder that holds all of some paths."""
+    parents = {str(path.parent) for path in paths}
+    try:
+        return Path(os.path.commonpath(parents))
+    except ValueError:  # none, on several drives, or some of them relative
+        return Path()
+
+
+def described(recording: Recording, names: Mapping[Path, str]) -> list[Any]:
+    """Return what a recording is, with the names that its paths have in their common folder."""
+    values = (getattr(recording, field.name) for field in fields(recording) if field.repr)
+    return [names.get(value, str(value)) if isinstance(value, Path) else value for value in values]
 
 
 def safe(name: str) -> str:

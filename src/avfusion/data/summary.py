@@ -9,7 +9,7 @@ from typing import Any
 from avfusion.corpora import SPLITS, Contents, Corpus
 from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
-from avfusion.data.prepare import limited, pace_file, store_folder
+from avfusion.data.prepare import Preparation, pace_file
 from avfusion.data.store import Store
 from avfusion.data.work import Pace
 from avfusion.features import Features
@@ -20,13 +20,18 @@ MOST_CLASSES = 40  # rows of the table
 HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
 
 
-def summary(path: Path) -> str:
-    """Say what a store holds, what was left out, and how to train on it."""
+def summary(path: Path, already_there: bool = False) -> str:
+    """Say what a store holds, what was left out, and how to train on it.
+
+    Of one that was ``already_there`` no speed is told: nothing was decoded this time.
+    """
     store = Store(path)
     description, skipped = store.description, store.description["skipped"]
-    lines = [f"{path}: {len(store)} clips of {description['corpus']}"]
+    state = " is already there" if already_there else ""
+    lines = [f"{path}{state}: {len(store)} clips of {description['corpus']}"]
     lines += table(store.index, description["class_names"], store.multilabel)
-    lines += paces(path, len(store) + sum(skipped.values()))
+    if not already_there:
+        lines += paces(path, len(store) + sum(skipped.values()))
     if skipped:
         counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
         lines.append(
@@ -73,13 +78,13 @@ def paces(path: Path, clips: int) -> list[str]:
 
 def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
     """Say what a preparation would do; nothing is decoded or written."""
-    contents = limited(corpus.read(), limit)
-    root = store_folder(corpus, contents, features, stores)
+    plan = Preparation(corpus, features, stores, limit)
+    contents, root = plan.contents, plan.root
     clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
     size = len(contents.recordings) * clip_bytes / 1e9
     maps = " and face maps" if features.maps is not None else ""
-    state = "is there already" if root.exists() else "would be written"
-    if Path(f"{root}.parts").exists():
+    state = "is already there" if plan.is_done else "would be written"
+    if not plan.is_done and Path(f"{root}.parts").exists():
         state = f"is begun, {written_before(root)} clips at least; it would be gone on with"
     lines = [
         f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float32, Int16, UInt8
 
 from avfusion.corpora.recording import Box, Recording
-from avfusion.features.face import FaceFeatures
+from avfusion.features.contract import AudioFrames, FaceCrops, check_contract
 from avfusion.features.hearing import hear
 from avfusion.features.looking import Seen, look
 from avfusion.features.maps import FaceMaps
-from avfusion.features.mfcc import SAMPLE_RATE, AudioFeatures
+from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.policies import Policies
 from avfusion.features.source import Unreadable
 
@@ -41,12 +41,14 @@ class ClipFeatures(NamedTuple):
 class Features:
     """How recordings become clips; ``maps``, if any, are computed once all of them are."""
 
-    face: FaceFeatures
-    audio: AudioFeatures
+    face: FaceCrops
+    audio: AudioFrames
     policies: Policies = field(default_factory=Policies)
     maps: FaceMaps | None = None
 
     def __post_init__(self) -> None:
+        check_contract(self.face, FaceCrops, "features.face")
+        check_contract(self.audio, AudioFrames, "features.audio")
         if self.maps is not None and self.maps.encoder is None:
             object.__setattr__(self, "maps", None)  # neither a run nor an encoder was given
 

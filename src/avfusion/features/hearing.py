@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from avfusion.corpora.recording import Recording
-from avfusion.features.mfcc import SAMPLE_RATE, AudioFeatures
+from avfusion.features.contract import AudioFrames
+from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.policies import Policies
 from avfusion.features.sound import HELD, Sound, decode_sound, read_sound
 from avfusion.features.source import Missing
@@ -21,7 +22,7 @@ class Heard(NamedTuple):
 
 
 def hear(
-    recording: Recording, audio: AudioFeatures, policies: Policies, notes: list[str]
+    recording: Recording, audio: AudioFrames, policies: Policies, notes: list[str]
 ) -> Heard | None:
     """Return the sound that is kept, None where there is none at all."""
     path = recording.sound_source
@@ -50,7 +51,7 @@ def hear(
     return Heard(sound._replace(samples=samples), silent)
 
 
-def read(path: Path, window: tuple[int, int] | None, audio: AudioFeatures) -> Sound:
+def read(path: Path, window: tuple[int, int] | None, audio: AudioFrames) -> Sound:
     """Return the samples of a sound that the settings choose, or those of a window."""
     if window is None:
         return read_sound(path, audio.span)

@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 from avfusion.corpora.packed import read_packed
 from avfusion.corpora.recording import Box, Recording
-from avfusion.features.face import FaceFeatures
+from avfusion.features.contract import FaceCrops
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.picture import Loss, Shown, is_still, read_frames, read_picture
 from avfusion.features.policies import Policies
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 def look(
     recording: Recording,
     sound: Sound | None,
-    features: FaceFeatures,
+    features: FaceCrops,
     policies: Policies,
     notes: list[str],
 ) -> Seen | None:

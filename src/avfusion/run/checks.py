@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from pydoc import locate
 
 import lightning as L
@@ -10,10 +11,10 @@ from hydra.utils import instantiate
 from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion.checkpoint import find_checkpoint, read_checkpoint
+from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint
 from avfusion.loss.kinds import check_loss
 from avfusion.metrics.stages import check_monitor
-from avfusion.run.configuration import check_config
+from avfusion.run.configuration import check_config, plain
 from avfusion.run.values import arguments
 
 
@@ -40,6 +41,7 @@ def check_training(cfg: DictConfig) -> None:
     for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
         if path is not None:
             read_checkpoint(find_checkpoint(path, name))
+    check_targets(Path("this run"), plain(cfg.data))
     check_model(cfg)
 
 

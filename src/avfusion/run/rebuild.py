@@ -18,6 +18,8 @@ from avfusion.data.prepare import prepare
 from avfusion.data.seen import check_seen
 from avfusion.encoders.stored import reads_maps
 from avfusion.features import answering
+from avfusion.features.answering import check_answerable
+from avfusion.features.identity import with_classes
 from avfusion.run.assembly import allowed_memory
 from avfusion.run.configuration import output_folder, plain
 from avfusion.task import ClassificationTask
@@ -32,6 +34,8 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     file = find_checkpoint(cfg.ckpt_path, "best")
     checkpoint = read_checkpoint(file)
     recipe = checkpoint["recipe"]
+    if cfg.get("input") is not None:
+        check_answerable(recipe["description"]["features"])
     task = instantiate(recipe["model"], _convert_="all")
     check_fit(file, checkpoint, task)
     task.load_state_dict(checkpoint["state_dict"])
@@ -82,8 +86,9 @@ def check_data(file: Path, data: FaceAudioDataModule, task: ClassificationTask) 
 
 def comparable(description: dict[str, Any], maps: bool) -> dict[str, Any]:
     """Return the settings on which features depend, whatever clips are kept and where files are."""
-    features = description["features"]
-    settings = {"face": features["face"] | {"model": None}, "audio": features["audio"]}
+    settings = with_classes(description["features"])
+    settings = {name: part for name, part in settings.items() if name not in ("policies", "maps")}
+    settings["face"] |= {"model": None}
     if maps:
         settings["face_map"] = description["face_map"] | {"weights": None}
     return settings

@@ -1,0 +1,96 @@
+"""Contents of files as digests, remembered so that unchanged files are read once."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from rich.progress import track
+
+from avfusion.console import watched
+
+MISSING = "missing"
+THREADS = 8  # of which each waits for the disk most of the time
+# Nanoseconds: a file that was changed so lately may be changed again without another time.
+LATELY = 2 * 10**9
+
+
+class FileContents:
+    """The SHA-256 of files, however they are named and whenever they were copied.
+
+    What was read is remembered in the file ``memory`` under path, inode, size and times of a file,
+    as git remembers it: where none of them has changed, a file is not read again. Where the memory
+    cannot be written, everything works, and the files are read each time.
+    """
+
+    def __init__(self, memory: Path | None = None) -> None:
+        self.memory = memory
+        self.known: dict[str, list[int | str]] = {}
+        self.changed = False
+        if memory is not None:
+            with suppress(OSError, ValueError):
+                known = json.loads(memory.read_text(encoding="utf-8"))
+                self.known = known if isinstance(known, dict) else {}
+
+    def of(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Return the digest of each file, ``missing`` where there is none."""
+        files = list(dict.fromkeys(paths))
+        digests, todo = {}, []
+        for path in files:
+            state = file_state(path)
+            known = self.known.get(str(path))
+            if state is None:
+                digests[path] = MISSING
+            elif known is not None and known[:-1] == state:
+                digests[path] = str(known[-1])
+            else:
+                todo.append((path, state))
+        for (path, state), digest in zip(todo, read_all([path for path, _ in todo]), strict=True):
+            digests[path] = digest
+            if digest != MISSING and max(state[2:]) < time.time_ns() - LATELY:
+                self.known[str(path)] = [*state, digest]
+                self.changed = True
+        return digests
+
+    def remember(self) -> None:
+        """Write what was read, where that is possible."""
+        if self.memory is None or not self.changed:
+            return
+        partial = self.memory.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):
+            partial.write_text(json.dumps(self.known), encoding="utf-8")
+            os.replace(partial, self.memory)
+            self.changed = False
+
+
+def file_state(path: Path) -> list[int] | None:
+    """Return inode, size and times of a file, None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return [state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+
+
+def read_all(paths: list[Path]) -> list[str]:
+    """Return the digests of files, read side by side."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        digests = pool.map(read, paths)
+        quick = not watched() or len(paths) < THREADS
+        title = "Reading the files of the corpus"
+        return list(track(digests, title, len(paths), transient=True, disable=quick))
+
+
+def read(path: Path) -> str:
+    """Return the SHA-256 of a file; what is no file, or cannot be read, is left to decoders."""
+    try:
+        if not path.is_file():
+            return MISSING
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return MISSING
