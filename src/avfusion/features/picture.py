@@ -18,7 +18,8 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from avfusion.corpora.unlabelled import PICTURES
+from avfusion.corpora.companions import is_companion
+from avfusion.corpora.media import PICTURES
 from avfusion.features.source import Missing, Unreadable, reading
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -284,4 +285,4 @@ def is_frame(path: Path) -> bool:
     Companions of macOS (``._a.png``), and all hidden files, begin with a point; those of other
     systems (``Thumbs.db``, ``@eaDir``) lack the suffix of a picture, or are folders.
     """
-    return path.suffix.lower() in PICTURES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in PICTURES and not is_companion(path.name) and path.is_file()

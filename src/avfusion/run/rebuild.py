@@ -111,7 +111,7 @@ def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> 
     face = {"model": cfg.face_model} if cfg.face_model else {}
     features = answering(settings, face, maps)
     windows = instantiate(cfg.windows)
-    recordings = windows(find_recordings(str(cfg.input)), features)
+    recordings = windows(find_recordings(str(cfg.input), output_folder()), features)
     description = recipe["description"]
     corpus = Unlabelled(
         recordings, description["class_names"], description.get("multilabel", False)

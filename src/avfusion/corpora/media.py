@@ -1,0 +1,45 @@
+"""Kinds of media files: by their suffix or, where that is unknown, by their first bytes."""
+
+import re
+from pathlib import Path
+
+PICTURES = set(
+    ".apng .avif .avifs .bmp .dib .gif .heic .heics .heif .heifs .hif .j2k .jfif .jif .jp2 .jpe "
+    ".jpeg .jpg .jpx .jxl .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
+)
+SOUNDS = set(
+    ".3ga .aac .ac3 .adts .aif .aifc .aiff .amr .ape .au .awb .caf .dts .eac3 .ec3 .flac .m4a .m4b "
+    ".m4r .mka .mp2 .mp3 .mpa .nist .oga .ogg .opus .snd .sph .spx .tta .voc .w64 .wav .wave .weba "
+    ".wma .wv".split()
+)
+VIDEOS = set(
+    ".264 .265 .3g2 .3gp .3gp2 .3gpp .asf .avi .divx .dv .f4v .flv .h264 .h265 .hevc .m1v .m2t "
+    ".m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mk3d .mkv .mov .mp4 .mp4v .mpe .mpeg .mpg .mpv .mts .mxf "
+    ".ogm .ogv .qt .rm .rmvb .tp .trp .ts .vob .webm .wmv .xvid".split()
+)
+# Photographs as sensors took them begin as TIFF does, and what opens as that is a thumbnail.
+RAW = set(".3fr .arw .cr2 .cr3 .dng .erf .nef .nrw .orf .pef .raf .raw .rw2 .srw".split())
+STILL = rb"(avif|avis|heic|heim|heis|heix|hevc|hevx|mif1|msf1)"  # brands of ISO files
+STARTS = {
+    "image": rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM....\0\0\0\0|II\*\0|MM\0\*|P[4-6]\s\d"
+    rb"|RIFF....WEBP|\0\0\0.ftyp" + STILL + rb"|\0\0\0\x0c(jP  |JXL )|\xff\x4f\xff\x51|\xff\x0a",
+    "audio": rb"RIF[FX]....WAVE|(RF64|BW64)....WAVE|riff\x2e\x91\xcf\x11|FORM....AIF[FC]|\.snd\0"
+    rb"|caff\0\x01|fLaC|ID3[\x02-\x04]|\xff[\xe2\xe3\xf0-\xf5\xf8-\xfd]|OggS(?!.{24}\x80theora)"
+    rb"|#!AMR|NIST_1A|\x0b\x77|wvpk|TTA1|MAC .\x0f|\0\0\0.ftyp(M4A |M4B )|\x7f\xfe\x80\x01",
+    "video": rb"RIFF....(AVI |CDXA)|\0\0\0.ftyp|\0...(moov|mdat|wide|free)|\x1a\x45\xdf\xa3|OggS"
+    rb"|FLV\x01|\x30\x26\xb2\x75|\0\0\x01[\xb3\xba]|\x06\x0e\x2b\x34|\x47.{187}\x47"
+    rb"|.{4}\x47.{191}\x47|\.RMF",
+}
+
+
+def kind_of(path: Path) -> str | None:
+    """Return whether a file is an ``image``, ``audio`` or ``video``, None if it seems neither."""
+    suffix = path.suffix.lower()
+    for kind, suffixes in (("image", PICTURES), ("audio", SOUNDS), ("video", VIDEOS)):
+        if suffix in suffixes:
+            return kind
+    if suffix in RAW:
+        return None
+    with path.open("rb") as file:
+        start = file.read(256)
+    return next((kind for kind, form in STARTS.items() if re.match(form, start, re.DOTALL)), None)
