@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from avfusion.corpora.spelling import canonical
+
 # Whatever else a checkpoint names must be a class, or a schedule, of this package.
 ALLOWED: set[str] = set()
 
@@ -122,7 +124,8 @@ def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> str
     """
     ours, theirs = task.state_dict(), checkpoint["state_dict"]
     keep = [".standardise.", "loss."]
-    if class_names(checkpoint["recipe"]) != class_names(task.recipe):
+    there, here = class_names(checkpoint["recipe"]), class_names(task.recipe)
+    if list(map(canonical, there)) != list(map(canonical, here)):
         keep.append(".head.logits.")
     loaded = {
         name: value

@@ -8,7 +8,7 @@ from PIL import Image
 
 from avfusion.corpora import Cifar10, Manifest, Mnist
 from avfusion.corpora.companions import is_companion
-from avfusion.data.prepare import store_folder
+from avfusion.data.prepare import digest
 from avfusion.features.picture import read_frames
 
 
@@ -52,7 +52,7 @@ def test_companions_do_not_make_another_store(frames, small_features):
     stores = []
     for change in (lambda: None, lambda: companions(frames), (frames / "frame_3.png").unlink):
         change()
-        stores.append(store_folder(corpus, corpus.read(), small_features, "stores"))
+        stores.append(digest(corpus, corpus.read(), small_features))
     assert stores[0] == stores[1] != stores[2]
 
 

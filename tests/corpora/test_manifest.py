@@ -135,9 +135,10 @@ def test_columns_may_have_other_names(folder):
 
 def test_missing_files_are_all_counted_and_ten_of_them_shown(folder):
     table = rows(30, image_path=lambda number: f"{number}.png" if number < 25 else "a.png")
-    refused(folder, table, r"25 of the 60 files of .* are missing: .*0\.png.* and 15 more\. Paths")
-    with pytest.raises(FileNotFoundError) as refusal:
-        Manifest(str(folder)).read()
+    sentence = r"25 of the 60 files of .* are missing: .*0\.png.* and 15 more\. Paths"
+    refused(folder, table, sentence, on_error="raise")
+    with pytest.raises(FileNotFoundError, match=r"25 of 30 clips .* corpus\.media_root") as refusal:
+        Manifest(str(folder), on_error="raise").read()
     assert str(refusal.value).count(".png") == 10
 
 

@@ -89,7 +89,7 @@ class CocktailParty:
             with FileLock(f"{self.root}.lock"):
                 if not self.root.exists():
                     self.render()
-        return Manifest(str(self.root), classes=EMOTIONS).read()
+        return Manifest(str(self.root), classes=EMOTIONS, on_error="raise").read()
 
     def render(self) -> None:
         """Write pictures, sounds and manifest beside the folder, then move them into place."""

@@ -1,11 +1,18 @@
 """The label of a clip: one class or, in multi-label data, the names of several."""
 
-from collections import Counter
-from collections.abc import Sequence
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from avfusion.corpora.mistakes import WrongClips, WrongLine
 from avfusion.corpora.recording import Recording, listed
+from avfusion.corpora.spelling import canonical
 
+log = logging.getLogger(__name__)
 BETWEEN = "|"  # the classes of a label
+BARS = re.compile(r"[|\uff5c]")  # as people type it, also on a full-width keyboard
 
 
 def classes_of(label: str, multilabel: bool) -> list[str]:
@@ -18,35 +25,100 @@ def label_of(classes: Sequence[str]) -> str:
     return BETWEEN.join(sorted(classes))
 
 
-def tidied(label: str, where: str) -> str:
-    """Return a label of several classes in its one spelling, or refuse it with where it stands."""
-    classes = [name.strip() for name in label.split(BETWEEN)]
-    if not all(classes):
-        raise ValueError(
-            f"{where} has the label {label!r} with an empty class: write the names of classes with "
-            f"one {BETWEEN} between them (for none of them name a class of its own, such as none)."
+def names_several(label: str) -> bool:
+    """Say whether a label, as people type it, has the bar between the names of classes."""
+    return BARS.search(label) is not None
+
+
+def tidied(label: str) -> str:
+    """Return a label of several classes with one bar between them and no blanks, or refuse it."""
+    classes = [name.strip() for name in BARS.split(label)]
+    if not all(map(canonical, classes)):
+        raise WrongLine(
+            f"has the label {label!r} with an empty class",
+            f"write the names of classes with one {BETWEEN} between them (for none of them name a "
+            "class of its own, such as none)",
         )
-    if twice := [name for name, count in Counter(classes).items() if count > 1]:
-        raise ValueError(
-            f"{where} has the label {label!r}, which names {listed(twice)} twice: once is enough."
-        )
+    counts = Counter(map(canonical, classes))
+    if twice := [name for name in classes if counts[canonical(name)] > 1]:
+        raise WrongLine(f"has the label {label!r}, which names {twice[0]} twice", "once is enough")
     return label_of(classes)
 
 
-def class_names(
-    recordings: Sequence[Recording], given: list[str] | None, multilabel: bool
-) -> list[str]:
-    """Return the classes, and refuse labels outside of them."""
-    named = [
-        (clip.split, name) for clip in recordings for name in classes_of(clip.label, multilabel)
-    ]
-    training = {name for split, name in named if split == "train"}
-    known = given or sorted(training or {name for _, name in named})
-    outside = Counter(name for _, name in named if name not in known)
+def name_classes(
+    recordings: Sequence[Recording], given: Sequence[str] | None, multilabel: bool
+) -> tuple[list[Recording], list[str]]:
+    """Return recordings with one spelling for each class, and the classes in their order.
+
+    Labels that look alike (see ``canonical``) are one class. It is spelled as ``given`` or, without
+    that, as most training clips spell it. Labels of none of the classes are refused.
+    """
+    found = spellings(recordings, multilabel)
+    if given is None:
+        training = spellings([clip for clip in recordings if clip.split == "train"], multilabel)
+        counts = (training or found).values()
+        names = sorted(some.most_common(1)[0][0] for some in counts)
+    else:
+        names = list(given)
+    known = {canonical(name): name for name in names}
+    check_known(recordings, found, known, multilabel)
+    several = [listed_spellings(known[key], some) for key, some in found.items() if len(some) > 1]
+    if several:
+        log.warning("Labels that look alike are one class: %s.", listed(several))
+    return [respelled(clip, known, multilabel) for clip in recordings], names
+
+
+def spellings(recordings: Sequence[Recording], multilabel: bool) -> dict[str, Counter[str]]:
+    """Return how many clips spell each class how, by the canonical names of the classes."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    labels = Counter(clip.label for clip in recordings)
+    for label, clips in labels.items():
+        for name in classes_of(label, multilabel):
+            counts[canonical(name)][name] += clips
+    return counts
+
+
+def listed_spellings(name: str, counts: Counter[str]) -> str:
+    """Return a class with its spellings, so written that they can be told apart."""
+    return f"{name} ({', '.join(f'{said!a} {clips} times' for said, clips in counts.items())})"
+
+
+def check_known(
+    recordings: Sequence[Recording],
+    found: Mapping[str, Counter[str]],
+    known: Mapping[str, str],
+    multilabel: bool,
+) -> None:
+    """Refuse labels that name none of the classes, which are known by their canonical names."""
+    outside = {key: some for key, some in found.items() if key not in known}
     if outside:
-        names = listed([f"{label!r} ({clips} clips)" for label, clips in outside.items()])
-        raise ValueError(
-            f"The labels {names} are not among the classes {known}: correct them, or set "
-            "corpus.classes=[...] (without it, the labels of the training split count)."
+        names = [f"{next(iter(some))!r} ({some.total()} clips)" for some in outside.values()]
+        raise WrongClips(
+            f"The labels {listed(names)} are not among the classes {[*known.values()]}: correct "
+            "them, or set corpus.classes=[...] (without it, the labels of the training split "
+            "count).",
+            [
+                clip
+                for clip in recordings
+                if outside.keys() & map(canonical, classes_of(clip.label, multilabel))
+            ],
         )
-    return known
+
+
+def check_classes(names: Sequence[str]) -> None:
+    """Refuse classes that look alike, as labels would not say which of them is meant."""
+    groups = defaultdict(list)
+    for name in names:
+        groups[canonical(name)].append(name)
+    for key, alike in groups.items():
+        if not key or len(alike) > 1:
+            raise ValueError(
+                f"corpus.classes names {listed([ascii(name) for name in alike])}: each class needs "
+                "one name, and case, blanks and accents typed otherwise do not tell names apart."
+            )
+
+
+def respelled(clip: Recording, known: Mapping[str, str], multilabel: bool) -> Recording:
+    """Return a clip whose label has the known spellings of its classes."""
+    label = label_of([known[canonical(name)] for name in classes_of(clip.label, multilabel)])
+    return clip if label == clip.label else replace(clip, label=label)

@@ -1,17 +1,22 @@
 """Any recordings, described by a CSV."""
 
-import csv
+import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from avfusion.corpora.columns import BOX, COLUMNS, MEDIA, REQUIRED, check_names
-from avfusion.corpora.labels import BETWEEN, class_names, tidied
-from avfusion.corpora.paths import check_files, find
-from avfusion.corpora.recording import ON_ERROR, Box, Contents, Recording
+from avfusion.corpora.labels import check_classes, name_classes, names_several, tidied
+from avfusion.corpora.mistakes import Mistakes, WrongLine
+from avfusion.corpora.paths import find, told_missing
+from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
+from avfusion.corpora.spelling import canonical
 from avfusion.corpora.splits import Plan, assign, check_plan, check_split_names, check_subjects
 from avfusion.corpora.table import read_rows
+
+log = logging.getLogger(__name__)
 
 
 class Manifest:
@@ -24,6 +29,10 @@ class Manifest:
     other names for them. A folder of frames counts as an image_path. ``splits`` replaces the
     column by fractions (subjects stay together) or by ranges of rows. ``multilabel`` says whether
     a label may name several classes, with ``|`` between them; None: whether any label does.
+
+    Names of columns, splits, classes and subjects that look alike are one (see ``canonical``). Ids
+    of clips are one only where nobody could see a difference: case and width tell them apart.
+    A clip whose file is missing is skipped as one that cannot be decoded, if ``on_error`` is skip.
     """
 
     def __init__(
@@ -54,6 +63,7 @@ class Manifest:
         if splits is not None:
             check_plan(splits)
         check_names(columns or {}, media_root)
+        check_classes([str(name) for name in classes or ()])
         self.name = path.name.removesuffix(".csv")
         outermost = path if path.is_dir() else path.parents[1]
         self.media_root = Path(media_root or outermost).resolve()
@@ -79,66 +89,95 @@ class Manifest:
         ]
 
     def read(self) -> Contents:
-        """Read the CSV and check every row of it."""
-        try:
-            needed = REQUIRED if self.splits else (*REQUIRED, "split")
-            rows = read_rows(self.path, self.columns, needed)
-            recordings, multilabel = self.labelled(
-                {line: self.recording(line, row) for line, row in rows}
-            )
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ValueError(f"{self.path} is no CSV in UTF-8 ({error}): save it so.") from error
-        check_files(self.path, recordings)
-        if self.splits is not None:
-            by_subject = not self.allow_subject_overlap
-            recordings = assign(recordings, self.splits, self.split_seed, by_subject)
-        check_split_names(recordings)
-        shared = check_subjects(recordings, self.allow_subject_overlap)
-        names = class_names(recordings, self.classes, multilabel)
-        return Contents(recordings, names, shared, multilabel)
+        """Read the CSV and check every row of it; one error names all mistakes."""
+        mistakes = Mistakes(self.path)
+        columns = self.columns
+        if self.splits is not None:  # they replace the column
+            columns = {ours: theirs for ours, theirs in columns.items() if ours != "split"}
+        needed = [ours for ours in (*REQUIRED, "split") if ours in columns]
+        rows = read_rows(self.path, columns, needed, mistakes)
+        recordings = {line: self.recording(line, row, mistakes) for line, row in rows.items()}
+        clips, multilabel = self.labeled(recordings, mistakes)
+        self.check_files(clips, mistakes)
+        lines = defaultdict(list)
+        for line, clip in recordings.items():
+            lines[clip.clip_id].append(line)
+        shared: list[str] = []
+        names: list[str] = []
+        if any("split" in row for row in rows.values()):
+            with mistakes.of_clips(lines):
+                check_split_names(clips)
+        elif self.splits is not None and not mistakes:
+            with mistakes.of_clips(lines):
+                by_subject = not self.allow_subject_overlap
+                clips = assign(clips, self.splits, self.split_seed, by_subject)
+        with mistakes.of_clips(lines):
+            people = [clip for clip in clips if clip.subject and clip.split in SPLITS]
+            shared = check_subjects(people, self.allow_subject_overlap)
+        with mistakes.of_clips(lines):
+            labeled = [clip for clip in clips if clip.label]
+            clips, names = name_classes(labeled, self.classes, multilabel)
+        mistakes.refuse()
+        return Contents(clips, names, shared, multilabel)
 
-    def labelled(self, recordings: Mapping[int, Recording]) -> tuple[list[Recording], bool]:
+    def labeled(
+        self, recordings: Mapping[int, Recording], mistakes: Mistakes
+    ) -> tuple[list[Recording], bool]:
         """Return recordings, by their lines, and whether their labels name several classes."""
-        if self.multilabel is not None:
-            multilabel = self.multilabel
-        else:
-            multilabel = any(BETWEEN in clip.label for clip in recordings.values())
+        multilabel = self.multilabel
+        if multilabel is None:
+            multilabel = any(names_several(clip.label) for clip in recordings.values())
         if not multilabel:
             return list(recordings.values()), False
-        where = f"of {self.path}"
-        return [
-            replace(clip, label=tidied(clip.label, f"Line {line} {where}"))
-            for line, clip in recordings.items()
-        ], True
+        tidy = []
+        for line, clip in recordings.items():
+            label = ""
+            with mistakes.of_line(line):
+                label = tidied(clip.label) if clip.label else ""
+            tidy.append(replace(clip, label=label))
+        return tidy, True
 
-    def recording(self, line: int, row: Mapping[str, str]) -> Recording:
-        """Return the recording of one row."""
+    def check_files(self, recordings: list[Recording], mistakes: Mistakes) -> None:
+        """Refuse files that are missing, or say which clips will be skipped for that."""
+        told, clips = told_missing(self.path, recordings)
+        if clips and (self.on_error == "raise" or clips == len(recordings)):
+            mistakes.add_missing(told, clips)
+        elif clips:
+            log.warning("%s Clips that are skipped for that: %d.", told, clips)
+
+    def recording(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> Recording:
+        """Return the recording of one row, without what is wrong there."""
         for ours in REQUIRED:
-            if not row[ours]:
-                raise ValueError(f"Line {line} of {self.path} has an empty {self.columns[ours]}.")
-        where = f"Line {line} of {self.path}"
-        video, image, audio = (
-            find(row[medium], self.beside, self.media_root, where) if row[medium] else None
-            for medium in MEDIA
-        )
-        if video is image is audio is None:
-            raise ValueError(
-                f"Line {line} of {self.path} names neither a video_path nor an image_path and an "
-                "audio_path."
+            if ours in row and not canonical(row[ours]):
+                mistakes.add_line(line, f"has an empty {self.columns[ours]}")
+        media: dict[str, Path | None] = {}
+        for medium in MEDIA:
+            if name := row.get(medium, ""):
+                media[medium] = None
+                with mistakes.of_line(line):
+                    media[medium] = find(name, self.beside, self.media_root)
+        if not media:
+            mistakes.add_line(
+                line, "names neither a video_path nor an image_path and an audio_path"
             )
-        if video is not None:
+        video, image, audio = map(media.get, MEDIA)
+        if "video_path" in media:
             image = audio = None
-        box = self.box(line, [row[side] for side in BOX])
-        names = (row["clip_id"], row["label"], row["subject"], row["split"])
-        return Recording(*names, video, image, audio, box)
+        box = None
+        with mistakes.of_line(line):
+            box = read_box([row.get(side, "") for side in BOX])
+        clip_id, label, subject, split = (row.get(ours, "") for ours in (*REQUIRED, "split"))
+        split = canonical(split) if canonical(split) in SPLITS else split
+        return Recording(clip_id, label, subject, split, video, image, audio, box)
 
-    def box(self, line: int, sides: list[str]) -> Box | None:
-        """Return the box of one row, None where its columns are empty."""
-        with suppress(ValueError):
-            box = Box(*map(float, sides)) if any(sides) else None
-            if box is None or (box.left < box.right and box.top < box.bottom):
-                return box
-        raise ValueError(
-            f"Line {line} of {self.path} has the box {', '.join(sides)}: give left, top, right and "
-            "bottom in pixels, or leave all four empty."
-        )
+
+def read_box(sides: list[str]) -> Box | None:
+    """Return the box that a row gives, None where its columns are empty."""
+    with suppress(ValueError):
+        box = Box(*map(float, sides)) if any(sides) else None
+        if box is None or (box.left < box.right and box.top < box.bottom):
+            return box
+    raise WrongLine(
+        f"has the box {', '.join(sides)}",
+        "give left, top, right and bottom in pixels, or leave all four empty",
+    )

@@ -5,7 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from avfusion.corpora.mistakes import WrongClips
 from avfusion.corpora.recording import SPLITS, Recording, listed
+from avfusion.corpora.spelling import canonical
 
 Plan = Mapping[str, float] | Mapping[str, Sequence[int]]
 
@@ -49,7 +51,7 @@ def assign(recordings: list[Recording], plan: Plan, seed: int, by_subject: bool)
         ]
     groups = defaultdict(list)
     for recording in recordings:
-        groups[normal(recording.subject) if by_subject else recording.clip_id].append(recording)
+        groups[canonical(recording.subject) if by_subject else recording.clip_id].append(recording)
     fractions = {
         split: float(part) for split, part in plan.items() if isinstance(part, int | float)
     }
@@ -78,39 +80,47 @@ def draw(sizes: Mapping[str, int], plan: Mapping[str, float], seed: int) -> dict
 
 
 def shared_subjects(recordings: list[Recording]) -> list[str]:
-    """Return the subjects in more than one split; case and blanks do not tell them apart."""
+    """Return the subjects in more than one split, as written first; see ``canonical``."""
+    return [spellings[0] for spellings in spellings_of_shared(recordings)]
+
+
+def spellings_of_shared(recordings: list[Recording]) -> list[list[str]]:
+    """Return how each subject that is in more than one split is spelled, each spelling once."""
     splits = defaultdict(set)
-    names: dict[str, str] = {}
+    spellings: dict[str, list[str]] = defaultdict(list)
     for recording in recordings:
-        key = normal(recording.subject)
+        key = canonical(recording.subject)
         splits[key].add(recording.split)
-        names.setdefault(key, recording.subject)
-    return sorted(names[key] for key, found in splits.items() if len(found) > 1)
+        if recording.subject not in spellings[key]:
+            spellings[key].append(recording.subject)
+    return sorted(spellings[key] for key, found in splits.items() if len(found) > 1)
 
 
 def check_subjects(recordings: list[Recording], allow_overlap: bool) -> list[str]:
     """Return the subjects in two splits, or refuse them where they are not allowed."""
-    shared = shared_subjects(recordings)
+    spellings = spellings_of_shared(recordings)
+    shared = [names[0] for names in spellings]
     if shared and not allow_overlap:
-        raise ValueError(
-            f"{len(shared)} subjects are in more than one split ({listed(shared)}), so a test "
-            "would score memory: change the splits, or set corpus.allow_subject_overlap=true, "
-            "which every result then records."
+        keys = {canonical(name) for name in shared}
+        several = [" = ".join(map(ascii, names)) for names in spellings if len(names) > 1]
+        alike = f" (spellings that look alike are one: {listed(several)})" if several else ""
+        raise WrongClips(
+            f"{len(shared)} subjects are in more than one split ({listed(shared)}){alike}, so a "
+            "test would score memory: change the splits, or set "
+            "corpus.allow_subject_overlap=true, which every result then records.",
+            [clip for clip in recordings if canonical(clip.subject) in keys],
         )
     return shared
 
 
 def check_split_names(recordings: list[Recording]) -> None:
     """Refuse splits of other names."""
-    other = Counter(recording.split for recording in recordings if recording.split not in SPLITS)
-    if other:
+    wrong = [recording for recording in recordings if recording.split not in SPLITS]
+    if wrong:
+        other = Counter(recording.split for recording in wrong)
         names = listed([f"{name or 'none'} ({count} clips)" for name, count in other.items()])
-        raise ValueError(
+        raise WrongClips(
             f"The splits must be {', '.join(SPLITS)}, got {names}: correct the column, or give "
-            "corpus.splits={train: 0.7, val: 0.1, test: 0.2} (or corpus.splits={test: 1})."
+            "corpus.splits={train: 0.7, val: 0.1, test: 0.2} (or corpus.splits={test: 1}).",
+            wrong,
         )
-
-
-def normal(subject: str) -> str:
-    """Return a subject's name without what people type differently."""
-    return " ".join(subject.split()).casefold()

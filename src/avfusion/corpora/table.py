@@ -1,58 +1,83 @@
-"""The rows of a CSV, whatever its delimiter and whatever it calls its columns."""
+"""The rows of a CSV, whatever its delimiter and however its header spells the columns."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
+from avfusion.corpora.columns import match_columns
+from avfusion.corpora.mistakes import Mistakes
 from avfusion.corpora.recording import listed
+from avfusion.corpora.spelling import visible
 
 DELIMITERS = ",;\t"
+Row = dict[str, str]  # cells by our names of the columns that are there
 
 
 def read_rows(
-    path: Path, columns: Mapping[str, str], needed: Sequence[str]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and row, under our names of ``columns``, each with a clip_id of its own."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        header = file.readline()
-        file.seek(0)
-        # Strict: a quote that is never closed would swallow the clips after it.
-        reader = csv.DictReader(file, delimiter=max(DELIMITERS, key=header.count), strict=True)
-        check_columns(path, columns, needed, reader.fieldnames or [])
-        lines: dict[str, int] = {}
-        for row in reader:
-            named = {ours: (row.get(theirs) or "").strip() for ours, theirs in columns.items()}
-            clip_id, line = named["clip_id"], reader.line_num
-            if any(cell.strip() for cell in row.get(None) or []):
-                raise ValueError(
-                    f"Line {line} of {path} has more cells than the header: put quotes around what "
-                    "holds a delimiter."
-                )
-            if clip_id in lines:
-                raise ValueError(
-                    f"clip_id {clip_id!r} stands in lines {lines[clip_id]} and {line} of {path}: "
-                    "give each clip an id of its own."
-                )
-            lines[clip_id] = line
-            yield line, named
-    if not lines:
-        raise ValueError(f"{path} has no clips below its header: add a row for each clip.")
+    path: Path, columns: Mapping[str, str], needed: Sequence[str], mistakes: Mistakes
+) -> dict[int, Row]:
+    """Return the rows of a table by their lines; what is wrong with it is added to ``mistakes``.
 
-
-def check_columns(
-    path: Path, columns: Mapping[str, str], needed: Sequence[str], names: Sequence[str]
-) -> None:
-    """Refuse a table without the columns that are needed."""
-    if not names:
+    ``columns`` are our names and the table's; the ``needed`` ones and renamed ones must be there.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = filled(file)
+            _, header = next(lines, (0, []))
+            rows = dict(lines)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is no CSV in UTF-8 ({error}): save it so.") from error
+    if not header:
         raise ValueError(f"{path} is empty: give it a header and a row for each clip.")
-    twice = [name for name in dict.fromkeys(names) if name and names.count(name) > 1]
-    if twice:
-        raise ValueError(f"{path} has several columns {listed(twice)}: leave one of each.")
-    renamed = [ours for ours, theirs in columns.items() if ours != theirs]
-    wanted = [columns[ours] for ours in dict.fromkeys([*needed, *renamed])]
-    missing = [column for column in wanted if column not in names]
-    if missing:
-        raise ValueError(
-            f"{path} has no column {listed(missing)}, it has {listed(list(names), 20)}: "
-            "name yours as in corpus.columns.subject=speaker."
+    places = match_columns(path, header, columns, needed, mistakes)
+    if not rows:
+        mistakes.add(f"{path} has no clips below its header: add a row for each clip.")
+    for line, cells in rows.items():
+        if any(cells[len(header) :]):
+            mistakes.add_line(
+                line,
+                "has more cells than the header",
+                "put quotes around what holds a delimiter",
+            )
+    named = {
+        line: {ours: cells[place] if place < len(cells) else "" for ours, place in places.items()}
+        for line, cells in rows.items()
+    }
+    check_ids(path, named, mistakes)
+    return named
+
+
+def filled(file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of the rows that hold anything."""
+    first = next((line for line in file if any(map(str.isalnum, line))), "")
+    file.seek(0)
+    # Strict: a quote that is never closed would swallow the clips after it.
+    reader = csv.reader(file, delimiter=max(DELIMITERS, key=first.count), strict=True)
+    for row in reader:
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            yield reader.line_num, cells
+
+
+def check_ids(path: Path, rows: Mapping[int, Row], mistakes: Mistakes) -> None:
+    """Refuse clips whose ids nobody can tell apart; case does tell them apart."""
+    lines = defaultdict(list)
+    for line, row in rows.items():
+        if row.get("clip_id"):
+            lines[visible(row["clip_id"])].append(line)
+    doubles = {name: places for name, places in lines.items() if len(places) > 1}
+    if doubles:
+        (name, places), *others = doubles.items()
+        also = listed([f"{name!r} in lines {joined(places)}" for name, places in others], 5)
+        mistakes.add(
+            f"clip_id {name!r} stands in lines {joined(places)} of {path}: give each clip an id of "
+            "its own." + (f" Also {also}." if also else ""),
+            len(doubles),
         )
+
+
+def joined(lines: Sequence[int]) -> str:
+    """Return numbers of lines for a sentence."""
+    return listed([*map(str, lines[:-1])], 5) + f" and {lines[-1]}"

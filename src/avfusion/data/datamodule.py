@@ -67,6 +67,8 @@ class FaceAudioDataModule(L.LightningDataModule):
             if self.corpus is not None and self.features is not None:
                 self.path, self.corpus = prepare(self.corpus, self.features, self.path), None
             self.opened = Store(self.path)
+            if self.class_names:
+                self.opened.respell(self.class_names)
         return self.opened
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 
 from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
+from avfusion.corpora.spelling import canonical
 
 Clip = Mapping[str, Any]  # a row of the index
 WHY = {
@@ -54,23 +55,27 @@ def told_apart(index: Sequence[Clip], digest: str, by: str) -> list[str]:
     return [
         " = ".join(f"{clip['clip_id']} ({clip[by]})" for clip in group)
         for group in by_content(index, digest)
-        if len({clip[by] for clip in group}) > 1
+        if len({canonical(str(clip[by])) for clip in group}) > 1
     ]
 
 
 def untrained(index: Sequence[Clip], multilabel: bool = False) -> list[str]:
     """Return the classes without any training clip, where there are training clips."""
-    labels = defaultdict(set)
+    names: dict[bool, dict[str, str]] = {True: {}, False: {}}
     for clip in index:
-        labels[clip["split"] == "train"].update(classes_of(clip["label"], multilabel))
-    return sorted(labels[False] - labels[True]) if labels[True] else []
+        for name in classes_of(clip["label"], multilabel):
+            names[clip["split"] == "train"].setdefault(canonical(name), name)
+    trained, other = names[True], names[False]
+    return sorted(other[key] for key in other.keys() - trained.keys()) if trained else []
 
 
 def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:
-    """Refuse what falsifies results, unless it is allowed by name."""
-    for name, found in leaks.items():
-        if found and name in WHY and name not in allowed:
-            raise ValueError(
-                f"{len(found)} times {WHY[name]}: {listed(list(found))}. Correct the corpus, or "
-                f"set corpus.allow_{name}=true, which every result then records."
-            )
+    """Refuse what falsifies results, unless it is allowed by name; one error names all of it."""
+    sentences = [
+        f"{len(found)} times {WHY[name]}: {listed(list(found))}. Correct the corpus, or set "
+        f"corpus.allow_{name}=true, which every result then records."
+        for name, found in leaks.items()
+        if found and name in WHY and name not in allowed
+    ]
+    if sentences:
+        raise ValueError(" ".join(sentences))

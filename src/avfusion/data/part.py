@@ -83,6 +83,9 @@ def decoded(part: Part, recording: Recording) -> ClipFeatures:
     """Return the features of one recording; should it end this process, its name is left."""
     if recording.clip_id in part.crashed:
         raise Unreadable(CRASHED, recording.sources[0])
+    for path in recording.sources:
+        if not path.exists():
+            raise Unreadable("no such file", path)
     with named(part.journal.with_suffix(".now"), recording), watched(recording):
         try:
             return part.features(recording)

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from avfusion.corpora import Contents, Corpus, Recording
+from avfusion.corpora.companions import without_companions
 from avfusion.data.contents import FileContents
 from avfusion.data.finish import finish
 from avfusion.data.leaks import refuse_leaks, untrained
@@ -202,10 +203,8 @@ def sources_of(contents: Contents) -> list[Path]:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files that are read of a path: those of a folder in order, but for hidden ones."""
-    if not path.is_dir():
-        return [path]
-    return sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+    """Return the files that are read of a path: those of a folder in order, but companions."""
+    return sorted(without_companions(path.iterdir())) if path.is_dir() else [path]
 
 
 def common_folder(paths: Collection[Path]) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avfusion.corpora.recording import listed
-from avfusion.corpora.splits import normal
+from avfusion.corpora.spelling import canonical
 from avfusion.data.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ def together(one: Digests, other: Digests) -> dict[str, str]:
 
 
 def of_subject(name: str) -> str:
-    """Return sixteen digits for a subject; case and blanks do not tell subjects apart."""
-    return hashlib.sha256(normal(name).encode()).hexdigest()[:16]
+    """Return sixteen digits for a subject, the same for all spellings that look alike."""
+    return hashlib.sha256(canonical(name).encode()).hexdigest()[:16]
 
 
 def of_recording(clip: Mapping[str, str]) -> list[str]:
@@ -48,10 +48,14 @@ def find_seen(digests: Digests, store: Store, splits: Collection[str]) -> dict[s
     """Return the subjects of some splits, and the ids of their clips, that were trained on."""
     known = {kind: set(text.split()) for kind, text in digests.items()}
     clips = [clip for clip in store.index if clip["split"] in splits]
-    subjects = {c["subject"] for c in clips if of_subject(c["subject"]) in known["subjects"]}
+    subjects = {
+        canonical(clip["subject"]): clip["subject"]
+        for clip in reversed(clips)  # the first spelling stays
+        if of_subject(clip["subject"]) in known["subjects"]
+    }
     recordings = [c["clip_id"] for c in clips if known["recordings"].intersection(of_recording(c))]
     return {
-        "subjects_seen_in_training": sorted(subjects),
+        "subjects_seen_in_training": sorted(subjects.values()),
         "recordings_seen_in_training": recordings,
     }
 

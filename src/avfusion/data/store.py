@@ -13,6 +13,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ import numpy as np
 import torch
 from jaxtyping import Float16, Float32, Int16, Int64, UInt8
 from torch import Tensor
+
+from avfusion.corpora.labels import classes_of, label_of
+from avfusion.corpora.spelling import canonical
 
 FORMAT = 2
 BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the stored picture
@@ -58,6 +62,13 @@ class Store:
     def numbers(self, column: str) -> Int64[np.ndarray, "clips"]:
         """Return a column of whole numbers."""
         return np.array([int(clip[column]) for clip in self.index], dtype=np.int64)
+
+    def respell(self, class_names: Sequence[str]) -> None:
+        """Spell labels as classes are that look alike, such as those of a network."""
+        known = {canonical(name): name for name in class_names}
+        for clip in self.index:
+            names = classes_of(clip["label"], self.multilabel)
+            clip["label"] = label_of([known.get(canonical(name), name) for name in names])
 
     def shards(self, name: str) -> list[np.ndarray]:
         """Map the shards of one array; as plain arrays, whose slices cost less than memmap's."""

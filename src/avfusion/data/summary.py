@@ -9,6 +9,7 @@ from typing import Any
 from avfusion.corpora import SPLITS, Contents, Corpus
 from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
+from avfusion.corpora.spelling import canonical
 from avfusion.data.prepare import Preparation, pace_file
 from avfusion.data.store import Store
 from avfusion.data.work import Pace
@@ -116,7 +117,9 @@ def table(
         if clips and column in clips[0]:
             hours = [sum(float(clip[column]) for clip in some) for some in by_split.values()]
             lines.append((name, *(f"{units / rate / 3600:.2f}" for units in hours)))
-    subjects = [len({clip["subject"] for clip in some} - {""}) for some in by_split.values()]
+    subjects = [
+        len({canonical(clip["subject"]) for clip in some} - {""}) for some in by_split.values()
+    ]
     lines.append(("subjects", *map(str, subjects)))
     labels = [
         Counter(name for clip in some for name in classes_of(clip["label"], multilabel))

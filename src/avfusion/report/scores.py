@@ -9,6 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from avfusion.callbacks.confusion_matrix import confusions
+from avfusion.corpora.spelling import canonical
 from avfusion.metrics.pointing import PointingGame
 from avfusion.predictions.answers import Answer
 from avfusion.report.answers import Answers
@@ -69,9 +70,10 @@ def subject_scores(answers: Answers) -> list[SubjectScore]:
     right = (answers.probabilities.argmax(dim=1) == answers.labels).tolist()
     groups = defaultdict(list)
     for answer, good in zip(answers.each, right, strict=True):
-        groups[answer.clip["subject"]].append((answer, good))
+        groups[canonical(answer.clip["subject"])].append((answer, good))
     scores = []
-    for name, group in groups.items():
+    for group in groups.values():
+        name = group[0][0].clip["subject"]
         clips, good = len(group), sum(good for _, good in group)
         low, high = stats.binomtest(good, clips).proportion_ci(method="wilson")
         hit = attention_hit(answers, [answer for answer, _ in group])
