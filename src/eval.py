@@ -8,23 +8,30 @@ python src/eval.py ckpt_path=<run> data=store data.store=<store>
 import hydra
 from omegaconf import DictConfig
 
-from avfusion.data.fitness import check_labels, check_splits
-from avfusion.run import assembly
-from avfusion.run.configuration import check_config, output_folder
+from avfusion.run.command import run
+from avfusion.run.configuration import check_complete, check_config, output_folder
 from avfusion.run.endings import one_sentence
-from avfusion.run.rebuild import rebuild
-from avfusion.run.results import collect_results, headline, write_results
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
 def main(cfg: DictConfig) -> None:
     """Write the metrics of one split."""
     with one_sentence():
+        check_complete(cfg)
+
+    # These import torch and Lightning: seconds, once the command line is known to be whole.
+    from avfusion.data.fitness import check_labels, check_splits
+    from avfusion.run import assembly
+    from avfusion.run.rebuild import rebuild
+    from avfusion.run.results import collect_results, headline, write_results
+
+    with one_sentence():
         check_config(cfg)
         trainer = assembly.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
         check_splits(data.store, cfg.split)
         check_labels(data.store, cfg.split, data.names)
+
     trainer.test(task, datamodule=data, verbose=False)
     results = collect_results(trainer, task, data)
     print(headline(results))
@@ -32,4 +39,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,15 +10,10 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from avfusion.data.fitness import check_splits
-from avfusion.figures.style import check_format
-from avfusion.predictions.answers import collect_answers
-from avfusion.predictions.files import write_answers, write_figures
-from avfusion.predictions.unanswered import bad_clips, bad_recordings
-from avfusion.run import assembly
-from avfusion.run.configuration import check_config, output_folder
+from avfusion.figures.formats import check_format
+from avfusion.run.command import run
+from avfusion.run.configuration import check_complete, check_config, output_folder
 from avfusion.run.endings import one_sentence
-from avfusion.run.rebuild import discard, rebuild
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
@@ -26,11 +21,23 @@ def main(cfg: DictConfig) -> None:
     """Write one row per recording, in the order of the store."""
     folder = output_folder()
     with one_sentence():
-        check_config(cfg)
+        check_complete(cfg)
         form = check_format(cfg.figure_format)
+
+    # These import torch and Lightning: seconds, once the command line is known to be whole.
+    from avfusion.data.fitness import check_splits
+    from avfusion.predictions.answers import collect_answers
+    from avfusion.predictions.files import write_answers, write_figures
+    from avfusion.predictions.unanswered import bad_clips, bad_recordings
+    from avfusion.run import assembly
+    from avfusion.run.rebuild import discard, rebuild
+
+    with one_sentence():
+        check_config(cfg)
         trainer = assembly.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
         check_splits(data.store, cfg.split)
+
     with discard(folder):
         batches = trainer.predict(task, datamodule=data) or []
         takes = getattr(task.network, "takes", ("face", "audio"))
@@ -45,4 +52,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,17 +9,23 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-import avfusion.run.quiet  # noqa: F401  its import is its effect
-from avfusion.data.finish import verify
-from avfusion.data.prepare import Preparation
-from avfusion.data.summary import preview, summary
-from avfusion.run.configuration import check_config, output_folder
+from avfusion.run.command import run
+from avfusion.run.configuration import check_complete, check_config, output_folder
 from avfusion.run.endings import one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(cfg: DictConfig) -> None:
     """Prepare one corpus and print what was prepared and how to train on it."""
+    with one_sentence():
+        check_complete(cfg)
+
+    # These import torch: seconds, once the command line is known to be whole.
+    import avfusion.run.quiet  # noqa: F401  its import is its effect
+    from avfusion.data.finish import verify
+    from avfusion.data.prepare import Preparation
+    from avfusion.data.summary import preview, summary
+
     with one_sentence():
         check_config(cfg)
         corpus = instantiate(cfg.corpus, _convert_="all")
@@ -33,10 +39,11 @@ def main(cfg: DictConfig) -> None:
         store = preparation.carry_out(cfg.prepare.workers)
         if cfg.prepare.verify:
             verify(store)
+
     text = summary(store, already_there)
     (output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -9,15 +9,15 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
-from avfusion.comparison.rows import compare
-from avfusion.figures.style import FORMATS, save
-from avfusion.report.answers import Answers, ask_or_say_why
-from avfusion.report.plates import Plate, run_plates, sweep_plates
-from avfusion.report.run_page import run_page
-from avfusion.report.sweep_page import sweep_page
+from avfusion.figures.formats import FORMATS
+
+if TYPE_CHECKING:  # what it takes to write a page takes seconds to import
+    from avfusion.report.answers import Answers
+    from avfusion.report.plates import Plate
 
 METRICS = ["test/accuracy", "test/attention_hit"]
 
@@ -33,6 +33,8 @@ def main() -> None:
     place = given.out or Path(given.places[0])
     folder = place if place.is_dir() else Path()
     if given.figures:
+        from avfusion.figures.style import save
+
         (folder / "figures").mkdir(exist_ok=True)
         for plate in plates:
             save(plate.figure, folder / "figures" / f"{plate.name}.{given.figures}")
@@ -68,8 +70,12 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def of_run(run: Run, given: argparse.Namespace) -> tuple[str, list[Plate]]:
+def of_run(run: Run, given: argparse.Namespace) -> "tuple[str, list[Plate]]":
     """Return the page of a run and its figures."""
+    from avfusion.report.answers import ask_or_say_why
+    from avfusion.report.plates import run_plates
+    from avfusion.report.run_page import run_page
+
     answers: Answers | str
     if given.without_clips:
         answers = "they were left out with --without-clips."
@@ -79,8 +85,12 @@ def of_run(run: Run, given: argparse.Namespace) -> tuple[str, list[Plate]]:
     return run_page(run, answers, plates), plates
 
 
-def of_sweep(runs: list[Run], metrics: list[str]) -> tuple[str, list[Plate]]:
+def of_sweep(runs: list[Run], metrics: list[str]) -> "tuple[str, list[Plate]]":
     """Return the page of runs side by side and its figures."""
+    from avfusion.comparison.rows import compare
+    from avfusion.report.plates import sweep_plates
+    from avfusion.report.sweep_page import sweep_page
+
     without = left_out(runs)
     compared = ranked(runs, without)
     known = [metric for metric in metrics if any(metric in run.results for run in compared)]

@@ -12,11 +12,7 @@ from pathlib import Path
 
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
-from avfusion.comparison.rows import compare, differences
-from avfusion.comparison.tables import write_all
-from avfusion.comparison.terminal import show
-from avfusion.figures.answers import comparison_figure
-from avfusion.figures.style import FORMATS, save
+from avfusion.figures.formats import FORMATS
 
 
 def main() -> None:
@@ -49,6 +45,13 @@ def main() -> None:
 
 def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None:
     """Print and write the table and the figure of all runs that have ended."""
+    # These import scipy and matplotlib: seconds, once the command line is known to be right.
+    from avfusion.comparison.rows import compare
+    from avfusion.comparison.tables import write_all
+    from avfusion.comparison.terminal import show
+    from avfusion.figures.answers import comparison_figure
+    from avfusion.figures.style import save
+
     without = left_out(runs)
     for one in without:
         print(one, file=sys.stderr)
@@ -65,6 +68,8 @@ def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None
 
 def print_differences(one: Run, other: Run) -> None:
     """Print the keys whose values differ, side by side."""
+    from avfusion.comparison.rows import differences
+
     print(f"{'':40} {one.folder} | {other.folder}")
     for key, ours, theirs in differences(one, other):
         print(f"{key:40} {ours} | {theirs}")

@@ -6,24 +6,31 @@ python src/train.py ckpt_path=<run> trainer.max_epochs=20
 """
 
 import hydra
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from avfusion.callbacks.preemption import terminated
-from avfusion.callbacks.pruning import was_pruned
-from avfusion.callbacks.timing import timing
-from avfusion.run import assembly
-from avfusion.run.checks import check_training
-from avfusion.run.configuration import hyperparameters, output_folder
+from avfusion.run.command import run
+from avfusion.run.configuration import check_complete, hyperparameters, output_folder
 from avfusion.run.endings import one_sentence
-from avfusion.run.loggers import log_choices
-from avfusion.run.results import collect_results, report
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Run one experiment and return the score that a sweep optimises."""
+    with one_sentence():
+        check_complete(cfg)
+
+    # These import torch and Lightning: seconds, once the command line is known to be whole.
+    import torch
+
+    from avfusion.callbacks.preemption import terminated
+    from avfusion.callbacks.pruning import was_pruned
+    from avfusion.callbacks.timing import timing
+    from avfusion.run import assembly
+    from avfusion.run.checks import check_training
+    from avfusion.run.loggers import log_choices
+    from avfusion.run.results import collect_results, report
+
     with one_sentence():
         check_training(cfg)
         trainer = assembly.build_trainer(cfg)
@@ -33,9 +40,11 @@ def main(cfg: DictConfig) -> float:
         last = assembly.checkpoint_to_continue(cfg, task)
         chosen = hyperparameters(cfg)
         log_choices(trainer, chosen)
+
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
     with terminated(output_folder()):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
+
     score, best = assembly.best(trainer, task, data, cfg.monitor)
     results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
     results |= timing(trainer)
@@ -49,4 +58,4 @@ def main(cfg: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,7 +14,7 @@ import torch
 from conftest import ROOT, hydra_at_rest, load, tone, write_sound
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from wrong_commands import OURS, THEIRS, TYPED
+from wrong_commands import CHEAP, OURS, THEIRS, TYPED
 
 from avfusion.corpora import cocktail_party
 from avfusion.data import work
@@ -148,6 +148,17 @@ def test_a_wrong_command_is_answered_by_one_sentence_before_any_work(
     code, stderr = ended(filled(line, places), monkeypatch, capsys)
     (said,) = sentences(stderr)
     assert code not in (0, None) and "Traceback" not in stderr
+    assert says(said, filled(sentence, places)), said
+    assert begun(tmp_path) == []
+
+
+@pytest.mark.parametrize(("line", "sentence"), CHEAP, ids=[line for line, _ in CHEAP])
+def test_what_is_wrong_with_a_command_itself_is_the_only_thing_said(
+    line, sentence, places, monkeypatch, capsys, tmp_path
+):
+    code, stderr = ended(filled(line, places), monkeypatch, capsys)
+    (said,) = stderr.splitlines()
+    assert code == 1 and said.startswith("Error: ")
     assert says(said, filled(sentence, places)), said
     assert begun(tmp_path) == []
 

@@ -18,7 +18,6 @@ OURS = [
         "model.network.face_encoder.widths must be a list, each a whole number, got ['a', 64]",
     ),
     ("predict ckpt_path=$run input=$sound figures=maybe", "figures must be true or false, got"),
-    ("predict ckpt_path=$run figure_format=gif", "figure_format must be one of png, svg, pdf, got"),
     (f"prepare {ROOT} features.face.size=big", "features.face.size must be a whole number, got"),
     (f"prepare {ROOT} corpus.splits=many", "corpus.splits must be named values ... got 'many'"),
     (f"prepare {ROOT} corpus.classes=low", "corpus.classes must be a list or null, got 'low'"),
@@ -92,7 +91,6 @@ OURS = [
     (f"train {STORE} ckpt_path=$run model=concat", "trained with another model ... go on with the"),
     (f"train {STORE} ckpt_path=$run seed=7", "trained with another seed (0 there, 7 here)"),
     # Stores
-    ("train data=store", "data.store has no value: give it on the command line"),
     ("train data=store data.store=$old", "in $old has format 1 ... prepare the corpus again"),
     ("train data=store data.store=$broken", "$broken/description.json does not describe a store"),
     (
@@ -143,7 +141,6 @@ OURS = [
     ("predict ckpt_path=$run input=$sound windows.step=0", "positive seconds, got 10.0 and 0"),
     ("predict ckpt_path=$run input=$sound workers=0", "workers must be at least 1, got 0"),
     # Preparation
-    ("prepare corpus=manifest", "corpus.root has no value: give it on the command line"),
     ("prepare corpus=manifest corpus.root=$nowhere", "No manifest at $nowhere: set corpus.root"),
     (f"prepare {ROOT} features.face.pictures=0", "features.face.pictures must be at least 1, got"),
     (f"prepare {ROOT} features.face.detector=harr", "features.face.detector must be one of ... 'h"),
@@ -163,19 +160,97 @@ OURS = [
     ("report $empty", "No run in $empty: give the folder of a run or of a sweep"),
     ("report $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
     ("report $sweep --store $nowhere", "--store=$nowhere is no store: give a path that prepare.py"),
-    ("report $sweep --examples -1", "--examples must be at least 0, got -1"),
 ]
 
-# Refused by Hydra and by Python's parser of arguments, in their own words.
-THEIRS = [
-    ("train model.network.fusion.dmi=3", "Could not override 'model.network.fusion.dmi'."),
-    ("train modle=lowrank", "Could not override 'modle'."),
-    ("train model=lowrnk", "Could not find 'model/lowrnk' ... Available options ... lowrank"),
-    ("train model/attention=uniforn", "Could not find 'model/attention/uniforn' ... uniform"),
-    ("train -m model=lowrank,concatt", "Could not find 'model/concatt' ... Available ... concat"),
-    ("train -m seed=1,2 modle=3", "Could not override 'modle'."),
+# Known to be wrong without torch, and so answered before it is loaded.
+CHEAP = [
+    # Keys
+    (
+        "train model.network.fusion.dmi=3",
+        "There is no model.network.fusion.dmi: did you mean model.network.fusion.dim?",
+    ),
+    ("train modle=lowrank", "There is no modle: did you mean model?"),
+    ("train Model=lowrank", "There is no Model: did you mean model?"),
+    (
+        "train modle.network.fusion.dim=8",
+        "There is no modle.network.fusion.dim: did you mean model.network.fusion.dim?",
+    ),
+    (
+        "train trainer.max_epoch=3",
+        "There is no trainer.max_epoch: did you mean trainer.max_epochs?",
+    ),
+    ("train lr=0.1", "There is no lr: did you mean optimizer.lr?"),
+    ("train batch_size=8", "There is no batch_size: did you mean data.batch_size?"),
+    ("train trainer.batch_size=8", "There is no trainer.batch_size: did you mean data.batch_size?"),
+    ("train epochs=8", "There is no epochs: did you mean trainer.max_epochs?"),
+    ("train xyzzy=8", "There is no xyzzy: train has nothing like it. --help lists groups"),
+    ("train seed.x=8", "There is no seed.x: ... --help lists groups"),
+    (
+        "train hydra.launcher.njobs=2",
+        "There is no hydra.launcher.njobs: did you mean hydra.launcher.n_jobs?",
+    ),
+    ("train hydra.rum.dir=x", "There is no hydra.rum.dir: did you mean hydra.run.dir?"),
+    ("train ~sede", "There is no sede: did you mean seed?"),
+    ("train +sede=3", "Nothing reads sede: did you mean seed?"),
+    ("train ++modle=lowrank", "Nothing reads modle: did you mean model?"),
+    ("train +seed=3", "seed is there already: leave out the + before it."),
+    ("train +model=lowrank", "is chosen twice: leave out the + before what is chosen already."),
+    ("train model=3", "There is no model=3: choose one of audio_only"),
+    ("eval ckpt_path=$run spilt=val", "There is no spilt: did you mean split?"),
+    ("predict ckpt_path=$run inptu=x", "There is no inptu: did you mean input?"),
+    ("train experment=fusions", "There is no experment: did you mean experiment?"),
+    ("train experment=fusions", "There is no experment: did you mean experiment?"),
+    ("prepare corpus.rot=x", "There is no corpus.rot: did you mean corpus.root?"),
+    # Groups and choices
+    (
+        "train model=lowrnk",
+        "There is no model=lowrnk: did you mean lowrank? Choices: audio_only ... uniform.",
+    ),
+    ("train model/attention=uniforn", "There is no model/attention=uniforn: did you mean uniform?"),
+    ("train model/atention=mlb", "There is no model/atention: did you mean model/attention?"),
+    ("train attention=mlb", "There is no attention: did you mean model/attention?"),
+    ("train model=xyzzy", "There is no model=xyzzy: choose one of audio_only ... lowrank"),
+    (
+        "eval ckpt_path=$run model=concat",
+        "eval has no choice of model: its groups are callbacks, trainer.",
+    ),
+    ("prepare corpus=ravdes", "There is no corpus=ravdes: ... manifest"),
+    ("prepare corpus=manifst", "There is no corpus=manifst: did you mean manifest?"),
+    ("train experiment=fusion", "There is no experiment=fusion: did you mean fusions?"),
+    ("train --config-name trian", "There is no configuration trian: did you mean train?"),
+    # Sweeps
+    ("train -m model=lowrank,concatt", "There is no model=concatt: did you mean concat?"),
+    ("train -m seed=1,2 modle=3", "There is no modle: did you mean model?"),
+    ("train -m seed=1,2 +modle=3", "Nothing reads modle: did you mean model?"),
+    ("train -m seed=1,2 trainer.max_epoch=1,2", "did you mean trainer.max_epochs?"),
+    ("train -m seed=1,2 data=cocktail_party,store", "data.store has no value"),
+    ("train -m sweep=optuna modle=3", "There is no modle: did you mean model?"),
     ("train -m seed=1,2 hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs must be at least 1, got"),
-    ("prepare corpus=ravdes", "Could not find 'corpus/ravdes' ... Available options ... manifest"),
+    ("train seed=1,2", "seed=1,2 gives several values: add -m"),
+    ("train seed=1 -m model=concat", "model=concat stands behind a flag ... -m model=concat"),
+    # What cannot be read
+    ("train model lowrank", "model is no key=value: write an equals sign"),
+    ("train model.lr_factors={fusion:", "The value of model.lr_factors cannot be read: {fusion:."),
+    ("train ckpt_path=a=b", "The value of ckpt_path cannot be read ... 'ckpt_path=\"a=b\"'"),
+    # Flags
+    ("train --hlep", "There is no flag --hlep: did you mean --help?"),
+    ("train --multrun seed=1,2", "There is no flag --multrun: did you mean --multirun?"),
+    ("train --model=concat", "There is no flag --model: values are given without dashes"),
+    ("train --seed 3", "There is no flag --seed: values are given without dashes, as in seed="),
+    ("train --cfg jobb", "argument --cfg/-c: invalid choice: 'jobb'"),
+    # Missing values
+    ("train data=store", "data.store has no value: give it on the command line"),
+    ("eval", "ckpt_path has no value: give it on the command line, as in ckpt_path=..."),
+    ("predict input=x", "ckpt_path has no value: give it on the command line"),
+    ("prepare corpus=manifest", "corpus.root has no value: give it on the command line"),
+    # Others
+    ("predict ckpt_path=x figure_format=gif", "figure_format must be one of png, svg, pdf, got"),
+    ("report $sweep --examples -1", "--examples must be at least 0, got -1"),
+    ("summarize $empty", "No run in $empty: give the folder of a run or of a sweep"),
+]
+
+# Refused by Python's parser of arguments, in its own words.
+THEIRS = [
     ("summarize", "the following arguments are required: places"),
     ("report", "the following arguments are required: places"),
     ("report $sweep --figures gif", "invalid choice: 'gif' (choose from"),

@@ -10,7 +10,8 @@ import torch
 from matplotlib.figure import Figure
 
 from avfusion.figures.answers import confusion_figure, timeline_figure
-from avfusion.figures.style import COLOURS, INK, LINES, check_format, line_style, save, with_unit
+from avfusion.figures.formats import check_format
+from avfusion.figures.style import COLOURS, INK, LINES, line_style, save, with_unit
 
 # What a red-green blind person sees of linear RGB: Viénot, Brettel and Mollon, 1999.
 DEUTERANOPE = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])

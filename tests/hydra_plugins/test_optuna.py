@@ -224,7 +224,10 @@ def test_an_interrupted_search_goes_on_with_the_trials_that_remain(tmp_path, job
     assert left[:4] == ["COMPLETE"] * 4 and left[4:] == ["RUNNING"] * n_jobs
     jobs.interrupted, jobs.started = None, []
     search(tmp_path / "cut", *options, "hydra.launcher.resume=true")
-    assert {path.name for path in jobs.started} <= {"trial_0004", "trial_0005"}  # 5 may have ended beside 4
+    assert {path.name for path in jobs.started} <= {
+        "trial_0004",
+        "trial_0005",
+    }  # 5 may have ended beside 4
     assert states(tmp_path / "cut") == ["COMPLETE"] * 6
     assert proposed(tmp_path / "cut") == proposed(tmp_path / "whole")
 

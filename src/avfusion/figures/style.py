@@ -11,7 +11,8 @@ import matplotlib
 from cycler import cycler
 from matplotlib.figure import Figure
 
-FORMATS = ("png", "svg", "pdf")
+from avfusion.figures.formats import check_format
+
 INK = "#222222"  # of lines and letters; a page that is dark exchanges it
 # Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too; ink is their black.
 COLOURS = [*"#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442".split(), INK]
@@ -76,13 +77,6 @@ def with_unit(metric: str) -> str:
     """Return the name of a metric with its unit, where it has one."""
     unit = unit_of(metric)
     return f"{metric} ({unit})" if unit else metric
-
-
-def check_format(form: str, key: str = "figure_format") -> str:
-    """Return the format of a figure's file, or refuse it."""
-    if form not in FORMATS:
-        raise ValueError(f"{key} must be one of {', '.join(FORMATS)}, got {form!r}.")
-    return form
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.comparison.records import flat
+from avfusion.run.endings import no_value
 from avfusion.run.folder import run_folder
+from avfusion.run.suggestions import did_you_mean, nearest_key
 from avfusion.run.usage import usage
 from avfusion.run.values import check_values
 
@@ -21,9 +24,35 @@ def plain(config: DictConfig) -> Any:
     return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return what a program gets of what Hydra composed."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
 def output_folder() -> Path:
     """Return the folder of this run."""
     return Path(HydraConfig.get().runtime.output_dir)
+
+
+def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
+    """Refuse values that are missing and added keys that nothing reads: known without torch.
+
+    ``hydra`` says what was given, where a program has not begun yet.
+    """
+    values: Any = OmegaConf.to_container(cfg, resolve=False)
+    for key, value in flat(values).items():
+        if value == "???":
+            raise ValueError(no_value(key))
+    hydra = hydra or HydraConfig.get()
+    given = hydra.overrides.task
+    added = {override.lstrip("+").partition("=")[0] for override in given if override[0] == "+"}
+    unread = {key for key in added & set(values) if f"${{{key}" not in repr(values)}
+    if unread:
+        composed = compose(hydra.job.config_name, [o for o in given if o[0] != "+"])
+        known: Any = OmegaConf.to_container(composed, resolve=False)
+        for key in sorted(unread - set(known)):
+            meant = nearest_key(key, known)
+            raise ValueError(f"Nothing reads {key}: {did_you_mean(meant, f'leave +{key} out.')}")
 
 
 def check_config(cfg: DictConfig) -> None:

@@ -5,17 +5,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from avfusion.console import folded
+from avfusion.run.composition import explain
 
 
 def wrong_input() -> tuple[type[Exception], ...]:
     """Return the errors that wrong input leads to; Lightning's where a program has loaded it."""
     lightning = sys.modules.get("lightning.fabric.utilities.exceptions")
     own = [lightning.MisconfigurationException] if lightning else []
-    return (ValueError, OSError, OmegaConfBaseException, InstantiationException, *own)
+    return (ValueError, OSError, OmegaConfBaseException, HydraException, *own)
 
 
 @contextmanager
@@ -24,21 +25,37 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except wrong_input() as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        if full_errors():
             raise
-        sentence = sentence_of(error)
-        if isinstance(error, MissingMandatoryValue):
-            key = getattr(error, "full_key", None) or sentence.rsplit(" ", 1)[-1]
-            sentence = f"{key} has no value: give it on the command line, as in {key}=..."
-        raise CompactHydraException(folded(f"Error: {' '.join(sentence.split())}")) from None
+        sys.exit(as_sentence(error))
 
 
-def sentence_of(error: BaseException) -> str:
+def full_errors() -> bool:
+    """Say whether tracebacks are asked for, as Hydra lets people do."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def as_sentence(error: BaseException, program: str = "train") -> str:
+    """Return the sentence that stands alone on stderr."""
+    return folded(f"Error: {' '.join(sentence_of(error, program).split())}")
+
+
+def sentence_of(error: BaseException, program: str = "train") -> str:
     """Return what was wrong; with the key where a part was built of values it did not expect."""
     cause = error.__cause__
-    if not isinstance(error, InstantiationException) or cause is None:
-        return str(error)
-    if isinstance(cause, wrong_input()) and not isinstance(cause, InstantiationException):
-        return str(cause)
-    key = str(error).rpartition("full_key: ")[2]
-    return f"{key} cannot be built of its values, correct them: {cause}"
+    if isinstance(error, MissingMandatoryValue):
+        return no_value(getattr(error, "full_key", None) or str(error).rsplit(" ", 1)[-1])
+    if isinstance(error, InstantiationException):
+        if cause is None:
+            return str(error)
+        if isinstance(cause, wrong_input()) and not isinstance(cause, InstantiationException):
+            return str(cause)
+        key = str(error).rpartition("full_key: ")[2]
+        return f"{key} cannot be built of its values, correct them: {cause}"
+    composed = isinstance(error, HydraException) and type(error) is not CompactHydraException
+    return explain(error, program) if composed else str(error)  # type: ignore[arg-type]
+
+
+def no_value(key: str) -> str:
+    """Return the sentence that asks for a value."""
+    return f"{key} has no value: give it on the command line, as in {key}=..."

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
 
 def run_folder(ckpt_path: str | None, new: str) -> str:
     """Return the folder of a run: that of the run which is continued, else a new one."""
@@ -20,6 +18,8 @@ def agreed(folder: str) -> str:
     """Return what the first process of torchrun proposes: each would name another moment."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return folder
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = TCPStore(address, port, is_master=False)
     start = os.environ["TORCHELASTIC_RUN_ID"], os.environ["TORCHELASTIC_RESTART_COUNT"]

@@ -20,6 +20,7 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf, open_dict
 
+from avfusion.run.configuration import check_complete, without_hydra
 from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
 from hydra_plugins.avfusion_launcher.names import name_jobs
 from hydra_plugins.avfusion_launcher.pace import Pace
@@ -75,6 +76,8 @@ class SubprocessLauncher(Launcher):
             self.job(number, list(overrides), name)
             for number, overrides, name in zip(numbers, job_overrides, names, strict=True)
         ]
+        for job in jobs:
+            check_complete(without_hydra(job.config), job.config.hydra)
         if self.resume and self.name_trial is None:
             self.find_begun(jobs)
         if self.resume:

@@ -3,8 +3,6 @@
 import logging
 from threading import Lock
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from avfusion.console import span, watched
 
 log = logging.getLogger(__name__)
@@ -19,6 +17,9 @@ class Pace:
         self.done = 0
         self.took: list[float] = []  # seconds of each job that was run
         self.counting = Lock()
+        # Hydra imports this file at each start, and rich takes two tenths of a second.
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
         self.drawn = slots > 1 and watched()
         columns = (TextColumn("Sweep"), BarColumn(), MofNCompleteColumn())
         self.bar = Progress(

@@ -11,11 +11,13 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
-from hydra.errors import CompactHydraException, HydraException
+from hydra.errors import CompactHydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from avfusion.run.configuration import check_complete, without_hydra
+from avfusion.run.endings import one_sentence
 from hydra_plugins.avfusion_launcher.job import check_surroundings, quoted
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher, failure
 from hydra_plugins.avfusion_launcher.names import name_trial
@@ -91,17 +93,12 @@ class OptunaSweeper(Sweeper):
     def check_jobs(self, jobs: Sequence[Sequence[str]]) -> DictConfig:
         """Return the configuration of one job, once all are known to have one that can be run."""
         from avfusion.run import checks
-        from avfusion.run.endings import one_sentence
 
         for overrides in jobs:
-            try:
-                config = self.loader.load_sweep_config(self.config, list(overrides))
-            except HydraException as error:
-                reason = str(error).splitlines()[0]
-                raise CompactHydraException(f"{reason} See --cfg job for all there is.") from None
+            config = self.loader.load_sweep_config(self.config, list(overrides))
+            check_complete(without_hydra(config), config.hydra)
         with one_sentence():
-            own = [key for key in config if key != "hydra"]
-            checks.check_training(OmegaConf.masked_copy(config, own))
+            checks.check_training(without_hydra(config))
             instantiate(self.sampler, seed=self.seed)
             instantiate(config.callbacks.get("pruning"), study="", trial=0)
         return config
