@@ -1,7 +1,6 @@
 """Any recordings, described by a CSV."""
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -99,9 +98,7 @@ class Manifest:
         recordings = {line: self.recording(line, row, mistakes) for line, row in rows.items()}
         clips, multilabel = self.labeled(recordings, mistakes)
         self.check_files(clips, mistakes)
-        lines = defaultdict(list)
-        for line, clip in recordings.items():
-            lines[clip.clip_id].append(line)
+        lines = {id(clip): line for clip, line in zip(clips, rows, strict=True)}
         shared: list[str] = []
         names: list[str] = []
         if any("split" in row for row in rows.values()):
@@ -110,7 +107,9 @@ class Manifest:
         elif self.splits is not None and not mistakes:
             with mistakes.of_clips(lines):
                 by_subject = not self.allow_subject_overlap
+                named = {clip.clip_id: line for clip, line in zip(clips, rows, strict=True)}
                 clips = assign(clips, self.splits, self.split_seed, by_subject)
+                lines = {id(clip): named[clip.clip_id] for clip in clips}
         with mistakes.of_clips(lines):
             people = [clip for clip in clips if clip.subject and clip.split in SPLITS]
             shared = check_subjects(people, self.allow_subject_overlap)

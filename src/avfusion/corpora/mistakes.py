@@ -67,12 +67,12 @@ class Mistakes:
             self.add_line(line, mistake.what, mistake.cure)
 
     @contextmanager
-    def of_clips(self, lines: Mapping[str, Sequence[int]]) -> Iterator[None]:
-        """Keep the mistake of clips that is raised in this context; ``lines`` are those of ids."""
+    def of_clips(self, lines: Mapping[int, int]) -> Iterator[None]:
+        """Keep the mistake of clips that is raised here; ``lines`` are known by their ``id()``."""
         try:
             yield
         except WrongClips as mistake:
-            numbers = sorted({line for clip in mistake.clips for line in lines[clip.clip_id]})
+            numbers = sorted(lines[id(clip)] for clip in mistake.clips)
             where = listed([str(number) for number in numbers])
             self.add(f"{mistake} See line{'s' * (len(numbers) > 1)} {where}.")
         except ValueError as mistake:
