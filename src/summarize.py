@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
 from avfusion.figures.formats import FORMATS
@@ -56,7 +57,8 @@ def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None
     for one in without:
         print(one, file=sys.stderr)
     compared = ranked(runs, without)
-    rows = compare(compared, [m for m in metrics if any(m in run.results for run in compared)])
+    known = {name for run in compared for name in run.results}
+    rows = compare(compared, [metric for metric in metrics if metric in known])
     if not rows or not rows[0].scores:
         sys.exit(f"Error: none of the {len(runs)} runs has any of {', '.join(metrics)} yet.")
     show(rows)
@@ -67,12 +69,20 @@ def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None
 
 
 def print_differences(one: Run, other: Run) -> None:
-    """Print the keys whose values differ, side by side."""
+    """Print the keys whose values differ, side by side, leakage marked beside scores."""
     from avfusion.comparison.rows import differences
+    from avfusion.comparison.terminal import printable
 
+    marks, footnotes = mark_leaks([leaks_of(one.results), leaks_of(other.results)])
     print(f"{'':40} {one.folder} | {other.folder}")
-    for key, ours, theirs in differences(one, other):
-        print(f"{key:40} {ours} | {theirs}")
+    for key, *values in differences(one, other):
+        marked = [
+            f"{value}{mark if is_score(key) and value is not None else ''}"
+            for value, mark in zip(values, marks, strict=True)
+        ]
+        print(printable(f"{key:40} {' | '.join(marked)}"))
+    for note in footnotes:
+        print(printable(note))
 
 
 if __name__ == "__main__":

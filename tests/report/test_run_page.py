@@ -4,6 +4,7 @@ import json
 import runpy
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 from conftest import ROOT
@@ -11,7 +12,8 @@ from conftest import ROOT
 from avfusion.comparison.records import read_run
 from avfusion.report.answers import ask, ask_or_say_why
 from avfusion.report.plates import run_plates
-from avfusion.report.run_page import run_page
+from avfusion.report.run_page import HEADLINES, run_page
+from avfusion.report.scores import class_scores, confusion
 
 from .conftest import HOSTILE, Page
 
@@ -94,8 +96,34 @@ def test_other_clips_than_those_of_the_results_are_remarked(told, tmp_path):
     run = read_run(folder)
     answers = ask(run, None)
     texts = " ".join(Page(run_page(run, answers, run_plates(run, answers, 0))).texts)
-    assert "not that of results.json" in texts and "shared subjects: 3" in texts
+    assert (
+        "not that of results.json" in texts
+        and "† Data leakage" in texts
+        and "shared subjects (3)" in texts
+    )
     assert "None is shown." in texts
+
+
+def test_every_score_of_a_run_with_leakage_is_marked_and_no_cost(told, tmp_path):
+    folder = shutil.copytree(told.folder, tmp_path / "run")
+    told = replace(told, results=told.results | {"data/untrained_classes": 0})
+    results = told.results | {"data/subjects_seen_in_training": 2}
+    (folder / "results.json").write_text(json.dumps(results))
+    run = read_run(folder)
+    answers = ask(run, None)
+    clean, texts = (
+        Page(run_page(one, answers, run_plates(one, answers, 0))).texts for one in (told, run)
+    )
+    marked = [texts[place - 1] for place, text in enumerate(texts) if text == "†"]
+    scores = [name for name in results if name.startswith("test/")]
+    tiles = sum(name in results for name in HEADLINES if name.startswith("test/"))
+    classes = sum(
+        score.recall is not None for score in class_scores(confusion(answers), answers.names)
+    )
+    assert len(marked) >= len(scores) + tiles + classes
+    assert f"{results['test/accuracy']:.4f}" in marked
+    assert f"{results['parameters']:,}" not in marked
+    assert "†" not in clean
 
 
 @pytest.mark.parametrize(("exit_code", "words"), [(1, "failed"), (None, "has not finished")])

@@ -61,7 +61,7 @@ def page_of(place):
 def test_settings_are_compared_and_every_run_has_its_numbers(sweep):
     page = page_of(sweep)
     assert {0.91, 0.87, 0.71, 0.69} <= page.numbers
-    assert any(text.startswith("0.890 ± ") for text in page.texts)
+    assert any(text.startswith("0.890 (sd ") for text in page.texts)
     headings = [tag for tag, _ in page.elements if tag == "h3"]
     assert len(headings) == 7 and [tag for tag, _ in page.elements].count("svg") == 2
     assert "data.batch_size: 32" in " ".join(page.texts)
@@ -106,3 +106,16 @@ def test_the_program_writes_the_page_or_says_in_a_sentence_what_no_run_has(sweep
     monkeypatch.setattr(sys, "argv", ["report", str(sweep), "--metrics", "test/nope"])
     with pytest.raises(SystemExit, match=r"Error: None of the 4 runs has any of test/nope\."):
         runpy.run_path(program, run_name="__main__")
+
+
+def test_leakage_is_marked_beside_every_score_and_explained_once(sweep):
+    for name in ("0", "1", "2"):
+        results = json.loads((sweep / name / "results.json").read_text())
+        leaks = {"data/shared_subjects": 3 if name != "2" else 0, "data/same_sound_twice": 1}
+        (sweep / name / "results.json").write_text(json.dumps(results | leaks))
+    texts = page_of(sweep).texts
+    (note,) = (text for text in texts if "Data leakage" in text and text.startswith("†"))
+    assert "shared subjects (3)" in note
+    assert any(text.startswith("0.890†") for text in texts)
+    marked = [texts[place - 1] for place, text in enumerate(texts) if text == "†"]
+    assert marked == ["0.9100", "0.0900", "0.8700", "0.1300"]  # of each run: accuracy, loss

@@ -141,6 +141,10 @@ def test_the_line_at_the_end_names_the_balanced_accuracy_as_emotion_research_doe
         "Test: accuracy 0.993, UAR 0.990, attention_hit 0.500"
     )
     assert headline({"parameters": 3}) == "Results"
+    assert headline(scores | {"data/shared_subjects": 3}) == (
+        "Test: accuracy 0.993†, UAR 0.990† "
+        "(† Data leakage, so that scores may show memory: shared subjects (3))"
+    )
 
 
 def test_a_number_that_is_not_finite_is_null_for_any_reader_of_json(tmp_path):

@@ -54,17 +54,26 @@ class Run:
 
 
 def find_runs(places: Sequence[str]) -> list[Run]:
-    """Return the runs in folders, in sweeps, or in folders that match a pattern."""
+    """Return the runs in folders, in sweeps, or in folders that match a pattern.
+
+    Raises:
+        FileNotFoundError: A place holds no run, even where the others do.
+    """
     found: dict[Path, None] = {}
+    wrong = []
     for place in places:
+        known: dict[Path, None] = {}
         for match in sorted(glob(place, recursive=True)):
             folders = {path.parent for path in Path(match).rglob("config.yaml")}
             folders |= {path.parent for path in Path(match).rglob("job.json")}
             folders = {folder for folder in folders if folder.name != ".hydra"}
-            found |= dict.fromkeys(sorted(folders, key=natural))
-    if not found:
+            known |= dict.fromkeys(sorted(folders, key=natural))
+        found |= known
+        if not known:
+            wrong.append(place or "''")
+    if wrong or not found:
         raise FileNotFoundError(
-            f"No run in {', '.join(places)}: give the folder of a run or of a sweep, such as "
+            f"No run in {', '.join(wrong)}: give the folder of a run or of a sweep, such as "
             "logs/sweeps/2026-01-31_12-00-00-000000."
         )
     return [read_run(folder) for folder in found]

@@ -8,14 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from avfusion.comparison.leakage import worst_leaks
 from avfusion.comparison.records import OTHER, Run
 
 # Overrides that a setting is repeated over.
 REPEATED = re.compile(r"^\+*(seed|data\.seed|.*split_seed|.*fold|fold)=")
 
 
+LEAST_RUNS = 3  # for an interval or a test: of two runs, Student's t makes the former 12.7 times sd
+
+
 class Score(NamedTuple):
-    """A metric of one setting over its runs; the interval is the half width of 95 %."""
+    """A metric of one setting over its runs; the interval is the half width of 95 %.
+
+    What fewer runs than it takes would have to tell is not a number.
+    """
 
     values: list[float]
     mean: float
@@ -31,9 +38,17 @@ class Row(NamedTuple):
     runs: list[Run]
     scores: dict[str, Score]
 
+    @property
+    def leaks(self) -> dict[str, int]:
+        """The kinds of data leakage that its runs record, with their counts."""
+        return worst_leaks([run.results for run in self.runs])
+
 
 def compare(runs: Sequence[Run], metrics: Sequence[str]) -> list[Row]:
-    """Return a row per setting of the runs that were tested, with a test against the best."""
+    """Return a row per setting of the runs that were tested, with a test against the best.
+
+    The best setting of the first metric comes first, those without that metric last.
+    """
     groups = defaultdict(list)
     for run in runs:
         if run.results and not run.pruned:
@@ -48,7 +63,20 @@ def compare(runs: Sequence[Run], metrics: Sequence[str]) -> list[Row]:
         rows = [
             row._replace(scores=row.scores | {metric: tested(row, best, metric)}) for row in rows
         ]
-    return rows
+    return sorted(rows, key=lambda row: rank_of(row, metrics[0])) if metrics else rows
+
+
+def rank_of(row: Row, metric: str) -> float:
+    """Return what rows are sorted by: the better, the less."""
+    mean = row.scores[metric].mean
+    if not np.isfinite(mean):
+        return float("inf")
+    return mean if lower_is_better(metric) else -mean
+
+
+def lower_is_better(metric: str) -> bool:
+    """Say whether a metric is best where it is least, as a loss is."""
+    return metric.endswith("loss")
 
 
 def name_settings(groups: list[list[Run]]) -> list[str]:
@@ -70,12 +98,14 @@ def score(runs: Sequence[Run], metric: str) -> Score:
     if count == 1:
         return Score(values, mean, float("nan"), float("nan"))
     std = float(np.std(values, ddof=1))
+    if count < LEAST_RUNS:
+        return Score(values, mean, std, float("nan"))
     return Score(values, mean, std, float(stats.t.ppf(0.975, count - 1)) * std / count**0.5)
 
 
 def best_row(rows: Sequence[Row], metric: str) -> Row | None:
     """Return the setting with the best mean; a loss is best where it is least."""
-    sign = -1 if metric.endswith("loss") else 1
+    sign = -1 if lower_is_better(metric) else 1
     known = [row for row in rows if row.scores[metric].values]
     return max(known, key=lambda row: sign * row.scores[metric].mean, default=None)
 
@@ -93,7 +123,7 @@ def tested(row: Row, best: Row | None, metric: str) -> Score:
     )
     common = [k for k in ours if None not in (ours[k], theirs.get(k))]
     gaps = np.array([ours[k] for k in common], float) - [theirs[k] for k in common]
-    if len(gaps) < 2 or not gaps.std():
+    if len(gaps) < LEAST_RUNS or not gaps.std():
         return row.scores[metric]
     p = stats.ttest_1samp(gaps, 0.0).pvalue
     return row.scores[metric]._replace(p=float(p))

@@ -3,15 +3,17 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from statistics import median
 
+from avfusion.comparison.leakage import mark_leaks
 from avfusion.comparison.rows import Row, Score, best_row
 
 ASSUMPTIONS = (
-    "± is the 95 % interval of the mean over runs (Student's t). p is that of a paired t-test "
-    "against the best over common seeds: it takes differences to be independent and normal, and is "
-    "not corrected for the number of settings."
+    "± is the 95 % interval of the mean over runs (Student's t), from three runs on; sd is their "
+    "standard deviation. p is that of a paired t-test against the best over common seeds: it takes "
+    "differences to be independent and normal, and is not corrected for the number of settings."
 )
 
 COSTS = ("parameters", "parameters_of_fusion", "megaflops", "step_milliseconds")
@@ -21,6 +23,10 @@ TEX = str.maketrans(
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
         **{sign: f"${sign}$" for sign in "<>|"},
         "±": r"$\pm$",
+        "†": r"$^\dagger$",
+        "‡": r"$^\ddagger$",
+        "§": r"$^\S$",
+        "¶": r"$^\P$",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "\\": r"\textbackslash{}",
@@ -28,25 +34,28 @@ TEX = str.maketrans(
 )
 
 
-def cell(score: Score) -> str:
-    """Return mean, interval and p-value as a person reads them."""
+def cell(score: Score, mark: str = "") -> str:
+    """Return mean, interval and p-value as a person reads them, with the mark of leakage."""
     if not score.values:
         return "-"
-    text = f"{score.mean:.3f}"
+    text = f"{score.mean:.3f}{mark}"
+    if isfinite(score.interval):
+        text += f" ± {score.interval:.3f}"
     if len(score.values) > 1:
-        text += f" ± {score.interval:.3f} (sd {score.std:.3f})"
+        text += f" (sd {score.std:.3f})"
     if score.p is None:
         return text
     return f"{text} p<0.001" if score.p < 0.001 else f"{text} p={score.p:.3f}"
 
 
 def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
-    """Return the cells of a table, the best of each metric in bold."""
+    """Return the cells of a table: the best of each metric in bold, leakage marked."""
     metrics = list(rows[0].scores)
     best = {metric: best_row(rows, metric) for metric in metrics}
+    marks, _ = mark_leaks([row.leaks for row in rows])
     table = []
-    for row in rows:
-        texts = [cell(row.scores[metric]) for metric in metrics]
+    for row, mark in zip(rows, marks, strict=True):
+        texts = [cell(row.scores[metric], mark) for metric in metrics]
         marked = [
             bold(text) if best[metric] is row else text
             for metric, text in zip(metrics, texts, strict=True)
@@ -54,6 +63,11 @@ def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
         costs = [written(cost(row, name)) for name in known_costs(rows)]
         table.append([row.name, str(len(row.runs)), *marked, *costs])
     return table
+
+
+def footnotes(rows: Sequence[Row]) -> list[str]:
+    """Return what the marks of cells mean."""
+    return mark_leaks([row.leaks for row in rows])[1]
 
 
 def header(rows: Sequence[Row]) -> list[str]:
@@ -82,8 +96,9 @@ def written(number: float | None) -> str:
 def markdown(rows: Sequence[Row]) -> str:
     """Return a table in Markdown."""
     table = [header(rows), ["---"] * len(header(rows)), *cells(rows, lambda text: f"**{text}**")]
-    lines = ["| " + " | ".join(line) + " |" for line in table]
-    return "\n".join([*lines, "", ASSUMPTIONS, ""])
+    lines = ["| " + " | ".join(c.replace("|", r"\|") for c in line) + " |" for line in table]
+    notes = [line for note in footnotes(rows) for line in (note, "")]
+    return "\n".join([*lines, "", *notes, ASSUMPTIONS, ""])
 
 
 def latex(rows: Sequence[Row]) -> str:
@@ -91,10 +106,15 @@ def latex(rows: Sequence[Row]) -> str:
     table = [header(rows), *cells(rows, lambda text: BEST + text)]
     escaped = [" & ".join(map(tex, line)) for line in table]
     body = " \\\\\n".join(escaped[1:])
+    wide = len(header(rows))
+    notes = "".join(
+        f"\\multicolumn{{{wide}}}{{l}}{{\\footnotesize {tex(note)}}} \\\\\n"
+        for note in footnotes(rows)
+    )
     columns = "lr" + "l" * len(rows[0].scores) + "r" * len(known_costs(rows))
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{escaped[0]} \\\\\n\\midrule\n{body} \\\\\n"
-        "\\bottomrule\n\\end{tabular}\n"
+        f"\\bottomrule\n{notes}\\end{{tabular}}\n"
     )
 
 
@@ -105,18 +125,25 @@ def tex(text: str) -> str:
 
 
 def comma_separated(rows: Sequence[Row]) -> str:
-    """Return the numbers of a table for programs."""
+    """Return the numbers of a table for programs.
+
+    Beside the numbers of a metric stands the mark that they would carry, ``leakage`` says why.
+    """
     text = io.StringIO()
     writer = csv.writer(text)
-    parts = ("mean", "std", "interval", "p", "values")
+    parts = ("mean", "std", "interval", "p", "values", "mark")
     scored = [f"{metric}/{part}" for metric in rows[0].scores for part in parts]
-    writer.writerow(["setting", "runs", *scored, *known_costs(rows)])
-    for row in rows:
+    writer.writerow(["setting", "runs", *scored, "leakage", *known_costs(rows)])
+    marks, _ = mark_leaks([row.leaks for row in rows])
+    for row, mark in zip(rows, marks, strict=True):
         numbers: list[object] = []
         for score in row.scores.values():
             values = " ".join(map(str, score.values))
             p = "" if score.p is None else score.p
-            numbers += [score.mean, score.std, score.interval, p, values]
+            found = (score.mean, score.std, score.interval)
+            numbers += [number if isfinite(number) else "" for number in found]
+            numbers += [p, values, mark * bool(score.values)]
+        numbers.append(" ".join(f"{kind}={count}" for kind, count in row.leaks.items()))
         costs = ["" if (c := cost(row, name)) is None else c for name in known_costs(rows)]
         writer.writerow([row.name, len(row.runs), *numbers, *costs])
     return text.getvalue()

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from avfusion.comparison.leakage import mark_leaks
 from avfusion.comparison.rows import Row
 from avfusion.data.clips import Clips
 from avfusion.figures.style import COLOURS, HEAT, line_style, with_unit
@@ -42,9 +43,14 @@ def timeline_figure(
 
 
 def comparison_figure(rows: Sequence[Row]) -> Figure:
-    """Draw each setting's runs, their mean and its 95 % interval, a panel per metric."""
+    """Draw each setting's runs, their mean and its 95 % interval, a panel per metric.
+
+    Data leakage is marked beside the name and the mean of a setting, and explained below.
+    """
     metrics = list(rows[0].scores)
-    names = [textwrap.fill(row.name, LONGEST_LINE) for row in rows]
+    marks, footnotes = mark_leaks([row.leaks for row in rows])
+    named = zip(rows, marks, strict=True)
+    names = [textwrap.fill(f"{row.name} {mark}".strip(), LONGEST_LINE) for row, mark in named]
     lines = max(name.count("\n") + 1 for name in names)
     height = max(0.35, 0.18 * lines) * len(rows) + 1.2
     figure = Figure(figsize=(3.5 + 3 * len(metrics), height), layout="constrained")
@@ -54,14 +60,26 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
             score = row.scores[metric]
             runs = [place] * len(score.values)
             axes.plot(score.values, runs, "o", color=COLOURS[5], markersize=4, zorder=1)
-            interval = [score.interval] if len(score.values) > 1 else None
+            interval = [score.interval] if math.isfinite(score.interval) else None
             axes.errorbar(
                 [score.mean], [place], xerr=interval, fmt="|", color=COLOURS[0], capsize=3, zorder=2
             )
+            if marks[place] and score.values:
+                axes.annotate(
+                    marks[place],
+                    (score.mean, place),
+                    (0, 5),
+                    textcoords="offset points",
+                    ha="center",
+                )
         axes.set_xlabel(with_unit(metric))
         axes.grid(axis="x")
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first one above
+    if footnotes:
+        letters = round(11 * figure.get_figwidth())
+        text = "\n".join(textwrap.fill(note, letters) for note in footnotes)
+        figure.supxlabel(text, fontsize=8, x=0.01, ha="left")
     return figure
 
 

@@ -17,7 +17,7 @@ from avfusion.figures.style import INK, line_style, unit_of
 
 Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
 MOST_LINES = 16  # that a legend names
-LONGEST = 40  # characters of a name in a legend
+LONGEST = 40  # characters of a line of a legend
 FEW = 40  # points of a line that are marked
 
 
@@ -95,7 +95,7 @@ def lines_figure(lines: Sequence[tuple[str, Mapping[int, float], Mapping[str, An
     axes = figure.add_subplot()
     named: set[str] = set()
     for name, values, style in lines:
-        label = "_" if name in named else textwrap.shorten(name, LONGEST, placeholder="...")
+        label = "_" if name in named else textwrap.fill(name, LONGEST)
         named.add(name)
         marker = "." if len(values) < FEW else ""
         axes.plot(list(values), list(values.values()), label=label, marker=marker, **style)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from avfusion.comparison.records import Run
 from avfusion.report.answers import Answers
-from avfusion.report.markup import Html, bar, drawing, note, photograph, section, table, tag
+from avfusion.report.markup import Html, bar, drawing, marked, note, photograph, section, table, tag
 from avfusion.report.origin import where
 from avfusion.report.plates import Plate
 from avfusion.report.scores import ClassScore, class_scores, confusion, subject_scores
@@ -14,15 +14,19 @@ SUBJECTS = ("subject", "clips", "right", "accuracy", "95 % interval", "attention
 FIRST = 40  # subjects that are not folded up
 
 
-def answer_sections(answers: Answers, plates: Sequence[Plate]) -> list[Html]:
-    """Return what is known of each class, of each subject and of some clips."""
+def answer_sections(answers: Answers, plates: Sequence[Plate], mark: str = "") -> list[Html]:
+    """Return what is known of each class, of each subject and of some clips.
+
+    ``mark`` is that of data leakage, beside every number that it concerns.
+    """
     (matrix,) = (plate for plate in plates if plate.group == "confusion")
-    drawn = tag("div", drawing(matrix.figure, matrix.caption), class_="large")
+    caption = f"{matrix.caption} {mark}".strip()
+    drawn = tag("div", drawing(matrix.figure, caption), class_="large")
     looks = any(answer.glimpses is not None for answer in answers.each)
     return [
         section("Confusion matrix", asked(answers), drawn),
-        classes(class_scores(confusion(answers), answers.names)),
-        subjects(answers),
+        classes(class_scores(confusion(answers), answers.names), mark),
+        subjects(answers, mark),
         examples("Right answers", [plate for plate in plates if plate.group == "right"], looks),
         examples("Wrong answers", [plate for plate in plates if plate.group == "wrong"], looks),
     ]
@@ -38,19 +42,33 @@ def asked(answers: Answers) -> Html:
     )
 
 
-def classes(scores: Sequence[ClassScore]) -> Html:
+def classes(scores: Sequence[ClassScore], mark: str = "") -> Html:
     """Return a row per class."""
     rows = [
-        (s.name, s.clips, s.precision, "-" if s.recall is None else bar(s.recall), s.f1, s.mistaken)
+        (
+            s.name,
+            s.clips,
+            marked(s.precision, mark),
+            "-" if s.recall is None else marked(bar(s.recall), mark),
+            marked(s.f1, mark),
+            s.mistaken,
+        )
         for s in scores
     ]
     return section("Classes", table(CLASSES, rows))
 
 
-def subjects(answers: Answers) -> Html:
+def subjects(answers: Answers, mark: str = "") -> Html:
     """Return a row per subject, the worst first."""
     rows = [
-        (s.name, s.clips, s.right, bar(s.accuracy), f"{s.low:.3f} to {s.high:.3f}", s.attention_hit)
+        (
+            s.name,
+            s.clips,
+            marked(s.right, mark),
+            marked(bar(s.accuracy), mark),
+            marked(f"{s.low:.3f} to {s.high:.3f}", mark),
+            marked(s.attention_hit, mark),
+        )
         for s in subject_scores(answers)
     ]
     explained = tag("p", f"{len(rows)} subjects, the worst first; the interval is Wilson's.")
@@ -73,11 +91,11 @@ def examples(title: str, plates: Sequence[Plate], looks: bool) -> Html:
     return section(title, explained, *(photograph(p.figure, p.caption) for p in plates))
 
 
-def unanswered(run: Run, why: str) -> Html:
+def unanswered(run: Run, why: str, mark: str = "") -> Html:
     """Return what results.json alone says of the classes, and why there is no more."""
     start = "test/accuracy_"
     rows = [
-        (name.removeprefix(start), bar(value) if value is not None else "-")
+        (name.removeprefix(start), marked(bar(value), mark) if value is not None else "-")
         for name, value in run.results.items()
         if name.startswith(start)
     ]

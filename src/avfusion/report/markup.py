@@ -62,6 +62,11 @@ def cell(value: object) -> Html:
     return value if isinstance(value, Html) else shown(value)
 
 
+def marked(value: object, mark: str) -> Html:
+    """Return what stands in a cell with the mark of a footnote, where there is a value."""
+    return joined([cell(value), tag("sup", mark)]) if mark and value is not None else cell(value)
+
+
 def bar(part: float) -> Html:
     """Return a part of one as a number on a bar of that length."""
     return tag("span", shown(part), class_="bar", style=f"--part:{100 * part:.1f}%")

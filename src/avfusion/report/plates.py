@@ -70,7 +70,7 @@ def sweep_plates(rows: Sequence[Row]) -> list[Plate]:
     """Return the comparison of a sweep's settings, and how its runs were validated."""
     if not rows:
         return []
-    caption = "Each run (dots), the mean over runs and its 95 % interval."
+    caption = "Each run (dots), the mean over runs and, from three runs on, its 95 % interval."
     plates = [Plate("comparison", "comparison", caption, comparison_figure(rows))]
     monitors = {str(run.config["monitor"]) for row in rows for run in row.runs if run.config}
     for monitor in sorted(monitors):

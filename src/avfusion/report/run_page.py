@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.records import Run
 from avfusion.report.answer_sections import answer_sections, unanswered
 from avfusion.report.answers import Answers
-from avfusion.report.markup import Html, drawing, note, page, section, shown, table, tag
+from avfusion.report.markup import Html, drawing, marked, note, page, section, table, tag
 from avfusion.report.origin import configuration, opened, provenance, where
 from avfusion.report.plates import Plate
 
@@ -26,10 +27,11 @@ HEADLINES = {
 def run_page(run: Run, answers: Answers | str, plates: Sequence[Plate]) -> str:
     """Return the page of a run; ``answers`` may be the reason why there are none."""
     lead = tag("p", "A run in ", where(run.folder), class_="quiet")
+    (mark,), _ = mark_leaks([leaks_of(run.results)])
     if isinstance(answers, str):
-        parts = [unanswered(run, answers)]
+        parts = [unanswered(run, answers, mark)]
     else:
-        parts = answer_sections(answers, plates)
+        parts = answer_sections(answers, plates, mark)
     curves = [drawing(plate.figure, plate.caption) for plate in plates if plate.group == "curves"]
     drawn = tag("div", *curves, class_="charts") if curves else note("No curves were logged.")
     sections = [results(run, answers), section("Curves", drawn), *parts]
@@ -43,15 +45,18 @@ def results(run: Run, answers: Answers | str) -> Html:
         state = "failed" if run.failed else "has not finished"
         broken = f"; {' and '.join(run.broken)} half-written or broken" if run.broken else ""
         return section("Results", note(f"This run {state}: it has no results{broken}."))
+    (mark,), footnotes = mark_leaks([leaks_of(run.results)])
+    values = {k: marked(v, mark if is_score(k) else "") for k, v in run.results.items()}
     tiles = [
-        tag("div", tag("dt", words), tag("dd", shown(run.results[name])))
+        tag("div", tag("dt", words), tag("dd", values[name]))
         for name, words in HEADLINES.items()
-        if name in run.results
+        if name in values
     ]
-    every = table(("name", "value"), list(run.results.items()), "values")
+    every = table(("name", "value"), list(values.items()), "values")
     return section(
         "Results",
         tag("dl", *tiles, class_="tiles"),
+        *map(note, footnotes),
         *remarks(run, answers),
         opened("all of results.json", tag("div", every, class_="columns")),
     )
@@ -62,9 +67,8 @@ def remarks(run: Run, answers: Answers | str) -> list[Html]:
     found = []
     if run.pruned:
         found.append(note("A search gave this run up: it was not tested."))
-    for name, value in run.results.items():
-        if name.startswith("data/") and isinstance(value, int) and value:
-            found.append(note(f"{name.removeprefix('data/').replace('_', ' ')}: {value}"))
+    if twice := run.results.get("data/same_sound_twice"):
+        found.append(note(f"same sound twice in one split: {twice}"))
     accuracy = run.results.get("test/accuracy")
     if not isinstance(answers, str) and accuracy is not None:
         clips = len(answers.each)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.left_out import LeftOut
 from avfusion.comparison.records import Run
 from avfusion.comparison.rows import Row
 from avfusion.comparison.tables import ASSUMPTIONS, cells, header
-from avfusion.report.markup import Html, anchor, drawing, note, page, section, table, tag
+from avfusion.report.markup import Html, anchor, drawing, marked, note, page, section, table, tag
 from avfusion.report.origin import shared_configuration, shared_provenance, where
 from avfusion.report.plates import Plate
 from avfusion.report.run_page import HEADLINES
@@ -23,13 +24,21 @@ def sweep_page(
     compared = sum(len(row.runs) for row in rows)
     counted = f"{len(runs)} runs in ", where(place), f", {compared} of them compared"
     curves = [drawing(plate.figure, plate.caption) for plate in plates if plate.group == "curves"]
+    found = [*(row.leaks for row in rows), *(leaks_of(run.results) for run in runs)]
+    marks, footnotes = mark_leaks(found)
     sections = [
-        comparison(rows, plates),
+        comparison(rows, plates, footnotes),
         section("Curves", tag("div", *curves, class_="charts"))
         if curves
         else section("Curves", note("No run has logged its monitor.")),
         not_compared(without),
-        section("Runs", *(in_short(run, place) for run in runs)),
+        section(
+            "Runs",
+            *(
+                in_short(run, place, mark)
+                for run, mark in zip(runs, marks[len(rows) :], strict=True)
+            ),
+        ),
         shared_configuration(runs),
         shared_provenance(runs),
     ]
@@ -43,15 +52,16 @@ def common_folder(runs: Sequence[Run]) -> Path:
     return next(parent for parent in parents[0] if all(parent in others for others in parents))
 
 
-def comparison(rows: Sequence[Row], plates: Sequence[Plate]) -> Html:
+def comparison(rows: Sequence[Row], plates: Sequence[Plate], footnotes: Sequence[str]) -> Html:
     """Return the table of settings, the best of each metric in bold, and its figure."""
     if not rows:
         return section("Comparison", note("No run has results yet."))
-    marked = cells(rows, bold=lambda text: tag("strong", text))
+    best_in_bold = cells(rows, bold=lambda text: tag("strong", text))
     figures = [drawing(p.figure, p.caption) for p in plates if p.group == "comparison"]
     return section(
         "Comparison",
-        table(header(rows), marked),
+        table(header(rows), best_in_bold),
+        *map(note, footnotes),
         tag("p", ASSUMPTIONS, class_="quiet"),
         tag("div", *figures, class_="large"),
     )
@@ -75,13 +85,17 @@ def reason(one: LeftOut) -> str:
     return one.why.strip(" ,()") or code
 
 
-def in_short(run: Run, place: Path) -> Html:
+def in_short(run: Run, place: Path, mark: str = "") -> Html:
     """Return a few numbers of a run, or the end of what it wrote."""
     name = str(run.folder.resolve().relative_to(place))
     chosen = tag("p", tag("code", " ".join(run.overrides) or "all defaults"))
     title = tag("h3", name, id=f"run-{anchor(name)}")
     if run.results:
-        known = {HEADLINES[key]: run.results[key] for key in HEADLINES if key in run.results}
+        known = {
+            HEADLINES[key]: marked(run.results[key], mark if is_score(key) else "")
+            for key in HEADLINES
+            if key in run.results
+        }
         return tag("article", title, chosen, table(list(known), [list(known.values())]))
     log = run.folder / "train.log"
     lines = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from avfusion.comparison.leakage import leaks_of, mark_leaks
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.task import ClassificationTask
@@ -70,9 +71,15 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
 
 
 def headline(results: dict[str, Any]) -> str:
-    """Return the scores of a test that people look at first, in one line."""
+    """Return the scores of a test that people look at first, in one line.
+
+    Data leakage is marked beside each of them, and named.
+    """
+    (mark,), footnotes = mark_leaks([leaks_of(results)])
     known = [(word, results.get(f"test/{name}")) for name, word in HEADLINE.items()]
-    scores = ", ".join(f"{word} {score:.3f}" for word, score in known if score is not None)
+    scores = ", ".join(f"{word} {score:.3f}{mark}" for word, score in known if score is not None)
+    if scores and footnotes:
+        scores += f" ({footnotes[0].rstrip('.')})"
     return f"Test: {scores}" if scores else "Results"
 
 
@@ -93,7 +100,9 @@ def log_hyperparameters(
         if isinstance(logger, TensorBoardLogger):
             headlines = {f"test/{name}" for name in HEADLINE}
             row = {k: v for k, v in final.items() if k in headlines or k.startswith("val/")}
-            write_hparams(Path(logger.log_dir) / HPARAMS_RUN, chosen, row, trainer.global_step)
+            leaks = " ".join(f"{kind}={count}" for kind, count in leaks_of(results).items())
+            columns = chosen | ({"data.leakage": leaks} if leaks else {})
+            write_hparams(Path(logger.log_dir) / HPARAMS_RUN, columns, row, trainer.global_step)
         elif not isinstance(logger, CSVLogger):  # a file of curves, with results.json beside it
             logger.log_metrics(final, trainer.global_step)
 
