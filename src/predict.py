@@ -10,6 +10,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
+from avfusion.console import printable
 from avfusion.figures.formats import check_format
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
@@ -27,7 +28,8 @@ def main(cfg: DictConfig) -> None:
     # These import torch and Lightning: seconds, once the command line is known to be whole.
     from avfusion.data.fitness import check_splits
     from avfusion.predictions.answers import collect_answers
-    from avfusion.predictions.files import write_answers, write_figures
+    from avfusion.predictions.files import by_recording, write_answers, write_figures
+    from avfusion.predictions.table import describe_answers
     from avfusion.predictions.unanswered import bad_clips, bad_recordings
     from avfusion.run import assembly
     from avfusion.run.rebuild import discard, rebuild
@@ -42,6 +44,7 @@ def main(cfg: DictConfig) -> None:
         batches = trainer.predict(task, datamodule=data) or []
         takes = getattr(task.network, "takes", ("face", "audio"))
         answers = collect_answers(data.store, batches, takes)
+        print(printable(describe_answers(*by_recording(answers), data.names, data.multilabel)))
         print(write_answers(folder, answers, data.names, data.multilabel, form))
         if cfg.figures:
             write_figures(folder / "figures", data.store, answers, data.names, form)

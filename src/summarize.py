@@ -13,6 +13,7 @@ from pathlib import Path
 from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
+from avfusion.console import printable
 from avfusion.figures.formats import FORMATS
 
 
@@ -71,7 +72,6 @@ def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None
 def print_differences(one: Run, other: Run) -> None:
     """Print the keys whose values differ, side by side, leakage marked beside scores."""
     from avfusion.comparison.rows import differences
-    from avfusion.comparison.terminal import printable
 
     marks, footnotes = mark_leaks([leaks_of(one.results), leaks_of(other.results)])
     print(f"{'':40} {one.folder} | {other.folder}")

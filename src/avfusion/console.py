@@ -30,6 +30,21 @@ def folded(text: str) -> str:
     )
 
 
+# Of signs that a locale may lack.
+IN_ASCII = {"†": "*", "‡": "**", "§": "***", "¶": "****", "±": "+-"}
+
+
+def printable(text: str) -> str:
+    """Return a text as stdout can show it: in ASCII where its encoding lacks some of the signs."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        for sign, plain in IN_ASCII.items():
+            text = text.replace(sign, plain)
+        return text.encode("ascii", errors="backslashreplace").decode()
+    return text
+
+
 def span(seconds: float) -> str:
     """Return a time as a person says it."""
     if seconds < 100:

@@ -13,7 +13,7 @@ from avfusion.callbacks import ClipImages
 from avfusion.callbacks.clip_images import choose
 from avfusion.data.store import Store
 from avfusion.figures.clip import clip_figure
-from avfusion.figures.clip_view import clip_view
+from avfusion.figures.clip_view import clip_view, cropped_face, heard_span
 
 
 def pixels(encoded):
@@ -102,7 +102,9 @@ def test_the_title_says_what_is_true_and_what_was_answered_how_surely(view, part
 
 def test_each_glimpse_lies_over_the_face_with_its_own_scale(view):
     figure, _ = drawn(view)
-    faces = [axes for axes in figure.axes if axes.get_title().startswith(("face", "glimpse"))]
+    faces = [
+        axes for axes in figure.axes if axes.get_title().startswith(("whole picture", "glimpse"))
+    ]
     assert [len(axes.get_images()) for axes in faces] == [1, 2, 2]
     for axes, glimpse in zip(faces[1:], view.glimpses, strict=True):
         assert axes.get_images()[1].get_clim() == (0, pytest.approx(float(glimpse.max())))
@@ -110,8 +112,7 @@ def test_each_glimpse_lies_over_the_face_with_its_own_scale(view):
 
 
 def test_the_speakers_box_is_where_the_store_has_it(view):
-    face = next(axes for axes in clip_figure(view).axes if axes.get_title() == "face")
-    (box,) = face.patches
+    (box,) = clip_figure(view).axes[0].patches
     height, width = view.face.shape[-2:]
     found = [
         box.get_x(),
@@ -121,9 +122,94 @@ def test_the_speakers_box_is_where_the_store_has_it(view):
     ]
     assert found == pytest.approx(view.box * [width, height, width, height], rel=1e-5)
     unknown = clip_figure(view._replace(box=None))
-    assert all(not axes.patches for axes in unknown.axes if axes.get_title() == "face")
+    assert unknown.axes[0].get_title().startswith("whole picture") and not unknown.axes[0].patches
 
 
 def test_less_than_one_clip_is_refused():
     with pytest.raises(ValueError, match="clips_per_class must be at least 1, got 0"):
         ClipImages(clips_per_class=0)
+
+
+def index_row(**changed) -> dict[str, str]:
+    """A clip of 1.5 of 3.7 seconds, a face of whose picture was cut out."""
+    clip = {"samples": "24000", "seconds": "3.7", "start": "", "end": ""}
+    clip |= {"picture_width": "1280", "picture_height": "720"}
+    edges = ("100", "20.4", "340", "260.4")
+    sides = ("left", "top", "right", "bottom")
+    clip |= {f"crop_{side}": edge for side, edge in zip(sides, edges, strict=True)}
+    return clip | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "crop", "span"),
+    [
+        ({}, "centre", (1.1, 3.7)),
+        ({}, "whole", (1.1, 3.7)),  # what is longer than the most that is kept
+        ({}, "start", (0.0, 3.7)),
+        ({"start": "0.75"}, "centre", (0.75, 3.7)),
+        ({"seconds": "1.5"}, "centre", (0.0, 1.5)),
+        ({"seconds": ""}, "centre", (0.0, None)),  # a store of an older version
+        ({}, "my own", (0.0, None)),  # features that somebody else has written
+    ],
+)
+def test_a_sound_is_drawn_on_the_clock_of_its_recording(changed, crop, span):
+    assert heard_span(index_row(**changed), {"crop": crop}) == pytest.approx(span)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "face crop 240 x 240 of 1280 x 720"),
+        ({"crop_left": "0", "crop_right": "1280"}, "whole picture, 1280 x 720"),
+        ({"picture_width": ""}, "face"),
+        ({"crop_left": ""}, "face"),
+    ],
+)
+def test_the_title_of_a_face_says_what_was_cut_out_of_what(changed, words):
+    assert cropped_face(index_row(**changed)) == words
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "label", "limits"),
+    [
+        (1.1, 3.7, "seconds 1.1 to 2.6 of 3.7", (1.1, 2.6)),
+        (0.0, 1.5, "seconds 0.0 to 1.5, the whole sound", (0.0, 1.5)),
+        (0.0, None, "seconds of the sound that was kept", (0.0, 1.5)),
+    ],
+)
+def test_the_axis_of_time_says_which_seconds_are_shown(view, start, seconds, label, limits):
+    sound = np.resize(view.sound, 24000)
+    figure = clip_figure(view._replace(sound=sound, start=start, seconds=seconds))
+    wave, mel = figure.axes[-2:]
+    assert mel.get_xlabel() == label
+    assert wave.get_xlim() == mel.get_xlim() == pytest.approx(limits)
+    assert len(mel.get_yticks()) == 3 and len(wave.get_yticks()) == 0  # few labels
+
+
+@pytest.mark.parametrize("hertz", [250, 1000, 4000])
+def test_a_tone_is_brightest_where_the_axis_has_its_pitch(view, hertz):
+    tone = np.sin(2 * np.pi * hertz * np.arange(16_000) / 16_000)
+    figure = clip_figure(view._replace(sound=(20_000 * tone).astype(np.int16)))
+    axes = figure.axes[-1]
+    (picture,) = axes.get_images()
+    loudest = picture.get_array().mean(axis=1).argmax()
+    assert picture.get_array().max() == 0  # dB
+    _, _, bottom, top = picture.get_extent()
+    place = bottom + (loudest + 0.5) / len(picture.get_array()) * (top - bottom)
+    (tick,) = (
+        tick
+        for tick, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+        if label.get_text() == f"{hertz / 1000:g}"
+    )
+    assert place == pytest.approx(tick, abs=1.5 * top / 64)
+
+
+@pytest.mark.parametrize("sound", [None, np.zeros(0, np.int16)])
+def test_a_clip_without_sound_says_so(view, sound):
+    axes = clip_figure(view._replace(sound=sound)).axes[-1]
+    assert [text.get_text() for text in axes.texts] == ["no sound"]
+
+
+def test_silence_and_a_sound_of_one_sample_are_drawn(view):
+    for sound in (np.zeros(8000, np.int16), np.ones(1, np.int16)):
+        drawn(view._replace(sound=sound))

@@ -13,7 +13,8 @@ from avfusion.comparison.leakage import leaks_of, mark_leaks
 from avfusion.comparison.records import find_runs
 from avfusion.comparison.rows import compare
 from avfusion.comparison.tables import comma_separated, latex, markdown
-from avfusion.comparison.terminal import printable, show
+from avfusion.comparison.terminal import show
+from avfusion.console import printable
 from avfusion.figures.answers import comparison_figure
 
 from .test_rows import METRIC, write_run
@@ -72,7 +73,8 @@ def test_every_affected_number_of_every_table_has_its_mark(rows, monkeypatch, ca
     assert [row.name for row in rows] == ["model=shared", "model=seen", "model=clean"]
     show(rows)
     printed = capsys.readouterr().out
-    for text in (markdown(rows).replace("**", ""), printed):
+    for table in (markdown(rows).replace("**", ""), printed):
+        text = " ".join(table.split())  # footnotes go on in the next line
         assert "0.900†" in text and "0.100†" in text and "0.750‡" in text and "0.250‡" in text
         assert not re.search(r"0\.500[†‡]|7,777[†‡]", text)
         assert "† Data leakage, so that scores may show memory: shared subjects (3)." in text

@@ -73,6 +73,7 @@ def test_windows_become_a_time_line_and_their_mean(tmp_path):
     assert (row["clip_id"], row["note"]) == ("talk/show.mp4", "mean of 3 windows")
     assert float(row["low"]) == pytest.approx(1.7 / 3, abs=1e-5)
     (table,) = (tmp_path / "timelines").glob("*.csv")
+    assert table.name == "show.csv"
     times = [(line["start_s"], line["end_s"], line["predicted"]) for line in rows_of(table)]
     assert times == [
         ("0.000", "1.000", "high"),
@@ -153,7 +154,7 @@ def test_figures_show_each_clip(answered, tmp_path):
     store, names, answers = answered
     write_figures(tmp_path / "figures", store, answers[:2], names)
     pictures = sorted((tmp_path / "figures").iterdir())
-    assert len(pictures) == 2
+    assert [picture.stem for picture in pictures] == [a.clip["clip_id"] for a in answers[:2]]
     sizes = [size_of(picture) for picture in pictures]
     assert min(min(size) for size in sizes) > 200
     write_figures(tmp_path / "plain", store, [answers[0]._replace(glimpses=None)], names)

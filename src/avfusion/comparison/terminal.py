@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from avfusion.comparison.leakage import MARKS
 from avfusion.comparison.rows import Row
 from avfusion.comparison.tables import ASSUMPTIONS, cells, footnotes, header
+from avfusion.console import printable
 
 PARAGRAPH = 100  # characters of a line where no terminal says how many it has
 WIDEST = 10_000  # of a table in a file, which has no width
@@ -44,15 +44,3 @@ def terminal_table(lines: Sequence[Sequence[str]]) -> Table:
     for line in lines[1:]:
         table.add_row(*map(printable, line))
     return table
-
-
-def printable(text: str) -> str:
-    """Return a text whose marks are stars and whose signs are ASCII where stdout has no others."""
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        for number, mark in enumerate(MARKS, start=1):
-            text = text.replace(mark, "*" * number)
-        text = text.replace("±", "+-")
-        return text.encode("ascii", errors="backslashreplace").decode()
-    return text

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from avfusion.corpora import Recording
-from avfusion.data.store import BOX, CROP, WINDOW
+from avfusion.data.store import BOX, CROP, PICTURE, WINDOW
 from avfusion.features import ClipFeatures
 from avfusion.features.mfcc import SAMPLE_RATE
 
@@ -48,6 +48,7 @@ def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) 
         "has_audio": int(clip.has_audio),
         **dict(zip(BOX, map(plain, clip.box or [""] * 4), strict=True)),
         **dict(zip(CROP, map(plain, clip.crop or [""] * 4), strict=True)),
+        **dict(zip(PICTURE, clip.picture_size or ("", ""), strict=True)),
         "face_source": str(recording.sources[0]) if clip.has_face else "",
         "audio_source": str(recording.sources[-1]) if clip.has_audio else "",
         "face_digest": digest(clip.face) if clip.has_face else "",

@@ -30,6 +30,7 @@ BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the sto
 WEIGHTS = "face_map/encoder.pt"
 WINDOW = ("start", "end")  # seconds; empty where the recording is not cut into windows
 CROP = ("crop_left", "crop_top", "crop_right", "crop_bottom")  # pixels of the first picture
+PICTURE = ("picture_width", "picture_height")  # pixels, of the same picture before it was cut
 
 
 class Store:

@@ -22,8 +22,9 @@ class ClipFeatures(NamedTuple):
 
     ``face`` is RGB, ``sound`` mono at 16 kHz, ``audio`` the audio frames of that sound. ``box`` is
     the speaker's face in fractions of the stored picture (None where unknown), ``crop`` the square
-    cut out of the first picture, in pixels; ``note`` says what the report should; ``seconds`` is
-    the length of the whole sound. A modality that the clip does not have is a row of zeros.
+    cut out of the first picture, in pixels, ``picture_size`` width and height of that picture;
+    ``note`` says what the report should; ``seconds`` is the length of the whole sound. A modality
+    that the clip does not have is a row of zeros.
     """
 
     face: UInt8[np.ndarray, "pictures size size 3"]
@@ -35,6 +36,7 @@ class ClipFeatures(NamedTuple):
     has_face: bool
     has_audio: bool
     seconds: float
+    picture_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Features:
             has_face=seen is not None,
             has_audio=has_audio,
             seconds=sound.total / SAMPLE_RATE if sound else 0.0,
+            picture_size=seen_or_none.picture_size,
         )
 
     def frames(self, sound: Int16[np.ndarray, "samples"]) -> Float32[np.ndarray, "frames features"]:

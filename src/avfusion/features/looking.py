@@ -18,11 +18,12 @@ from avfusion.features.video import read_video, video_span
 
 
 class Seen(NamedTuple):
-    """The face of a clip, cut out; boxes as in ``ClipFeatures``."""
+    """The face of a clip, cut out; boxes and ``picture_size`` as in ``ClipFeatures``."""
 
     face: UInt8[np.ndarray, "pictures size size 3"]
     box: Box | None
     crop: Box | None
+    picture_size: tuple[int, int] | None = None
 
 
 def look(
@@ -54,7 +55,8 @@ def look(
     still = len(set(crops)) == 1 and as_they_were
     if box and not (still and inside(box)):
         box = None  # it would be another one in each picture, or lies outside of them
-    return Seen(features.cut(turned, crops), box, crop)
+    height, width = (round(side * shown.reduced) for side in shown.pictures[0].shape[:2])
+    return Seen(features.cut(turned, crops), box, crop, (width, height))
 
 
 def pictures(recording: Recording, sound: Sound | None, count: int) -> Shown:

@@ -1,29 +1,35 @@
 """The figure of one clip: what was seen and heard, and where the network looked."""
 
+import math
+
 import numpy as np
+import torch
 import torch.nn.functional as F
-from jaxtyping import Int16
+from jaxtyping import Float, Int16
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.features.mfcc import SAMPLE_RATE, mel_filters
 from avfusion.figures.clip_view import ClipView
 from avfusion.figures.style import COLOURS, HEAT, RIGHT, WRONG
 
 ROW, TOP, BOTTOM = 2.2, 0.85, 0.45  # inches: a picture's row, the title, the axis of time
 PICTURE, AUDIO = 2.65, 4.3  # inches across; a scale stands beside a picture
+MELS, WINDOW, HOP = 64, 1024, 256  # bands, samples at 16 kHz
+RANGE = 60  # dB
+LONGEST_NAME = 100  # characters
 
 
 def clip_figure(view: ClipView) -> Figure:
-    """Draw a clip's pictures, each glimpse laid over them, its sound and its cepstra over time."""
+    """Draw a clip's pictures, each glimpse laid over them, its waveform and spectrogram."""
     maps = [None, *([] if view.glimpses is None else view.glimpses.float())]
     rows, width = len(view.face), PICTURE * len(maps) + AUDIO
     height = ROW * rows + TOP + BOTTOM
     figure = Figure(figsize=(width, height))
     large = min(1.7 * width, 22)  # TensorBoard shows a figure at a third of its size
-    for text, size, top in ((view.answer, large, 0.12), (view.clip_id[-80:], 8, 0.45)):
+    for text, size, top in ((view.answer, large, 0.12), (clip_name(view.clip_id), 8, 0.45)):
         at = (0.5, 1 - top / height)
         figure.text(*at, text, fontsize=size, ha="center", va="top")
     place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
@@ -37,13 +43,18 @@ def clip_figure(view: ClipView) -> Figure:
             draw_picture(axes, view, row, heat)
             if not row:
                 axes.set_title(
-                    "face" if weights is None else f"glimpse {column} (attention per cell)"
+                    view.cropped if weights is None else f"glimpse {column} (attention per cell)"
                 )
     place["left"] = (PICTURE * len(maps) + 1.15) / width
     draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
     if view.right is not None:
         frame(figure, view.right)
     return figure
+
+
+def clip_name(clip_id: str) -> str:
+    """Return the end of a path that is too long for the figure, with a sign that it is one."""
+    return clip_id if len(clip_id) <= LONGEST_NAME else f"...{clip_id[-LONGEST_NAME:]}"
 
 
 def draw_picture(
@@ -81,32 +92,66 @@ def draw_scale(axes: Axes, most: float) -> None:
 
 
 def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
-    """Draw the audio frames, each feature in deviations from its mean, under the waveform."""
-    heard = view.sound is not None
-    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2] if heard else [1e-6, 1], **place)
-    axes = figure.add_subplot(grid[1])
-    scaled = (view.frames - view.frames.mean(axis=0)) / np.maximum(view.frames.std(axis=0), 1e-6)
+    """Draw the waveform over the log-mel spectrogram, on the clock of the recording."""
+    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2], hspace=0.08, **place)
+    if view.sound is None or not len(view.sound):
+        axes = figure.add_subplot(grid[:, 0])
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no sound", transform=axes.transAxes, ha="center", va="center")
+        return
+    wave, axes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
+    end = view.start + len(view.sound) / SAMPLE_RATE
+    draw_wave(wave, view.sound, view.start)
+    decibel = log_mel(view.sound)
     axes.imshow(
-        scaled.T, aspect="auto", origin="lower", cmap=HEAT, vmin=-3, vmax=3, interpolation="nearest"
+        decibel.numpy(),
+        aspect="auto",
+        origin="lower",
+        cmap=HEAT,
+        vmin=-RANGE,
+        vmax=0,
+        extent=(view.start, end, 0, mel_of(SAMPLE_RATE / 2)),
     )
-    axes.set_xlabel("number of the audio frame", labelpad=1)
-    axes.set_ylabel("feature")
-    axes.yaxis.set_label_coords(-0.17, 0.5)
-    axes.locator_params(nbins=4)  # ticks are what drawing spends its time on
-    if view.sound is not None:
-        draw_wave(figure.add_subplot(grid[0]), view.sound)
+    axes.set_yticks([mel_of(1000 * khz) for khz in (0.25, 1, 4)], ["0.25", "1", "4"])
+    axes.set_ylabel("kHz")
+    axes.set_xlabel(time_label(view, end), labelpad=1)
+    axes.locator_params(axis="x", nbins=4)  # ticks are what drawing spends its time on
 
 
-def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"]) -> None:
+def time_label(view: ClipView, end: float) -> str:
+    """Return the name of the axis of time: which seconds of the recording these are."""
+    if view.seconds is None:
+        return "seconds of the sound that was kept"
+    span = f"seconds {view.start:.1f} to {end:.1f}"
+    whole = view.seconds - (end - view.start) < 0.05
+    return f"{span}, the whole sound" if whole else f"{span} of {view.seconds:.1f}"
+
+
+def log_mel(sound: Int16[np.ndarray, "samples"]) -> Float[Tensor, "mels frames"]:
+    """Return the energy of a sound per mel band and frame, in dB below the loudest."""
+    samples = torch.from_numpy(sound).float() / 2**15
+    samples = F.pad(samples, (0, max(0, WINDOW - len(samples))))
+    frames = samples.unfold(0, WINDOW, HOP) * torch.hann_window(WINDOW)
+    energy = mel_filters(MELS, WINDOW).float() @ torch.fft.rfft(frames).abs().square().T
+    decibel = 10 * energy.clamp(min=1e-10).log10()
+    return decibel - decibel.max()
+
+
+def mel_of(hertz: float) -> float:
+    """Return the place of a frequency on the scale of ``mel_filters``."""
+    return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
+
+
+def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"], start: float) -> None:
     """Draw the range of a sound in each of a few hundred stretches of it."""
     step = max(1, len(sound) // 400)
     stretches = sound[: len(sound) // step * step].reshape(-1, step) / 2**15
-    times = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
+    times = start + (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
     axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLOURS[0])
-    axes.set(xlim=(0, len(sound) / SAMPLE_RATE), ylabel="amplitude")
-    axes.yaxis.set_label_coords(-0.17, 0.5)
-    axes.set_title("waveform over time (s), scaled audio frames")
-    axes.locator_params(nbins=4)
+    axes.set(xlim=(start, start + len(sound) / SAMPLE_RATE), xticks=[], yticks=[])
+    axes.set_title("waveform, log-mel spectrogram")
+    axes.spines["bottom"].set_visible(False)
+    axes.spines["left"].set_visible(False)
 
 
 def frame(figure: Figure, right: bool) -> None:

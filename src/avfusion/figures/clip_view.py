@@ -1,32 +1,37 @@
 """What is shown of one clip, and of what a network says of it."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int16, UInt8
 from torch import Tensor
 
 from avfusion.corpora.labels import label_of
-from avfusion.data.store import Store
+from avfusion.data.store import CROP, PICTURE, Store
+from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.metrics.multilabel import SURE
 
 
 class ClipView(NamedTuple):
     """What is drawn of a clip.
 
-    ``sound`` holds samples at 16 kHz; ``box`` is the speaker's face in fractions of the picture;
-    ``right`` says whether the answer is, None where that is unknown.
+    ``sound`` holds samples at 16 kHz, ``start`` and ``seconds`` say where in the recording it
+    begins and how long that is; ``box`` is the speaker's face in fractions of the picture, and
+    ``cropped`` says which part of the recording's picture this is; ``right`` says whether the
+    answer is, None where that is unknown.
     """
 
     face: UInt8[Tensor, "pictures 3 height width"]
-    frames: Float32[np.ndarray, "frames features"]
     answer: str
     clip_id: str
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
     sound: Int16[np.ndarray, "samples"] | None = None
     box: Float32[np.ndarray, "4"] | None = None
     right: bool | None = None
+    cropped: str = "face"
+    start: float = 0.0
+    seconds: float | None = None
 
 
 def clip_view(
@@ -37,23 +42,56 @@ def clip_view(
     names: Sequence[str],
 ) -> ClipView:
     """Return what is to be drawn of a clip and of the network's answer."""
-    clip, (face, frames) = store.index[row], store.clip(row)
+    clip, (face, _) = store.index[row], store.clip(row)
     box, sure = store.boxes[row], dict(zip(names, probabilities.tolist(), strict=True))
     said = predicted(probabilities, names, store.multilabel)
     answer = "predicted: " + (" | ".join(f"{name} ({sure[name]:.2f})" for name in said) or "none")
     right = label_of(said) == clip["label"] if clip["label"] else None
     if right is not None:
         answer = f"true: {clip['label']}   {answer}   {'right' if right else 'WRONG'}"
+    start, seconds = heard_span(clip, store.description["features"]["audio"])
     return ClipView(
         face,
-        frames,
         answer,
         clip["clip_id"],
         glimpses,
         store.sound(row) if store.has_audio[row] else None,
         None if np.isnan(box).any() else box,
         right,
+        cropped_face(clip) if store.has_face[row] else "no face",
+        start,
+        seconds,
     )
+
+
+def heard_span(clip: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[float, float | None]:
+    """Return where in a recording the sound of a clip begins, and how long the recording is.
+
+    Both in seconds; the length is None where it is unknown, as is the beginning then.
+    ``settings`` are those of the audio features: they say from where a sound is kept.
+    """
+    kept, total = int(clip["samples"]) / SAMPLE_RATE, float(clip.get("seconds") or 0.0)
+    if not total or total < kept - 1 / SAMPLE_RATE:
+        return 0.0, None
+    if clip["start"]:
+        return float(clip["start"]), total
+    if total - kept < 1 / SAMPLE_RATE or settings.get("crop") == "start":
+        return 0.0, total
+    if settings.get("crop") in ("centre", "whole"):
+        return (total - kept) / 2, total
+    return 0.0, None
+
+
+def cropped_face(clip: Mapping[str, str]) -> str:
+    """Return which part of its recording's picture the face of a clip is."""
+    sides, edges = [clip.get(side) for side in PICTURE], [clip.get(edge) for edge in CROP]
+    if not all(sides) or not all(edges):
+        return "face"
+    width, height = (int(float(side)) for side in sides if side)
+    left, top, right, bottom = (float(edge) for edge in edges if edge)
+    if right - left >= max(width, height) - 1:
+        return f"whole picture, {width} x {height}"
+    return f"face crop {right - left:.0f} x {bottom - top:.0f} of {width} x {height}"
 
 
 def predicted(

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from avfusion.corpora.labels import label_of
-from avfusion.data.prepare import safe
 from avfusion.data.store import Store
 from avfusion.figures.answers import timeline_figure
 from avfusion.figures.clip import clip_figure
 from avfusion.figures.clip_view import clip_view, predicted
 from avfusion.figures.style import save
 from avfusion.predictions.answers import Answer
+from avfusion.predictions.names import name_files
 
 
 def write_answers(
@@ -30,16 +30,10 @@ def write_answers(
 
     ``form`` is that of its figure, see ``avfusion.figures.style``.
     """
-    cut = defaultdict(list)
-    for answer in answers:
-        if answer.clip["start"]:
-            cut[whole_of(answer)].append(answer)
-    for number, (name, windows) in enumerate(cut.items()):
+    said, cut = by_recording(answers)
+    for stem, windows in zip(name_files(list(cut)), cut.values(), strict=True):
         rows = [as_row(window, names, multilabel) for window in windows]
-        path = folder / "timelines" / f"{number:04d}_{safe(name[-60:])}.{form}"
-        write_timeline(path, rows, windows, names)
-    whole = {whole_of(answer): answer for answer in answers}
-    said = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
+        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, windows, names)
     table = [as_row(answer, names, multilabel) for answer in said]
     (folder / "predictions.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
     path = folder / "predictions.csv"
@@ -50,6 +44,17 @@ def write_answers(
             cells = (row["clip_id"], row["label"], row["predicted"])
             writer.writerow([*cells, *numbers(row), row["note"]])
     return path
+
+
+def by_recording(answers: Sequence[Answer]) -> tuple[list[Answer], dict[str, list[Answer]]]:
+    """Return an answer per recording, and the windows of those that were cut, by clip id."""
+    cut = defaultdict(list)
+    for answer in answers:
+        if answer.clip["start"]:
+            cut[whole_of(answer)].append(answer)
+    whole = {whole_of(answer): answer for answer in answers}
+    said = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
+    return said, dict(cut)
 
 
 def as_row(answer: Answer, names: Sequence[str], multilabel: bool = False) -> dict[str, Any]:
@@ -114,11 +119,9 @@ def write_figures(
 ) -> None:
     """Draw each clip as the network saw it, in a format of ``avfusion.figures.style``."""
     folder.mkdir(exist_ok=True)
-    for answer in answers:
+    stems = name_files([answer.clip["clip_id"] for answer in answers])
+    for answer, stem in zip(answers, stems, strict=True):
         if answer.probabilities is None:
             continue
         view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, names)
-        save(
-            clip_figure(view),
-            folder / f"{answer.row:05d}_{safe(answer.clip['clip_id'][-60:])}.{form}",
-        )
+        save(clip_figure(view), folder / f"{stem}.{form}")

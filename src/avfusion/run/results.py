@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from avfusion.comparison.leakage import leaks_of, mark_leaks
+from avfusion.console import printable
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.task import ClassificationTask
@@ -80,7 +81,7 @@ def headline(results: dict[str, Any]) -> str:
     scores = ", ".join(f"{word} {score:.3f}{mark}" for word, score in known if score is not None)
     if scores and footnotes:
         scores += f" ({footnotes[0].rstrip('.')})"
-    return f"Test: {scores}" if scores else "Results"
+    return printable(f"Test: {scores}" if scores else "Results")
 
 
 def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: Any) -> None:
