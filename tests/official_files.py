@@ -30,7 +30,7 @@ def python2_pickle(data: np.ndarray, labels: list[int]) -> bytes:
 def write_cifar10(root: Path, each: int = 10) -> dict[str, tuple[np.ndarray, list[int]]]:
     """Write the six batches; return their pictures, ``[each, 3, 32, 32]``, and labels."""
     folder = root / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     generator, written = np.random.default_rng(0), {}
     for name in BATCHES:
         labels = [place % 10 for place in range(each)]
@@ -51,7 +51,7 @@ def write_mnist(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Write the four files; return pictures, ``[clips, 28, 28]``, and labels."""
     folder = root / "MNIST" / "raw"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     generator, written = np.random.default_rng(1), {}
     for part, count in (("train", train), ("t10k", test)):
         labels = (np.arange(count) % 10).astype(np.uint8)

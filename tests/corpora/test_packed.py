@@ -1,16 +1,20 @@
 """Files that hold many pictures: read as they were written, never trusted, and fetched."""
 
 import gzip
+import os
 import pickle
 import pickletools
+import signal
+import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
 import pytest
-from official_files import idx, python2_pickle, write_cifar10, write_mnist
+from official_files import BATCHES, idx, python2_pickle, write_cifar10, write_mnist
 
 from avfusion.corpora import Cifar10, Mnist, Recording
 from avfusion.corpora.packed import read_batch, read_idx, read_packed, with_validation
@@ -136,18 +140,129 @@ def test_without_files_and_torchvision_one_sentence_says_what_to_install(
         corpus(str(tmp_path)).read()
 
 
-@pytest.mark.parametrize(("corpus", "write"), [(Cifar10, write_cifar10), (Mnist, write_mnist)])
-def test_files_that_are_not_there_are_downloaded_once(corpus, write, tmp_path, monkeypatch):
+BOTH = [(Cifar10, write_cifar10), (Mnist, write_mnist)]
+
+
+def everything(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("there", ["", "root", "root/MNIST/raw", "root/cifar-10-batches-py"])
+@pytest.mark.parametrize(("corpus", "write"), BOTH)
+def test_files_that_are_not_there_are_downloaded_once_and_alone(
+    corpus, write, there, tmp_path, monkeypatch
+):
     asked = []
 
     def downloads(root, download):
         asked.append(root)
-        write(tmp_path / "root")
+        write(Path(root))
 
     monkeypatch.setitem(sys.modules, "torchvision", torchvision_that(downloads))
+    write(tmp_path / "expected")
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
     first = corpus(str(tmp_path / "root")).read()
-    assert corpus(str(tmp_path / "root")).read() == first
-    assert asked == [str(tmp_path / "root")]
+    assert corpus(str(tmp_path / "root")).read() == first and len(asked) == 1
+    found = {*everything(tmp_path)} - {*everything(tmp_path / there)} - {there}
+    for path in (tmp_path / "expected").rglob("*"):
+        copy = tmp_path / "root" / path.relative_to(tmp_path / "expected")
+        assert copy.exists() and (path.is_dir() or copy.read_bytes() == path.read_bytes())
+    assert not [name for name in found if "lock" in name or "partial" in name]
+
+
+def half(write, root):
+    """Write a data set half: some files, one of them cut, and an archive that is not whole."""
+    write(root)
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:100])
+    (root / "cifar-10-python.tar.gz").write_bytes(b"\x1f\x8b half")
+
+
+FAILURES = [
+    URLError("no network"),
+    RuntimeError("File not found or corrupted.\nTried a mirror"),
+    ConnectionResetError(104, "Connection reset by peer"),
+    OSError(28, "No space left on device"),
+    EOFError("Compressed file ended"),
+    KeyboardInterrupt(),
+    SystemExit(1),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+@pytest.mark.parametrize("root", ["root", "deeper/within/root"])
+@pytest.mark.parametrize(("corpus", "write"), BOTH)
+def test_a_download_that_fails_leaves_nothing_behind(
+    corpus, write, root, failure, tmp_path, monkeypatch
+):
+    def fails(root, download):
+        half(write, Path(root))
+        raise failure
+
+    monkeypatch.setitem(sys.modules, "torchvision", torchvision_that(fails))
+    expected = FileNotFoundError if isinstance(failure, Exception) else type(failure)
+    with pytest.raises(expected) as refused:
+        corpus(str(tmp_path / root)).read()
+    if expected is FileNotFoundError:
+        assert "cannot be downloaded (" in str(refused.value) and "\n" not in str(refused.value)
+    assert everything(tmp_path) == []
+
+
+def test_what_was_there_before_a_download_that_fails_stays(tmp_path, monkeypatch):
+    def fails(root, download):
+        assert (Path(root) / "cifar-10-python.tar.gz").read_bytes() == b"an archive"
+        half(write_cifar10, Path(root))
+        raise RuntimeError("corrupted")
+
+    monkeypatch.setitem(sys.modules, "torchvision", torchvision_that(fails))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"an archive")
+    before = everything(tmp_path)
+    with pytest.raises(FileNotFoundError, match="corrupted"):
+        Cifar10(str(tmp_path)).read()
+    assert everything(tmp_path) == before
+    assert (tmp_path / "cifar-10-python.tar.gz").read_bytes() == b"an archive"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from official_files import write_cifar10
+from test_packed import half
+
+def killed(root, download):
+    half(write_cifar10, Path(root))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+sys.modules["torchvision"] = SimpleNamespace(datasets=SimpleNamespace(CIFAR10=killed))
+from avfusion.corpora import Cifar10
+Cifar10(sys.argv[1]).read()
+"""
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_after_a_download_that_was_killed_the_next_one_starts_anew(tmp_path, monkeypatch, there):
+    root = tmp_path / "root"
+    if there:
+        root.mkdir()
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
+    command = [sys.executable, "-c", KILLED, str(root)]
+    assert subprocess.run(command, env=environment).returncode == -signal.SIGKILL
+    monkeypatch.setitem(
+        sys.modules, "torchvision", torchvision_that(lambda root, download: download_whole(root))
+    )
+    assert len(Cifar10(str(root)).read().recordings) == 60
+    assert everything(tmp_path) == sorted(
+        ["root", "root/cifar-10-batches-py", *(f"root/cifar-10-batches-py/{b}" for b in BATCHES)]
+    )
+
+
+def download_whole(root):
+    assert everything(Path(root)) == []
+    write_cifar10(Path(root))
 
 
 @pytest.mark.parametrize(("corpus", "write"), [(Cifar10, write_cifar10), (Mnist, write_mnist)])

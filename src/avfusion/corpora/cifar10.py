@@ -41,10 +41,8 @@ class Cifar10:
 
     def read(self) -> Contents:
         """Return the contents, downloaded if they are not there yet."""
-        files = self.files()
-        if not files:
-            fetch("CIFAR10", self.root, "the unpacked cifar-10-python.tar.gz")
-            files = self.files()
+        unpack = "the unpacked cifar-10-python.tar.gz"
+        files = self.files() or fetch("CIFAR10", self.root, self.files, unpack)
         *training, test = [recordings(file) for file in files]
         known = [recording for batch in training for recording in batch]
         known = with_validation(known, self.validation, self.split_seed)

@@ -37,10 +37,8 @@ class Mnist:
 
     def read(self) -> Contents:
         """Return the contents, downloaded if they are not there yet."""
-        files = self.files()
-        if not files:
-            fetch("MNIST", self.root, f"the files {', '.join(FILES)}")
-            files = self.files()
+        unpack = f"the files {', '.join(FILES)}"
+        files = self.files() or fetch("MNIST", self.root, self.files, unpack)
         training = recordings(files[0], files[1], "train")
         training = with_validation(training, self.validation, self.split_seed)
         return Contents(training + recordings(files[2], files[3], "test"), CLASSES, None)

@@ -2,10 +2,13 @@
 
 import gzip
 import math
+import os
 import pickle
 import random
+import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -104,8 +107,12 @@ def find_files(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
     return []
 
 
-def fetch(name: str, root: Path, unpack: str) -> None:
-    """Download a data set into a folder as torchvision does, or say how it comes there."""
+def fetch(name: str, root: Path, find: Callable[[], list[Path]], unpack: str) -> list[Path]:
+    """Download a data set into a folder as torchvision does, or say how it comes there.
+
+    ``find`` looks for its files. What arrives is moved there whole; of what fails, nothing stays,
+    and what a killed process left goes with the next attempt.
+    """
     cure = f"{unpack} in {root}, or name the folder that has them (data.root=..., or corpus.root)"
     try:
         from torchvision import datasets  # takes seconds, and is not needed otherwise
@@ -114,14 +121,63 @@ def fetch(name: str, root: Path, unpack: str) -> None:
             f"No {name} in {root}, and downloading it needs torchvision: pip install -e "
             f"'.[encoders]', or put {cure}."
         ) from error
+    new = [folder for folder in (root, *root.parents) if not folder.exists()]
+    home = root if root.is_dir() else root.parent  # on the disk that the files belong on
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"), warnings.catch_warnings(action="ignore"):
-            getattr(datasets, name)(str(root), download=True)
+        home.mkdir(parents=True, exist_ok=True)
+        with (
+            alone(home / f".{root.name}.lock"),
+            discarded(home / f".{root.name}.partial") as partial,
+            warnings.catch_warnings(action="ignore"),
+        ):
+            if not find():  # another process may have been first
+                for archive in root.glob("*.tar.gz"):
+                    shutil.copy(archive, partial)  # torchvision takes it if it is whole
+                getattr(datasets, name)(str(partial), download=True)
+                move_into(partial, root)
     except Exception as error:  # of whatever library fetches it
+        said = " ".join(str(error).split())
         raise FileNotFoundError(
-            f"No {name} in {root}, and it cannot be downloaded ({error}): put {cure}."
+            f"No {name} in {root}, and it cannot be downloaded ({said}): put {cure}."
         ) from error
+    finally:
+        for folder in new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+    return find()
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Keep other processes out, and leave no lock behind."""
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.unlink()
+
+
+@contextmanager
+def discarded(folder: Path) -> Iterator[Path]:
+    """Make a folder, without what an earlier one held, and delete it in the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def move_into(source: Path, target: Path) -> None:
+    """Move a file or folder to its place; a folder that is there gets what it lacks."""
+    try:
+        os.replace(source, target)
+    except OSError:
+        if not (source.is_dir() and target.is_dir()):
+            raise
+        for entry in source.iterdir():
+            move_into(entry, target / entry.name)
 
 
 def check_validation(validation: float, split_seed: int) -> None:
