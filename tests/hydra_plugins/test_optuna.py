@@ -1,6 +1,7 @@
 """Claims about searches: what is proposed, what is remembered, and what is refused."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hydra.types import HydraContext, RunMode
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from avfusion.run.endings import as_sentence, wrong_input
 from hydra_plugins.avfusion_launcher.names import name_trial
 from hydra_plugins.avfusion_launcher.processes import Processes
 from hydra_plugins.avfusion_optuna import _space
@@ -142,8 +144,8 @@ def test_the_command_line_takes_the_place_of_the_configuration():
         ("optimizer.lr=tag(log, interval(0, 1))", "in the logarithm from 0.0"),
         ("optimizer.lr=tag(log, range(2, 9, 2))", "in steps of 2"),
         ("optimizer.lr=tag(lgo, interval(1, 2))", "has the tag lgo: the only one is log"),
-        ("optimizer.rate=interval(1, 2)", r"Could not override 'optimizer.rate'.*--cfg job"),
-        ("model=lowrank,lowrnk", r"Could not find 'model/lowrnk'.*--cfg job"),
+        ("optimizer.rate=interval(1, 2)", r"There is no optimizer\.rate"),
+        ("model=lowrank,lowrnk", "There is no model=lowrnk: did you mean lowrank"),
         ("monitor=val/f1", "monitor=val/f1 is no metric of this run"),
         ("monitor=train/accuracy", r"monitor=train/accuracy .* callbacks\.pruning=null"),
         ("+callbacks.pruning.pruner.patience=1", "unexpected keyword argument 'patience'"),
@@ -160,9 +162,9 @@ def test_the_command_line_takes_the_place_of_the_configuration():
 def test_what_cannot_be_searched_is_refused_in_a_sentence_before_any_work(
     tmp_path, jobs, override, sentence
 ):
-    with pytest.raises(CompactHydraException, match=sentence) as refusal:
+    with pytest.raises(wrong_input()) as refusal:
         search(tmp_path / "sweep", override)
-    assert len(str(refusal.value).splitlines()) == 1
+    assert re.search(sentence, as_sentence(refusal.value))
     assert not jobs.started and not (tmp_path / "sweep").exists()
 
 

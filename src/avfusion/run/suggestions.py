@@ -57,7 +57,8 @@ def _repaired(parts: list[str], config: Mapping[str, Any]) -> str | None:
     for part in parts:
         if not isinstance(node, Mapping):
             return None
-        name = part if part in node else nearest(part, map(str, node))
+        names = [str(name) for name in node if not str(name).startswith("_")]
+        name = part if part in node else nearest(part, names)
         if name is None:
             return None
         path.append(name)

@@ -17,7 +17,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.run.configuration import check_complete, without_hydra
-from avfusion.run.endings import one_sentence
 from hydra_plugins.avfusion_launcher.job import check_surroundings, quoted
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher, failure
 from hydra_plugins.avfusion_launcher.names import name_trial
@@ -97,10 +96,9 @@ class OptunaSweeper(Sweeper):
         for overrides in jobs:
             config = self.loader.load_sweep_config(self.config, list(overrides))
             check_complete(without_hydra(config), config.hydra)
-        with one_sentence():
-            checks.check_training(without_hydra(config))
-            instantiate(self.sampler, seed=self.seed)
-            instantiate(config.callbacks.get("pruning"), study="", trial=0)
+        checks.check_training(without_hydra(config))
+        instantiate(self.sampler, seed=self.seed)
+        instantiate(config.callbacks.get("pruning"), study="", trial=0)
         return config
 
 
