@@ -190,3 +190,45 @@ def test_a_large_video_is_reduced_to_the_means_of_its_squares(tmp_path, monkeypa
     assert shown.reduced == 2 and shown.pictures[0].shape == (24, 32, 3)
     expected = marked(32).reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(shown.pictures[0], expected, atol=8)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "width"),
+    [
+        (None, 64),
+        (Fraction(1), 64),
+        (Fraction(4, 3), 85),
+        (Fraction(8, 9), 57),
+        (Fraction(1, 99), 64),
+    ],
+)
+@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts", "avi"])
+def test_pixels_that_are_no_squares_are_shown_as_wide_as_they_are(tmp_path, kind, aspect, width):
+    path = write_wide(tmp_path / f"a.{kind}", aspect)
+    picture = read_video(path, [0.1]).pictures[0]
+    assert picture.shape == (HEIGHT, width, 3)
+    rows, columns = np.where(picture[..., 0] > 128)
+    assert (rows.max() + 1) / HEIGHT == pytest.approx(1 / 3, abs=0.03)
+    assert (columns.max() + 1) / width == pytest.approx(1 / 4, abs=0.03)
+
+
+def test_pixels_are_stretched_before_they_are_turned(tmp_path):
+    path = write_wide(tmp_path / "a.mp4", Fraction(4, 3))
+    turn_display(path, 0, 1, -1, 0, HEIGHT, 0)
+    picture = read_video(path, [0.1]).pictures[0]
+    assert picture.shape == (85, HEIGHT, 3) and corner(picture) == "top right"
+
+
+def write_wide(path, aspect):
+    """Write a video whose pixels are not as wide as high."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4" if path.suffix == ".avi" else "libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio = aspect
+        for number in range(4):
+            frame = av.VideoFrame.from_ndarray(marked(), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

@@ -84,8 +84,9 @@ def reduction(width: int, height: int) -> int:
 def is_still(path: Path) -> bool:
     """Say whether a file holds a picture that is no video, whatever its name.
 
-    An animated GIF may be either: it is a video where it is given as one. A stream of JPEGs, which
-    begins like a photograph, is known by its suffix.
+    An animated GIF may be either: as a picture, its first one is seen; it is a video only where it
+    is given as one (``video_path``). A stream of JPEGs, which begins like a photograph, is known by
+    its suffix.
     """
     if path.suffix.lower() in (".mjpeg", ".mjpg"):
         return False
@@ -280,9 +281,5 @@ def read_frames(folder: Path, fractions: list[float]) -> Shown:
 
 
 def is_frame(path: Path) -> bool:
-    """Say whether a file of a folder is a picture, and not what systems leave beside pictures.
-
-    Companions of macOS (``._a.png``), and all hidden files, begin with a point; those of other
-    systems (``Thumbs.db``, ``@eaDir``) lack the suffix of a picture, or are folders.
-    """
+    """Say whether a file of a folder is a picture, and not what systems leave beside pictures."""
     return path.suffix.lower() in PICTURES and not is_companion(path.name) and path.is_file()
