@@ -22,6 +22,32 @@ def test_at_32_pixels_it_is_the_function_of_the_notes():
     torch.testing.assert_close(network(clips).logits, logits)
 
 
+def test_of_one_channel_it_has_the_parameters_that_the_notes_have_for_digits():
+    network = build("lenet", "model.network.channels=1", classes=10).network
+    assert network.lower.weight.shape == (6, 1, 5, 5)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 61_706
+
+
+def test_a_gray_picture_as_one_channel_is_itself_standardized():
+    network, clips = build("lenet", "model.network.channels=1").network, toy_clips(5, size=32)
+    network.standardise.mean += 0.25
+    network.standardise.std += 1.0
+    gray = clips.face[:, :, :1].expand(-1, -1, 3, -1, -1)
+    x = (gray[:, 0, :1] - 0.25) / 2
+    x = F.max_pool2d(F.relu(F.conv2d(x, network.lower.weight, network.lower.bias)), 2)
+    x = F.max_pool2d(F.relu(F.conv2d(x, network.upper.weight, network.upper.bias)), 2)
+    x = F.relu(F.linear(x.reshape(-1, 16 * 5 * 5), network.seen.weight, network.seen.bias))
+    x = F.relu(F.linear(x, network.head.hidden.weight, network.head.hidden.bias))
+    logits = F.linear(x, network.head.logits.weight, network.head.logits.bias)
+    torch.testing.assert_close(network(clips._replace(face=gray)).logits, logits)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_other_numbers_of_channels_are_refused(channels):
+    with pytest.raises(Exception, match=f"channels must be 3 .* got {channels}"):
+        build("lenet", f"model.network.channels={channels}")
+
+
 def test_a_digit_of_28_pixels_is_seen_in_a_black_frame():
     network, clips = build("lenet").network, toy_clips(3, size=28)
     framed = torch.zeros(3, 1, 3, 32, 32)

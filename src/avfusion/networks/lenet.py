@@ -22,6 +22,9 @@ class LeNet(nn.Module):
     down to the size that is known. Several pictures of a clip are averaged as vectors. LeCun et
     al., 1998, https://doi.org/10.1109/5.726791, in the form that the notes of 2017 have: ReLU,
     largest values instead of weighted means, every channel seen by every filter.
+
+    ``channels`` are those of its first filters: 3, as the notes have them for colors, or 1, as they
+    have it for digits: the mean of the standardized colors, which of a gray picture is the picture.
     """
 
     takes = ("face",)
@@ -32,12 +35,18 @@ class LeNet(nn.Module):
         std: Sequence[float],
         head: Part,
         modality_dropout: float = 0.0,
+        channels: int = 3,
     ) -> None:
         super().__init__()
+        if channels not in (1, 3):
+            raise ValueError(
+                f"model.network.channels must be 3 (colors) or 1 (their mean), got {channels}."
+            )
+        self.channels = channels
         self.modality_dropout = ModalityDropout(modality_dropout)
         self.no_face = Placeholder(120, learned=modality_dropout > 0)
         self.standardise = Standardise(mean, std)
-        self.lower = nn.Conv2d(3, 6, 5)
+        self.lower = nn.Conv2d(channels, 6, 5)
         self.upper = nn.Conv2d(6, 16, 5)
         self.seen = nn.Linear(16 * CELLS * CELLS, 120)
         self.head = head(120)
@@ -47,6 +56,8 @@ class LeNet(nn.Module):
         clips = self.modality_dropout(clips)
         face = framed(clips.face).flatten(0, 1)
         standard = self.standardise(face.movedim(1, -1)).movedim(-1, 1)
+        if self.channels == 1:
+            standard = standard.mean(dim=1, keepdim=True)
         lower = F.max_pool2d(F.relu(self.lower(standard)), 2)
         upper = F.max_pool2d(F.relu(self.upper(lower)), 2)
         cells = F.adaptive_avg_pool2d(upper, CELLS)
