@@ -34,6 +34,8 @@ def hear(
         policies.judge("missing", missing)
         notes.append(missing.reason)
         return None
+    policies.meet_loss(sound.lost, sound.promised, path, notes)
+    notes.extend(sound.notes)
     samples = sound.samples
     if not sound.finite:
         policies.meet("not_finite", "samples that are not finite", path)

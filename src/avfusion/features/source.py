@@ -1,18 +1,22 @@
 """Files of recordings: opened safely, and what is said of those that cannot be used."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 
-ENDLESS = 2**31 - 2**16  # bytes; a RIFF header that states more was written to a pipe
+from avfusion.features.header import open_repaired, read_header
+
 # No play lists: they would open other files. No PostScript: it would run a program.
 FORMATS = (
     "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,ac3,amr,asf,avi,flv,h264,hevc,m4v,matroska,webm,mov,mp4,"
-    "m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mjpeg,gif,dv,h261,h263,"
-    "ivf,mxf,nut,obu,rm,vc1,yuv4mpegpipe"
+    "m4a,3gp,3g2,mj2,mpeg,mpegts,mpegvideo,mjpeg,gif,dv,h261,h263,ivf,mxf,nut,obu,rm,vc1,"
+    "yuv4mpegpipe,"
+    # Sounds of speech corpora and of archives
+    "nistsphere,voc,ircam,sox,avr,pvf,epaf,iff,wv,tta,ape,tak,shn,mpc,mpc8,eac3,dts,dtshd,truehd,"
+    "mlp,loas,latm,amrnb,amrwb,gsm,qcp,oma,dsf"
 )
 MOST_PIXELS = 2**25  # of a video, a little more than those of 8K; a decoder holds several pictures
 OPTIONS = {"format_whitelist": FORMATS, "max_pixels": str(MOST_PIXELS)}
@@ -52,22 +56,24 @@ def check_start(path: Path) -> None:
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise Unreadable("no file but a pipe, socket or device", path)  # reading might never end
     with path.open("rb") as file:
-        start = file.read(64)
+        start = file.read(1024)
     if not start:
         raise Unreadable("empty file", path)
     if start.startswith(b"version https://git-lfs"):
         raise Unreadable("git-LFS pointer, run git lfs pull", path)
-    size, promised = path.stat().st_size, 8 + int.from_bytes(start[4:8], "little")
-    video = start[8:12] == b"AVI "  # of which the pictures that are left may be enough
-    if start.startswith(b"RIFF") and not video and size < 0.9 * promised < ENDLESS:
-        raise Unreadable("truncated", path, f"{size} of {promised} bytes")
+    if start.startswith(b"NIST_1A") and b"shorten" in start:
+        raise Unreadable("compressed with shorten, convert it with sph2pipe", path)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """Open a media file; metadata in odd encodings are no reason to fail."""
-    with (
-        reading(path),
-        av.open(str(path), metadata_errors="replace", options=OPTIONS) as container,
-    ):
-        yield container
+    """Open a media file; metadata in odd encodings are no reason to fail, nor are unknown sizes."""
+    with reading(path):
+        header = read_header(path)
+        repaired = header.repaired if header else {}
+        source = open_repaired(path, repaired) if repaired else nullcontext(str(path))
+        with (
+            source as name,
+            av.open(name, "r", metadata_errors="replace", options=OPTIONS) as container,
+        ):
+            yield container
