@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
 from avfusion.figures.formats import FORMATS
+from avfusion.threads import set_up_threads
 
 if TYPE_CHECKING:  # what it takes to write a page takes seconds to import
     from avfusion.report.answers import Answers
@@ -24,6 +25,7 @@ METRICS = ["test/accuracy", "test/attention_hit"]
 
 def main() -> None:
     """Write report.html, and its figures as files where they are asked for."""
+    set_up_threads()
     given = arguments()
     try:
         runs = find_runs(given.places)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from avfusion import parallel
+from avfusion.corpora.recording import Recording
 from avfusion.parallel import run_parallel
 
 # A job is an expression, as another process can import nothing of a test.
@@ -91,7 +92,7 @@ def test_there_are_no_more_processes_than_jobs(threads, workers, jobs, processes
 
 
 def test_there_is_a_process_for_each_core_that_may_be_used(threads, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 5}, raising=False)
+    monkeypatch.setattr(parallel, "count_cores", lambda: 3)
     list(run_parallel(str, list(range(9)), [1] * 9, "Working"))
     assert threads == [3]
 
@@ -99,6 +100,50 @@ def test_there_is_a_process_for_each_core_that_may_be_used(threads, monkeypatch)
 def test_a_process_that_is_killed_ends_the_work_with_one_sentence():
     with pytest.raises(ChildProcessError, match="set fewer processes"):
         list(run_parallel(eval, ["__import__('os')._exit(9)"], [1], "Working", workers=1))
+
+
+UNGUARDED = """
+from avfusion.parallel import run_parallel
+def work():
+    print(sorted(run_parallel(abs, [-1], [{size}], "Working")))
+{call}
+"""
+
+
+def run_script(tmp_path: Path, size: int, call: str) -> subprocess.CompletedProcess:
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED.format(size=size, call=call))
+    return subprocess.run([sys.executable, script], capture_output=True, text=True)
+
+
+def test_a_script_that_new_processes_would_run_again_is_told_what_to_change(tmp_path):
+    process = run_script(tmp_path, 1000, "work()")
+    assert process.returncode == 1 and process.stderr.count("Traceback") == 1
+    (sentence,) = [x for x in process.stderr.splitlines() if x.startswith("RuntimeError: ")]
+    assert f"Line 5 of {tmp_path / 'script.py'} starts processes" in sentence
+    assert 'if __name__ == "__main__":' in sentence
+
+
+def test_a_script_that_runs_once_starts_processes(tmp_path):
+    process = run_script(tmp_path, 1000, 'if __name__ == "__main__":\n    work()')
+    assert process.stdout == "[(0, 1)]\n", process.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux only")
+def test_few_jobs_are_done_by_forks_which_import_nothing_again(tmp_path):
+    process = run_script(tmp_path, 1, "work()")
+    assert process.stdout == "[(0, 1)]\n", process.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux only")
+def test_a_fork_computes_what_a_new_process_and_this_one_do(small_features, recordings):
+    picture, sound = recordings / "s0_0.png", recordings / "s0_0.wav"
+    clip = Recording("s0_0", "high", "s0", "train", image=picture, audio=sound)
+    here = small_features(clip)
+    for size in (1, parallel.FEW + 1):
+        ((_, there),) = run_parallel(small_features, [clip], [size], "Working")
+        for name in ("face", "sound", "audio"):
+            assert np.array_equal(getattr(there, name), getattr(here, name))
 
 
 def ended(process: Path) -> bool:

@@ -13,6 +13,7 @@ import torch
 from conftest import ROOT, results
 from hydra.errors import CompactHydraException
 
+from avfusion.threads import SIDE_BY_SIDE
 from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
 from hydra_plugins.avfusion_launcher.processes import Processes, hold
@@ -159,9 +160,15 @@ def test_a_folder_in_which_a_job_still_runs_is_refused_until_it_has_ended(tmp_pa
         )
     job.stdout.readline()
     with pytest.raises(CompactHydraException, match="still runs, as the sweep that began it"):
-        Processes(None, quiet=True).run(["true"], tmp_path, None)
+        Processes(None, slots=2).run(["true"], tmp_path, None)
     job.communicate()
-    assert Processes(None, quiet=True).run(["true"], tmp_path, None) == 0
+    assert Processes(None, slots=2).run(["true"], tmp_path, None) == 0
+
+
+def test_jobs_side_by_side_know_that_they_share_the_cores(tmp_path):
+    code = f"import os, sys; sys.exit(int(os.environ[{SIDE_BY_SIDE!r}]))"
+    for slots in (1, 3):
+        assert Processes(None, slots).run([sys.executable, "-c", code], tmp_path, None) == slots
 
 
 def test_no_jobs_at_once_are_refused():

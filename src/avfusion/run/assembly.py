@@ -35,6 +35,7 @@ from avfusion.run.configuration import output_folder, plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.provenance import write_provenance
 from avfusion.task import ClassificationTask
+from avfusion.threads import log_threads, share_threads
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
             f"{error.__cause__ or error} (given {given}; trainer=cpu runs everywhere)"
         ) from error
     check_devices(trainer)
+    share_threads(trainer.num_devices)
+    if trainer.is_global_zero:
+        log_threads()
     whole_epochs(trainer)
     return trainer
 

@@ -1,6 +1,5 @@
 """What can be known to be wrong before any work."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from avfusion.loss.kinds import check_loss
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.configuration import check_config, plain
 from avfusion.run.values import arguments
+from avfusion.threads import count_cores
 
 
 def check_training(cfg: DictConfig) -> None:
@@ -86,7 +86,7 @@ def check_model(cfg: DictConfig) -> None:
 
 def check_devices(trainer: L.Trainer) -> None:
     """Refuse more processes on the CPU than it has cores."""
-    cores = os.cpu_count() or 1
+    cores = count_cores()
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
         raise ValueError(
             f"trainer.devices={trainer.num_devices} is more than the {cores} cores of this CPU: "

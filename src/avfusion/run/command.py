@@ -17,6 +17,7 @@ from hydra._internal import utils as hydra_utils  # private: what its main() rep
 from avfusion.run.composition import check_choices
 from avfusion.run.endings import as_sentence, full_errors, one_sentence, wrong_input
 from avfusion.run.suggestions import did_you_mean, nearest
+from avfusion.threads import set_up_threads
 
 
 def run(main: Callable[[], Any]) -> None:
@@ -24,6 +25,7 @@ def run(main: Callable[[], Any]) -> None:
 
     An error that the function itself lets out is a crash, and keeps its traceback.
     """
+    set_up_threads()
     with one_sentence():
         check_flags(sys.argv[1:])
     reports = hydra_utils.run_and_report

@@ -121,7 +121,7 @@ class SubprocessLauncher(Launcher):
         slots: SimpleQueue[str | None] = SimpleQueue()
         for slot in range(self.n_jobs):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
-        processes = Processes(self.timeout, quiet=self.n_jobs > 1)
+        processes = Processes(self.timeout, self.n_jobs)
         pace = self.pace or Pace(len(jobs), self.n_jobs)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
         with pace.bar, ThreadPoolExecutor(self.n_jobs) as pool:

@@ -12,6 +12,8 @@ from typing import TextIO
 
 from hydra.errors import CompactHydraException
 
+from avfusion.threads import SIDE_BY_SIDE
+
 # Left by a parent run of several processes, they would make a job believe it is one of them.
 RANK_VARIABLES = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK", "RANK", "LOCAL_RANK"}
 RANK_VARIABLES |= {"WORLD_SIZE", "LOCAL_WORLD_SIZE", "PL_GLOBAL_SEED"}
@@ -19,13 +21,17 @@ GRACE = 60.0  # seconds that a process has to write its checkpoint
 
 
 class Processes:
-    """Run commands; each may take ``timeout`` seconds. Quiet ones write to console.log instead."""
+    """Run commands, in ``slots`` side by side, which share the cores; each may take ``timeout`` s.
+
+    Those that run side by side write to console.log, not to the terminal.
+    """
 
     TIMED_OUT = 124
 
-    def __init__(self, timeout: float | None, quiet: bool) -> None:
+    def __init__(self, timeout: float | None, slots: int) -> None:
         self.timeout = timeout
-        self.quiet = quiet
+        self.slots = slots
+        self.quiet = slots > 1
         self.running: set[subprocess.Popen[bytes]] = set()
         self.ended = False
         self.starting = Lock()  # what ends all of them must miss none
@@ -33,6 +39,7 @@ class Processes:
     def run(self, command: Sequence[str], folder: Path, gpus: str | None) -> int:
         """Run one command to its end and return its exit code."""
         environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
+        environment[SIDE_BY_SIDE] = str(self.slots)
         if gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpus
         with ExitStack() as stack:
