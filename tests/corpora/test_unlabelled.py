@@ -174,6 +174,7 @@ STARTS = {
         b"\x00\x00\x00\x14ftypqt  \x00",
         b"\x1a\x45\xdf\xa3\x01",
         b"RIFF\x24\x00\x00\x00AVI LIST",
+        b"\x00\x00\x00\x01\x67\x42\x00\x1e",
         b"OggS" + bytes(24) + b"\x80theora",
         (b"\x47" + bytes(187)) * 2,
         (bytes(4) + b"\x47" + bytes(187)) * 2,

@@ -13,9 +13,10 @@ SOUNDS = set(
     ".wma .wv".split()
 )
 VIDEOS = set(
-    ".264 .265 .3g2 .3gp .3gp2 .3gpp .asf .avi .divx .dv .f4v .flv .h264 .h265 .hevc .m1v .m2t "
-    ".m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mk3d .mkv .mov .mp4 .mp4v .mpe .mpeg .mpg .mpv .mts .mxf "
-    ".ogm .ogv .qt .rm .rmvb .tp .trp .ts .vob .webm .wmv .xvid".split()
+    ".264 .265 .3g2 .3gp .3gp2 .3gpp .asf .avi .divx .dv .f4v .flv .h261 .h263 .h264 .h265 .hevc "
+    ".ivf .m1v .m2t .m2ts .m2v .m4v .mj2 .mjpeg .mjpg .mk3d .mkv .mov .mp4 .mp4v .mpe .mpeg .mpg "
+    ".mpv .mts .mxf .nut .obu .ogm .ogv .qt .rm .rmvb .tp .trp .ts .vc1 .vob .webm .wmv .xvid "
+    ".y4m".split()
 )
 # Photographs as sensors took them begin as TIFF does, and what opens as that is a thumbnail.
 RAW = set(".3fr .arw .cr2 .cr3 .dng .erf .nef .nrw .orf .pef .raf .raw .rw2 .srw".split())
@@ -28,7 +29,7 @@ STARTS = {
     rb"|#!AMR|NIST_1A|\x0b\x77|wvpk|TTA1|MAC .\x0f|\0\0\0.ftyp(M4A |M4B )|\x7f\xfe\x80\x01",
     "video": rb"RIFF....(AVI |CDXA)|\0\0\0.ftyp|\0...(moov|mdat|wide|free)|\x1a\x45\xdf\xa3|OggS"
     rb"|FLV\x01|\x30\x26\xb2\x75|\0\0\x01[\xb3\xba]|\x06\x0e\x2b\x34|\x47.{187}\x47"
-    rb"|.{4}\x47.{191}\x47|\.RMF",
+    rb"|.{4}\x47.{191}\x47|\.RMF|DKIF|YUV4MPEG2 |\0\0\0\x01[\x09\x27\x40\x46\x47\x67]",
 }
 
 

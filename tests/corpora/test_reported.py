@@ -1,0 +1,49 @@
+"""Small inputs behind public reports end as is right."""
+
+import shutil
+
+import pytest
+from conftest import SHARED
+
+from avfusion.corpora import Manifest
+from avfusion.corpora.unlabelled import find_recordings
+from avfusion.features.picture import read_frames
+
+REPORTED = SHARED / "bad" / "reported"
+pytestmark = pytest.mark.skipif(
+    not REPORTED.is_dir(), reason=f"no {REPORTED}: set AVFUSION_SHARED to what has reported inputs"
+)
+
+
+def test_two_people_are_in_two_splits_under_two_spellings_each():
+    root = str(REPORTED / "subject_spelling")
+    with pytest.raises(
+        ValueError, match=r"2 subjects are in more than one split \(Ann, Jos\u00e9\)"
+    ):
+        Manifest(root).read()
+    contents = Manifest(root, allow_subject_overlap=True).read()
+    assert contents.shared_subjects == ["Ann", "Jos\u00e9"]
+    assert [clip.subject for clip in contents.recordings][2] == "Jose\u0301"
+
+
+def test_a_blank_before_a_header_loses_no_sound():
+    recordings = Manifest(str(REPORTED / "header_spelling")).read().recordings
+    assert [clip.audio.name for clip in recordings] == [f"a{number}.wav" for number in range(6)]
+
+
+def test_every_suffix_is_answered_for(tmp_path):
+    folder = REPORTED / "folder_of_suffixes"
+    found = find_recordings(str(folder), tmp_path)
+    assert {clip.sources[0].name for clip in found} == {path.name for path in folder.iterdir()}
+    assert not (tmp_path / "left_out.csv").exists()
+
+
+def test_what_macos_leaves_is_no_frame(tmp_path):
+    folder = REPORTED / "companion_files" / "frames"
+    shutil.copytree(folder, tmp_path / "clean", ignore=shutil.ignore_patterns("._*"))
+    with_them, without = (
+        read_frames(folder, [0.0, 0.4, 0.9]),
+        read_frames(tmp_path / "clean", [0.0, 0.4, 0.9]),
+    )
+    for one, other in zip(with_them.pictures, without.pictures, strict=True):
+        assert (one == other).all()
