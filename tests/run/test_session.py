@@ -1,9 +1,15 @@
 """Claims about experiments inside a process, as notebooks have them."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from conftest import tone, write_picture, write_sound
 
+from avfusion.corpora.unlabelled import Unlabelled, find_recordings
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.prepare import prepare
+from avfusion.features import answering
 from avfusion.figures.clip_view import clip_view
 from avfusion.figures.gallery import gallery_figure
 from avfusion.figures.style import RIGHT, WRONG
@@ -40,8 +46,45 @@ def test_a_session_answers_for_new_recordings(trained, tmp_path, in_process):
     task, data, *_ = trained
     write_picture(tmp_path / "one.png", (200, 60, 60))
     write_sound(tmp_path / "one.wav", tone(1.0))
-    (answer,) = session.answers_for(str(tmp_path), task, data, tmp_path / "stores")
+    (answer,) = session.answers_for(str(tmp_path), task, data)
     assert len(answer.probabilities) == 8
+
+
+def test_recordings_are_answered_for_as_a_store_of_them_would_be(
+    trained, recordings, tmp_path, in_process
+):
+    task, data, *_ = trained
+    files = list_recordings(recordings, tmp_path)
+    ours = session.answers_for(files, task, data)
+    corpus = Unlabelled(find_recordings(files), data.names)
+    store = prepare(corpus, answering(data.description["features"]), tmp_path / "stores")
+    prepared = FaceAudioDataModule(str(store), batch_size=data.batch_size, class_names=data.names)
+    theirs = session.answers(task, prepared, "test")
+    assert len(ours) == len(theirs) == 10
+    for one, other in zip(ours, theirs, strict=True):
+        assert dict(one.clip) | {"shard": ""} == dict(other.clip) | {"shard": ""}
+        assert torch.equal(one.probabilities, other.probabilities)
+        assert torch.equal(one.glimpses, other.glimpses)
+        assert one.note == other.note
+
+
+def list_recordings(recordings: Path, folder: Path) -> str:
+    """Name ten recordings in a file, two of them without a picture: more than one batch."""
+    lines = [f"{p.with_suffix('.png')} + {p}" for p in sorted(recordings.glob("*.wav"))[:8]]
+    lines += [str(p) for p in sorted(recordings.glob("*.wav"))[8:10]]
+    (folder / "some.txt").write_text("\n".join(lines))
+    return str(folder / "some.txt")
+
+
+def test_a_recording_that_cannot_be_decoded_is_left_out_with_a_word(trained, tmp_path, caplog):
+    task, data, *_ = trained
+    write_sound(tmp_path / "good.wav", tone(1.0))
+    (tmp_path / "bad.wav").write_bytes(b"")
+    (answer,) = session.answers_for(str(tmp_path), task, data)
+    assert "good" in answer.clip["clip_id"] and "bad" in caplog.text
+    (tmp_path / "good.wav").unlink()
+    with pytest.raises(ValueError, match="None of the recordings can be used"):
+        session.answers_for(str(tmp_path), task, data)
 
 
 def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):

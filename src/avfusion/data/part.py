@@ -83,16 +83,25 @@ def decoded(part: Part, recording: Recording) -> ClipFeatures:
     """Return the features of one recording; should it end this process, its name is left."""
     if recording.clip_id in part.crashed:
         raise Unreadable(CRASHED, recording.sources[0])
+    with named(part.journal.with_suffix(".now"), recording), watched(recording):
+        return decode(part.features, recording)
+
+
+def decode(features: Features, recording: Recording) -> ClipFeatures:
+    """Return the features of one recording.
+
+    Raises:
+        Unreadable: where that is not possible, whatever the reason.
+    """
     for path in recording.sources:
         if not path.exists():
             raise Unreadable("no such file", path)
-    with named(part.journal.with_suffix(".now"), recording), watched(recording):
-        try:
-            return part.features(recording)
-        except Unreadable:
-            raise
-        except Exception as error:  # whatever it is, it must not end a long preparation
-            raise Unreadable("cannot be processed", recording.sources[0], repr(error)) from error
+    try:
+        return features(recording)
+    except Unreadable:
+        raise
+    except Exception as error:  # whatever it is, it must not end a long preparation
+        raise Unreadable("cannot be processed", recording.sources[0], repr(error)) from error
 
 
 def keep(part: Part, written: Written) -> None:

@@ -9,12 +9,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 import avfusion.run.quiet  # noqa: F401  its import is its effect
-from avfusion.corpora.unlabelled import Unlabelled, find_recordings
+from avfusion.corpora.unlabelled import find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_splits
-from avfusion.data.prepare import prepare
+from avfusion.encoders.stored import reads_maps
 from avfusion.features import answering
 from avfusion.predictions.answers import Answer, collect_answers
+from avfusion.predictions.direct import answer_recordings
 from avfusion.run.checks import check_model
 from avfusion.task import ClassificationTask
 
@@ -52,13 +53,25 @@ def answers(task: ClassificationTask, data: FaceAudioDataModule, split: str) -> 
 
 
 def answers_for(
-    recordings: str, task: ClassificationTask, data: FaceAudioDataModule, stores: Path
+    recordings: str,
+    task: ClassificationTask,
+    data: FaceAudioDataModule,
+    stores: Path | None = None,
 ) -> Sequence[Answer]:
-    """Return the answer for each of some recordings (see ``find_recordings``), prepared as data."""
+    """Return the answer for each of some recordings (see ``find_recordings``), prepared as data.
+
+    Nothing is written, so ``stores`` is not needed any more. What many recordings of unknown
+    origin are answered by is ``src/predict.py``: there a decoder that crashes ends only itself.
+
+    Raises:
+        ValueError: where the network reads stored face maps, or no recording can be used.
+    """
+    if reads_maps(task.network):
+        raise ValueError(
+            "This network reads face maps that are stored beforehand: answer with src/predict.py."
+        )
     features = answering(data.description["features"])
-    corpus = Unlabelled(find_recordings(recordings), data.names)
-    store = prepare(corpus, features, stores, workers=1)
-    return answers(task, FaceAudioDataModule(str(store), class_names=data.names), "test")
+    return answer_recordings(find_recordings(recordings), features, task, data.batch_size)
 
 
 def silent_trainer(max_epochs: int = 1) -> L.Trainer:

@@ -1,0 +1,107 @@
+"""Answers for recordings that go from their files to the network, without a store in between."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from avfusion.corpora import Recording
+from avfusion.data.clips import Clips
+from avfusion.data.outcome import index_row
+from avfusion.data.part import decode
+from avfusion.features import ClipFeatures, Features, Unreadable
+from avfusion.predictions.answers import Answer
+from avfusion.task import ClassificationTask
+
+log = logging.getLogger(__name__)
+
+
+def answer_recordings(
+    recordings: Sequence[Recording],
+    features: Features,
+    task: ClassificationTask,
+    batch_size: int = 32,
+) -> list[Answer]:
+    """Return an answer for each recording that can be decoded; the others are logged.
+
+    They are what a store of these recordings would give, to the last bit. Decoders run in this
+    process: one that crashes ends it.
+
+    Raises:
+        ValueError: where none of them can be decoded.
+    """
+    answers: list[Answer] = []
+    for start in range(0, len(recordings), batch_size):
+        found = list(_decoded(recordings[start : start + batch_size], features))
+        if not found:
+            continue
+        first = len(answers)
+        clips = batch_clips([clip for _, clip in found], features, first)
+        with _evaluating(task):
+            _, probabilities, glimpses = task.predict_step(_on(task, clips), 0)
+        for place, (recording, clip) in enumerate(found):
+            row = index_row(recording, clip, 0, first + place)
+            looks = None if glimpses is None else glimpses[place].cpu()
+            index = {name: str(value) for name, value in row.items()}
+            answers.append(
+                Answer(index, first + place, probabilities[place].cpu(), looks, clip.note)
+            )
+    if not answers:
+        raise ValueError("None of the recordings can be used; the log says why of each.")
+    return answers
+
+
+def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 0) -> Clips:
+    """Return decoded clips as a batch, as a store of them would; rows count from ``first``."""
+    arrays = features.arrays(len(clips))
+    for place, clip in enumerate(clips):
+        for name in ("face", "audio"):
+            values = getattr(clip, name)
+            arrays[name][place, : len(values)] = values
+    lengths = [len(clip.audio) for clip in clips]
+    boxes = [clip.box or [float("nan")] * 4 for clip in clips]
+    # Channels stay last in memory, as convolutions like them.
+    face = torch.from_numpy(arrays["face"].transpose(0, 1, 4, 2, 3))
+    return Clips(
+        face=face.float() / 255,
+        audio=torch.from_numpy(arrays["audio"][:, : max(lengths)]),
+        audio_length=torch.tensor(lengths),
+        has_face=torch.tensor([clip.has_face for clip in clips]),
+        has_audio=torch.tensor([clip.has_audio for clip in clips]),
+        label=torch.full((len(clips),), -1),
+        box=torch.from_numpy(np.array(boxes, np.float32)),
+        row=torch.arange(first, first + len(clips)),
+    )
+
+
+def _on(task: ClassificationTask, clips: Clips) -> Clips:
+    return Clips(*(part.to(task.device) for part in clips))
+
+
+def _decoded(
+    recordings: Sequence[Recording], features: Features
+) -> Iterator[tuple[Recording, ClipFeatures]]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in preparation: more would change the last bits
+    try:
+        for recording in recordings:
+            try:
+                yield recording, decode(features, recording)
+            except Unreadable as error:
+                log.warning("%s cannot be used: %s.", recording.clip_id, error)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _evaluating(task: ClassificationTask) -> Iterator[None]:
+    """Let a network answer, not learn, for a while."""
+    training = task.training
+    task.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        task.train(training)
