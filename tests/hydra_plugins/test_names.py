@@ -54,6 +54,11 @@ def grid(**values: list[str]) -> list[list[str]]:
         ([["~callbacks.timing"], ["callbacks.timing=null"]], ["timing-none", "timing-null"]),
         ([["model=lowrank", "seed=1", "trainer=cpu"]], ["lowrank_seed1"]),
         ([["trainer=cpu"]], ["default"]),
+        ([["data.store=/data/stores/a b"], ["data.store=c"]], ["store-a-b", "store-c"]),
+        (
+            [["repairs=[]"], ["repairs=[layers,states,noise,gradients,softmax]"]],
+            ["repairs-empty", "repairs-layers-state-ents-softmax-3ac96a"],
+        ),
         ([["seed=1"], ["seed=1"]], None),
         ([["x=Adam"], ["x=adam"]], None),
         ([["x=a b"], ["x=a/b"], ["x=a=b"], ["x=\\'a,b\\'"]], None),

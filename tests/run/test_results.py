@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.backend_context import Context
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.results import (
@@ -118,6 +119,17 @@ def test_the_row_of_a_run_begins_with_the_headline_metrics_and_holds_no_others(t
     row_of(tmp_path / "a_run", CHOSEN)
     headlines = ["accuracy", "attention_hit", "balanced_accuracy", "loss"]
     assert tab(tmp_path)[1] == [*(f"test/{name}" for name in headlines), "val/accuracy"]
+
+
+def test_a_row_begins_with_the_name_of_its_run_and_is_that_of_no_other_sweep(tmp_path):
+    rows = []
+    for sweep in ("sweep_a", "sweep_b"):
+        row_of(tmp_path / sweep / "lowrank_seed1", CHOSEN)
+        events = EventAccumulator(str(tmp_path / sweep / "lowrank_seed1" / "final")).Reload()
+        content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+        rows.append(HParamsPluginData.FromString(content).session_start_info)
+    assert [row.group_name for row in rows] == ["lowrank_seed1 sweep_a", "lowrank_seed1 sweep_b"]
+    assert {row.hparams["model"].string_value for row in rows} == {"audio_only"}
 
 
 def test_a_run_that_was_continued_has_one_row_with_what_it_chose_last(tmp_path):

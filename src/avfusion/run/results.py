@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -122,6 +123,11 @@ def write_hparams(
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
     _, begun, ended = hparams(chosen, {})
+    plugin = begun.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(plugin.content)
+    # What the tab calls the row: else the name of this folder's path, which it cuts at its end.
+    content.session_start_info.group_name = " ".join(folder.absolute().parts[-2:-4:-1])
+    plugin.content = content.SerializeToString()
     with SummaryWriter(str(folder)) as writer:
         for summary in (begun, ended):
             writer._get_file_writer().add_summary(summary)  # as torch's own add_hparams does

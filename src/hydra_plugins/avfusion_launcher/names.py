@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-LONGEST_VALUE = 24  # characters
+LONGEST_VALUE = 32  # characters
 LONGEST_NAME = 80  # file systems take 255 bytes, tables and lists of runs far less
 DIGITS = 6  # of a digest
 SETTINGS_FIRST = ("model",)
@@ -84,10 +84,15 @@ def digits_of(values: Sequence[str]) -> int:
 
 
 def part_of(key: str, word: str, value: str) -> str:
-    """Return what a name says of one override: ``lowrank``, ``seed1``, ``attention-mlb``."""
-    safe = UNSAFE.sub("-", value).strip("-" if not value.startswith("-") else "") or "empty"
+    """Return what a name says of one override: ``lowrank``, ``seed1``, ``attention-mlb``.
+
+    Of a path it is the last part, of another long value its beginning, its end and a digest.
+    """
+    end = value.rstrip("/").rpartition("/")[2] or value
+    safe = UNSAFE.sub("-", end).strip("-" if not value.startswith("-") else "") or "empty"
     if len(safe) > LONGEST_VALUE:
-        safe = with_digest(safe[: LONGEST_VALUE - DIGITS - 1], value)
+        half = (LONGEST_VALUE - DIGITS - 2) // 2
+        safe = with_digest(f"{safe[:half].strip('-')}-{safe[-half:].strip('-')}", value)
     if key in SETTINGS_FIRST:
         return safe
     glued = safe[0].isdecimal()
