@@ -218,6 +218,7 @@ def test_each_tab_shows_what_it_should(tab, served, browser):
 @needs_browser
 def test_the_page_of_a_sweep_shows_what_each_job_chose(swept, browser):
     browser.open(f"{swept[1].address}/#hparams")
-    texts = browser.seen("Trial ID", "0", "1", seconds=120)["texts"]  # 0 and 1 are the jobs
+    jobs = [f"{number} {swept[0].name}" for number in range(2)]
+    texts = browser.seen("Trial ID", *jobs, seconds=120)["texts"]
     table = texts[texts.index("Trial ID") :]
     assert {"optimizer", "callbacks.early_stopping.patience", "adamw", "momentum"} <= set(table)
