@@ -88,7 +88,7 @@ def is_still(path: Path) -> bool:
     is given as one (``video_path``). A stream of JPEGs, which begins like a photograph, is known by
     its suffix.
     """
-    if path.suffix.lower() in (".mjpeg", ".mjpg"):
+    if path.suffix.lower() in (".mjpeg", ".mjpg") or not path.is_file():
         return False
     with path.open("rb") as file:
         start = file.read(64)

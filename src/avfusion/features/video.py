@@ -18,8 +18,9 @@ from av.packet import Packet
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
+from jaxtyping import Float64
 
-from avfusion.features.clock import demux, read_clock, rejoin
+from avfusion.features.clock import JOINABLE, Clock, demux, read_clock, rejoin
 from avfusion.features.picture import Loss, Picture, Shown, reduction
 from avfusion.features.source import MOST_PIXELS, OPTIONS, Missing, Unreadable, opened
 
@@ -38,6 +39,9 @@ ASF_PROPERTIES = bytes.fromhex(
 # Streams without a container and thus without time stamps: those that FFmpeg makes up for some of
 # them are wrong by a picture or two.
 RAW = {"h264", "hevc", "m4v", "mpegvideo", "mjpeg", "h261", "h263", "vc1", "obu"}
+MEASURED = (
+    3000  # pictures that are decoded at most to learn how many are damaged: clips are shorter
+)
 SLACK = 0.1  # seconds by which a header may round up
 JOINT_PACKETS = 2  # in front of a joint; demuxers take its jump for damage to them
 
@@ -50,7 +54,7 @@ class Track(NamedTuple):
     ``missing`` what lacks of the promised ``length``, ``damaged`` how many packets are known to be.
     """
 
-    times: list[float]
+    times: Float64[np.ndarray, "pictures"]
     timed: bool
     step: float
     length: float
@@ -75,14 +79,16 @@ def read_video(path: Path, times: list[float]) -> Shown:
             raise Unreadable(reason, path, "none of its pictures can be decoded")
     lost = track.missing
     if errors[0] or track.damaged:
-        lost += max(undecodable(path), track.damaged * track.step)
+        met = max(errors[0], track.damaged) * track.step
+        status = path.stat()
+        lost += max(met, undecodable(path, status.st_mtime_ns, status.st_size))
     return shown._replace(loss=Loss(min(lost, track.length), track.length, "s of pictures"))
 
 
 def video_span(path: Path) -> tuple[float, float]:
     """Return the times in seconds at which the first and the last picture begin to be shown."""
     track = read_track(path)
-    return track.times[0], track.times[-1]
+    return float(track.times[0]), float(track.times[-1])
 
 
 def read_track(path: Path) -> Track:
@@ -93,8 +99,8 @@ def read_track(path: Path) -> Track:
 
 @lru_cache(maxsize=4)  # the windows of a recording ask for the same one
 def _track(path: Path, _changed: int, _size: int) -> Track:
-    clock = read_clock(path)
     with opened(path) as container:
+        clock = clock_of(container, path)
         stream = video_stream(container, path)
         form = container.format.name
         stated = stated_length(container, stream, path)
@@ -123,13 +129,13 @@ def _track(path: Path, _changed: int, _size: int) -> Track:
             if time is not None:
                 parts[-1].append(time)
             count += 1
-    times = sorted(chain(*parts))
-    if times and stated:  # a time stamp far behind the end is a damaged one
-        times = [time for time in times if time - times[0] <= 2 * stated + 1]
-    timed = bool(times) and form not in RAW
-    times = (times if timed else []) or [place * step for place in range(max(1, count))]
-    found = times[-1] + step - times[0]
-    reached = end if form in STATED_FOR_ALL else max(found, end - times[0])
+    times = np.array(sorted(chain(*parts)))
+    if len(times) and stated:  # a time stamp far behind the end is a damaged one
+        times = times[times - times[0] <= 2 * stated + 1]
+    timed = len(times) > 0 and form not in RAW
+    times = times if timed else step * np.arange(max(1, count))
+    found = float(times[-1] - times[0]) + step
+    reached = end if form in STATED_FOR_ALL else max(found, end - float(times[0]))
     missing = stated - reached if stated - reached > SLACK + 2 * step else 0.0
     if form in HOLED:
         missing += sum(map(holes, parts))
@@ -176,22 +182,24 @@ def holes(times: list[float]) -> float:
 
 
 @lru_cache(maxsize=4)
-def undecodable(path: Path) -> float:
+def undecodable(path: Path, _changed: int, _size: int) -> float:
     """Return for how many seconds no picture can be decoded that the packets of a video promise.
 
-    The whole video is decoded for it: ask only where some of it is known to be damaged.
+    Up to ``MEASURED`` pictures are decoded for it: ask only where some are known to be damaged.
     """
     track = read_track(path)
     errors = [0]
     with opened(path) as container:
-        found = [time for time, _ in timed(container, path, track, errors)]
+        pictures = timed(container, path, track, errors)
+        found = [time for time, _ in islice(pictures, MEASURED)]
         stream_like = container.format.name in {"mpegts", "mpeg"}  # may begin between key pictures
     if not track.timed:
         return errors[0] * track.step
     found.sort()
     usual = float(np.median(np.diff(found))) if len(found) > 2 else track.step
-    times, end = np.asarray(track.times), track.times[-1] + track.step
+    times = track.times
     start = found[0] if found and stream_like else times[0] - usual
+    end = found[-1] if len(found) == MEASURED else times[-1] + track.step
     lost = 0.0
     for one, other in pairwise([start, *found, end]):
         between = times[(times > one + 0.001) & (times < other - 0.001)]
@@ -206,7 +214,7 @@ def seek_pictures(path: Path, times: list[float], track: Track, errors: list[int
         return None
     with suppress(Unreadable), opened(path) as container:
         begin: float | None = times[0] - 1
-        if not read_clock(path).shifts:
+        if not clock_of(container, path).shifts:
             container.seek(int((times[0] - 1) * av.time_base))
             begin = None
         frames = timed(container, path, track, errors, begin)
@@ -215,6 +223,11 @@ def seek_pictures(path: Path, times: list[float], track: Track, errors: list[int
             stretch = stretched(video_stream(container, path))
             return pictures_at(chain([first], frames), times, stretch)
     return None
+
+
+def clock_of(container: InputContainer, path: Path) -> Clock:
+    """Return the clock of a file; most formats cannot be joined."""
+    return read_clock(path) if container.format.name in JOINABLE else Clock({})
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -244,7 +257,7 @@ def timed(
     # Pictures may be larger than the header says.
     stream.codec_context.options = {"max_pixels": OPTIONS["max_pixels"]}
     stream.thread_count = 1  # the other cores have clips of their own
-    packets = rejoin(demux(container, [stream.index]), read_clock(path))
+    packets = rejoin(demux(container, [stream.index]), clock_of(container, path))
     if begin is not None:
         packets = from_key(packets, begin)
     if not track.timed:
