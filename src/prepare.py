@@ -36,7 +36,7 @@ def main(cfg: DictConfig) -> None:
             return
         preparation = Preparation(corpus, features, stores, limit)
         already_there = preparation.is_done
-        store = preparation.carry_out(cfg.prepare.workers)
+        store = preparation.carry_out(cfg.prepare.workers, cfg.prepare.device)
         if cfg.prepare.verify:
             verify(store)
 

@@ -35,6 +35,7 @@ def main(cfg: DictConfig) -> float:
         check_training(cfg)
         trainer = assembly.build_trainer(cfg)
         data = instantiate(cfg.data, _convert_="all")
+        data.trainer = trainer  # whose device computes face maps, where there are to be any
         data.prepare_data()
         task = assembly.build_task(cfg, data)
         last = assembly.checkpoint_to_continue(cfg, task)

@@ -1,17 +1,20 @@
 """Claims about the face maps of a store."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import save_run, write_recordings
+from conftest import quiet_trainer, save_run, write_recordings
 
 from avfusion.corpora import Manifest
 from avfusion.data import maps as mapping
+from avfusion.data import prepare as preparation
 from avfusion.data import work
+from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.finish import verify
-from avfusion.data.maps import maps_of
+from avfusion.data.maps import map_device, maps_of
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
 from avfusion.data.summary import preview, summary
@@ -172,3 +175,37 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     text = summary(prepare(few, features, stores))
     assert f"Face maps of 64 channels, by the encoder of {trained[0]}/checkpoints" in text
     assert text.endswith(" model/face_encoder=stored data.augmentation.face=null")
+
+
+def test_maps_are_computed_on_the_device_of_the_trainer(
+    few, tmp_path, in_process, features, monkeypatch
+):
+    """A GPU that the Trainer does not use is left alone: here there is none, but torch says so."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    data = FaceAudioDataModule(str(tmp_path / "stores"), few, features, batch_size=2)
+    data.trainer = quiet_trainer()
+    assert Store(data.store.root).face_map[0].any()
+
+    used = []
+    monkeypatch.setattr(preparation, "write_maps", lambda *given: used.append(given[-1]) or {})
+    monkeypatch.setattr(preparation, "finish", lambda *_: 1 / 0)
+    for number, device in enumerate(("meta", "cpu")):
+        data = FaceAudioDataModule(str(tmp_path / str(number)), few, features)
+        data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+        with pytest.raises(ZeroDivisionError):
+            _ = data.store
+    assert used == [torch.device("meta"), torch.device("cpu")]
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "nonsense"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_decoded(
+    few, tmp_path, features, monkeypatch, name
+):
+    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match=rf"prepare\.device={name} cannot compute face maps .*use"):
+        prepare(few, features, tmp_path / "stores", device=name)
+
+
+def test_auto_is_a_gpu_where_there_is_one():
+    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    assert map_device("auto").type == next((kind for kind, there in kinds.items() if there), "cpu")

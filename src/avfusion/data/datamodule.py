@@ -65,7 +65,10 @@ class FaceAudioDataModule(L.LightningDataModule):
         """The store, made first where the corpus can be made here."""
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
-                self.path, self.corpus = prepare(self.corpus, self.features, self.path), None
+                # A trainer that was given before knows which device computes face maps.
+                device = str(self.trainer.strategy.root_device) if self.trainer else "auto"
+                made = prepare(self.corpus, self.features, self.path, device=device)
+                self.path, self.corpus = made, None
             self.opened = Store(self.path)
             if self.class_names:
                 self.opened.respell(self.class_names)

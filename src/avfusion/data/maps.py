@@ -20,11 +20,32 @@ log = logging.getLogger(__name__)
 PICTURES = 32  # that the encoder sees at a time
 
 
-def write_maps(root: Path, parts: list[Part], maps: FaceMaps) -> dict[str, Any]:
+def map_device(name: str) -> torch.device:
+    """Return the device of this name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        ValueError: where there is no such device.
+    """
+    if name == "auto":
+        kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        name = next((kind for kind, available in kinds.items() if available), "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"prepare.device={name} cannot compute face maps ({reason}): use auto, cpu, or a GPU "
+            "that torch sees, such as cuda:0."
+        ) from error
+    return device
+
+
+def write_maps(
+    root: Path, parts: list[Part], maps: FaceMaps, device: torch.device
+) -> dict[str, Any]:
     """Write the maps of the parts that have none yet; return what a description says of them."""
-    encoder = maps.build()
-    if torch.cuda.is_available():
-        encoder = encoder.cuda()
+    encoder = maps.build().to(device)
     reserve(root, encoder)
     started, todo = perf_counter(), [part for part in parts if not journal(part).exists()]
     for part in track(todo, "Computing face maps", transient=True):

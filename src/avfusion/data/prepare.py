@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 
 from avfusion.corpora import Contents, Corpus, Recording
@@ -20,7 +21,7 @@ from avfusion.corpora.companions import without_companions
 from avfusion.data.contents import FileContents
 from avfusion.data.finish import finish
 from avfusion.data.leaks import refuse_leaks, untrained
-from avfusion.data.maps import write_maps
+from avfusion.data.maps import map_device, write_maps
 from avfusion.data.part import kept
 from avfusion.data.store import FORMAT, read_description
 from avfusion.data.work import allocate, write_parts
@@ -37,15 +38,17 @@ def prepare(
     stores: str | Path,
     workers: int | None = None,
     limit: int | None = None,
+    device: str = "auto",
 ) -> Path:
     """Return the store of a corpus under these settings, made if it is not there yet.
 
     It is written beside its place and moved there whole; what an interrupted preparation had
     written is used by the next one. Its name holds a digest of the settings, of the contents, and
     of every file, wherever the files are and whenever they were copied. ``limit`` takes only so
-    many clips, spread over the corpus.
+    many clips, spread over the corpus. ``device`` computes face maps: a name of torch's, or
+    ``auto``.
     """
-    return Preparation(corpus, features, stores, limit).carry_out(workers)
+    return Preparation(corpus, features, stores, limit).carry_out(workers, device)
 
 
 class Preparation:
@@ -73,28 +76,29 @@ class Preparation:
         """Whether the store is there, whole."""
         return self.root.exists()
 
-    def carry_out(self, workers: int | None = None) -> Path:
+    def carry_out(self, workers: int | None = None, device: str = "auto") -> Path:
         """Make the store if it is not there, and return its folder."""
         if not self.is_done:
+            chosen = map_device(device) if self.features.maps else torch.device("cpu")
             check_own_frames(self.features)
             refuse_leaks(
                 {"untrained_classes": untrained_classes(self.whole)}, self.corpus.allowed_leaks
             )
             with locked(self.stores, self.root):
                 if not self.is_done:  # another process may have made it meanwhile
-                    self.write(workers)
+                    self.write(workers, chosen)
         self.files.remember()
         refuse_leaks(read_description(self.root)["leaks"], self.allowed)
         return self.root
 
-    def write(self, workers: int | None) -> None:
+    def write(self, workers: int | None, device: torch.device) -> None:
         """Decode the clips that are not decoded yet, and move the store into its place."""
         partial, journals = Path(f"{self.root}.partial"), Path(f"{self.root}.parts")
         corpus, contents, features = self.corpus, self.contents, self.features
         report_abandoned(self.root)
         parts = allocate(partial, journals, corpus, contents, features)
         pace = write_parts(parts, f"Preparing {corpus.name}", workers)
-        maps = write_maps(partial, parts, features.maps) if features.maps else None
+        maps = write_maps(partial, parts, features.maps, device) if features.maps else None
         finish(partial, corpus, contents, features, [kept(part) for part in parts], maps)
         refuse_leaks(read_description(partial)["leaks"], self.allowed)
         if pace.clips:

@@ -1,6 +1,5 @@
 """Task and data of a checkpoint, from nothing but the checkpoint."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
 from avfusion.data.seen import check_seen
 from avfusion.encoders.stored import reads_maps
+from avfusion.environment import data_folder
 from avfusion.features import answering
 from avfusion.features.answering import check_answerable
 from avfusion.features.identity import with_classes
@@ -41,11 +41,13 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     task.load_state_dict(checkpoint["state_dict"])
     task.recipe = recipe
     maps = str(file) if reads_maps(task.network) else None
-    own = data_of(cfg, recipe, maps)
+    device = str(trainer.strategy.root_device)
+    own = data_of(cfg, recipe, maps, device)
     own |= {"class_names": recipe["description"]["class_names"], "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
     data = instantiate(own, _convert_="all")
+    data.trainer = trainer  # whose device computes face maps
     if maps:
         data.read_maps()
     check_data(file, data, task)
@@ -94,18 +96,22 @@ def comparable(description: dict[str, Any], maps: bool) -> dict[str, Any]:
     return settings
 
 
-def data_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
+def data_of(
+    cfg: DictConfig, recipe: dict[str, Any], maps: str | None, device: str = "auto"
+) -> dict[str, Any]:
     """Return the data to answer for.
 
     ``maps`` is the checkpoint itself where its network reads face maps: it holds their encoder, and
     so stands for the run that it came from.
     """
     if cfg.get("input") is not None:
-        return recordings_of(cfg, recipe, maps)
+        return recordings_of(cfg, recipe, maps, device)
     return plain(cfg.data) if "data" in cfg else here(recipe["data"], maps)
 
 
-def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> dict[str, Any]:
+def recordings_of(
+    cfg: DictConfig, recipe: dict[str, Any], maps: str | None, device: str
+) -> dict[str, Any]:
     """Return the data of raw recordings: prepared as in training, in the folder of this run."""
     settings = recipe["description"]["features"]
     face = {"model": cfg.face_model} if cfg.face_model else {}
@@ -118,7 +124,7 @@ def recordings_of(cfg: DictConfig, recipe: dict[str, Any], maps: str | None) -> 
     )
     folder = output_folder() / "store"
     try:
-        store = prepare(corpus, features, folder, cfg.workers)
+        store = prepare(corpus, features, folder, cfg.workers, device=device)
     except ValueError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -129,7 +135,7 @@ def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
     """Return the data of a recipe with the paths of this machine, where it is made by itself."""
     if "corpus" not in data:
         return data
-    home = os.environ.get("AVFUSION_DATA", "data")
+    home = data_folder()
     if maps is not None and data["features"]["maps"].get("run") is not None:
         features = data["features"]
         data = data | {"features": features | {"maps": features["maps"] | {"run": maps}}}

@@ -22,6 +22,7 @@ OWN: dict[str, dict[str, Any]] = {
     "prepare": {
         "stores": str,
         "workers": int | None,
+        "device": str,
         "limit": int | None,
         "dry_run": bool,
         "verify": bool,
