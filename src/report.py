@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
+from avfusion.environment import write_utf8
 from avfusion.figures.formats import FORMATS
 from avfusion.threads import set_up_threads
 
@@ -26,6 +27,7 @@ METRICS = ["test/accuracy", "test/attention_hit"]
 def main() -> None:
     """Write report.html, and its figures as files where they are asked for."""
     set_up_threads()
+    write_utf8()
     given = arguments()
     try:
         runs = find_runs(given.places)

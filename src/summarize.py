@@ -14,11 +14,13 @@ from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
 from avfusion.console import printable
+from avfusion.environment import write_utf8
 from avfusion.figures.formats import FORMATS
 
 
 def main() -> None:
     """Print and write one table, or what differs between two runs."""
+    write_utf8()
     what, _, examples = __doc__.strip().partition("\n\n")
     parser = argparse.ArgumentParser(
         description=what,

@@ -30,7 +30,7 @@ def watched(recording: Recording) -> Iterator[None]:
         yield
         return
     size = sum(path.stat().st_size for path in recording.sources if path.is_file())
-    with Path(os.devnull).open("w") as nowhere:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         faulthandler.dump_traceback_later(PATIENCE + size / 2**20, exit=True, file=nowhere)
         try:
             yield

@@ -79,7 +79,7 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
     """Write the parts that are not written yet; clips that end their process are left out."""
     started, clips = perf_counter(), 0
     memory = parts[0].journals / "crashed.json"
-    crashed = frozenset(json.loads(memory.read_text()) if memory.exists() else [])
+    crashed = frozenset(json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else [])
     features = parts[0].features
     while todo := [part._replace(crashed=crashed) for part in parts if not part.journal.exists()]:
         sizes = [len(part.recordings) for part in todo]
@@ -92,7 +92,7 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
             if not guilty:
                 raise
             crashed |= guilty
-            memory.write_text(json.dumps(sorted(crashed)))
+            memory.write_text(json.dumps(sorted(crashed)), encoding="utf-8")
     pace = Pace(clips, perf_counter() - started)
     if clips:
         rate = clips / pace.seconds

@@ -1,6 +1,5 @@
 """What the checkpoint of a run answers on the clips that the run was tested on."""
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from avfusion.comparison.records import Run
 from avfusion.data.fitness import check_splits
 from avfusion.data.store import Store
+from avfusion.environment import data_folder
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.run.endings import sentence_of, wrong_input
 from avfusion.run.rebuild import rebuild_for
@@ -63,7 +63,7 @@ def ask_or_say_why(run: Run, store: Path | None) -> Answers | str:
 
 def find_store(recorded: str) -> Path:
     """Return the store of a run: where it was, or where this machine keeps stores."""
-    home = Path(os.environ.get("AVFUSION_DATA", "data")) / "stores"
+    home = Path(data_folder()) / "stores"
     places = [Path(recorded), home / Path(recorded).name]
     for place in places if recorded else []:
         if (place / "description.json").is_file():

@@ -161,7 +161,9 @@ def allowed_memory(cfg: DictConfig) -> list[str]:
 @rank_zero_only
 def write_origin(cfg: DictConfig) -> None:
     """Write which configuration, code and machine the results of this run come from."""
-    (output_folder() / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    (output_folder() / "config.yaml").write_text(
+        OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8"
+    )
     write_provenance(output_folder())
 
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from hydra._internal import utils as hydra_utils  # private: what its main() reports errors with
 
+from avfusion.environment import write_utf8
 from avfusion.run.composition import check_choices
 from avfusion.run.endings import as_sentence, full_errors, one_sentence, wrong_input
 from avfusion.run.suggestions import did_you_mean, nearest
@@ -26,6 +27,7 @@ def run(main: Callable[[], Any]) -> None:
     An error that the function itself lets out is a crash, and keeps its traceback.
     """
     set_up_threads()
+    write_utf8()
     with one_sentence():
         check_flags(sys.argv[1:])
     reports = hydra_utils.run_and_report

@@ -40,7 +40,7 @@ def git(*arguments: str) -> str | None:
     command = ["git", "-C", str(HERE), *arguments]
     try:
         return subprocess.run(
-            command, capture_output=True, check=True, text=True, errors="replace", timeout=20
+            command, capture_output=True, check=True, encoding="utf-8", errors="replace", timeout=20
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -79,7 +79,7 @@ class Processes:
 
 def hold(folder: Path) -> TextIO:
     """Return the lock of a job's folder, which its process inherits and holds until it ends."""
-    lock = (folder / "job.lock").open("w")
+    lock = (folder / "job.lock").open("w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
