@@ -39,6 +39,30 @@ def draw(module: nn.Module, nonlinearity: Literal["relu", "linear"]) -> None:
                 nn.init.zeros_(part.bias)
 
 
+def draw_recurrent(module: nn.Module) -> None:
+    """Draw LSTMs and GRUs so that their states differ between voices from the first step on.
+
+    Input weights keep the variance of standardized input (LeCun et al., 1998), the hidden-to-hidden
+    matrix of each gate is orthogonal (Saxe et al., 2014, https://arxiv.org/abs/1312.6120), biases
+    are zero, and an LSTM's forget gate begins open, with a bias of one (Jozefowicz et al., 2015,
+    https://proceedings.mlr.press/v37/jozefowicz15.html). With torch's own first values the audio
+    vectors of two clips differ by a fifth of that: a voice is hardly heard beside a face.
+    """
+    for part in module.modules():
+        if not isinstance(part, nn.LSTM | nn.GRU):
+            continue
+        for name, parameter in part.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.kaiming_normal_(parameter, nonlinearity="linear")
+            elif name.startswith("weight_hh"):
+                for gate in parameter.detach().split(part.hidden_size):
+                    nn.init.orthogonal_(gate)
+            else:
+                nn.init.zeros_(parameter)
+                if isinstance(part, nn.LSTM) and name.startswith("bias_ih"):
+                    nn.init.ones_(parameter.detach()[part.hidden_size : 2 * part.hidden_size])
+
+
 def initialise(network: nn.Module, how: str) -> None:
     """Draw all weights that are learned anew.
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from avfusion.encoders.pooling import pool
 from avfusion.encoders.standardise import Standardise
+from avfusion.initialisation import draw_recurrent
 
 
 class BiLSTM(nn.Module):
@@ -40,6 +41,7 @@ class BiLSTM(nn.Module):
         self.back = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
         self.dropout = nn.Dropout(dropout)
         self.pooling = pool(pooling, self.dim, backward=hidden)
+        draw_recurrent(self)
 
     def forward(
         self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]

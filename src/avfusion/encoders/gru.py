@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from avfusion.encoders.pooling import pool
 from avfusion.encoders.standardise import Standardise
+from avfusion.initialisation import draw_recurrent
 
 
 class GRU(nn.Module):
@@ -34,6 +35,7 @@ class GRU(nn.Module):
         between = dropout if layers > 1 else 0.0
         self.layers = nn.GRU(len(mean), hidden, layers, batch_first=True, dropout=between)
         self.pooling = pool(pooling, hidden)
+        draw_recurrent(self)
 
     def forward(
         self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]

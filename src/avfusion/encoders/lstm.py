@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from avfusion.encoders.pooling import pool
 from avfusion.encoders.standardise import Standardise
+from avfusion.initialisation import draw_recurrent
 
 
 class LSTM(nn.Module):
@@ -34,6 +35,7 @@ class LSTM(nn.Module):
         self.lower = nn.LSTM(len(mean), hidden, layers, batch_first=True)
         self.upper = nn.LSTM(hidden, hidden, layers, batch_first=True)
         self.pooling = pool(pooling, self.vector_dim)
+        draw_recurrent(self)
 
     def forward(
         self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]

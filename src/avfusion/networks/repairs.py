@@ -11,7 +11,7 @@ REPAIRS = {
     "logits": "those of the glimpses lose their ReLU, their Dropout2d and their bias",
     "dropout": "nothing is dropped in four further places",
     "output": "logits replace log-probabilities, and a ReLU that does nothing is gone",
-    "init": "first values are drawn for rectifiers; factors begin with a bias of one",
+    "init": "first values are drawn for what follows; factors begin with a bias of one",
 }
 
 

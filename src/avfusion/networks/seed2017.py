@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from avfusion.data.clips import Clips
 from avfusion.encoders.pooling import MeanPooling
 from avfusion.encoders.standardise import Standardise
-from avfusion.initialisation import he
+from avfusion.initialisation import draw_recurrent, he
 from avfusion.networks.placeholder import Placeholder
 from avfusion.networks.repairs import check_repairs
 from avfusion.networks.scores import Encoder, Scores
@@ -76,6 +76,7 @@ class Seed2017(nn.Module):
         for part in factors:
             nn.init.ones_(part.bias)
         nn.init.normal_(self.logits.weight, std=0.05)
+        draw_recurrent(self)
 
     def forward(self, clips: Clips) -> Scores:
         """Return log-probabilities ``[batch, classes]`` and what serves as glimpses."""
