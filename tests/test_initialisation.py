@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from avfusion.attention import ConcatAttention, MCBAttention, MLBAttention
 from avfusion.encoders import LSTM
-from avfusion.initialisation import INITS, draw_recurrent, he, initialise, lecun
+from avfusion.initialisation import INITS, draw_recurrent, draw_side_by_side, he, initialise, lecun
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(900, 400), nn.Conv2d(100, 400, 3, padding=1)])
@@ -110,6 +111,23 @@ def test_recurrent_layers_begin_with_lecun_inputs_and_orthogonal_gates(kind, gat
         forget[1] = 1  # torch's order of gates is input, forget, cell, output
     assert torch.equal(bias, forget)
     assert not layer.bias_hh_l0.any()
+
+
+def test_inputs_side_by_side_are_drawn_as_a_layer_of_each():
+    layer = nn.Linear(128 + 512, 2000)
+    draw_side_by_side(layer, (128, 512))
+    narrow, wide = layer.weight.split([128, 512], dim=1)
+    assert narrow.std().item() == pytest.approx((2 / 128) ** 0.5, rel=0.02)
+    assert wide.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("attention", [ConcatAttention, MCBAttention, MLBAttention])
+def test_glimpses_begin_nearly_even(attention):
+    torch.manual_seed(0)
+    looking = attention(64, 512)
+    _, weights = looking(torch.randn(8, 64, 1, 14, 14).relu(), torch.randn(8, 512))
+    assert weights.amax() < 2 * weights.mean()
 
 
 def test_voices_differ_in_their_vectors_from_the_first_step_on():

@@ -1,7 +1,9 @@
 """First values of parameters."""
 
+from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import nn
 
 INITS = {
@@ -37,6 +39,27 @@ def draw(module: nn.Module, nonlinearity: Literal["relu", "linear"]) -> None:
             nn.init.kaiming_normal_(part.weight, nonlinearity=nonlinearity)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
+
+
+def draw_side_by_side(layer: nn.Linear | nn.Conv2d, widths: Sequence[int]) -> None:
+    """Draw a rectified layer of several inputs side by side as the sum of one layer of each.
+
+    ``widths`` are those of the inputs, in their order. With one fan-in for all of them, a narrow
+    input beside a wide one would be heard less.
+    """
+    with torch.no_grad():
+        for weight in layer.weight.split(list(widths), dim=1):
+            nn.init.kaiming_normal_(weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def draw_even(logits: nn.Linear | nn.Conv2d) -> None:
+    """Draw the logits of a softmax small, so that it begins nearly even.
+
+    A glimpse that begins sharp may stay with what it happened to see first.
+    """
+    nn.init.normal_(logits.weight, std=0.1 * (2 / logits.weight.shape[1]) ** 0.5)
 
 
 def draw_recurrent(module: nn.Module) -> None:

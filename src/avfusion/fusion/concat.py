@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.initialisation import he
+from avfusion.initialisation import draw_side_by_side
 
 
 class ConcatFusion(nn.Module):
@@ -14,7 +14,7 @@ class ConcatFusion(nn.Module):
         super().__init__()
         self.dim = dim
         self.project = nn.Linear(face_dim + audio_dim, dim)
-        he(self)
+        draw_side_by_side(self.project, (face_dim, audio_dim))
 
     def forward(
         self,

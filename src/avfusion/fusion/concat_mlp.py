@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.initialisation import he
+from avfusion.initialisation import draw_side_by_side, he
 
 
 class ConcatMLPFusion(nn.Module):
@@ -29,6 +29,8 @@ class ConcatMLPFusion(nn.Module):
         widths = [face_dim + audio_dim, *hidden, dim]
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
         he(self)
+        if hidden:
+            draw_side_by_side(self.layers[0], (face_dim, audio_dim))
 
     def forward(
         self,
