@@ -27,10 +27,11 @@ class ConcatMLPFusion(nn.Module):
         super().__init__()
         self.dim = dim
         widths = [face_dim + audio_dim, *hidden, dim]
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        layers = [nn.Linear(*pair) for pair in pairwise(widths)]
+        self.layers = nn.ModuleList(layers)
         he(self)
         if hidden:
-            draw_side_by_side(self.layers[0], (face_dim, audio_dim))
+            draw_side_by_side(layers[0], (face_dim, audio_dim))
 
     def forward(
         self,
