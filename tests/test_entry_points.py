@@ -73,7 +73,7 @@ def test_recordings_are_answered_for_bad_ones_are_listed_and_the_exit_code_says_
     with (tmp_path / "good" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 and sum(row["note"] != "" for row in rows) == 1
-    assert "no picture, sound only" in {row["note"] for row in rows}
+    assert "no picture; sound only" in {row["note"] for row in rows}
     assert not (tmp_path / "good" / "store").exists()
 
     (folder / "s0_1.wav").write_bytes(b"")

@@ -17,7 +17,7 @@ from avfusion.data.finish import verify
 from avfusion.data.maps import map_device, maps_of
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
-from avfusion.data.summary import preview, summary
+from avfusion.data.summary import next_command, preview, summary
 from avfusion.encoders import ConvNet
 from avfusion.features import FaceFeatures, FaceMaps, Features
 
@@ -172,9 +172,12 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     stores = tmp_path / "stores"
     assert "GB and face maps" in preview(few, features, stores, None)
     assert not stores.exists()
-    text = summary(prepare(few, features, stores))
+    store = Store(prepare(few, features, stores))
+    text = summary(store.root)
     assert f"Face maps of 64 channels, by the encoder of {trained[0]}/checkpoints" in text
-    assert text.endswith(" model/face_encoder=stored data.augmentation.face=null")
+    store.description["clips"] = {"train": 64, "val": 8, "test": 8}
+    command = next_command(store)[-1]
+    assert command.endswith(" model/face_encoder=stored data.augmentation.face=null")
 
 
 def test_maps_are_computed_on_the_device_of_the_trainer(

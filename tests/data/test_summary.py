@@ -1,16 +1,30 @@
 """Claims about what a preparation tells people."""
 
+import os
+import shlex
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from conftest import write_recordings
+from conftest import ROOT, load, write_recordings
 
 from avfusion.corpora import Manifest
 from avfusion.data import work
+from avfusion.data.outcome import kinds_of
 from avfusion.data.part import write_part
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
-from avfusion.data.summary import preview, summary, table
+from avfusion.data.summary import (
+    cut_off,
+    faces_not_found,
+    next_command,
+    pictures_left_out,
+    preview,
+    summary,
+    table,
+)
 
 
 def cells(text, row):
@@ -89,7 +103,8 @@ def test_a_store_that_was_made_elsewhere_has_no_pace(recordings_store, tmp_path)
 
 def test_the_summary_ends_with_the_command_to_train(recordings_store):
     last = summary(recordings_store).splitlines()[-1]
-    assert last == f"  python src/train.py data=store data.store={recordings_store}"
+    command = f"  python src/train.py data=store data.store={recordings_store} data.batch_size=4"
+    assert last == command
 
 
 @pytest.fixture
@@ -133,3 +148,125 @@ def test_a_preview_knows_what_is_done_already(
         prepare(Manifest(str(recordings)), long_features, tmp_path)
     text = preview(Manifest(str(recordings)), long_features, tmp_path, None)
     assert "is begun, 24 clips at least" in text
+
+
+class Told(Store):
+    """What the summary reads of a store."""
+
+    def __init__(self, index, description):
+        self.index, self.description = index, description
+        self.root = Path("stores/odd, 'name' = [1]")
+
+
+def told(clips, detector="none", skipped=None, **audio) -> Told:
+    """A store of clips given by length, samples, pictures and note."""
+    columns = ("seconds", "samples", "pictures", "note")
+    rows = [dict(zip(columns, map(str, clip), strict=True)) for clip in clips]
+    rows = [{"has_audio": "1", "has_face": "1", "start": ""} | row for row in rows]
+    settings = {"audio": {"crop": "centre", "max_duration": 10.0} | audio}
+    settings["face"] = {"detector": detector, "pictures": 1}
+    return Told(rows, {"features": settings, "skipped": skipped or {}})
+
+
+@pytest.mark.parametrize(
+    ("lengths", "settings", "sentence"),
+    [
+        ([3.7], {}, "59 % of the sound is cut off (2 s of 4 s, in 1 of 1 clip): "
+         "features.audio.crop=whole keeps it."),
+        ([1.0, 1.5], {}, None),
+        ([12.2, 1.0], {}, "81 % of the sound is cut off (11 s of 13 s, in 1 of 2 clips): "
+         "features.audio.crop=whole features.audio.max_duration=13 keep it."),
+        ([12.2], {"crop": "whole"}, "88 % of the sound is cut off (11 s of 12 s, in 1 of 1 clip): "
+         "features.audio.max_duration=13 keeps it."),
+        ([1.53, *[1.5] * 99], {}, "less than 1 % of the sound is cut off (0 s of 3 min, in 1 of "
+         "100 clips): features.audio.crop=whole keeps it."),
+    ],
+)  # fmt: skip
+def test_the_sound_that_is_cut_off_is_told_with_the_keys_that_keep_it(lengths, settings, sentence):
+    clips = [(length, round(min(length, 1.5) * 16000), 1, "") for length in lengths]
+    assert cut_off(told(clips, **settings)) == ([] if sentence is None else [sentence])
+
+
+def test_pictures_that_are_left_out_are_counted():
+    clips = [(1.0, 16000, count, "") for count in (90, 10, 1, 0)]
+    assert pictures_left_out(told(clips)) == [
+        "97 % of the pictures are left out (98 of 101, in 2 of 4 clips): a clip keeps "
+        "features.face.pictures=1, and has up to 90."
+    ]
+    assert pictures_left_out(told(clips[2:])) == []
+
+
+def test_the_share_of_clips_without_a_detected_face_is_told():
+    whole = (1.0, 16000, 1, "silent; no face found, picture used whole")
+    seen = (1.0, 16000, 1, "")
+    assert faces_not_found(told([seen, whole])) == []
+    assert faces_not_found(told([seen] * 3, "haar")) == ["A face was found in each of 3 clips."]
+    (line,) = faces_not_found(told([seen, whole, seen, seen], "haar"))
+    assert line.startswith(
+        "No face was found in 1 of 4 clips (25 %) by features.face.detector=haar"
+    )
+    assert "no_face=skip" in line
+    (line,) = faces_not_found(told([seen], "haar", {"no face found": 3}))
+    assert "3 of 4 clips (75 %)" in line and "no_face=whole" in line
+
+
+def test_notes_are_counted_by_kind_and_split(recordings_store):
+    store = Store(recordings_store)
+    for place, clip in enumerate(store.index):
+        clip["note"] = f"damaged: {place}.00 of 9.00 s lost; no face found, picture used whole"
+    store.index[0]["note"] = ""
+    text = "\n".join(table(store.index, ["low", "high"]))
+    assert cells(text, "damaged") == ["15", "4", "4"]
+    assert text.splitlines()[-1].split()[-3:] == ["15", "4", "4"]
+    assert kinds_of("a: 1; a: 2; b, c") == ["a", "b, c"] and kinds_of("") == []
+
+
+@pytest.mark.parametrize(
+    ("clips", "others", "options"),
+    [
+        ((32, 8, 8), {}, []),
+        ((20, 5, 5), {}, ["data.batch_size=4"]),
+        ((1, 1, 1), {}, ["data.batch_size=1"]),
+        (
+            (31, 5, 0),
+            {"multilabel": True},
+            ["data.batch_size=4", "data.eval_split=val", "loss=bce"],
+        ),
+        ((99, 5, 5), {"class": "mine.LogMel"}, ["data.augmentation.audio.band=0"]),
+    ],
+)
+def test_the_next_command_has_what_the_store_needs(clips, others, options):
+    store = told([])
+    store.description["clips"] = dict(zip(("train", "val", "test"), clips, strict=True))
+    store.description["multilabel"] = others.get("multilabel", False)
+    if "class" in others:
+        store.description["features"]["audio"]["class"] = others["class"]
+    words = shlex.split(next_command(store)[-1])
+    assert words[:3] == ["python", "src/train.py", "data=store"]
+    cfg = load("train", *words[2:])
+    assert cfg.data.store == str(store.root) and cfg.data.batch_size <= clips[0]
+    assert words[4:] == options
+
+
+def test_without_clips_to_validate_on_there_is_a_way_to_get_them():
+    store = told([])
+    store.description["clips"] = {"train": 9, "val": 0, "test": 3}
+    assert "Training needs val clips" in next_command(store)[0]
+
+
+@pytest.mark.slow
+def test_the_next_command_of_a_small_store_in_an_odd_folder_trains(
+    recordings, small_features, tmp_path, in_process
+):
+    stores = tmp_path / "it's, a = [folder] of {stores} ${HOME}"
+    store = prepare(Manifest(str(recordings)), small_features, stores)
+    command = summary(store).splitlines()[-1].strip()
+    assert "data.batch_size=4" in command
+    command = command.replace("python src/", f"{shlex.quote(sys.executable)} {ROOT}/src/")
+    environment = os.environ | {"CI": "true"}
+    shown = subprocess.run(
+        f"{command} trainer=cpu trainer.max_epochs=1 hydra.run.dir=run",
+        shell=True, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr[-2000:]
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()

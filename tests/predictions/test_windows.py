@@ -113,7 +113,7 @@ def test_a_silent_window_keeps_the_picture_of_its_time_or_nothing_at_all(tmp_pat
         assert [clip.has_audio for clip in clips][:5] == [True, True, False, False, True]
         assert {clip.has_face for clip in clips} == {lasting}
         notes = {clip.note for clip in clips if not clip.has_audio}
-        assert notes == {"silent, picture only" if lasting else "silent, no picture"}
+        assert notes == {"silent; picture only" if lasting else "silent; no picture"}
         if lasting:
             levels = [(clip.face.mean() - 20) / 30 for clip in clips[:5]]
             np.testing.assert_allclose(levels, 1 + np.arange(5) + 0.45, atol=0.2)

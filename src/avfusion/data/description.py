@@ -5,7 +5,7 @@ from typing import Any
 
 from avfusion.corpora import SPLITS, Contents
 from avfusion.corpora.labels import classes_of
-from avfusion.data.outcome import Outcome
+from avfusion.data.outcome import Outcome, kinds_of
 from avfusion.data.store import BOX, FORMAT
 from avfusion.features import Features
 from avfusion.features.identity import identify
@@ -31,6 +31,7 @@ def describe(
         "class_counts": [training[label] for label in contents.class_names],
         "clips": {split: splits[split] for split in SPLITS},
         "skipped": dict(Counter(outcome.reason for outcome in outcomes if not outcome.index)),
+        "notes": dict(Counter(kind for clip in kept for kind in kinds_of(clip.get("note", "")))),
         "shared_subjects": contents.shared_subjects,
         "boxes": any(clip[BOX[0]] != "" for clip in kept),
         "features": identify(features, "features"),

@@ -9,6 +9,8 @@ import numpy as np
 from avfusion.corpora import Recording
 from avfusion.data.store import BOX, CROP, PICTURE, WINDOW
 from avfusion.features import ClipFeatures
+from avfusion.features.clip import NEXT_NOTE
+from avfusion.features.extent import count_pictures
 from avfusion.features.mfcc import SAMPLE_RATE
 
 
@@ -46,6 +48,8 @@ def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) 
         "frames": len(clip.audio),
         "has_face": int(clip.has_face),
         "has_audio": int(clip.has_audio),
+        "pictures": count_pictures(recording),
+        "note": clip.note,
         **dict(zip(BOX, map(plain, clip.box or [""] * 4), strict=True)),
         **dict(zip(CROP, map(plain, clip.crop or [""] * 4), strict=True)),
         **dict(zip(PICTURE, clip.picture_size or ("", ""), strict=True)),
@@ -54,6 +58,11 @@ def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) 
         "face_digest": digest(clip.face) if clip.has_face else "",
         "audio_digest": digest(clip.sound) if clip.has_audio else "",
     }
+
+
+def kinds_of(note: str) -> list[str]:
+    """Return the kinds of the notes of a clip, without what is different in each clip."""
+    return list(dict.fromkeys(one.partition(": ")[0] for one in note.split(NEXT_NOTE) if one))
 
 
 def seconds(window: tuple[int, int] | None) -> tuple[float | str, float | str]:

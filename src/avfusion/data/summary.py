@@ -1,22 +1,30 @@
 """What a store holds, or would hold, for people to read."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avfusion.commands import argument
+from avfusion.console import span
 from avfusion.corpora import SPLITS, Contents, Corpus
 from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
+from avfusion.data.outcome import kinds_of
 from avfusion.data.prepare import Preparation, pace_file
 from avfusion.data.store import Store
 from avfusion.data.work import Pace
-from avfusion.features import Features
+from avfusion.features import AudioFeatures, Features
+from avfusion.features.identity import CLASS, name_of, with_classes
 from avfusion.features.mfcc import SAMPLE_RATE
 
 MOST_CLASSES = 40  # rows of the table
+LEAST_CUT = 0.02  # seconds; less is rounding and what encoders add
+BATCH = 32  # clips, of conf/data/store.yaml
+NO_FACE = "no face found"
 # Of the clips that are kept: their sounds as recorded, and what the settings keep of them.
 HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
 
@@ -33,6 +41,7 @@ def summary(path: Path, already_there: bool = False) -> str:
     lines += table(store.index, description["class_names"], store.multilabel)
     if not already_there:
         lines += paces(path, len(store) + sum(skipped.values()))
+    lines += [*cut_off(store), *pictures_left_out(store), *faces_not_found(store)]
     if skipped:
         counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
         lines.append(
@@ -51,20 +60,109 @@ def summary(path: Path, already_there: bool = False) -> str:
         lines.append(
             f"Face maps of {maps['channels']} channels, by the encoder of {maps['weights']}."
         )
-    return "\n".join([*lines, *next_command(path, description)])
+    return "\n".join([*lines, *next_command(store)])
 
 
-def next_command(path: Path, description: Mapping[str, Any]) -> list[str]:
-    """Return what a store can be used for, and the command."""
-    if not description["clips"]["train"]:
-        command = f"eval.py ckpt_path=<run> data=store data.store={path}"
-        return ["Test on it with:", f"  python src/{command}"]
-    lines = ["Train on it with:", f"  python src/train.py data=store data.store={path}"]
+def cut_off(store: Store) -> list[str]:
+    """Return a line about the sound that the settings leave out, and the keys that keep it."""
+    heard = [clip for clip in store.index if clip["has_audio"] == "1" and not clip["start"]]
+    lengths = [float(clip["seconds"]) for clip in heard]
+    left = [
+        length - int(c["samples"]) / SAMPLE_RATE for length, c in zip(lengths, heard, strict=True)
+    ]
+    shorter = [seconds for seconds in left if seconds > LEAST_CUT]
+    if not shorter:
+        return []
+    settings, longest = store.description["features"]["audio"], max(lengths)
+    keys = [] if settings.get("crop") == "whole" else ["features.audio.crop=whole"]
+    if longest > settings.get("max_duration", longest):
+        keys.append(f"features.audio.max_duration={math.ceil(longest)}")
+    verb = "keeps" if len(keys) == 1 else "keep"
+    cure = f"{' '.join(keys)} {verb} it" if "crop" in settings else "see the settings of its class"
+    return [
+        f"{share(sum(shorter), sum(lengths))} of the sound is cut off "
+        f"({span(sum(shorter))} of {span(sum(lengths))}, in {len(shorter)} of "
+        f"{counted(len(heard), 'clip')}): {cure}."
+    ]
+
+
+def pictures_left_out(store: Store) -> list[str]:
+    """Return a line about the pictures that the settings leave out, and the key that keeps them."""
+    kept = store.description["features"]["face"].get("pictures", math.inf)
+    counts = [int(clip.get("pictures") or 0) for clip in store.index if clip["has_face"] == "1"]
+    left = [count - kept for count in counts if count > kept]
+    if not left:
+        return []
+    return [
+        f"{share(sum(left), sum(counts))} of the pictures are left out ({sum(left)} of "
+        f"{sum(counts)}, in {len(left)} of {counted(len(counts), 'clip')}): a clip keeps "
+        f"features.face.pictures={kept}, and has up to {max(counts)}."
+    ]
+
+
+def faces_not_found(store: Store) -> list[str]:
+    """Return a line about the clips in which the detector has found no face."""
+    detector = store.description["features"]["face"].get("detector", "none")
+    if detector == "none":
+        return []
+    looked = [clip for clip in store.index if clip["has_face"] == "1"]
+    whole = sum(NO_FACE in clip.get("note", "") for clip in looked)
+    skipped = store.description["skipped"].get(NO_FACE, 0)
+    missed, clips = whole + skipped, len(looked) + skipped
+    if not missed:
+        return [f"A face was found in each of {counted(clips, 'clip')}."] if clips else []
+    line = (
+        f"No face was found in {missed} of {counted(clips, 'clip')} ({share(missed, clips)}) by "
+        f"features.face.detector={detector}"
+    )
+    if not whole:
+        return [f"{line}: features.policies.no_face=whole keeps them, with the picture whole."]
+    return [
+        f"{line}, whose pictures are used whole: features.policies.no_face=skip leaves them out."
+    ]
+
+
+def share(part: float, whole: float) -> str:
+    """Return a part in percent; what is neither nothing nor all is never rounded to it."""
+    percent = 100 * part / whole
+    if percent < 1:
+        return "less than 1 %"
+    return f"{min(percent, 99) if part < whole else 100:.0f} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular or the plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def next_command(store: Store) -> list[str]:
+    """Return what a store can be used for, and the command, which runs as it is printed."""
+    description, clips = store.description, store.description["clips"]
+    place = f"data=store {argument('data.store', store.root)}"
+    if not clips["train"]:
+        return ["Test on it with:", f"  python src/eval.py ckpt_path=<run> {place}"]
+    if not clips["val"]:
+        return [
+            "Training needs val clips, to choose the best checkpoint, and it has none: give the "
+            "corpus some, as with corpus.splits='{train: 0.7, val: 0.1, test: 0.2}'."
+        ]
+    return ["Train on it with:", " ".join([f"  python src/train.py {place}", *needed(description)])]
+
+
+def needed(description: Mapping[str, Any]) -> list[str]:
+    """Return what training on a store needs beside its path."""
+    clips, options = description["clips"], []
+    if clips["train"] < BATCH:  # a few steps in each epoch
+        options.append(f"data.batch_size={1 << max(1, clips['train'] // 4).bit_length() - 1}")
+    if not clips["test"]:
+        options.append("data.eval_split=val")
     if description.get("multilabel"):
-        lines[1] += " loss=bce"
+        options.append("loss=bce")
     if "face_map" in description:
-        lines[1] += " model/face_encoder=stored data.augmentation.face=null"
-    return lines
+        options += ["model/face_encoder=stored", "data.augmentation.face=null"]
+    if with_classes(description["features"])["audio"][CLASS] != name_of(AudioFeatures):
+        options.append("data.augmentation.audio.band=0")
+    return options
 
 
 def paces(path: Path, clips: int) -> list[str]:
@@ -127,7 +225,15 @@ def table(
     ]
     for name in class_names[:MOST_CLASSES]:
         lines.append((f"  {name}", *(str(count[name]) for count in labels)))
-    width = max(len(line[0]) for line in lines) + 2
-    text = [line[0].ljust(width) + "".join(cell.rjust(8) for cell in line[1:]) for line in lines]
     more = len(class_names) - MOST_CLASSES
-    return [*text, f"  and {more} more classes"] if more > 0 else text
+    if more > 0:
+        lines.append((f"  and {more} more classes", *[""] * len(SPLITS)))
+    notes = [
+        Counter(kind for clip in some for kind in kinds_of(clip.get("note") or ""))
+        for some in by_split.values()
+    ]
+    for kind in sorted({kind for counts in notes for kind in counts}):
+        lines.append((kind, *(str(count[kind]) for count in notes)))
+    width = max(len(line[0]) for line in lines) + 2
+    rows = (line[0].ljust(width) + "".join(cell.rjust(8) for cell in line[1:]) for line in lines)
+    return [row.rstrip() for row in rows]

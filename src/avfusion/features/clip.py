@@ -16,6 +16,8 @@ from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.policies import Policies
 from avfusion.features.source import Unreadable
 
+NEXT_NOTE = "; "  # between the notes of a clip, some of which have a comma
+
 
 class ClipFeatures(NamedTuple):
     """What a store keeps of a clip.
@@ -73,7 +75,9 @@ class Features:
         has_audio = heard is not None and not heard.silent
         # A window is kept even so: the time line of its recording has no holes.
         if seen is None and not has_audio and recording.window is None:
-            raise Unreadable("neither sound nor picture", recording.sources[0], ", ".join(notes))
+            raise Unreadable(
+                "neither sound nor picture", recording.sources[0], NEXT_NOTE.join(notes)
+            )
         if has_audio != (seen is not None):
             notes.append("sound only" if has_audio else "picture only")
         none = self.arrays(1)
@@ -85,7 +89,7 @@ class Features:
             audio=self.frames(kept) if has_audio else none["audio"][0, :1],
             box=seen_or_none.box,
             crop=seen_or_none.crop,
-            note=", ".join(notes),
+            note=NEXT_NOTE.join(notes),
             has_face=seen is not None,
             has_audio=has_audio,
             seconds=sound.total / SAMPLE_RATE if sound else 0.0,
