@@ -101,7 +101,7 @@ def decode_sound(path: Path, wanted: slice) -> Sound:
     if channel is None:
         return sound
     sound = _decode(path, Mixer(channel), wanted)
-    note = f"channels in opposite phase, number {channel + 1} taken alone"
+    note = f"channels in opposite phase: number {channel + 1} taken alone"
     return sound._replace(notes=(note, *sound.notes))
 
 
@@ -367,7 +367,7 @@ def full_scale(path: Path, peak: float) -> tuple[float, tuple[str, ...]]:
     if peak <= LOUD:
         return 1.0, ()
     if peak <= LOUDEST:
-        return peak, (f"louder than full scale, lowered by {20 * np.log10(peak):.0f} dB",)
+        return peak, (f"louder than full scale: lowered by {20 * np.log10(peak):.0f} dB",)
     for bits in INTEGERS:
         if peak <= 1.25 * 2 ** (bits - 1):  # resampling may overshoot
             return 2.0 ** (bits - 1), (f"float samples on the scale of {bits}-bit integers",)
