@@ -5,6 +5,9 @@ python src/train.py -m model=lowrank,concat optimizer.lr=1e-3 seed=1,2,3
 python src/train.py ckpt_path=<run> trainer.max_epochs=20
 """
 
+import sys
+from typing import Any
+
 import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -28,6 +31,7 @@ def main(cfg: DictConfig) -> float:
     from avfusion.callbacks.timing import timing
     from avfusion.run import assembly
     from avfusion.run.checks import check_training
+    from avfusion.run.failures import recorded_failure, tested_status
     from avfusion.run.loggers import log_choices
     from avfusion.run.results import collect_results, report
 
@@ -38,23 +42,27 @@ def main(cfg: DictConfig) -> float:
         data.trainer = trainer  # whose device computes face maps, where there are to be any
         data.prepare_data()
         task = assembly.build_task(cfg, data)
+        assembly.allow_unused_parameters(trainer, task, data)
         last = assembly.checkpoint_to_continue(cfg, task)
         chosen = hyperparameters(cfg)
         log_choices(trainer, chosen)
 
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
-    with terminated(output_folder()):
+    with terminated(output_folder()), recorded_failure(output_folder(), trainer):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
 
     score, best = assembly.best(trainer, task, data, cfg.monitor)
-    results = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
+    results: dict[str, Any] = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
     results |= timing(trainer)
     if was_pruned(trainer):
-        results["pruned"] = True  # and not tested
+        results |= {"pruned": True, "status": "pruned"}  # and not tested
     else:
         trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
         results = collect_results(trainer, task, data) | results
+        results |= tested_status(results)
     report(output_folder(), trainer, results, chosen)
+    if "failure" in results:
+        sys.exit(results["failure"])
     return score
 
 

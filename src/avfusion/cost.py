@@ -20,7 +20,7 @@ def megaflops(network: nn.Module, clips: Clips) -> float:
     They are counted on the meta device, where nothing is computed: on a CPU, torch's counter takes
     LSTMs and fused attention for free. Elementwise operations and Fourier transforms do not count.
     """
-    copied = copy.deepcopy(network).eval().requires_grad_(False).to("meta")
+    copied = copy.deepcopy(network).eval().requires_grad_(False).float().to("meta")
     one = Clips(*(part[:1].to("meta") for part in clips))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         copied(one)

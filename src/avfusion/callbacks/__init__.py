@@ -8,6 +8,7 @@ from avfusion.callbacks.counted_clips import CountedClips
 from avfusion.callbacks.diagnostics import Diagnostics
 from avfusion.callbacks.embeddings import Embeddings
 from avfusion.callbacks.final_validation import FinalValidation
+from avfusion.callbacks.finite_numbers import FiniteNumbers
 from avfusion.callbacks.glimpse_shape import GlimpseShape
 from avfusion.callbacks.network_graph import NetworkGraph
 from avfusion.callbacks.parts import Parts
@@ -31,6 +32,7 @@ __all__ = [
     "Diagnostics",
     "Embeddings",
     "FinalValidation",
+    "FiniteNumbers",
     "GlimpseShape",
     "LastCheckpoint",
     "NetworkGraph",

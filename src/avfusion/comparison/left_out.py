@@ -26,6 +26,7 @@ def left_out(runs: Sequence[Run]) -> list[LeftOut]:
             found.append(LeftOut(run, "Pruned"))
         elif not run.results:
             why = f" ({' and '.join(run.broken)} half-written or broken)" if run.broken else ""
+            why = f" ({run.failure})" if run.failure else why
             found.append(LeftOut(run, "Failed" if run.failed else "Not finished", why))
     older = repeated(runs)
     for run in runs:

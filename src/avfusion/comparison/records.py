@@ -25,11 +25,14 @@ class Run:
     results: dict[str, Any]
     exit_code: int | None
     broken: tuple[str, ...] = ()  # its files that are half-written, or something else
+    failure: str | None = None  # what the run said of its own end
 
     @property
     def failed(self) -> bool:
         """Whether it ended without results."""
-        return bool(self.broken) or (not self.results and self.exit_code not in (None, 0))
+        if self.broken or self.failure:
+            return True
+        return not self.results and self.exit_code not in (None, 0)
 
     @property
     def pruned(self) -> bool:
@@ -88,8 +91,9 @@ def read_run(folder: Path) -> Run:
     overrides = folder / ".hydra" / "overrides.yaml"
     given = yaml.safe_load(overrides.read_text(encoding="utf-8")) if overrides.is_file() else []
     chosen = job.get("overrides") or given
-    found = {} if broken else results
-    return Run(folder, flat(config), chosen, found, job.get("exit_code"), broken)
+    failure = str(results.get("failure", "")) if results.get("status") == "failed" else None
+    found = {} if broken or failure is not None else results
+    return Run(folder, flat(config), chosen, found, job.get("exit_code"), broken, failure)
 
 
 def read_names(path: Path) -> dict[str, Any] | None:

@@ -168,4 +168,6 @@ class FaceAudioDataModule(L.LightningDataModule):
         if self.trainer is not None and self.trainer.training:
             for augment in self.augmentation:
                 clips = augment(clips)
-        return clips
+        if self.trainer is None:
+            return clips
+        return self.trainer.precision_plugin.convert_input(clips)  # as whole bytes were left alone

@@ -1,5 +1,6 @@
 """What the entry points share: checks, and building from configuration."""
 
+import copy
 import logging
 import math
 import os
@@ -13,9 +14,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
+from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 import avfusion.run.quiet  # noqa: F401  its import is its effect
+from avfusion.attention.entropy import mean_entropy
 from avfusion.callbacks.checkpoints import check_same_monitor
 from avfusion.checkpoint import (
     check_same,
@@ -30,7 +33,7 @@ from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
 from avfusion.loss.kinds import check_loss
 from avfusion.metrics.stages import check_monitor
-from avfusion.run.checks import check_devices, monitors
+from avfusion.run.checks import check_devices, check_numbered_devices, monitors
 from avfusion.run.configuration import output_folder, plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.provenance import write_provenance
@@ -49,6 +52,7 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
             "version with the driver's in nvidia-smi. Training on the CPU.",
             torch.__version__,
         )
+    check_numbered_devices(cfg)
     loggers = build_loggers(cfg.get("logger"))
     useless: tuple[type, ...] = () if loggers else (LearningRateMonitor,)
     if not cfg.trainer.get("enable_progress_bar", True):
@@ -93,6 +97,8 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     looks = hasattr(task.network, "face_encoder")
     for key, monitor, mode in monitors(cfg):
         check_monitor(monitor, mode, data.description, looks, key)
+        check_monitored_class(monitor, data, cfg.trainer, key)
+    check_validation(cfg.trainer, data)
     resolved = plain(cfg)
     resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
     face_encoder = resolved["model"]["network"].get("face_encoder") or {}
@@ -111,6 +117,88 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
         if checkpoint["recipe"]["description"]["features"] != data.description["features"]:
             log.warning("%s was trained on other features than those of %s.", file, data.path)
     return task
+
+
+def check_validation(trainer: DictConfig, data: FaceAudioDataModule) -> None:
+    """Refuse validations that would come after more batches than there are."""
+    every = trainer.get("val_check_interval")
+    if not isinstance(every, int):
+        return
+    processes = trainer.devices if isinstance(trainer.devices, int) else 1
+    batches = math.ceil(len(data.store.rows("train")) // max(processes, 1) / data.batch_size)
+    limit = trainer.get("limit_train_batches")
+    limit = 1.0 if limit is None else limit
+    batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    epochs = trainer.max_epochs if trainer.check_val_every_n_epoch is None else 1
+    if every > batches * epochs:
+        within = "the run" if trainer.check_val_every_n_epoch is None else "an epoch"
+        raise ValueError(
+            f"trainer.val_check_interval={every} is more than the {batches * epochs} batches of "
+            f"{within}: set at most that many, or a part of an epoch, such as 0.5"
+            + (
+                "."
+                if trainer.check_val_every_n_epoch is None
+                else "; trainer.check_val_every_n_epoch=null counts batches over epochs."
+            )
+        )
+
+
+def check_monitored_class(
+    monitor: str, data: FaceAudioDataModule, trainer: DictConfig, key: str
+) -> None:
+    """Refuse to monitor a class of which validation, or training, has no clip."""
+    stage, _, metric = monitor.partition("/")
+    label = next((name for name in data.names if metric == f"accuracy_{name}"), None)
+    if label is None:
+        return
+    labels = data.dataset(stage).labels[data.store.rows(stage)]
+    limit = trainer.get(f"limit_{stage}_batches")
+    if stage == "val" and limit is not None:
+        batches = math.ceil(len(labels) / data.batch_size)
+        read = limit if isinstance(limit, int) else int(batches * limit)
+        labels = labels[: read * data.batch_size]
+    number = list(data.names).index(label)
+    if not ((labels[:, number] if labels.ndim > 1 else labels == number) > 0).any():
+        raise ValueError(
+            f"{key}={monitor} is never measured: none of the {len(labels)} {stage} clips that are "
+            f"read is of the class {label}. Choose another monitor, such as {stage}/accuracy."
+        )
+
+
+def allow_unused_parameters(
+    trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule
+) -> None:
+    """Let DDP look for parameters without gradients where a network has some, and only there.
+
+    DDP ends with an error in the second step otherwise; looking costs it a walk over the graph in
+    every step. What the strategy was given stays.
+    """
+    strategy = trainer.strategy
+    if not isinstance(strategy, DDPStrategy) or "find_unused_parameters" in strategy._ddp_kwargs:
+        return
+    if unused := parameters_without_gradient(task, data):
+        strategy._ddp_kwargs["find_unused_parameters"] = True  # it has no other way after its start
+        log.info(
+            "%d tensors of the network get no gradient, the first is %s: DDP looks for them.",
+            len(unused),
+            unused[0],
+        )
+
+
+def parameters_without_gradient(task: ClassificationTask, data: FaceAudioDataModule) -> list[str]:
+    """Return the names of what a network does not learn, found by one step of a copy of it."""
+    dataset = data.dataset("train")
+    clips = dataset.__getitems__(list(range(min(2, len(dataset)))))
+    clips = clips._replace(face=clips.face.float() / (1 if data.maps else 255))
+    network = copy.deepcopy(task.network)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        logits, glimpses = network(clips)
+        loss = task.loss(logits, clips.label)
+        if task.glimpse_entropy and glimpses is not None:
+            loss = loss + task.glimpse_entropy * mean_entropy(glimpses)
+        loss.backward()
+    named = network.named_parameters()
+    return [name for name, value in named if value.requires_grad and value.grad is None]
 
 
 def give_maps(task: ClassificationTask, data: FaceAudioDataModule) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydoc import locate
 
 import lightning as L
+import torch
 from hydra.utils import instantiate
 from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
@@ -31,6 +32,8 @@ def check_training(cfg: DictConfig) -> None:
             f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: no "
             f"epoch would have {cfg.monitor}."
         )
+    if cfg.trainer.get("max_steps") == 0:
+        raise ValueError("trainer.max_steps must be at least 1, or -1 for no limit, got 0.")
     for stage in ("train", "val"):
         if cfg.trainer.get(f"limit_{stage}_batches") == 0:
             raise ValueError(f"trainer.limit_{stage}_batches must be above 0, got 0.")
@@ -82,6 +85,18 @@ def check_model(cfg: DictConfig) -> None:
                 "of the model to at least 1."
             )
     task.optimize(steps=100)
+
+
+def check_numbered_devices(cfg: DictConfig) -> None:
+    """Refuse devices by number where there are none but the CPU."""
+    devices, accelerator = cfg.trainer.devices, cfg.trainer.accelerator
+    cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
+    numbered = OmegaConf.is_list(devices) or (isinstance(devices, str) and "," in devices)
+    if cpu and numbered:
+        raise ValueError(
+            f"trainer.devices={devices} names devices by number, which a CPU has none of: give a "
+            "number of processes, such as trainer.devices=1."
+        )
 
 
 def check_devices(trainer: L.Trainer) -> None:

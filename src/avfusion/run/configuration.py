@@ -57,6 +57,11 @@ def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
 
 def check_config(cfg: DictConfig) -> None:
     """Refuse values of wrong types, and values of parts that are not there, in every program."""
+    if HydraConfig.initialized() and HydraConfig.get().job.chdir:
+        raise ValueError(
+            "hydra.job.chdir=true would look for data and checkpoints in the folder of the run: "
+            "leave it out; whatever a run writes is in that folder anyway."
+        )
     check_values(OmegaConf.to_container(cfg, resolve=False))
     for group in ("callbacks", "logger"):
         for name, part in (cfg.get(group) or {}).items():

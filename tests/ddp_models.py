@@ -1,0 +1,60 @@
+"""Train models for two steps in each of two processes of torchrun: python -m torch.distributed.run.
+
+Arguments: a store, a store with face maps, a folder for what each process ends with, models.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import lightning as L
+import torch
+from conftest import load
+from hydra.utils import instantiate
+
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.run.assembly import allow_unused_parameters
+
+SMALLER = {"seed2017": ["model.network.layers=2"]}  # 49 take a minute
+
+
+def train(store: str, model: str) -> dict:
+    """Train one model, and return what this process has then."""
+    data = FaceAudioDataModule(store, batch_size=4)
+    cfg = load("train", f"model={model}", "data.batch_size=4", *SMALLER.get(model, []))
+    cfg.description = data.description
+    torch.manual_seed(0)
+    task = instantiate(cfg.model, _convert_="all")
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp",
+        max_steps=2,
+        limit_val_batches=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    allow_unused_parameters(trainer, task, data)
+    looks = bool(trainer.strategy._ddp_kwargs.get("find_unused_parameters"))
+    before = {name: value.clone() for name, value in task.named_parameters()}
+    trainer.fit(task, datamodule=data)
+    after = dict(task.named_parameters())
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    weights = {name: value.detach() for name, value in after.items()}
+    return {"weights": weights, "changed": changed, "looks": looks, "steps": trainer.global_step}
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    store, folder, *models = sys.argv[1:]
+    for model in models:
+        found = train(store, model)
+        rank = torch.distributed.get_rank()
+        torch.save(found, Path(folder) / f"{model}_{rank}.pt")
+
+
+if __name__ == "__main__":
+    main()
