@@ -137,3 +137,60 @@ def test_voices_differ_in_their_vectors_from_the_first_step_on():
     voices = torch.randn(64, 1, 75).expand(-1, 49, -1)  # each of its own, steady timbre
     _, vector = encoder(voices, torch.full((64,), 49))
     assert vector.std(dim=0).square().mean().sqrt() > 0.2
+
+
+def parts() -> nn.Module:
+    network = nn.Module()
+    for name in ("face_encoder", "head"):
+        network.add_module(name, layers())
+    return network
+
+
+@pytest.mark.parametrize(
+    ("how", "deviation"),
+    [
+        ({"name": "normal", "std": 0.3}, 0.3),
+        ({"name": "uniform", "range": 0.6}, 0.6 / 3**0.5),
+        ({"name": "xavier", "gain": 2.0}, 2 * (2 / 500) ** 0.5),
+        ({"name": "kaiming", "gain": 1.0}, 300**-0.5),
+        ({"name": "orthogonal", "gain": 3.0}, 3 * 300**-0.5),
+        ({"name": "normal"}, 0.02),
+    ],
+)
+def test_a_scale_is_that_of_the_weights(how, deviation):
+    module = layers()
+    initialise(module, how)
+    assert module[0].weight.std().item() == pytest.approx(deviation, rel=0.03)
+
+
+def test_one_part_is_drawn_in_its_own_way_and_the_others_in_that_of_all():
+    network = parts()
+    own = {"name": "normal", "std": 0.3}
+    initialise(network, "xavier", {"face_encoder": "default", "head": own, "head.1": "orthogonal"})
+    assert all((parameter == 7).all() for parameter in network.face_encoder.parameters())
+    assert network.head[0].weight.std().item() == pytest.approx(0.3, rel=0.03)
+    filters = network.head[1].weight.flatten(1)
+    torch.testing.assert_close(filters @ filters.T, torch.eye(40), rtol=0, atol=1e-5)
+
+
+def test_a_part_alone_leaves_the_others(seeded):
+    network = parts()
+    initialise(network, "default", {"head": "kaiming"})
+    assert all((parameter == 7).all() for parameter in network.face_encoder.parameters())
+    assert network.head[0].weight.std().item() == pytest.approx((2 / 300) ** 0.5, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("how", "own", "sentence"),
+    [
+        ("xavier", {"face": "normal"}, r"init_parts has no part 'face': .* face_encoder, head"),
+        ("xavier", {"head": "he"}, r"model\.init_parts\.head must be default.*got 'he'"),
+        ({"name": "normal", "gain": 1.0}, None, r"model\.init: normal takes std, not gain"),
+        ({"name": "default", "std": 1.0}, None, r"default takes no option, not std"),
+        ({"name": "normal", "std": 0}, None, r"model\.init\.std must be a positive number, got 0"),
+        ({"std": 0.1}, None, r"got None"),
+    ],
+)
+def test_an_option_or_a_part_that_does_not_exist_is_refused(how, own, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        initialise(parts(), how, own)

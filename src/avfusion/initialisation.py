@@ -1,18 +1,20 @@
 """First values of parameters."""
 
-from collections.abc import Sequence
-from typing import Literal
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
-INITS = {
-    "normal": lambda weight: nn.init.normal_(weight, std=0.02),
-    "uniform": lambda weight: nn.init.uniform_(weight, -0.05, 0.05),
-    "xavier": nn.init.xavier_uniform_,
-    "kaiming": nn.init.kaiming_normal_,
-    "orthogonal": nn.init.orthogonal_,
+INITS: dict[str, dict[str, float]] = {  # with their options
+    "normal": {"std": 0.02},
+    "uniform": {"range": 0.05},
+    "xavier": {"gain": 1.0},
+    "kaiming": {"gain": 2**0.5},
+    "orthogonal": {"gain": 1.0},
 }
+Init = str | Mapping[str, str | float]
 
 
 def he(module: nn.Module) -> None:
@@ -86,19 +88,65 @@ def draw_recurrent(module: nn.Module) -> None:
                     nn.init.ones_(parameter.detach()[part.hidden_size : 2 * part.hidden_size])
 
 
-def initialise(network: nn.Module, how: str) -> None:
-    """Draw all weights that are learned anew.
+def initialise(network: nn.Module, how: Init, parts: Mapping[str, Init] | None = None) -> None:
+    """Draw all weights that are learned anew, or those of some ``parts`` in ways of their own.
 
     ``default`` leaves what the parts chose for themselves, and ``reset`` gives every layer torch's
     own first values. The others draw matrices and filters, and leave biases and gains: normal
-    (deviation 0.02), uniform (within 0.05), xavier (Glorot and Bengio, 2010), kaiming (He et al.,
-    2015), orthogonal (Saxe et al., 2014, https://arxiv.org/abs/1312.6120).
+    (deviation ``std``, 0.02), uniform (within ``range``, 0.05), xavier (Glorot and Bengio, 2010;
+    ``gain`` 1), kaiming (He et al., 2015; ``gain`` the root of 2, for rectifiers), orthogonal
+    (Saxe et al., 2014, https://arxiv.org/abs/1312.6120; ``gain`` 1). With an option, a way is
+    ``{name: normal, std: 0.01}``. Of two parts that hold a parameter the longer name counts.
     """
-    if how not in ("default", "reset", *INITS):
-        raise ValueError(f"model.init must be default, reset or one of {[*INITS]}, got {how!r}.")
-    for module in network.modules():
-        if how == "reset" and callable(again := getattr(module, "reset_parameters", None)):
+    ways = {"": read_init(how, "model.init")}
+    modules = dict(network.named_modules())
+    for part, own in (parts or {}).items():
+        if not part or part not in modules:
+            known = ", ".join(name for name, _ in network.named_children())
+            raise ValueError(f"model.init_parts has no part {part!r}: the network's are {known}.")
+        ways[part] = read_init(own, f"model.init_parts.{part}")
+    for path, module in modules.items():
+        name, _ = ways[holder(path, ways)]
+        if name == "reset" and callable(again := getattr(module, "reset_parameters", None)):
             again()
-    for parameter in network.parameters():
-        if how in INITS and parameter.requires_grad and parameter.ndim > 1:
-            INITS[how](parameter)
+    for path, parameter in network.named_parameters():
+        name, scale = ways[holder(path, ways)]
+        if name in INITS and parameter.requires_grad and parameter.ndim > 1:
+            draw_weight(parameter, name, scale)
+
+
+def read_init(how: Init, key: str) -> tuple[str, float]:
+    """Return the name and the scale of a way to draw weights."""
+    given = {"name": how} if isinstance(how, str) else dict(how)
+    name = given.pop("name", None)
+    if name not in ("default", "reset", *INITS):
+        raise ValueError(f"{key} must be default, reset or one of {[*INITS]}, got {name!r}.")
+    known = INITS.get(str(name), {})
+    for option, value in given.items():
+        if option not in known:
+            takes = ", ".join(known) or "no option"
+            raise ValueError(f"{key}: {name} takes {takes}, not {option}.")
+        if isinstance(value, str) or not 0 < value < math.inf:
+            raise ValueError(f"{key}.{option} must be a positive number, got {value!r}.")
+    scale = {**known, **given}
+    return str(name), float(next(iter(scale.values()), 1.0))
+
+
+def holder(path: str, ways: Mapping[str, Any]) -> str:
+    """Return the longest of some names of parts that holds a module or parameter."""
+    return max((name for name in ways if f"{path}.".startswith(f"{name}.") or not name), key=len)
+
+
+def draw_weight(weight: nn.Parameter, name: str, scale: float) -> None:
+    """Draw one matrix or filter."""
+    if name == "normal":
+        nn.init.normal_(weight, std=scale)
+    elif name == "uniform":
+        nn.init.uniform_(weight, -scale, scale)
+    elif name == "xavier":
+        nn.init.xavier_uniform_(weight, gain=scale)
+    elif name == "kaiming":
+        nn.init.kaiming_normal_(weight)
+        weight.data.mul_(scale / INITS["kaiming"]["gain"])
+    else:
+        nn.init.orthogonal_(weight, gain=scale)

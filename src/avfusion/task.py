@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 
 from avfusion.attention.entropy import mean_entropy
 from avfusion.data.clips import Clips
-from avfusion.initialisation import initialise
+from avfusion.initialisation import Init, initialise
 from avfusion.loss.kinds import is_multilabel
 from avfusion.metrics.stages import stage_metrics
 from avfusion.networks.scores import Scores
@@ -23,7 +23,8 @@ class ClassificationTask(L.LightningModule):
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
     needed to evaluate. ``lr_factors`` names parts of the network, and by what their learning rate
-    is multiplied. ``init`` draws the first weights (see ``initialise``). What is minimised is the
+    is multiplied. ``init`` draws the first weights, ``init_parts`` those of
+    some parts (see ``initialise``). What is minimised is the
     loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats: above zero they
     become narrow, below zero wide. ``recipe`` is what rebuilds this task and travels in every
     checkpoint, as plain containers; so do, where the network reads stored face maps, the weights of
@@ -37,7 +38,8 @@ class ClassificationTask(L.LightningModule):
         class_names: Sequence[str],
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
-        init: str = "default",
+        init: Init = "default",
+        init_parts: Mapping[str, Init] | None = None,
         glimpse_entropy: float = 0.0,
         lr_factors: Mapping[str, float] | None = None,
     ) -> None:
@@ -47,7 +49,7 @@ class ClassificationTask(L.LightningModule):
                 f"{type(network).__name__} answers with probabilities that sum to one, which "
                 f"{type(loss).__name__} cannot use: choose another model."
             )
-        initialise(network, init)
+        initialise(network, init, init_parts)
         self.lr_factors = lr_factors
         self.glimpse_entropy = glimpse_entropy
         self.network = network
@@ -75,6 +77,7 @@ class ClassificationTask(L.LightningModule):
         """Return the loss that Lightning will minimise."""
         loss = self.step(clips, self.train_metrics)
         self.log("loss", loss, prog_bar=True, logger=False)
+        self.log("train/loss_step", loss, on_step=True, on_epoch=False)  # what is minimised
         return loss
 
     def validation_step(self, clips: Clips, batch_idx: int) -> None:

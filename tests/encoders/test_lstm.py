@@ -75,3 +75,24 @@ def test_widths_are_those_that_it_announces():
 def test_no_width_and_no_layers_are_refused(options):
     with pytest.raises(ValueError, match="hidden and layers of at least 1"):
         lstm(**options)
+
+
+def test_dropout_lies_between_both_networks_in_training_alone():
+    encoder = lstm(dropout=0.5)
+    audio, length = torch.randn(2, 7, 6).double(), torch.tensor([7, 4])
+    kept = lstm()
+    kept.load_state_dict(encoder.state_dict())
+    assert torch.equal(encoder.eval()(audio, length)[1], kept(audio, length)[1])
+    lower, vector = kept(audio, length)[1][:, :5], encoder.train()(audio, length)[1]
+    assert torch.equal(vector[:, :5], lower)  # of the lower network
+    assert not torch.equal(vector[:, 5:], kept(audio, length)[1][:, 5:])
+
+
+def test_without_biases_there_are_none():
+    names = [name for name, _ in lstm(bias=False).named_parameters()]
+    assert names and not any("bias" in name for name in names)
+
+
+def test_a_dropout_that_leaves_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"audio_encoder\.dropout must lie in \[0, 1\), got 1"):
+        lstm(dropout=1.0)

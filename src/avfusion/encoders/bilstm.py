@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.encoders.pooling import pool
+from avfusion.encoders.pooling import check_dropout, pool
 from avfusion.encoders.standardise import Standardise
 from avfusion.initialisation import draw_recurrent
 
@@ -17,7 +17,8 @@ class BiLSTM(nn.Module):
     Graves and Schmidhuber, 2005, https://doi.org/10.1016/j.neunet.2005.06.042. To hear backward,
     the true frames change places and the padding stays behind them. Packed sequences compute the
     same in twice the time on a CPU, and make a GPU wait for the lengths. ``dropout`` is the
-    probability that a number between two layers is left out.
+    probability that a number between two layers is left out; ``bias=False`` leaves out the biases
+    of the gates.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class BiLSTM(nn.Module):
         hidden: int = 256,
         layers: int = 2,
         dropout: float = 0.0,
+        bias: bool = True,
         pooling: str = "mean",
     ) -> None:
         super().__init__()
@@ -34,11 +36,16 @@ class BiLSTM(nn.Module):
             raise ValueError(
                 f"BiLSTM needs hidden and layers of at least 1, got {hidden}, {layers}."
             )
+        check_dropout(dropout)
         self.dim = self.vector_dim = 2 * hidden
         self.standardise = Standardise(mean, std)
         widths = [len(mean), *[2 * hidden] * (layers - 1)]
-        self.forth = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
-        self.back = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in widths)
+        self.forth = nn.ModuleList(
+            nn.LSTM(width, hidden, bias=bias, batch_first=True) for width in widths
+        )
+        self.back = nn.ModuleList(
+            nn.LSTM(width, hidden, bias=bias, batch_first=True) for width in widths
+        )
         self.dropout = nn.Dropout(dropout)
         self.pooling = pool(pooling, self.dim, backward=hidden)
         draw_recurrent(self)

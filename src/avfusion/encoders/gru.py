@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.encoders.pooling import pool
+from avfusion.encoders.pooling import check_dropout, pool
 from avfusion.encoders.standardise import Standardise
 from avfusion.initialisation import draw_recurrent
 
@@ -15,7 +15,7 @@ class GRU(nn.Module):
 
     Cho et al., 2014, https://arxiv.org/abs/1406.1078. Time runs forward only, so frames of padding,
     which come last, reach none of the true ones. ``dropout`` is the probability that a number
-    between two layers is left out.
+    between two layers is left out; ``bias=False`` leaves out the biases of the gates.
     """
 
     def __init__(
@@ -25,15 +25,17 @@ class GRU(nn.Module):
         hidden: int = 256,
         layers: int = 2,
         dropout: float = 0.0,
+        bias: bool = True,
         pooling: str = "mean",
     ) -> None:
         super().__init__()
         if hidden < 1 or layers < 1:
             raise ValueError(f"GRU needs hidden and layers of at least 1, got {hidden}, {layers}.")
+        check_dropout(dropout)
         self.dim = self.vector_dim = hidden
         self.standardise = Standardise(mean, std)
         between = dropout if layers > 1 else 0.0
-        self.layers = nn.GRU(len(mean), hidden, layers, batch_first=True, dropout=between)
+        self.layers = nn.GRU(len(mean), hidden, layers, bias, batch_first=True, dropout=between)
         self.pooling = pool(pooling, hidden)
         draw_recurrent(self)
 

@@ -71,3 +71,9 @@ class AttentivePooling(nn.Module):
         scores = self.score(torch.tanh(self.hidden(tokens)))
         weights = scores.masked_fill(~true, -torch.inf).softmax(dim=1)
         return (weights * torch.where(true, tokens, 0)).sum(1)
+
+
+def check_dropout(dropout: float) -> None:
+    """Refuse a dropout of an audio encoder that is no probability, or leaves nothing."""
+    if not 0 <= dropout < 1:
+        raise ValueError(f"model.network.audio_encoder.dropout must lie in [0, 1), got {dropout}.")

@@ -139,15 +139,17 @@ def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
     if maps is not None and data["features"]["maps"].get("run") is not None:
         features = data["features"]
         data = data | {"features": features | {"maps": features["maps"] | {"run": maps}}}
-    stores, root = f"{home}/stores", data.get("root")
-    if root is None:
-        return data | {
-            "corpus": data["corpus"] | {"root": f"{home}/cocktail_party"},
-            "store": stores,
-        }
-    if not Path(root).is_dir():
-        root = f"{home}/{data['corpus']['_target_'].rpartition('.')[2].lower()}"
-    return data | {"corpus": data["corpus"] | {"root": root}, "root": root, "store": stores}
+    corpus = dict(data["corpus"])
+    name = corpus["_target_"].rpartition(".")[2]
+    own = f"{home}/cocktail_party" if name == "CocktailParty" else f"{home}/{name.lower()}"
+    given = data.get("root") or corpus.get("root")
+    if name == "CocktailParty":  # rendered anywhere
+        corpus["root"] = own
+    elif given and not Path(given).is_dir() and (data.get("root") or Path(own).is_dir()):
+        if "root" in corpus:
+            corpus["root"] = own
+        data = data | {"root": data.get("root") and own}
+    return data | {"corpus": corpus, "store": f"{home}/stores"}
 
 
 @contextmanager
