@@ -67,9 +67,12 @@ def test_recordings_are_answered_for_bad_ones_are_listed_and_the_exit_code_says_
 ):
     folder = write_recordings(tmp_path / "clips", subjects=1)
     (folder / "s0_0.png").unlink()
+    (folder / "._s0_1.png").write_bytes(b"a companion")
     process = run(
         "predict", f"ckpt_path={trained}", f"input={folder}", f"hydra.run.dir={tmp_path}/good"
     )
+    assert "1 file is left out: manifest.csv" in " ".join((process.stdout + process.stderr).split())
+    assert f"{folder}/manifest.csv," in (tmp_path / "good" / "left_out.csv").read_text()
     with (tmp_path / "good" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 and sum(row["note"] != "" for row in rows) == 1

@@ -94,20 +94,22 @@ class Manifest:
         if self.splits is not None:  # they replace the column
             columns = {ours: theirs for ours, theirs in columns.items() if ours != "split"}
         needed = [ours for ours in (*REQUIRED, "split") if ours in columns]
-        rows = read_rows(self.path, columns, needed, mistakes)
-        recordings = {line: self.recording(line, row, mistakes) for line, row in rows.items()}
+        recordings, has_splits = {}, False
+        for line, row in read_rows(self.path, columns, needed, mistakes):
+            recordings[line] = self.recording(line, row, mistakes)
+            has_splits = "split" in row
         clips, multilabel = self.labeled(recordings, mistakes)
         self.check_files(clips, mistakes)
-        lines = {id(clip): line for clip, line in zip(clips, rows, strict=True)}
+        lines = {id(clip): line for clip, line in zip(clips, recordings, strict=True)}
         shared: list[str] = []
         names: list[str] = []
-        if any("split" in row for row in rows.values()):
+        if has_splits:
             with mistakes.of_clips(lines):
                 check_split_names(clips)
         elif self.splits is not None and not mistakes:
             with mistakes.of_clips(lines):
                 by_subject = not self.allow_subject_overlap
-                named = {clip.clip_id: line for clip, line in zip(clips, rows, strict=True)}
+                named = {clip.clip_id: line for clip, line in zip(clips, recordings, strict=True)}
                 clips = assign(clips, self.splits, self.split_seed, by_subject)
                 lines = {id(clip): named[clip.clip_id] for clip in clips}
         with mistakes.of_clips(lines):

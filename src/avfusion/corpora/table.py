@@ -17,36 +17,34 @@ Row = dict[str, str]  # cells by our names of the columns that are there
 
 def read_rows(
     path: Path, columns: Mapping[str, str], needed: Sequence[str], mistakes: Mistakes
-) -> dict[int, Row]:
-    """Return the rows of a table by their lines; what is wrong with it is added to ``mistakes``.
+) -> Iterator[tuple[int, Row]]:
+    """Yield the rows of a table with their lines; what is wrong with it is added to ``mistakes``.
 
     ``columns`` are our names and the table's; the ``needed`` ones and renamed ones must be there.
     """
+    lines: dict[str, list[int]] = defaultdict(list)  # by the ids of clips
+    count = 0
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = filled(file)
-            _, header = next(lines, (0, []))
-            rows = dict(lines)
+            rows = filled(file)
+            _, header = next(rows, (0, []))
+            if not header:
+                raise ValueError(f"{path} is empty: give it a header and a row for each clip.")
+            places = match_columns(path, header, columns, needed, mistakes)
+            for count, (line, cells) in enumerate(rows, 1):  # noqa: B007  the last one counts
+                if any(cells[len(header) :]):
+                    cure = "put quotes around what holds a delimiter"
+                    mistakes.add_line(line, "has more cells than the header", cure)
+                cells += [""] * (len(header) - len(cells))
+                row = {ours: cells[place] for ours, place in places.items()}
+                if row.get("clip_id"):
+                    lines[visible(row["clip_id"])].append(line)
+                yield line, row
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is no CSV in UTF-8 ({error}): save it so.") from error
-    if not header:
-        raise ValueError(f"{path} is empty: give it a header and a row for each clip.")
-    places = match_columns(path, header, columns, needed, mistakes)
-    if not rows:
+    if not count:
         mistakes.add(f"{path} has no clips below its header: add a row for each clip.")
-    for line, cells in rows.items():
-        if any(cells[len(header) :]):
-            mistakes.add_line(
-                line,
-                "has more cells than the header",
-                "put quotes around what holds a delimiter",
-            )
-    named = {
-        line: {ours: cells[place] if place < len(cells) else "" for ours, place in places.items()}
-        for line, cells in rows.items()
-    }
-    check_ids(path, named, mistakes)
-    return named
+    refuse_doubles(path, lines, mistakes)
 
 
 def filled(file: TextIO) -> Iterator[tuple[int, list[str]]]:
@@ -61,12 +59,8 @@ def filled(file: TextIO) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells
 
 
-def check_ids(path: Path, rows: Mapping[int, Row], mistakes: Mistakes) -> None:
-    """Refuse clips whose ids nobody can tell apart; case does tell them apart."""
-    lines = defaultdict(list)
-    for line, row in rows.items():
-        if row.get("clip_id"):
-            lines[visible(row["clip_id"])].append(line)
+def refuse_doubles(path: Path, lines: Mapping[str, list[int]], mistakes: Mistakes) -> None:
+    """Refuse ids that stand in several lines; case tells ids apart, what nobody sees does not."""
     doubles = {name: places for name, places in lines.items() if len(places) > 1}
     if doubles:
         (name, places), *others = doubles.items()
