@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from avfusion.encoders import ConvNet
 from avfusion.encoders.convnet import StandardisedConv2d
@@ -61,6 +62,25 @@ def test_a_change_in_a_quarter_of_the_picture_shows_in_that_quarter_of_the_map(d
     change = (after - before).abs().sum(dim=(0, 1))
     quarters = change.unfold(0, 4, 4).unfold(1, 4, 4).sum(dim=(2, 3))
     assert divmod(quarters.argmax().item(), 2) == (down, right)
+
+
+@pytest.mark.parametrize(("row", "column"), [(6, 6), (7, 9)])
+def test_a_cell_sees_what_lies_around_its_place_in_the_picture(row, column):
+    encoder, face = convnet(), pictures(1, height=112, width=112).requires_grad_()
+    for number, layer in enumerate(encoder.layers):
+        if isinstance(layer, nn.GroupNorm | nn.ReLU):  # statistics see the whole picture
+            encoder.layers[number] = nn.Identity()
+    encoder(face)[0, :, 0, row, column].sum().backward()
+    seen = face.grad[0, 0].any(dim=0)
+    for axis, cell in ((1, row), (0, column)):
+        pixels = seen.any(dim=axis).nonzero()
+        center = (pixels.min() + pixels.max() + 1).item() / 2
+        assert center == pytest.approx(8 * (cell + 0.5), abs=1)
+
+
+@pytest.mark.parametrize(("size", "cells"), [(28, 4), (30, 4), (32, 4), (36, 5)])
+def test_sides_that_eight_does_not_divide_are_rounded_up(size, cells):
+    assert convnet()(pictures(1, height=size, width=size)).shape[-2:] == (cells, cells)
 
 
 def test_pictures_are_normalised_channel_by_channel():

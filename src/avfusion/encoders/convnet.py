@@ -27,11 +27,35 @@ class StandardisedConv2d(nn.Conv2d):
         return self._conv_forward(input, filters * scale, None)
 
 
+class CenteredPad(nn.Module):
+    """Zeros around maps for 3 x 3 filters with a stride of two.
+
+    An even number of rows or columns needs only one more, before or after them. With one on each
+    side, as is usual, what a cell sees lies half a pixel up and left of its place; ``before`` moves
+    it up and left by half a pixel, the opposite down and right.
+    """
+
+    def __init__(self, before: bool) -> None:
+        super().__init__()
+        self.before = before
+
+    def forward(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels padded_height padded_width"]:
+        """Pad the two last axes."""
+        sides = [
+            (1, int(size % 2 == 1)) if self.before else (int(size % 2 == 1), 1)
+            for size in (input.shape[3], input.shape[2])
+        ]
+        return F.pad(input, [*sides[0], *sides[1]])
+
+
 class ConvNet(nn.Module):
     """See pictures of ``size`` pixels as maps of ``size / 8`` rows: 112 gives 14 x 14.
 
     Pixels are folded two by two into channels, then 3 x 3 convolutions follow, two of them with a
-    stride of two. GroupNorm instead of BatchNorm: neither the number of processes nor the batch
+    stride of two and padded on opposite sides, so that a cell of the map sees what lies around it
+    in the picture, to within a pixel. GroupNorm instead of BatchNorm: neither the number of processes nor the batch
     size changes the function; by default all channels are one group. Wu and He, 2018,
     https://arxiv.org/abs/1803.08494.
     """
@@ -53,8 +77,11 @@ class ConvNet(nn.Module):
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
         before = 12
         for depth, width in enumerate(widths):
-            stride = 2 if depth < 2 else 1
-            layers += [StandardisedConv2d(before, width, 3, stride, padding=1, bias=False)]
+            if depth < 2:
+                layers += [CenteredPad(before=depth == 1)]
+                layers += [StandardisedConv2d(before, width, 3, stride=2, bias=False)]
+            else:
+                layers += [StandardisedConv2d(before, width, 3, padding=1, bias=False)]
             layers += [nn.GroupNorm(groups, width), nn.ReLU()]
             before = width
         self.layers = nn.Sequential(*layers)
