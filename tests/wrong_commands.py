@@ -27,8 +27,8 @@ OURS = [
     ("train data.eval_split=tset", "data.eval_split must be one of ... 'test'), got 'tset'"),
     ("train optimizer.lr=-0.1", "optimizer.lr must be at least 0, got -0.1"),
     ("train optimizer.lr=0", "optimizer.lr must be positive and finite, got 0"),
-    ("train 'model.lr_factors={fusion: -1}'", "model.lr_factors.fusion must be at least 0, got -1"),
-    ("train 'model.lr_factors={face: 0.5}'", "model.lr_factors has no part 'face': the network"),
+    ("train +model.lr_factors.fusion=-1", "model.lr_factors.fusion must be at least 0, got -1"),
+    ("train +model.lr_factors.face=0.5", "model.lr_factors has no part 'face': the network"),
     (
         "train model=bottleneck model.network.audio_encoder.pooling=attentive",
         "pooling=attentive learns nothing where tokens meet, which are not pooled: leave it at",
@@ -230,6 +230,7 @@ CHEAP = [
     ("train seed=1 -m model=concat", "model=concat stands behind a flag ... -m model=concat"),
     # What cannot be read
     ("train model lowrank", "model is no key=value: write an equals sign"),
+    ("train model.lr_factors={face:0.5}", "model.lr_factors has no face: add it with +model"),
     ("train model.lr_factors={fusion:", "The value of model.lr_factors cannot be read: {fusion:."),
     ("train ckpt_path=a=b", "The value of ckpt_path cannot be read ... 'ckpt_path=\"a=b\"'"),
     # Flags

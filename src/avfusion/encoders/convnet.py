@@ -55,8 +55,9 @@ class ConvNet(nn.Module):
 
     Pixels are folded two by two into channels, then 3 x 3 convolutions follow, two of them with a
     stride of two and padded on opposite sides, so that a cell of the map sees what lies around it
-    in the picture, to within a pixel. GroupNorm instead of BatchNorm: neither the number of processes nor the batch
-    size changes the function; by default all channels are one group. Wu and He, 2018,
+    in the picture, to within a pixel. GroupNorm instead of BatchNorm: neither the number of
+    processes nor the batch size changes the function; by default all channels are one group. Wu and
+    He, 2018,
     https://arxiv.org/abs/1803.08494.
     """
 

@@ -11,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from avfusion.run.suggestions import did_you_mean, nearest, nearest_key
+from avfusion.run.suggestions import did_you_mean, dotted, nearest, nearest_key
 
 CONF = Path(__file__).parents[3] / "conf"
 HELP = "--help lists groups and values, --cfg job every key."
@@ -20,6 +20,7 @@ THERE_ALREADY = re.compile(r"An item is already at '([^']+)'|Could not append '(
 NO_GROUP = re.compile(r"config group '([^']+)' does not exist")
 SEVERAL = re.compile(r"Ambiguous value for argument '(.+)'|Sweep parameters '(.+)' requires")
 TWICE = re.compile(r"(\S+) appears more than once in the final defaults list")
+INNER = re.compile(r"Key '([^']+)'")
 NOT_CHOSEN = re.compile(r"You must specify '([^']+)'")
 
 
@@ -100,6 +101,8 @@ def _unknown_key(key: str, error: HydraException, program: str) -> str:
     else:
         known = dict.fromkeys(groups) | config
         known = {name: known[name] for name in known if name not in ("hydra", "description")}
+    if key in dotted(config) and (inner := INNER.search(str(error.__cause__))):
+        return f"{key} has no {inner[1]}: add it with +{key}.{inner[1]}=..."
     first = key.partition("/")[0] if "/" in key else key
     if (meant := _group_meant(key, groups)) is None and "/" not in key:
         meant = nearest_key(first, known)

@@ -41,7 +41,8 @@ def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
     """
     values: Any = OmegaConf.to_container(cfg, resolve=False)
     for key, value in flat(values).items():
-        if value == "???":
+        # The data fills in the description, once it is read.
+        if value == "???" and not key.startswith("description."):
             raise ValueError(no_value(key))
     hydra = hydra or HydraConfig.get()
     given = hydra.overrides.task
