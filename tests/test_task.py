@@ -121,8 +121,9 @@ def test_factors_of_a_model_and_of_an_experiment_multiply():
     names = {id(weight): name for name, weight in task.network.named_parameters()}
     for group in optimizer.param_groups:
         for weight in group["params"]:
-            of_fusion = names[id(weight)].startswith("fusion.")
-            assert group["initial_lr"] == pytest.approx(4e-3 * (0.125 if of_fusion else 1))
+            part = names[id(weight)].partition(".")[0]
+            factor = {"fusion": 0.25 * 0.5, "audio_encoder": 0.25}.get(part, 1.0)
+            assert group["initial_lr"] == pytest.approx(4e-3 * factor)
 
 
 def test_evaluates_without_optimizer_and_schedule():
