@@ -42,7 +42,7 @@ REASONS = {
     "silent": "silent",
     "mute": "no sound",
     "folder": "no picture",
-    "half": "cannot be decoded",
+    "half": "truncated",
 }
 
 
@@ -540,7 +540,8 @@ def test_bad_clips_are_skipped_counted_and_listed(bad, tmp_path, in_process, sma
     assert store.description["skipped"] == {
         "empty file": 1,
         "git-LFS pointer, run git lfs pull": 1,
-        "cannot be decoded": 2,
+        "cannot be decoded": 1,
+        "truncated": 1,
         "silent": 1,
         "no sound": 1,
         "no picture": 1,

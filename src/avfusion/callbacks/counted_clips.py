@@ -19,7 +19,8 @@ class CountedClips(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Keep the counts of all processes; each of them calls this."""
-        if is_epoch_over(trainer):
+        after_last_batch = trainer.is_last_batch and not trainer.validating
+        if is_epoch_over(trainer) or after_last_batch:
             return  # who goes on from here begins with the next epoch
         checkpoint["counted_clips"] = of_each_process(counts_of(training_metrics(pl_module)))
 
