@@ -23,7 +23,8 @@ def test_an_empty_variable_counts_as_none(monkeypatch, given, folder, data):
     assert cfg.store == f"{folder}/stores" and cfg.corpus.root == f"{folder}/{data}"
     cfg = load("prepare", f"corpus={data}")
     assert cfg.prepare.stores == f"{folder}/stores" and cfg.corpus.root == f"{folder}/{data}"
-    recipe = {"corpus": {"root": "/elsewhere"}, "store": "/elsewhere"}
+    corpus = {"_target_": "avfusion.corpora.CocktailParty", "root": "/elsewhere"}
+    recipe = {"corpus": corpus, "store": "/elsewhere"}
     moved = here(recipe, None)
     assert moved["store"] == f"{folder}/stores"
     assert moved["corpus"]["root"] == f"{folder}/cocktail_party"

@@ -40,7 +40,7 @@ OURS = [
     ("train model.network.face_encoder.groups=7", "multiples of groups=7, got [32, 64, 64]"),
     (
         "train 'model.network.face_encoder.widths=[0, 0]'",
-        "model.network.face_encoder.layers.1 would have ... set every width ... to at least 1",
+        "model.network.face_encoder.layers.2 would have ... set every width ... to at least 1",
     ),
     ("train model.network.modality_dropout=1", "modality_dropout must lie in [0, 1), got 1"),
     ("train loss.label_smoothing=2", "loss.label_smoothing must lie in [0, 1), got 2"),
@@ -137,7 +137,7 @@ OURS = [
         "store in $remapped holds other features ... prepare the corpus with those",
     ),
     # Recordings
-    ("predict ckpt_path=$run input=$empty", "No recording in $empty: give a video, or a picture +"),
+    ("predict ckpt_path=$run input=$empty", "No recording in $empty"),
     ("predict ckpt_path=$run input=$sound windows.step=0", "positive seconds, got 10.0 and 0"),
     ("predict ckpt_path=$run input=$sound workers=0", "workers must be at least 1, got 0"),
     # Preparation
@@ -198,7 +198,6 @@ CHEAP = [
     ("train model=3", "There is no model=3: choose one of audio_only"),
     ("eval ckpt_path=$run spilt=val", "There is no spilt: did you mean split?"),
     ("predict ckpt_path=$run inptu=x", "There is no inptu: did you mean input?"),
-    ("train experment=fusions", "There is no experment: did you mean experiment?"),
     ("train experment=fusions", "There is no experment: did you mean experiment?"),
     ("prepare corpus.rot=x", "There is no corpus.rot: did you mean corpus.root?"),
     # Groups and choices

@@ -68,7 +68,7 @@ def failure(store, *choices: str, poison: Poison | None = None, **options) -> No
         ("audio_encoder.upper", 1, "output", "the output of audio_encoder.upper"),
         ("head", 2, "output", "the output of head"),
         ("audio_encoder.lower", 5, "gradient", "the gradient of the weight_ih_l0 of audio_"),
-        ("face_encoder.layers.1", 3, "gradient", "the gradient of the weight of face_encoder.l"),
+        ("face_encoder.layers.2", 3, "gradient", "the gradient of the weight of face_encoder.l"),
     ],
 )
 def test_step_and_part_are_those_where_it_appeared(part, step, where, what, party_store):

@@ -40,7 +40,7 @@ def test_curves_that_belong_together_share_a_chart(watched):
     def curves(title):
         return {tag for tag in tags if any(re.match(pattern, tag) for pattern in charts[title])}
 
-    assert curves("loss") == {"train/loss", "val/loss"}
+    assert curves("loss") == {"train/loss", "train/loss_step", "val/loss"}
     assert {"train/accuracy", "val/accuracy"} <= curves("accuracy")
     recalls = {tag for tag in tags if tag.startswith("val/accuracy_")}
     assert recalls and curves("recall per class, validation") == recalls

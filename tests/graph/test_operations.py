@@ -18,6 +18,11 @@ PARTS = [
 ]
 
 
+def marks_of(part: str) -> list[pytest.MarkDecorator]:
+    """What a test of this part needs."""
+    return [pytest.mark.encoders] if part.endswith(("=timm", "=torchvision")) else []
+
+
 def reached(graph, start: str) -> set[str]:
     """The operations on which one depends, itself among them."""
     inputs = {node.name: [name.partition(":")[0] for name in node.inputs] for node in graph}
@@ -31,7 +36,11 @@ def reached(graph, start: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("model", "part"), [*((model, None) for model in MODELS), *(("lowrank", p) for p in PARTS)]
+    ("model", "part"),
+    [
+        *((model, None) for model in MODELS),
+        *(pytest.param("lowrank", part, marks=marks_of(part)) for part in PARTS),
+    ],
 )
 def test_every_network_leads_from_its_clips_to_its_scores(model, part):
     task = build(model, *([part] if part else []))

@@ -38,7 +38,7 @@ def test_weights_of_classes_that_are_not_known_yet_pass(weights):
 def test_a_part_with_a_width_of_zero_is_named():
     widths = "model.network.face_encoder.widths=[0, 64]"
     with pytest.raises(
-        ValueError, match=r"model\.network\.face_encoder\.layers\.1 .*shape \(0, 12"
+        ValueError, match=r"model\.network\.face_encoder\.layers\.2 .*shape \(0, 12"
     ):
         check_training(load("train", widths))
 
