@@ -198,6 +198,8 @@ CHEAP = [
     ("train model=3", "There is no model=3: choose one of audio_only"),
     ("eval ckpt_path=$run spilt=val", "There is no spilt: did you mean split?"),
     ("predict ckpt_path=$run inptu=x", "There is no inptu: did you mean input?"),
+    ("train logger=null", "logger=null chooses none: write ~logger to log nothing."),
+    ("train callbacks=null", "There is no callbacks=null: choose one of"),
     ("train experment=fusions", "There is no experment: did you mean experiment?"),
     ("prepare corpus.rot=x", "There is no corpus.rot: did you mean corpus.root?"),
     # Groups and choices

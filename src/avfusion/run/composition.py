@@ -55,10 +55,12 @@ def explain(error: HydraException, program: str) -> str:
 
 
 def check_choices(overrides: Sequence[str]) -> None:
-    """Refuse a number as the choice of a group, where Hydra does not say of which."""
+    """Refuse a number or null as the choice of a group, where Hydra does not say of which."""
     for override in overrides:
         group, _, choice = override.lstrip("+").partition("=")
-        if choice.isdigit() and (CONF / group).is_dir():
+        if group == "logger" and choice == "null":
+            raise ValueError("logger=null chooses none: write ~logger to log nothing.")
+        if (choice.isdigit() or choice == "null") and (CONF / group).is_dir():
             raise ValueError(_no_choice(group, choice, _choices(group)))
 
 
