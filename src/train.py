@@ -61,7 +61,7 @@ def main(cfg: DictConfig) -> float:
         results = collect_results(trainer, task, data) | results
         results |= tested_status(results)
     report(output_folder(), trainer, results, chosen)
-    if "failure" in results:
+    if "failure" in results and trainer.is_global_zero:
         sys.exit(results["failure"])
     return score
 

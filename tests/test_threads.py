@@ -146,3 +146,10 @@ def test_torch_heeds_what_is_set_and_processes_share_it():
     assert threads_of(1, **{SIDE_BY_SIDE: str(cores)}) == 1
     assert threads_of(cores) == 1
     assert threads_of(cores, **{COUNT: str(cores)}) == cores  # the user has set it
+
+
+def test_processes_are_left_to_count_their_own_cores_unless_the_user_has_set_a_number(monkeypatch):
+    monkeypatch.setenv(COUNT, "8")
+    for given in (False, True):
+        monkeypatch.setattr(threads, "_count_is_given", given)
+        assert (threads.environment_of_children().get(COUNT) == "8") == given

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from threading import Thread
@@ -46,15 +47,15 @@ def run_parallel(
     if way.get_start_method() == "spawn":
         check_main()
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, disable=not watched()) as progress,
-        ProcessPoolExecutor(processes, way, initializer=one_thread) as pool,
-        warnings.catch_warnings(),
-    ):
+    with ExitStack() as stack:
+        pool = stack.enter_context(ProcessPoolExecutor(processes, way, initializer=one_thread))
+        stack.enter_context(warnings.catch_warnings())
         # Python 3.12 warns of forks with threads: those of torch are not used, see one_thread.
         warnings.filterwarnings("ignore", ".*use of fork.*", DeprecationWarning)
-        bar = progress.add_task(title, total=sum(sizes))
+        # Forks begin here, before the bar has a thread whose locks they would inherit.
         futures = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+        progress = stack.enter_context(Progress(*columns, disable=not watched()))
+        bar = progress.add_task(title, total=sum(sizes))
         try:
             for future in as_completed(futures):
                 number = futures[future]

@@ -28,6 +28,14 @@ def set_up_threads() -> None:
         os.environ[COUNT] = str(count_cores())
 
 
+def environment_of_children() -> dict[str, str]:
+    """Return the environment without a number of threads that the user has not set.
+
+    Each process counts its own cores.
+    """
+    return {k: v for k, v in os.environ.items() if k != COUNT or _count_is_given}
+
+
 def share_threads(processes: int) -> None:
     """Divide the cores among processes of one run on this machine; torch is loaded already."""
     import torch

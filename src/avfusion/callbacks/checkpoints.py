@@ -156,8 +156,10 @@ class BestCheckpoint(ModelCheckpoint):
                 ", ".join(missing),
             )
         self.rank({name: self.best_k_models[name] for name in names})
-        if self.monitor is None and not Path(self.best_model_path).is_file():
-            self.best_model_path = ""
+        if self.monitor is None:
+            there = Path(self.best_model_path).is_file()
+            if not trainer.strategy.broadcast(there):  # all processes save, or none
+                self.best_model_path = ""
 
     def restore_files(self) -> None:
         """Give the best checkpoint both of its names again, where one of them is missing."""

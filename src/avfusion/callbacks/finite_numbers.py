@@ -67,7 +67,11 @@ class FiniteNumbers(L.Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Check the gradients, before they are clipped."""
+        """Check the gradients, before they are clipped.
+
+        What a process has found in its loss comes first: gradients are those of all.
+        """
+        self.end_together(trainer)
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         if self.found is None and not scaled and not are_finite(gradients):
@@ -79,7 +83,7 @@ class FiniteNumbers(L.Callback):
             if found is not None:
                 step = trainer.global_step + 1
                 self.found = NotFiniteError(step, trainer.current_epoch, *found)
-        self.end_together(trainer)
+            self.end_together(trainer)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Check the parameters, which are the same in all processes, after a step."""
@@ -123,7 +127,10 @@ class FiniteNumbers(L.Callback):
             return
         found = self.found
         mine = found and (found.step, found.epoch, found.part, found.what)
-        raise NotFiniteError(*min(told for told in of_each_process(mine) if told))
+        told = [one for one in of_each_process(mine) if one]
+        raise NotFiniteError(
+            *min(told, key=lambda one: (one[2] == "loss", one))
+        )  # a part says more
 
 
 def are_finite(tensors: list[Tensor]) -> bool:

@@ -57,7 +57,8 @@ class Pruning(L.Callback):
         epoch, score = trainer.current_epoch, float(trainer.callback_metrics[self.monitor])
         if epoch not in self.storage.get_trial(self.trial_id).intermediate_values:
             self.storage.set_trial_intermediate_value(self.trial_id, epoch, score)
-        if epoch + 1 == trainer.max_epochs:
+        stops = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if stops or epoch + 1 == trainer.max_epochs:
             return False
         return bool(self.pruner.prune(self.study, self.storage.get_trial(self.trial_id)))
 

@@ -156,7 +156,10 @@ def check_monitored_class(
     if stage == "val" and limit is not None:
         batches = math.ceil(len(labels) / data.batch_size)
         read = limit if isinstance(limit, int) else int(batches * limit)
-        labels = labels[: read * data.batch_size]
+        devices = trainer.get("devices")
+        if isinstance(limit, float) or isinstance(devices, int):  # a number counts per process
+            each = devices if isinstance(limit, int) else 1
+            labels = labels[: read * data.batch_size * each]
     number = list(data.names).index(label)
     if not ((labels[:, number] if labels.ndim > 1 else labels == number) > 0).any():
         raise ValueError(

@@ -26,7 +26,8 @@ def recorded_failure(folder: Path, trainer: L.Trainer) -> Iterator[None]:
             failure = {"failure": str(error), "failed_step": error.step, "failed_part": error.part}
             write_results(folder, {"status": "failed", "epochs": error.epoch} | failure)
             log.error("%s", error)
-        sys.exit(1)
+        # Of the others, a code would let Lightning kill the first before it has written this.
+        sys.exit(1 if trainer.is_global_zero else 0)
 
 
 def tested_status(results: dict[str, Any]) -> dict[str, str]:

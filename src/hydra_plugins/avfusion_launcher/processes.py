@@ -12,7 +12,7 @@ from typing import TextIO
 
 from hydra.errors import CompactHydraException
 
-from avfusion.threads import SIDE_BY_SIDE
+from avfusion.threads import SIDE_BY_SIDE, environment_of_children
 
 # Left by a parent run of several processes, they would make a job believe it is one of them.
 RANK_VARIABLES = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK", "RANK", "LOCAL_RANK"}
@@ -38,7 +38,9 @@ class Processes:
 
     def run(self, command: Sequence[str], folder: Path, gpus: str | None) -> int:
         """Run one command to its end and return its exit code."""
-        environment = {k: v for k, v in os.environ.items() if k not in RANK_VARIABLES}
+        environment = {
+            k: v for k, v in environment_of_children().items() if k not in RANK_VARIABLES
+        }
         environment[SIDE_BY_SIDE] = str(self.slots)
         if gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpus
