@@ -1,5 +1,6 @@
 """Claims about who is in which split."""
 
+import random
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from avfusion.corpora.splits import (
     check_plan,
     check_split_names,
     check_subjects,
+    draw,
     shared_subjects,
 )
 
@@ -143,3 +145,33 @@ def test_splits_of_other_names_are_refused_and_counted():
     recordings.append(replace(recordings[0], split=""))
     with pytest.raises(ValueError, match=r"all \(2 clips\), none \(1 clips\): correct"):
         check_split_names(recordings)
+
+
+def drawn_by_looking_at_all(sizes, plan, seed):
+    """Deal as ``draw`` does, each time looking for empty splits among all that were dealt."""
+    wanted = {split: share * sum(sizes.values()) for split, share in plan.items() if share}
+    keys = sorted(sizes)
+    random.Random(seed).shuffle(keys)
+    keys.sort(key=lambda key: -sizes[key])
+    splits = {}
+    for number, key in enumerate(keys):
+        empty = [split for split in wanted if split not in splits.values()]
+        choices = empty if len(empty) == len(keys) - number else list(wanted)
+        splits[key] = max(choices, key=lambda split: wanted[split])
+        wanted[splits[key]] -= sizes[key]
+    return splits
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 40])
+@pytest.mark.parametrize("plan", [PLAN, {"train": 0.98, "val": 0.01, "test": 0.01}])
+def test_no_split_stays_empty_and_many_groups_are_dealt_as_few_are(count, plan):
+    for seed in range(5):
+        sizes = {f"s{n}": 1 + (n * 7 + seed) % 5 for n in range(count)}
+        dealt = draw(sizes, plan, seed)
+        assert list(dealt.items()) == list(drawn_by_looking_at_all(sizes, plan, seed).items())
+        assert {*dealt.values()} == {*plan}
+
+
+def test_a_hundred_thousand_groups_are_dealt_by_their_fractions():
+    counts = Counter(draw({f"{n:06}": 1 for n in range(100_000)}, PLAN, seed=0).values())
+    assert counts == {"train": 70_000, "val": 10_000, "test": 20_000}

@@ -71,10 +71,12 @@ def draw(sizes: Mapping[str, int], plan: Mapping[str, float], seed: int) -> dict
     random.Random(seed).shuffle(keys)
     keys.sort(key=lambda key: -sizes[key])  # large groups first, else they overfill a small split
     splits: dict[str, str] = {}
+    filled: set[str] = set()
     for number, key in enumerate(keys):
-        empty = [split for split in wanted if split not in splits.values()]
+        empty = [split for split in wanted if split not in filled]
         choices = empty if len(empty) == len(keys) - number else list(wanted)
         splits[key] = max(choices, key=lambda split: wanted[split])
+        filled.add(splits[key])
         wanted[splits[key]] -= sizes[key]
     return splits
 
