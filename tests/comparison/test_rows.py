@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from avfusion.comparison.left_out import repeated
 from avfusion.comparison.records import find_runs, read_run
-from avfusion.comparison.rows import compare, differences
+from avfusion.comparison.rows import best_row, compare, differences
 from avfusion.comparison.tables import comma_separated, latex, markdown, tex
 from avfusion.comparison.terminal import show
 from avfusion.figures.answers import comparison_figure
@@ -299,3 +299,19 @@ def test_a_name_does_not_break_a_table_in_markdown(tmp_path):
     write_run(tmp_path / "0", "a|b", 1, {METRIC: 0.5})
     line = markdown(compare(find_runs([str(tmp_path)]), [METRIC])).splitlines()[2]
     assert line.startswith(r"| model=a\|b trainer.devices=1 | 1 | ")
+
+
+@pytest.mark.parametrize("metric", [METRIC, "test/loss"])
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
+def test_a_setting_whose_mean_is_not_finite_is_neither_best_nor_tested(tmp_path, metric, broken):
+    for seed in range(3):
+        write_run(tmp_path / f"a{seed}", "a", seed, {metric: 0.5 if seed else broken})
+        write_run(tmp_path / f"b{seed}", "b", seed, {metric: 0.1 + seed / 10})
+        write_run(tmp_path / f"c{seed}", "c", seed, {metric: broken})
+    rows = compare(find_runs([str(tmp_path)]), [metric])
+    assert [row.name for row in rows] == ["model=b", "model=a", "model=c"]
+    assert best_row(rows, metric) is rows[0]
+    assert [row.scores[metric].p for row in rows] == [None, None, None]
+    lines = markdown(rows).splitlines()[2:5]
+    assert ["**" in line for line in lines] == [True, False, False]
+    assert best_row(rows[1:], metric) is None and "**" not in markdown(rows[1:])

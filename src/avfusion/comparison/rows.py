@@ -95,7 +95,7 @@ def score(runs: Sequence[Run], metric: str) -> Score:
     if not values:
         return Score([], float("nan"), float("nan"), float("nan"))
     mean, count = float(np.mean(values)), len(values)
-    if count == 1:
+    if count == 1 or not np.isfinite(mean):
         return Score(values, mean, float("nan"), float("nan"))
     std = float(np.std(values, ddof=1))
     if count < LEAST_RUNS:
@@ -104,9 +104,9 @@ def score(runs: Sequence[Run], metric: str) -> Score:
 
 
 def best_row(rows: Sequence[Row], metric: str) -> Row | None:
-    """Return the setting with the best mean; a loss is best where it is least."""
+    """Return the setting with the best finite mean; a loss is best where it is least."""
     sign = -1 if lower_is_better(metric) else 1
-    known = [row for row in rows if row.scores[metric].values]
+    known = [row for row in rows if np.isfinite(row.scores[metric].mean)]
     return max(known, key=lambda row: sign * row.scores[metric].mean, default=None)
 
 
@@ -123,7 +123,7 @@ def tested(row: Row, best: Row | None, metric: str) -> Score:
     )
     common = [k for k in ours if None not in (ours[k], theirs.get(k))]
     gaps = np.array([ours[k] for k in common], float) - [theirs[k] for k in common]
-    if len(gaps) < LEAST_RUNS or not gaps.std():
+    if len(gaps) < LEAST_RUNS or not np.isfinite(gaps).all() or not gaps.std() > 0:
         return row.scores[metric]
     p = stats.ttest_1samp(gaps, 0.0).pvalue
     return row.scores[metric]._replace(p=float(p))
