@@ -51,27 +51,40 @@ def test_a_session_answers_for_new_recordings(trained, tmp_path, in_process):
 
 
 def test_recordings_are_answered_for_as_a_store_of_them_would_be(
-    trained, recordings, tmp_path, in_process
+    trained, recordings, tmp_path, in_process, monkeypatch
 ):
     task, data, *_ = trained
     files = list_recordings(recordings, tmp_path)
-    ours = session.answers_for(files, task, data)
+    batches, answer = [], task.predict_step
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            task, "predict_step", lambda clips, n: batches.append(clips) or answer(clips, n)
+        )
+        ours = session.answers_for(files, task, data)
+    assert [len(clips.row) for clips in batches] == [8, 2]
     corpus = Unlabelled(find_recordings(files), data.names)
     store = prepare(corpus, answering(data.description["features"]), tmp_path / "stores")
     prepared = FaceAudioDataModule(str(store), batch_size=data.batch_size, class_names=data.names)
     theirs = session.answers(task, prepared, "test")
     assert len(ours) == len(theirs) == 10
     for one, other in zip(ours, theirs, strict=True):
-        assert dict(one.clip) | {"shard": ""} == dict(other.clip) | {"shard": ""}
+        assert {**one.clip, "shard": "", "place": ""} == {**other.clip, "shard": "", "place": ""}
         assert torch.equal(one.probabilities, other.probabilities)
         assert torch.equal(one.glimpses, other.glimpses)
         assert one.note == other.note
 
 
 def list_recordings(recordings: Path, folder: Path) -> str:
-    """Name ten recordings in a file, two of them without a picture: more than one batch."""
-    lines = [f"{p.with_suffix('.png')} + {p}" for p in sorted(recordings.glob("*.wav"))[:8]]
-    lines += [str(p) for p in sorted(recordings.glob("*.wav"))[8:10]]
+    """Name ten recordings in a file, two of them without a picture: more than one batch.
+
+    One that cannot be decoded comes first.
+    """
+    (folder / "clips").symlink_to(recordings)
+    sounds = sorted((folder / "clips").glob("*.wav"))
+    lines = [f"{p.with_suffix('.png')} + {p}" for p in sounds[:8]]
+    lines += [str(p) for p in sounds[8:10]]
+    (folder / "a.wav").touch()
+    lines.append("a.wav")
     (folder / "some.txt").write_text("\n".join(lines))
     return str(folder / "some.txt")
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 import torch
@@ -26,17 +27,16 @@ def answer_recordings(
 ) -> list[Answer]:
     """Return an answer for each recording that can be decoded; the others are logged.
 
-    They are what a store of these recordings would give, to the last bit. Decoders run in this
-    process: one that crashes ends it.
+    They are what a store of these recordings would give with the same batch size, on the same
+    device and in the precision of the task's weights: the same clips share a batch, and pictures
+    are divided on the device. Decoders run in this process: one that crashes ends it.
 
     Raises:
         ValueError: where none of them can be decoded.
     """
     answers: list[Answer] = []
-    for start in range(0, len(recordings), batch_size):
-        found = list(_decoded(recordings[start : start + batch_size], features))
-        if not found:
-            continue
+    decoded = _decoded(recordings, features)
+    while found := list(islice(decoded, batch_size)):
         first = len(answers)
         clips = batch_clips([clip for _, clip in found], features, first)
         with _evaluating(task):
@@ -54,7 +54,7 @@ def answer_recordings(
 
 
 def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 0) -> Clips:
-    """Return decoded clips as a batch, as a store of them would; rows count from ``first``."""
+    """Return the batch that a store of these clips would give: bytes; rows count from ``first``."""
     arrays = features.arrays(len(clips))
     for place, clip in enumerate(clips):
         for name in ("face", "audio"):
@@ -65,7 +65,7 @@ def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 
     # Channels stay last in memory, as convolutions like them.
     face = torch.from_numpy(arrays["face"].transpose(0, 1, 4, 2, 3))
     return Clips(
-        face=face.float() / 255,
+        face=face,
         audio=torch.from_numpy(arrays["audio"][:, : max(lengths)]),
         audio_length=torch.tensor(lengths),
         has_face=torch.tensor([clip.has_face for clip in clips]),
@@ -77,20 +77,30 @@ def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 
 
 
 def _on(task: ClassificationTask, clips: Clips) -> Clips:
-    return Clips(*(part.to(task.device) for part in clips))
+    moved = Clips(*(part.to(task.device) for part in clips))
+    return moved._replace(face=moved.face.float() / 255)
 
 
 def _decoded(
     recordings: Sequence[Recording], features: Features
 ) -> Iterator[tuple[Recording, ClipFeatures]]:
+    for recording in recordings:
+        try:
+            with _one_thread():
+                clip = decode(features, recording)
+        except Unreadable as error:
+            log.warning("%s cannot be used: %s.", recording.clip_id, error)
+        else:
+            yield recording, clip
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute as in preparation: more threads would change the last bits."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in preparation: more would change the last bits
+    torch.set_num_threads(1)
     try:
-        for recording in recordings:
-            try:
-                yield recording, decode(features, recording)
-            except Unreadable as error:
-                log.warning("%s cannot be used: %s.", recording.clip_id, error)
+        yield
     finally:
         torch.set_num_threads(threads)
 
