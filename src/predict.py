@@ -46,10 +46,10 @@ def main(cfg: DictConfig) -> None:
         answers = collect_answers(data.store, batches, takes)
         print(printable(describe_answers(*by_recording(answers), data.names, data.multilabel)))
         print(write_answers(folder, answers, data.names, data.multilabel, form))
-        if cfg.figures:
-            write_figures(folder / "figures", data.store, answers, data.names, form)
         raw = cfg.input is not None
         bad = bad_recordings(data.store, answers, folder) if raw else bad_clips(answers, folder)
+        if cfg.figures:
+            write_figures(folder / "figures", data.store, answers, data.names, form)
     if bad:
         sys.exit(bad)
 

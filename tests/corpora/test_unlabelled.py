@@ -1,10 +1,13 @@
 """Claims about how a person names recordings."""
 
 import csv
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import tone, write_picture, write_sound, write_video
 
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.prepare import prepare
@@ -228,3 +231,40 @@ def test_recordings_have_the_features_bit_by_bit_that_training_gave_them(
     for name in ("face", "audio"):
         assert np.array_equal(getattr(ours, name)[0], getattr(theirs, name)[0][rows])
     assert (ours.frames == theirs.frames[rows]).all()
+
+
+def odd(folder: Path, name: bytes) -> Path:
+    """Return a path whose name is not UTF-8, where the file system allows that."""
+    path = folder / os.fsdecode(name)
+    try:
+        path.touch()
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 only")
+    return path
+
+
+def test_names_that_are_not_utf_8_are_answered_for_and_listed_beside_others(
+    small_features, tmp_path, in_process, caplog
+):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    pictures = [np.full((64, 64, 3), shade, np.uint8) for shade in (40, 90, 140)]
+    write_video(odd(clips, b"caf\xe9.mp4"), pictures, [0.0, 0.4, 0.8], tone(1.2))
+    write_picture(odd(clips, b"ann\xe9.png"), (200, 60, 60))
+    write_sound(odd(clips, b"ann\xe9.wav"), tone(1.0))
+    write_sound(clips / "good.wav", tone(1.0))
+    odd(clips, b"empty\xe9.wav")
+    odd(clips, b"left\xe9.txt").write_text("words")
+    found = find_recordings(str(clips), tmp_path)
+    ids = [f"{clips}/{name}" for name in (r"ann\udce9.wav", r"caf\udce9.mp4", "good.wav")]
+    assert {r.clip_id for r in found} == {*ids, rf"{clips}/empty\udce9.wav"}
+    assert list(left_out(tmp_path)) == [rf"{clips}/left\udce9.txt"]
+    features = replace(small_features, policies=Policies.answering())
+    store = prepare(Unlabelled(found, ["a", "b"]), features, tmp_path / "stores")
+    assert sorted(clip["clip_id"] for clip in Store(store).index) == sorted(ids)
+    with (store / "report.csv").open(newline="", encoding="utf-8") as file:
+        report = {row["clip_id"]: row for row in csv.DictReader(file)}
+    empty = report[rf"{clips}/empty\udce9.wav"]
+    assert (empty["outcome"], empty["detail"]) == ("skipped", r"empty\udce9.wav: empty file")
+    assert report[ids[0]]["source"] == rf"{clips}/ann\udce9.png {ids[0]}"
+    caplog.text.encode()  # as a log in UTF-8 does

@@ -9,6 +9,7 @@ from conftest import build_for, quiet_trainer
 from PIL import Image
 
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.predictions import files
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.files import write_answers, write_figures
 from avfusion.predictions.unanswered import bad_clips
@@ -160,3 +161,30 @@ def test_figures_show_each_clip(answered, tmp_path):
     write_figures(tmp_path / "plain", store, [answers[0]._replace(glimpses=None)], names)
     (plain,) = (tmp_path / "plain").iterdir()
     assert size_of(plain)[0] < sizes[0][0]
+
+
+def test_answers_are_whole_before_figures_are_drawn(tmp_path, monkeypatch):
+    def no_room(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(files, "timeline_figure", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        write_answers(tmp_path, [window(0.0, [0.25, 0.75])], ["low", "high"])
+    (row,) = rows_of(tmp_path / "predictions.csv")
+    (entry,) = json.loads((tmp_path / "predictions.json").read_text())
+    assert (row["predicted"], row["high"]) == ("high", "0.750000")
+    assert entry["probabilities"] == {"low": 0.25, "high": 0.75}
+
+
+def test_a_text_that_utf_8_cannot_hold_loses_no_answer(tmp_path):
+    first = window(0.0, [0.25, 0.75], note="caf\udce9.mp4: damaged")
+    whole = {"clip_id": "th\udce9.mp4", "label": "", "start": "", "end": ""}
+    answers = [first, Answer(whole, 1, torch.tensor([0.75, 0.25]))]
+    rows = rows_of(write_answers(tmp_path, answers, ["low", "high"]))
+    assert [(row["clip_id"], row["predicted"]) for row in rows] == [
+        ("talk/show.mp4", "high"),
+        (r"th\udce9.mp4", "low"),
+    ]
+    assert rows[0]["note"] == r"mean of 1 windows, caf\udce9.mp4: damaged"
+    (line,) = rows_of(tmp_path / "timelines" / "show.csv")
+    assert line["note"] == r"caf\udce9.mp4: damaged"

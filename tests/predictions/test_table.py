@@ -94,6 +94,7 @@ def test_a_long_name_is_whole():
         (["a b:c?*\"<>|.mp4", "$(rm).png"], ["a_b_c", "rm"]),
         (["frames/", "C:\\x\\y.avi", ".mp4", ""], ["frames", "y", "mp4", "clip"]),
         (["é.mp4", "日本.wav"], ["é", "日本"]),
+        ([r"in/caf\udce9.mp4", r"in\th\udce9.mp4"], ["caf_udce9", "th_udce9"]),
     ],
 )  # fmt: skip
 def test_files_are_named_by_the_stem_of_the_recording(clip_ids, names):
@@ -101,7 +102,27 @@ def test_files_are_named_by_the_stem_of_the_recording(clip_ids, names):
 
 
 def test_names_of_files_are_unique_short_and_safe_whatever_they_stand_for():
-    clip_ids = [f"{folder}/{stem}" for folder in "ab" for stem in ("x" * 400, "..", "-", "A", "a")]
+    stems = ("x" * 400, "日本" * 50, "é" + "語" * 99, "..", "-", "A", "a")
+    clip_ids = [f"{folder}/{stem}" for folder in "ab" for stem in stems]
     names = name_files(clip_ids)
+    assert names[1:3] == ["日本" * 25, "é" + "語" * 49]  # 150 bytes, and 149 of 150
     assert len({name.casefold() for name in names}) == len(clip_ids)
-    assert all(re.fullmatch(r"\w[\w.-]*", name) and len(name) <= LONGEST + 4 for name in names)
+    assert all(re.fullmatch(r"\w[\w.-]*", name) for name in names)
+    assert max(len(name.encode()) for name in names) <= LONGEST + 2
+
+
+def named_by_counting_anew(stems):
+    """Name as ``name_files`` does, each time counting from two."""
+    taken, names = set(), []
+    for stem in stems:
+        tried = [stem, *(f"{stem}_{number}" for number in range(2, len(stems) + 2))]
+        names.append(next(name for name in tried if name.casefold() not in taken))
+        taken.add(names[-1].casefold())
+    return names
+
+
+def test_equal_stems_are_numbered_on_whatever_names_lie_between():
+    stems = ["a", "A", "a_2", "a_3", "a", "a_2", "b", "a_2_2", "A_2", "a", "ß", "ss", "a_4"] * 3
+    assert name_files([f"{stem}.wav" for stem in stems]) == named_by_counting_anew(stems)
+    many = name_files([f"id{n}/00001.wav" for n in range(100_000)])
+    assert many == ["00001", *(f"00001_{n}" for n in range(2, 100_001))]

@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from pathlib import Path
 from unicodedata import category, normalize
 
 # Invisible, but no format characters (category Cf): the rest of Unicode's Default_Ignorable.
@@ -25,6 +26,11 @@ def canonical(name: str) -> str:
         form = normalize("NFKC", normalize("NFKC", visible(form)).casefold())
         form = " ".join(form.split())
     return form
+
+
+def legible(path: Path | str) -> str:
+    r"""Return a path as text that any file can hold; bytes that are not UTF-8 become ``\udc..``."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def visible(name: str) -> str:

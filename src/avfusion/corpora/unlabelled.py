@@ -12,6 +12,7 @@ from pathlib import Path
 from avfusion.corpora.companions import is_companion
 from avfusion.corpora.media import kind_of
 from avfusion.corpora.recording import Contents, Recording, listed
+from avfusion.corpora.spelling import legible
 
 log = logging.getLogger(__name__)
 Left = dict[Path, str]  # why files are left out
@@ -65,7 +66,7 @@ def find_recordings(given: str, folder: Path | None = None) -> list[Recording]:
 
 def told_left(left: Left) -> str:
     """Say how many files are left out, and name some with the reason."""
-    named = listed([f"{path.name} ({why})" for path, why in sorted(left.items())])
+    named = listed([f"{legible(path.name)} ({why})" for path, why in sorted(left.items())])
     return f"{len(left)} {'files are' if len(left) > 1 else 'file is'} left out: {named}"
 
 
@@ -75,7 +76,7 @@ def write_left(folder: Path, left: Left) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["source", "reason"])
-        writer.writerows(sorted(left.items()))
+        writer.writerows((legible(path), why) for path, why in sorted(left.items()))
     return path
 
 
@@ -135,13 +136,13 @@ def joined(one: Path, other: Path) -> Recording:
             raise FileNotFoundError(f"There is no {path}: give a picture + a sound that exist.")
     first_is_sound = one.is_file() and kind_of(one) == "audio"
     image, audio = (other, one) if first_is_sound else (one, other)
-    return Recording(str(audio), "", "", "test", image=image, audio=audio)
+    return Recording(legible(audio), "", "", "test", image=image, audio=audio)
 
 
 def single(path: Path, kind: str | None = None) -> Recording:
     """Return the recording of one file; what is neither picture nor sound is a video."""
     source = {kind or kind_of(path) or "video": path}
-    return Recording(str(path), "", "", "test", **source)  # type: ignore[arg-type]
+    return Recording(legible(path), "", "", "test", **source)  # type: ignore[arg-type]
 
 
 def paired(folder: Path, left: Left) -> list[Recording]:

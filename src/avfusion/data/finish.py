@@ -74,7 +74,7 @@ def checksums(root: Path) -> dict[str, str]:
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write rows under a header of their keys."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

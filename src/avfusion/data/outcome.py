@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from avfusion.corpora import Recording
+from avfusion.corpora.spelling import legible
 from avfusion.data.store import BOX, CROP, PICTURE, WINDOW
 from avfusion.features import ClipFeatures
 from avfusion.features.clip import NEXT_NOTE
@@ -29,7 +30,7 @@ class Outcome:
             "outcome": "kept" if self.index else "skipped",
             "reason": self.reason,
             "detail": self.detail,
-            "source": " ".join(map(str, recording.sources)),
+            "source": " ".join(map(legible, recording.sources)),
         }
 
 
@@ -53,8 +54,8 @@ def index_row(recording: Recording, clip: ClipFeatures, shard: int, place: int) 
         **dict(zip(BOX, map(plain, clip.box or [""] * 4), strict=True)),
         **dict(zip(CROP, map(plain, clip.crop or [""] * 4), strict=True)),
         **dict(zip(PICTURE, clip.picture_size or ("", ""), strict=True)),
-        "face_source": str(recording.sources[0]) if clip.has_face else "",
-        "audio_source": str(recording.sources[-1]) if clip.has_audio else "",
+        "face_source": legible(recording.sources[0]) if clip.has_face else "",
+        "audio_source": legible(recording.sources[-1]) if clip.has_audio else "",
         "face_digest": digest(clip.face) if clip.has_face else "",
         "audio_digest": digest(clip.sound) if clip.has_audio else "",
     }

@@ -18,7 +18,7 @@ PATIENCE = 20.0  # seconds that a decoder may take, and one more for each MiB
 @contextmanager
 def named(place: Path, recording: Recording) -> Iterator[None]:
     """Leave the name of a recording in a file for as long as it is worked on."""
-    place.write_text(recording.clip_id, encoding="utf-8")
+    place.write_text(recording.clip_id, encoding="utf-8", errors="surrogatepass")
     yield
     place.unlink()
 

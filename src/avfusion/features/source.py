@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
+from avfusion.corpora.spelling import legible
 from avfusion.features.header import open_repaired, read_header
 
 # No play lists: they would open other files. No PostScript: it would run a program.
@@ -31,7 +32,8 @@ class Unreadable(ValueError):
     fatal = False
 
     def __init__(self, reason: str, path: Path, detail: str = "") -> None:
-        super().__init__(f"{path.name}: {reason}" + (f" ({detail})" if detail else ""))
+        told = f" ({detail})" if detail else ""
+        super().__init__(legible(f"{path.name}: {reason}{told}"))
         self.reason = reason
 
 

@@ -31,18 +31,19 @@ def write_answers(
     ``form`` is that of its figure, see ``avfusion.figures.style``.
     """
     said, cut = by_recording(answers)
-    for stem, windows in zip(name_files(list(cut)), cut.values(), strict=True):
-        rows = [as_row(window, names, multilabel) for window in windows]
-        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, windows, names)
     table = [as_row(answer, names, multilabel) for answer in said]
     (folder / "predictions.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
     path = folder / "predictions.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["clip_id", "label", "predicted", *names, "note"])
         for row in table:
             cells = (row["clip_id"], row["label"], row["predicted"])
             writer.writerow([*cells, *numbers(row), row["note"]])
+    # Last, since figures take long and may fail.
+    for stem, windows in zip(name_files(list(cut)), cut.values(), strict=True):
+        rows = [as_row(window, names, multilabel) for window in windows]
+        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, windows, names)
     return path
 
 
@@ -102,7 +103,8 @@ def write_timeline(
     """Draw the answers over time, and write them beside the figure as CSV."""
     path.parent.mkdir(exist_ok=True)
     times = [(float(window.clip["start"]), float(window.clip["end"])) for window in windows]
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+    table = path.with_suffix(".csv")
+    with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["start_s", "end_s", "predicted", *names, "note"])
         for (start, end), row in zip(times, rows, strict=True):

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 
-LONGEST = 100  # characters; file systems take 255 bytes
+LONGEST = 150  # bytes of a stem; file systems take 255, of which endings need some
 SUFFIX = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$")  # .mp4 and .3gp, but not the .2 of a clip's id
 WINDOW = re.compile(r" @ (\d+\.\d+) s$")  # of a recording that was cut
+# A folder ends here; a backslash may also stand for a byte that is not UTF-8, see ``legible``.
+SEPARATOR = re.compile(r"/|\\(?!udc[89a-f][0-9a-f])")
 AGAIN = re.compile(r" \((\d+)\)$")  # of a recording that was named twice
 
 
@@ -17,13 +19,15 @@ def name_files(clip_ids: Sequence[str]) -> list[str]:
     systems ignore case: further ones end in ``_2``, ``_3``, ...
     """
     taken: set[str] = set()
+    last: dict[str, int] = {}  # number of each stem
     names = []
     for clip_id in clip_ids:
         stem = name = stem_of(clip_id)
-        number = 1
+        number = last.get(stem.casefold(), 1)
         while name.casefold() in taken:
             number += 1
             name = f"{stem}_{number}"
+        last[stem.casefold()] = number
         taken.add(name.casefold())
         names.append(name)
     return names
@@ -33,7 +37,8 @@ def stem_of(clip_id: str) -> str:
     """Return a safe name for what a clip's id calls its recording, and for where it was cut."""
     window = WINDOW.search(clip_id)
     whole = AGAIN.sub("", clip_id[: window.start()] if window else clip_id)
-    file = re.split(r"[/\\]", whole.rstrip("/\\"))[-1]
+    file = SEPARATOR.split(whole.rstrip("/\\"))[-1]
     named = SUFFIX.sub("", file) or file
-    stem = re.sub(r"[^\w.-]+", "_", named).strip("._-")[:LONGEST] or "clip"
+    safe = re.sub(r"[^\w.-]+", "_", named).strip("._-").encode()
+    stem = safe[:LONGEST].decode(errors="ignore") or "clip"  # no part of a character
     return f"{stem}_at_{window[1]}s" if window else stem
