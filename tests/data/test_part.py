@@ -1,13 +1,17 @@
 """Claims about the part of a store that one process writes."""
 
+import multiprocessing
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import tone, write_picture, write_sound
 
 from avfusion.corpora import Box, Manifest, Recording
-from avfusion.data import work
+from avfusion.data import watch, work
 from avfusion.data.part import Part, kept, write_part
 from avfusion.data.work import allocate
+from avfusion.features.sound import decode_sound
 
 
 @pytest.fixture
@@ -103,3 +107,36 @@ def test_a_part_without_training_clips_has_no_moments(part, clips):
 def test_a_bad_clip_ends_the_part_where_that_is_asked(part):
     with pytest.raises(ValueError, match=r"Clip bad_train cannot be used: bad\.wav: empty file\."):
         write_part(part._replace(on_error="raise"))
+
+
+def test_patience_is_with_what_comes_no_further_not_with_what_takes_long(tmp_path, monkeypatch):
+    path = write_sound(tmp_path / "a.ogg", tone(4.0), codec="libopus")
+    seconds, limits = [0.0], []  # the decoder takes 0.18 s for each packet of 0.02 s
+
+    def arm(limit, **_options):
+        assert not limits or seconds[0] < limits[-1], "ended while it came further"
+        limits.append(seconds[0] + limit)
+
+    fake = SimpleNamespace(dump_traceback_later=arm, cancel_dump_traceback_later=lambda: None)
+    monkeypatch.setattr(watch, "faulthandler", fake)
+    monkeypatch.setattr(watch, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: "there is one")
+    listening = watch.listening
+
+    def slowly(listener):
+        def later():
+            seconds[0] += 0.18
+            listener()
+
+        return listening(later)
+
+    monkeypatch.setattr(watch, "listening", slowly)
+    recording = Recording("a", "label", "s", "train", audio=path)
+    with watch.watched(recording):
+        sound = decode_sound(path, slice(0, 0))
+        last = seconds[0]
+    assert sound.total / 16_000 == pytest.approx(4.0, abs=0.1)
+    assert last > watch.PATIENCE + 5  # all of it took longer than one wait
+    # A decoder that hangs from here on is ended after one wait.
+    assert last < limits[-1] <= last + watch.PATIENCE + 0.1
+    assert len(limits) <= last / watch.STEP + 1

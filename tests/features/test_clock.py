@@ -1,14 +1,18 @@
 """Claims about the clock of recordings that were joined."""
 
 from fractions import Fraction
+from unittest.mock import Mock
 
 import av
 import numpy as np
 import pytest
+from av.container import InputContainer
 from conftest import tone, write_video
 from odd_files import gray
 
-from avfusion.features.clock import demux, read_clock, rejoin
+from avfusion.features.clock import Run, demux, joints_only, read_clock, rejoin, shifts_of
+from avfusion.features.progress import listening
+from avfusion.features.sound import decode_sound
 from avfusion.features.source import opened
 
 
@@ -80,3 +84,59 @@ def test_a_file_that_was_replaced_has_the_clock_of_its_new_content(tmp_path):
     path = join(tmp_path / "b.ts", part, part)
     assert read_clock(path).shifts
     assert read_clock(join(path, part)).shifts == {}
+
+
+def write_paused(path, pause, codec="aac"):
+    """Write three seconds of sound with a pause of so many seconds in the middle."""
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream(codec, rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.int16(20_000 * tone(3.0))[None], "s16", "mono")
+        frame.rate, frame.pts = 16_000, 0
+        for packet in [*sound.encode(frame), *sound.encode(None)]:
+            if packet.pts * packet.time_base > 1.5:
+                packet.pts = packet.dts = packet.pts + round(pause / packet.time_base)
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(("pause", "kept"), [(30, 30), (550, 550), (700, 0)])
+def test_a_sound_alone_that_pauses_is_silent_for_as_long_whatever_holds_it(tmp_path, pause, kept):
+    for kind in ("ts", "mkv"):
+        sound = decode_sound(write_paused(tmp_path / f"a.{kind}", pause), slice(0, 0))
+        assert sound.total / 16_000 == pytest.approx(3 + kept, abs=0.2), kind
+
+
+def test_the_end_of_a_file_whose_streams_appeared_late_is_an_end():
+    def packets(_streams):
+        yield from "abc"
+        raise IndexError("list index out of range")
+
+    container = Mock(spec=InputContainer, demux=packets, streams=["stream"], size=100)
+    assert [*demux(container, [0])] == ["a", "b", "c"]
+
+
+def test_a_demuxer_that_has_more_packets_than_bytes_comes_no_further():
+    calls = []
+    container = Mock(
+        spec=InputContainer, demux=lambda _streams: iter(range(50)), streams=["s"], size=20
+    )
+    with listening(lambda: calls.append(1)):
+        assert len([*demux(container, [0])]) == 50
+    assert len(calls) == 20
+
+
+def test_each_of_many_parts_starts_where_the_one_before_has_ended():
+    count = 20_000  # which would take minutes if each part were compared to each other
+
+    def run(part, stream):
+        return Run(2 * part + stream, 10 * part, -2.0 if part else 0.0, 1.0, 3.0)
+
+    runs = {
+        0: [run(part, 0) for part in range(count)],
+        1: [run(part, 1) for part in range(count) if part != 7],  # lacks in one part
+    }
+    runs = {index: joints_only(found, runs) for index, found in runs.items()}
+    shifts = shifts_of(runs)
+    meant = [0.0, *(2.0 * part for part in range(1, count))]
+    assert shifts[0] == ([10 * part for part in range(count)], meant)
+    assert shifts[1][1] == meant[:7] + meant[8:]

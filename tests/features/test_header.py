@@ -109,6 +109,31 @@ def test_a_sound_without_samples_is_empty_though_something_follows_them(tmp_path
     assert read_header(path).size == 0
 
 
+def chunk(name, content, kind):
+    """Return a chunk of metadata as the container has them."""
+    if kind == "w64":
+        return name.lower() + bytes(12) + (24 + len(content)).to_bytes(8, "little") + content
+    order, size = ("big" if kind in ("aiff", "caf") else "little"), (8 if kind == "caf" else 4)
+    return name + len(content).to_bytes(size, order) + content
+
+
+@pytest.mark.parametrize("kind", ["wav", "wavex", "rf64", "w64", "aiff", "caf"])
+@pytest.mark.parametrize("samples", [1, 4, 16])
+def test_metadata_behind_few_samples_are_no_samples(tmp_path, kind, samples):
+    path = tmp_path / f"a.{kind}"
+    soundfile.write(path, WAVE[:samples], 16_000, format=KINDS[kind][0], subtype="PCM_16")
+    content = path.read_bytes()
+    start = read_header(path).start
+    content = content[: start + 2 * samples]
+    if kind == "w64":
+        content += bytes(-len(content) % 8)
+    notes = chunk(b"NOTE", 12 * b"text", kind)
+    path.write_bytes(content + notes + notes)
+    header = read_header(path)
+    assert (header.start, header.size, header.stated) == (start, 2 * samples, 2 * samples)
+    assert whole(path).total == samples
+
+
 def test_an_mp3_states_its_length_where_its_first_frame_is_a_header(tmp_path):
     soundfile.write(tmp_path / "a.mp3", tone(2.0), 16_000, format="MP3")
     content = (tmp_path / "a.mp3").read_bytes()

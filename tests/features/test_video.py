@@ -3,10 +3,12 @@
 import struct
 from fractions import Fraction
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import av
 import numpy as np
 import pytest
+from av.video.stream import VideoStream
 from conftest import tone, write_sound, write_video
 from odd_files import (
     HEIGHT,
@@ -232,3 +234,32 @@ def write_wide(path, aspect):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@pytest.mark.parametrize(
+    "error", [av.error.InvalidDataError, av.error.ArgumentError, av.error.PatchWelcomeError]
+)
+def test_a_packet_that_a_decoder_refuses_for_any_reason_is_one_damaged_picture(error):
+    errors, frame = [0], SimpleNamespace(is_corrupt=False)
+
+    def decode(packet):
+        if packet == 1:
+            raise error(1, "refused")
+        return [frame]
+
+    stream = Mock(spec=VideoStream, decode=decode)
+    assert [*video.decoded(stream, iter(range(3)), errors)] == [frame, None, frame]
+    assert errors == [1]
+
+
+def test_the_end_of_a_decoder_is_no_damaged_picture():
+    errors, frame = [0], SimpleNamespace(is_corrupt=False)
+
+    def decode(packet):
+        if packet:
+            raise av.error.EOFError(1, "end of file")
+        return [frame]
+
+    stream = Mock(spec=VideoStream, decode=decode)
+    assert [*video.decoded(stream, iter(range(3)), errors)] == [frame]
+    assert errors == [0]

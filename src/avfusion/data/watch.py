@@ -1,18 +1,24 @@
 """Decoders that crash or hang must not take a long preparation with them."""
 
 import faulthandler
+import math
 import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic
 
 from avfusion.corpora import Recording
 from avfusion.features import Features
+from avfusion.features.progress import listening
 from avfusion.parallel import run_parallel
 
-PATIENCE = 20.0  # seconds that a decoder may take, and one more for each MiB
+# Seconds that a decoder may take without coming further, and one more for each MiB: how long all
+# of a recording takes follows from its length, which its bytes do not tell.
+PATIENCE = 20.0
+STEP = 1.0  # seconds; whether it comes further is looked at no more often
 
 
 @contextmanager
@@ -31,9 +37,19 @@ def watched(recording: Recording) -> Iterator[None]:
         return
     size = sum(path.stat().st_size for path in recording.sources if path.is_file())
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        faulthandler.dump_traceback_later(PATIENCE + size / 2**20, exit=True, file=nowhere)
+        armed = -math.inf
+
+        def arm() -> None:
+            nonlocal armed
+            if monotonic() - armed < STEP:
+                return
+            faulthandler.dump_traceback_later(PATIENCE + size / 2**20, exit=True, file=nowhere)
+            armed = monotonic()
+
+        arm()
         try:
-            yield
+            with listening(arm):
+                yield
         finally:
             faulthandler.cancel_dump_traceback_later()
 

@@ -5,7 +5,7 @@ every file of their size limit. Each part has time stamps of its own, which most
 the same number.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
+from avfusion.features.progress import advance
 from avfusion.features.source import opened
 
 JOINABLE = {"mpegts", "mpeg", "ogg"}  # formats that stay valid when files are joined
@@ -22,6 +23,7 @@ JOINABLE = {"mpegts", "mpeg", "ogg"}  # formats that stay valid when files are j
 # less is jitter, or a gap within one recording.
 BACK, AHEAD = -0.1, 10.0
 ALIKE = 5.0  # seconds; streams that jump ahead at the same joint do so by as much
+LONGEST = 600.0  # seconds of a gap; what is longer is a clock that jumped
 FAILURES = 100  # packets in a row that cannot be read, after which a file has ended
 
 
@@ -101,47 +103,63 @@ def find_runs(container: InputContainer) -> dict[int, list[Run]]:
 
 def demux(container: InputContainer, streams: list[int]) -> Iterator[Packet]:  # type: ignore[type-arg]
     """Yield packets up to the last that can be read; a damaged one ends nothing."""
-    failures = 0
+    failures, count, most = 0, 0, container.size
     while failures < FAILURES:
         try:
             for packet in container.demux([container.streams[index] for index in streams]):
-                failures = 0
+                failures, count = 0, count + 1
+                if count <= most:  # each takes a byte: a demuxer in a loop has more
+                    advance()
                 yield packet
+            return
+        except IndexError:
+            # PyAV asks at the end for all streams that FFmpeg has found, also those that it found
+            # late and PyAV does not know: all packets were read by then.
             return
         except av.FFmpegError:
             failures += 1
 
 
 def joints_only(found: list[Run], runs: dict[int, list[Run]]) -> list[Run]:
-    """Merge runs that are parted by a gap of one stream only: nothing is joined there."""
+    """Merge runs that are parted by a gap of one stream only: nothing is joined there.
+
+    Where no other stream tells a gap from a joint, it is one unless it is too long.
+    """
     kept = found[:1]
+    witnesses = [
+        (other[0].begin, other[-1].end, sorted(run.jump for run in other[1:]))
+        for other in runs.values()
+        if other is not found
+    ]
     for run in found[1:]:
         others = [
-            other
-            for other in runs.values()
-            if other is not found and other[0].begin < kept[-1].end and other[-1].end > run.begin
+            jumps for begin, end, jumps in witnesses if begin < kept[-1].end and end > run.begin
         ]
-        alike = any(abs(there.jump - run.jump) < ALIKE for other in others for there in other[1:])
-        if run.jump > 0 and others and not alike:
+        alike = any(has_near(jumps, run.jump) for jumps in others)
+        if run.jump > 0 and (not alike if others else run.jump < LONGEST):
             kept[-1] = kept[-1]._replace(end=max(kept[-1].end, run.end))
         else:
             kept.append(run)
     return kept
 
 
+def has_near(jumps: list[float], jump: float) -> bool:
+    """Say whether one of rising jumps is like another one."""
+    place = bisect_right(jumps, jump - ALIKE)
+    return place < len(jumps) and jumps[place] < jump + ALIKE
+
+
 def shifts_of(runs: dict[int, list[Run]]) -> dict[int, tuple[list[int], list[float]]]:
     """Return the shifts of a clock: one for each part of the file."""
     places = [run.place for run in max(runs.values(), key=len)]
     parts = {index: parts_of(found, places) for index, found in runs.items()}
+    members: list[list[Run]] = [[] for _ in places]
+    for index, found in runs.items():
+        for run, part in zip(found, parts[index], strict=True):
+            members[part].append(run)
     shifts: list[float] = []
     end = 0.0
-    for part in range(len(places)):
-        inside = [
-            run
-            for index, found in runs.items()
-            for run, number in zip(found, parts[index], strict=True)
-            if number == part
-        ]
+    for inside in members:
         shifts.append(end - min(run.begin for run in inside) if shifts else 0.0)
         end = max(run.end for run in inside) + shifts[-1]
     return {
@@ -156,7 +174,9 @@ def parts_of(found: list[Run], places: list[int]) -> list[int]:
         return list(range(len(places)))
     parts = [max(0, bisect_right(places, found[0].place) - 1)]
     for run in found[1:]:
-        parts.append(min(range(len(places)), key=lambda part: abs(places[part] - run.place)))
+        after = bisect_left(places, run.place)
+        near = range(max(0, after - 1), min(len(places), after + 1))
+        parts.append(min(near, key=lambda part: abs(places[part] - run.place)))
     return parts
 
 

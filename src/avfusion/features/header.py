@@ -122,9 +122,8 @@ def _riff(file: BinaryIO, length: int) -> Header | None:
         size = field.read(file)
     start = place + 8
     available = length - start
-    if size == 0 and _only_chunks(file, start, length, order):
-        return Header(start, 0, 0, {})
-    if not is_unknown(size, available, field.length):
+    followed = _only_chunks(file, start + size + size % 2, length, Layout(order))
+    if followed or not is_unknown(size, available, field.length):
         return Header(start, min(size, available), size, {})
     repaired = {
         whole.place: whole.as_bytes(length - 8),
@@ -134,16 +133,33 @@ def _riff(file: BinaryIO, length: int) -> Header | None:
     return Header(start, available, None, repaired)
 
 
-def _only_chunks(file: BinaryIO, place: int, length: int, order: Order) -> bool:
+class Layout(NamedTuple):
+    """How a chunk begins: bytes of its name, and of its size in some order.
+
+    Its end is padded to a multiple of ``align`` bytes; a ``whole`` size counts name and size, too.
+    """
+
+    order: Order
+    name: int = 4
+    size: int = 4
+    align: int = 2
+    whole: bool = False
+
+
+def _only_chunks(file: BinaryIO, place: int, length: int, layout: Layout) -> bool:
     """Say whether what follows are chunks up to the end of the file, rather than samples."""
-    while place + 8 <= length:
+    head = layout.name + layout.size
+    while place + head <= length:
         file.seek(place)
         name = file.read(4)
         if not (name.isascii() and name.decode("ascii").isprintable()):
             return False
-        size = Field(place + 4, 4, order).read(file)
-        place += 8 + size + size % 2
-    return place in (length, length + 1)
+        size = Field(place + layout.name, layout.size, layout.order).read(file)
+        size -= head if layout.whole else 0
+        if size < 0:
+            return False
+        place += head + size + -size % layout.align
+    return length <= place < length + layout.align
 
 
 def _w64(file: BinaryIO, length: int) -> Header | None:
@@ -158,7 +174,10 @@ def _w64(file: BinaryIO, length: int) -> Header | None:
     else:
         return None
     available = length - place - 24
-    if not is_unknown(size, available, 8):
+    followed = size >= 24 and _only_chunks(
+        file, place + size + -size % 8, length, Layout("little", 16, 8, 8, whole=True)
+    )
+    if followed or not is_unknown(size, available, 8):
         return Header(place + 24, min(size - 24, available), size - 24, {})
     repaired = {16: Field(16, 8).as_bytes(length), field.place: field.as_bytes(available + 24)}
     return Header(place + 24, available, None, repaired)
@@ -179,7 +198,10 @@ def _aiff(file: BinaryIO, length: int) -> Header | None:
         return None
     skipped = 8 + Field(place + 8, 4, "big").read(file)
     available = length - place - 8 - skipped
-    if not is_unknown(size, available):
+    followed = size >= skipped and _only_chunks(
+        file, place + 8 + size + size % 2, length, Layout("big")
+    )
+    if followed or not is_unknown(size, available):
         return Header(place + 8 + skipped, min(size - skipped, available), size - skipped, {})
     repaired = {
         4: Field(4, 4, "big").as_bytes(length - 8),
@@ -214,7 +236,10 @@ def _caf(file: BinaryIO, length: int) -> Header | None:
     edits = 4  # bytes: the number of edits, before the samples
     start = place + 12 + edits
     available = length - start
-    if not is_unknown(size, available, 8):
+    followed = size >= edits and _only_chunks(
+        file, place + 12 + size, length, Layout("big", 4, 8, 1)
+    )
+    if followed or not is_unknown(size, available, 8):
         return Header(start, min(size - edits, available), size - edits, {})
     return Header(start, available, None, {field.place: field.as_bytes(available + edits)})
 

@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from jaxtyping import Float32
 
-from avfusion.features.clock import JOINABLE, Clock, demux, read_clock, rejoin
+from avfusion.features.clock import JOINABLE, LONGEST, Clock, demux, read_clock, rejoin
 from avfusion.features.header import (
     avi_seconds,
     is_cut_riff,
@@ -29,7 +29,7 @@ from avfusion.features.source import Missing, Unreadable, opened
 HELD = 900 * SAMPLE_RATE  # samples; of a longer sound only what is wanted is held in memory
 # Seconds without sound in the middle of a track that are filled with silence. Less may be rounding
 # or a clock that drifts, more is a clock that jumped (a recording joined to another one).
-GAPS = (0.1, 600.0)
+GAPS = (0.1, LONGEST)
 # A shorter gap is a lost packet where it is as long as one, and stays for some frames more: times
 # of arrival, which live recordings have, run ahead and fall back again.
 STAYS = 6  # frames

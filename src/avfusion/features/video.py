@@ -110,7 +110,7 @@ def _track(path: Path, _changed: int, _size: int) -> Track:
         indices = [stream.index]
         if form in STATED_FOR_ALL:
             indices = [s.index for s in container.streams if s.type in ("audio", "video")]
-        firsts = clock.shifts.get(stream.index, ([0], [0.0]))[0][1:]  # packets after joints
+        firsts = set(clock.shifts.get(stream.index, ([0], [0.0]))[0][1:])  # packets after joints
         parts: list[list[float]] = [[]]
         count, damaged, end = 0, 0, 0.0
         for packet in rejoin(demux(container, indices), clock):
@@ -124,7 +124,7 @@ def _track(path: Path, _changed: int, _size: int) -> Track:
                 continue
             if count in firsts:
                 parts.append([])
-            before_joint = any(0 < first - count <= JOINT_PACKETS for first in firsts)
+            before_joint = any(count + n in firsts for n in range(1, JOINT_PACKETS + 1))
             damaged += packet.is_corrupt and not before_joint
             if time is not None:
                 parts[-1].append(time)
@@ -299,7 +299,9 @@ def decoded(
         frames: list[av.VideoFrame | None]
         try:
             frames = [*stream.decode(packet)]
-        except av.error.InvalidDataError:
+        except av.error.EOFError:  # the decoder has ended, and takes nothing any more
+            return
+        except av.FFmpegError:
             frames = [None]
         for frame in frames:
             # A decoder that conceals what it cannot decode, by what was there before, says so.
