@@ -169,7 +169,8 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_sentence(run, trained):
 def test_another_store_must_hold_the_same_features(run, trained, tmp_path):
     corpus = write_recordings(tmp_path)
     small = run("prepare", "corpus=manifest", f"corpus.root={corpus}", "features.face.size=64")
-    store = small.stdout.strip().splitlines()[-1].split()[-1]
+    command = small.stdout.strip().splitlines()[-1].split()
+    (store,) = (word for word in command if word.startswith("data.store="))
     process = run("eval", f"ckpt_path={trained}", "data=store", store, fails=True)
     assert "other features" in process.stderr and "Traceback" not in process.stderr
 

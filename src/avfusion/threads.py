@@ -57,12 +57,18 @@ def log_threads() -> None:
 def count_cores(root: Path = Path("/")) -> int:
     """Return how many cores this process may use, at least one.
 
-    That is what its affinity and the quotas of its control groups allow, shared by the jobs of a
-    sweep that run side by side. ``root`` is where ``/proc`` lies.
+    Those that are allowed are shared by the jobs of a sweep that run side by side.
+    """
+    return max(1, count_allowed_cores(root) // max(1, int(os.environ.get(SIDE_BY_SIDE) or 1)))
+
+
+def count_allowed_cores(root: Path = Path("/")) -> int:
+    """Return how many cores affinity and the quotas of control groups allow, at least one.
+
+    ``root`` is where ``/proc`` lies.
     """
     quota = min(_quotas(root), default=float("inf"))
-    cores = int(min(_count_affinity(), quota + 0.01))  # three of 2.999 cores
-    return max(1, cores // max(1, int(os.environ.get(SIDE_BY_SIDE) or 1)))
+    return max(1, int(min(_count_affinity(), quota + 0.01)))  # three of 2.999 cores
 
 
 def _count_affinity() -> int:

@@ -26,6 +26,7 @@ from conftest import (
 )
 from permissions import read_only
 
+from avfusion import parallel
 from avfusion.corpora import CocktailParty, Manifest
 from avfusion.data import finish, work
 from avfusion.data import prepare as preparation
@@ -33,7 +34,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare, safe
 from avfusion.data.store import Store, read_description
-from avfusion.features import AudioFeatures, FaceFeatures, Features
+from avfusion.features import AudioFeatures, FaceFeatures, Features, looking
 
 REASONS = {
     "empty": "empty file",
@@ -489,12 +490,21 @@ looking.read_picture = lambda path: os._exit(11) if path.name == "s0_2.png" else
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", ["spawn", "fork"])
 def test_a_clip_that_ends_its_process_is_left_out_and_listed(
-    few, tmp_path, small_features, monkeypatch
+    way, few, tmp_path, small_features, monkeypatch
 ):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    if way == "fork":
+        if sys.platform != "linux":
+            pytest.skip("few clips are decoded by forks on Linux only")
+        real = looking.read_picture
+        kill = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)  # noqa: E731
+        monkeypatch.setattr(looking, "read_picture", kill)
+    else:
+        monkeypatch.setattr(parallel, "FEW", 0)
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     store = prepare(Manifest(str(few)), small_features, tmp_path / "stores", workers=2)
     assert [clip["clip_id"] for clip in Store(store).index] == ["s0_0", "s0_1", "s0_3"]
     assert read_description(store)["skipped"] == {"crashes or hangs its decoder": 1}

@@ -258,7 +258,7 @@ def test_without_clips_to_validate_on_there_is_a_way_to_get_them():
 def test_the_next_command_of_a_small_store_in_an_odd_folder_trains(
     recordings, small_features, tmp_path, in_process
 ):
-    stores = tmp_path / "it's, a = [folder] of {stores} ${HOME}"
+    stores = tmp_path / "it's, a = [folder] of {stores} $HOME"
     store = prepare(Manifest(str(recordings)), small_features, stores)
     command = summary(store).splitlines()[-1].strip()
     assert "data.batch_size=4" in command

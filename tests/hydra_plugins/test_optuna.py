@@ -287,7 +287,7 @@ def test_pruned_trials_are_neither_the_best_nor_failed_nor_run_again(tmp_path, j
     search(tmp_path / "all")
     rates = [values["optimizer.lr"] for values in proposed(tmp_path / "all")]
     best = rates.index(max(rates))
-    jobs.pruned, jobs.started = {str(best)}, []
+    jobs.pruned, jobs.started = {name_trial(best)}, []
     search(tmp_path / "some")
     search(tmp_path / "some", "hydra.launcher.resume=true")
     assert len(jobs.started) == 4

@@ -16,7 +16,7 @@ from avfusion.loss.kinds import check_loss
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.configuration import check_config, plain
 from avfusion.run.values import arguments
-from avfusion.threads import count_cores
+from avfusion.threads import count_allowed_cores
 
 
 def check_training(cfg: DictConfig) -> None:
@@ -101,7 +101,7 @@ def check_numbered_devices(cfg: DictConfig) -> None:
 
 def check_devices(trainer: L.Trainer) -> None:
     """Refuse more processes on the CPU than it has cores."""
-    cores = count_cores()
+    cores = count_allowed_cores()
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
         raise ValueError(
             f"trainer.devices={trainer.num_devices} is more than the {cores} cores of this CPU: "

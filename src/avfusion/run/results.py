@@ -68,7 +68,7 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
         for name, value in results.items()
     }
     path = folder / "results.json"
-    path.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    path.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
     return path
 
 
