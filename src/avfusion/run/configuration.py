@@ -45,7 +45,7 @@ def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
         if value == "???" and not key.startswith("description."):
             raise ValueError(no_value(key))
     hydra = hydra or HydraConfig.get()
-    given = hydra.overrides.task
+    given: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # $ is for the job
     added = {override.lstrip("+").partition("=")[0] for override in given if override[0] == "+"}
     unread = {key for key in added & set(values) if f"${{{key}" not in repr(values)}
     if unread:
