@@ -182,7 +182,8 @@ def test_real_recordings_prepare_and_train(run, folder, tmp_path):
         pytest.skip(f"no recordings in {root}: set AVFUSION_SHARED to a folder that has them")
     columns = ["corpus.columns.subject=speaker", "corpus.allow_subject_overlap=true"]
     prepared = run("prepare", "corpus=manifest", f"corpus.root={root}", *columns)
-    store = prepared.stdout.strip().splitlines()[-1].split()[-1]
+    command = prepared.stdout.strip().splitlines()[-1].split()
+    (store,) = (word for word in command if word.startswith("data.store="))
     options = ("data.batch_size=4", f"hydra.run.dir={tmp_path}")
     run("train", "data=store", store, *SMALL[1:], *options)
     assert (results(tmp_path)["data/shared_subjects"] > 0) == (folder != "dev_chimeric_emotion")

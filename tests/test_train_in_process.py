@@ -78,12 +78,12 @@ def test_a_copied_run_with_nothing_left_to_train_tests_its_best(keep, start, tmp
 
 def test_a_training_that_comes_to_nan_has_failed_and_says_where(start):
     poison = "+callbacks.poison={_target_: test_train_in_process.NaNGradient, "
-    poison += "part: network.face_encoder.layers.1, step: 5}"
+    poison += "part: network.face_encoder.layers.2, step: 5}"
     assert start(f"hydra.run.dir=run '{poison}'") == 1
     found = results(Path("run"))
     assert (found["status"], found["failed_step"]) == ("failed", 5)
-    assert found["failed_part"] == "face_encoder.layers.1"
-    assert "the gradient of the weight of face_encoder.layers.1 is not finite" in found["failure"]
+    assert found["failed_part"] == "face_encoder.layers.2"
+    assert "the gradient of the weight of face_encoder.layers.2 is not finite" in found["failure"]
     assert json.loads((Path("run") / "results.json").read_text())["status"] == "failed"
     from avfusion.comparison.left_out import left_out
     from avfusion.comparison.records import find_runs
@@ -123,8 +123,8 @@ def test_a_network_in_bfloat16_trains_and_is_tested(start):
             "validate as often instead, with trainer.val_check_interval=2",
         ),
         (
-            "trainer.limit_val_batches=1 monitor=val/accuracy_surprise data.batch_size=1",
-            "monitor=val/accuracy_surprise is never measured: none of the 1 val clips",
+            "trainer.limit_val_batches=1 monitor=val/accuracy_happy data.batch_size=1",
+            "monitor=val/accuracy_happy is never measured: none of the 1 val clips",
         ),
     ],
 )

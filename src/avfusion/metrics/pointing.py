@@ -44,9 +44,10 @@ class PointingGame(Metric):
         hit, mass = pointing(glimpses[known], box)
         width = (box[:, 2] - box[:, 0]).contiguous()
         size = torch.bucketize(width, torch.tensor(SIZE_EDGES, device=box.device))
-        self.hits.index_add_(0, size, hit)
-        self.mass.index_add_(0, size, mass)
-        self.clips.index_add_(0, size, torch.ones_like(hit))
+        # In single precision, as bf16-true casts the states and could not count beyond 256.
+        self.hits = self.hits.float().index_add(0, size, hit)
+        self.mass = self.mass.float().index_add(0, size, mass)
+        self.clips = self.clips.float().index_add(0, size, torch.ones_like(hit))
 
     def compute(self) -> dict[str, Any]:
         """Return hit and mass, over all clips and for each size that occurs; or nothing."""
