@@ -12,3 +12,6 @@ ADVERTISEMENTS = ("💡 Tip", "TPU available: False", "Loading `train_dataloader
 logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
     lambda record: not record.getMessage().startswith(ADVERTISEMENTS)
 )
+# Lightning prints by itself, and hands its lines to Hydra's handlers where there are any.
+if logging.getLogger().handlers:
+    logging.getLogger("lightning").handlers.clear()
