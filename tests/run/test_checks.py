@@ -51,7 +51,7 @@ def test_a_monitor_of_any_callback_must_be_a_metric():
 
 
 def test_the_cpu_takes_as_many_processes_as_it_has_cores(monkeypatch):
-    monkeypatch.setattr(checks, "count_cores", lambda: 1)
+    monkeypatch.setattr(checks, "count_allowed_cores", lambda: 1)
     check_devices(quiet_trainer())
     two = quiet_trainer()
     monkeypatch.setattr(type(two), "num_devices", 2)

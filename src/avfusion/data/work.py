@@ -103,5 +103,5 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
 def under_way(part: Part) -> list[Recording]:
     """Return the recording that was worked on when the process of a part ended."""
     place = part.journal.with_suffix(".now")
-    name = place.read_text("utf-8", errors="surrogatepass") if place.exists() else None
+    name = place.read_text(encoding="utf-8", errors="surrogatepass") if place.exists() else None
     return [recording for recording in part.recordings if recording.clip_id == name]
