@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch import nn
 
-from avfusion.attention import ConcatAttention, MCBAttention, MLBAttention
 from avfusion.encoders import LSTM
 from avfusion.initialisation import INITS, draw_recurrent, draw_side_by_side, he, initialise, lecun
 
@@ -120,14 +119,6 @@ def test_inputs_side_by_side_are_drawn_as_a_layer_of_each():
     assert narrow.std().item() == pytest.approx((2 / 128) ** 0.5, rel=0.02)
     assert wide.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
     assert not layer.bias.any()
-
-
-@pytest.mark.parametrize("attention", [ConcatAttention, MCBAttention, MLBAttention])
-def test_glimpses_begin_nearly_even(attention):
-    torch.manual_seed(0)
-    looking = attention(64, 512)
-    _, weights = looking(torch.randn(8, 64, 1, 14, 14).relu(), torch.randn(8, 512))
-    assert weights.amax() < 2 * weights.mean()
 
 
 def test_voices_differ_in_their_vectors_from_the_first_step_on():

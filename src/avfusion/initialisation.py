@@ -56,14 +56,6 @@ def draw_side_by_side(layer: nn.Linear | nn.Conv2d, widths: Sequence[int]) -> No
         nn.init.zeros_(layer.bias)
 
 
-def draw_even(logits: nn.Linear | nn.Conv2d) -> None:
-    """Draw the logits of a softmax small, so that it begins nearly even.
-
-    A glimpse that begins sharp may stay with what it happened to see first.
-    """
-    nn.init.normal_(logits.weight, std=0.1 * (2 / logits.weight.shape[1]) ** 0.5)
-
-
 def draw_recurrent(module: nn.Module) -> None:
     """Draw LSTMs and GRUs so that their states differ between voices from the first step on.
 

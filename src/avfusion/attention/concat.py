@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.initialisation import draw_even, he
+from avfusion.initialisation import he
 
 
 class ConcatAttention(nn.Module):
@@ -41,7 +41,6 @@ class ConcatAttention(nn.Module):
         self.logit_relu = nn.ReLU() if logit_relu else nn.Identity()
         self.logit_dropout = nn.Dropout1d(logit_dropout)  # of maps whose positions lie in a row
         he(self)
-        draw_even(self.glimpse_logits)
 
     def forward(
         self,

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.fusion.mcb import MCBFusion
-from avfusion.initialisation import draw_even, he
+from avfusion.initialisation import he
 
 
 class MCBAttention(nn.Module):
@@ -33,7 +33,6 @@ class MCBAttention(nn.Module):
         self.hidden = nn.Linear(bins, hidden)
         self.glimpse_logits = nn.Linear(hidden, glimpses, bias=False)
         he(self)
-        draw_even(self.glimpse_logits)
         # The product has length one: a mean square of 1 / bins.
         nn.init.normal_(self.hidden.weight, std=2**0.5)
 

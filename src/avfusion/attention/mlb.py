@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.initialisation import draw_even, he
+from avfusion.initialisation import he
 from avfusion.layers.activation import activation as activation_of
 
 
@@ -41,7 +41,6 @@ class MLBAttention(nn.Module):
             self.layers += nn.Sequential(nn.Linear(before, after), nn.ReLU())
         self.glimpse_logits = nn.Linear(widths[-1], glimpses, bias=False)
         he(self)
-        draw_even(self.glimpse_logits)
 
     def forward(
         self,

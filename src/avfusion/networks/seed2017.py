@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from avfusion.data.clips import Clips
 from avfusion.encoders.pooling import MeanPooling
 from avfusion.encoders.standardise import Standardise
-from avfusion.initialisation import draw_even, draw_recurrent, draw_side_by_side, he
+from avfusion.initialisation import draw_recurrent, draw_side_by_side, he
 from avfusion.networks.placeholder import Placeholder
 from avfusion.networks.repairs import check_repairs
 from avfusion.networks.scores import Encoder, Scores
@@ -71,7 +71,6 @@ class Seed2017(nn.Module):
         for part in (self.hidden, self.glimpse_logits, *factors, self.fused, self.logits):
             he(part)
         draw_side_by_side(self.hidden, (channels, 512))  # of face and voice
-        draw_even(self.glimpse_logits)
         for part in factors:
             nn.init.ones_(part.bias)
         nn.init.normal_(self.logits.weight, std=0.05)
