@@ -5,7 +5,6 @@ import pytest
 from avfusion.run.values import check_values, described, fits
 
 ENCODER = "avfusion.encoders.ConvNet"
-DATA = "avfusion.data.datamodule.FaceAudioDataModule"
 
 
 @pytest.mark.parametrize(
@@ -74,4 +73,21 @@ def test_what_no_constructor_takes_has_a_type_too():
 
 def test_what_is_unknown_is_left_to_others():
     check_values({"data": {"_target_": "nowhere.Nothing", "batch_size": "many"}})
-    check_values({"data": {"_target_": DATA, "unknown": "many"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("max_epoch", "did you mean trainer.max_epochs?"),
+        ("gradient_clip", "did you mean trainer.gradient_clip_val?"),
+        ("zzz", "it takes accelerator, strategy, devices"),
+    ],
+)
+def test_a_name_that_a_constructor_does_not_take_is_answered_with_the_nearest(name, answer):
+    part = {"_target_": "lightning.Trainer", name: 3}
+    with pytest.raises(ValueError, match=rf"lightning.Trainer takes no trainer.{name}: {answer}"):
+        check_values(part, "trainer")
+
+
+def test_any_name_passes_where_a_constructor_takes_any():
+    check_values({"_target_": "avfusion.optimizer.build", "nesterov": True}, "optimizer")

@@ -1,9 +1,12 @@
 """Values of a configuration that cannot be meant, found before anything is built from them."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from pydoc import locate
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from avfusion.run.suggestions import did_you_mean, nearest
 
 # What is no argument of a constructor, by the key of the group that holds it.
 OWN: dict[str, dict[str, Any]] = {
@@ -62,6 +65,8 @@ def check_values(part: Any, key: str = "") -> None:
     """
     if not isinstance(part, dict):
         return
+    if "_target_" in part:
+        _check_names(part, part["_target_"], key)
     kinds = arguments(part["_target_"]) if "_target_" in part else OWN.get(key, {})
     for name, value in part.items():
         path = f"{key}.{name}" if key else str(name)
@@ -71,6 +76,24 @@ def check_values(part: Any, key: str = "") -> None:
         if path in LEAST and isinstance(value, int | float) and value < LEAST[path]:
             raise ValueError(f"{path} must be at least {LEAST[path]}, got {value}.")
         check_values(value, path)
+
+
+def _check_names(names: Iterable[str], target: str, key: str) -> None:
+    """Refuse names that a constructor does not take, in the place of its own ``TypeError``."""
+    try:
+        parameters = inspect.signature(locate(target)).parameters  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # not there, or written in C
+        return
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    for name in names:
+        if not name.startswith("_") and name not in parameters:
+            meant = nearest(name, parameters)
+            meant = meant and f"{key}.{meant}"
+            raise ValueError(
+                f"{target} takes no {key}.{name}: "
+                + did_you_mean(meant, f"it takes {', '.join(parameters) or 'nothing'}.")
+            )
 
 
 def arguments(target: str) -> dict[str, Any]:
