@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import build, load, quiet_trainer, toy_clips
 from hydra.utils import instantiate
 
@@ -47,7 +48,7 @@ def test_logged_scores_are_those_of_the_whole_split(data):
 
 
 def test_one_training_step_is_one_step_of_its_optimizer(data):
-    task = task_for(data, "scheduler=constant", "optimizer.lr=1e-3")
+    task = task_for(data, "scheduler=constant", "optimizer.lr=1e-3", "model.single_glimpses=0")
     other = task_for(data)
     other.load_state_dict(task.state_dict())
     trainer = quiet_trainer(max_steps=1, limit_val_batches=0)
@@ -138,7 +139,10 @@ def test_evaluates_without_optimizer_and_schedule():
 
 @pytest.mark.parametrize("weight", [0.5, -0.5])
 def test_the_entropy_of_the_glimpses_counts_in_training_and_not_in_the_scores(data, weight):
-    plain, narrow = (build("lowrank", f"model.glimpse_entropy={w}") for w in (0.0, weight))
+    plain, narrow = (
+        build("lowrank", "model.single_glimpses=0", f"model.glimpse_entropy={w}")
+        for w in (0.0, weight)
+    )
     narrow.load_state_dict(plain.state_dict())
     clips = toy_clips(4)
     glimpses = plain(clips).glimpses.flatten(2).double()
@@ -147,6 +151,18 @@ def test_the_entropy_of_the_glimpses_counts_in_training_and_not_in_the_scores(da
     assert losses[1] - losses[0] == pytest.approx(weight * by_hand, rel=1e-4)
     scores = [task.train_metrics.compute()["train/loss"].item() for task in (plain, narrow)]
     assert scores[0] == scores[1] == pytest.approx(losses[0])
+
+
+def test_single_glimpses_count_in_training_and_not_in_the_scores(data):
+    task, clips = build("lowrank", "model.single_glimpses=0.5"), toy_clips(4)
+    scores = task(clips)
+    own = F.cross_entropy(scores.logits, clips.label)
+    alone = [F.cross_entropy(logits, clips.label) for logits in scores.single]
+    minimized = task.step(clips, task.train_metrics)
+    torch.testing.assert_close(minimized, own + 0.5 * (alone[0] + alone[1]) / 2)
+    assert task.train_metrics.compute()["train/loss"].item() == pytest.approx(own.item())
+    validated = task.eval().step(clips, task.val_metrics)
+    torch.testing.assert_close(validated, F.cross_entropy(task(clips).logits, clips.label))
 
 
 def test_a_penalty_of_entropy_narrows_the_glimpses():

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -23,12 +24,16 @@ class ClassificationTask(L.LightningModule):
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
     needed to evaluate. ``lr_factors`` names parts of the network, and by what their learning rate
-    is multiplied. ``init`` draws the first weights, ``init_parts`` those of
-    some parts (see ``initialise``). What is minimised is the
-    loss and ``glimpse_entropy`` times the mean entropy of the glimpses in nats: above zero they
-    become narrow, below zero wide. ``recipe`` is what rebuilds this task and travels in every
-    checkpoint, as plain containers; so do, where the network reads stored face maps, the weights of
-    the encoder that made them.
+    is multiplied. ``init`` draws the first weights, ``init_parts`` those of some parts (see
+    ``initialise``).
+
+    Minimized are the loss and, where a network has glimpses: ``single_glimpses`` times the mean
+    loss of the answers from one of its glimpses alone, so that each of them has to find who speaks;
+    ``glimpse_entropy`` times their mean entropy in nats, which makes them narrow above zero and
+    wide below.
+
+    ``recipe`` is what rebuilds this task and travels in every checkpoint, as plain containers; so
+    do, where the network reads stored face maps, the weights of the encoder that made them.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class ClassificationTask(L.LightningModule):
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         init: Init = "default",
         init_parts: Mapping[str, Init] | None = None,
+        single_glimpses: float = 0.0,
         glimpse_entropy: float = 0.0,
         lr_factors: Mapping[str, float] | None = None,
     ) -> None:
@@ -51,6 +57,7 @@ class ClassificationTask(L.LightningModule):
             )
         initialise(network, init, init_parts)
         self.lr_factors = lr_factors
+        self.single_glimpses = single_glimpses
         self.glimpse_entropy = glimpse_entropy
         self.network = network
         self.loss = loss
@@ -90,8 +97,8 @@ class ClassificationTask(L.LightningModule):
 
     def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return rows of the index, ``[batch]``, probabilities, ``[batch, classes]``, glimpses."""
-        logits, glimpses = self(clips)
-        return clips.row, self.probabilities(logits), glimpses
+        scores = self(clips)
+        return clips.row, self.probabilities(scores.logits), scores.glimpses
 
     def probabilities(
         self, logits: Float[Tensor, "*batch classes"]
@@ -101,19 +108,27 @@ class ClassificationTask(L.LightningModule):
 
     def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
         """Score one batch, count it, and return what is to be minimised."""
-        logits, glimpses = self(clips)
-        loss = self.loss(logits, clips.label)
+        scores = self(clips)
+        loss = self.loss(scores.logits, clips.label)
         metrics.update(
             # One per clip: a MeanMetric that lets NaN pass ignores weights.
             value=loss.detach().expand(len(clips.label)),
-            preds=logits,
+            preds=scores.logits,
             target=clips.label,
-            glimpses=glimpses,
+            glimpses=scores.glimpses,
             box=clips.box,
         )
-        if self.glimpse_entropy and glimpses is not None:
-            loss = loss + self.glimpse_entropy * mean_entropy(glimpses)
-        return loss
+        return loss + self.auxiliary_loss(scores, clips.label)
+
+    def auxiliary_loss(self, scores: Scores, label: Tensor) -> Tensor | float:
+        """Return what is minimized beside the loss of the answers."""
+        total: Tensor | float = 0.0
+        if self.single_glimpses and scores.single is not None:
+            alone = torch.stack([self.loss(logits, label) for logits in scores.single])
+            total = total + self.single_glimpses * alone.mean()
+        if self.glimpse_entropy and scores.glimpses is not None:
+            total = total + self.glimpse_entropy * mean_entropy(scores.glimpses)
+        return total
 
     def on_train_epoch_end(self) -> None:
         """Log the metrics of the training clips, as they were seen."""

@@ -32,7 +32,7 @@ def test_lowrank_on_maps_of_512_channels_has_the_announced_number_of_parameters(
 def test_equals_its_parts_applied_in_turn():
     face_map = torch.randn(3, 512, 1, 14, 14)
     net, clips = network(Stored(face_map)), toy_clips(3)
-    logits, glimpses = net(clips)
+    logits, glimpses, *_ = net(clips)
     voice = net.audio_encoder(clips.audio, clips.audio_length)[1]
     weights = net.attention(face_map, voice)[1]
     face = torch.stack(
@@ -47,8 +47,27 @@ def test_equals_its_parts_applied_in_turn():
 
 
 def test_any_map_with_positions_in_space_and_time_is_accepted():
-    _, glimpses = network(Stored(torch.randn(2, 512, 4, 7, 5)))(toy_clips(2))
+    glimpses = network(Stored(torch.randn(2, 512, 4, 7, 5)))(toy_clips(2)).glimpses
     assert glimpses.shape == (2, 2, 4, 7, 5)
+
+
+def test_the_answers_from_single_glimpses_see_nothing_of_the_others():
+    face_map = torch.randn(3, 512, 1, 14, 14)
+    net, clips = network(Stored(face_map)), toy_clips(3)
+    single = net(clips).single
+    voice = net.audio_encoder(clips.audio, clips.audio_length)[1]
+    face = net.attention(face_map, voice)[0]
+    assert single.shape == (2, 3, 3)
+    for glimpse, own in enumerate((slice(0, 512), slice(512, 1024))):
+        seen = torch.zeros_like(face)
+        seen[:, own] = face[:, own]
+        torch.testing.assert_close(single[glimpse], net.head(net.fusion(seen, voice)))
+
+
+def test_single_glimpses_answer_in_training_only_and_where_there_are_several():
+    clips = toy_clips(2)
+    assert build("lowrank").eval()(clips).single is None
+    assert build("lowrank", "model.network.attention.glimpses=1")(clips).single is None
 
 
 @pytest.mark.parametrize("model", ["lowrank", "concat"])

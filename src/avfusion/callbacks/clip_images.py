@@ -62,7 +62,7 @@ class ClipImages(L.Callback):
         """Draw the chosen clips of a batch."""
         if self.last.scores is None:
             return
-        logits, glimpses = self.last.scores
+        logits, glimpses = self.last.scores[:2]
         chosen = [clip for clip, row in enumerate(batch.row.tolist()) if row in self.tags]
         for clip in chosen:
             where = None if glimpses is None else glimpses[clip].float().cpu()

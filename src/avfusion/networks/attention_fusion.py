@@ -1,6 +1,8 @@
 """The network of this project: a voice looks at a face, and the two fuse."""
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from avfusion.data.clips import Clips
 from avfusion.networks.placeholder import ModalityDropout, Placeholder
@@ -42,4 +44,18 @@ class AttentionFusion(nn.Module):
         face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
         face, weights = self.attention(face_map, audio)
         logits = self.head(self.fusion(face, audio))
-        return Scores(logits, weights.unflatten(-1, face_map.shape[2:]))
+        single = self.of_single_glimpses(face, audio, weights.shape[1]) if self.training else None
+        return Scores(logits, weights.unflatten(-1, face_map.shape[2:]), single)
+
+    def of_single_glimpses(
+        self, face: Float[Tensor, "batch face_dim"], audio: Float[Tensor, "batch audio_dim"], n: int
+    ) -> Float[Tensor, "glimpses batch classes"] | None:
+        """Return the logits from each of ``n`` glimpses, the others being zero; None of only one.
+
+        They cost about a hundredth of a training step of ``model=lowrank``.
+        """
+        if n == 1:
+            return None
+        own = torch.eye(n, device=face.device, dtype=face.dtype)
+        alone = own.repeat_interleave(face.shape[1] // n, dim=1)[:, None] * face
+        return self.head(self.fusion(alone, audio.expand(n, *audio.shape)))

@@ -11,7 +11,11 @@ Encoder = Any  # a module with the width that avfusion.encoders promises
 
 
 class Scores(NamedTuple):
-    """One logit per class, and where each glimpse looked (None for networks without glimpses)."""
+    """One logit per class, and where each glimpse looked (None for networks without glimpses).
+
+    ``single`` holds, in training, the logits from each of several glimpses alone.
+    """
 
     logits: Float[Tensor, "batch classes"]
     glimpses: Float[Tensor, "batch glimpses pictures rows columns"] | None
+    single: Float[Tensor, "glimpses batch classes"] | None = None

@@ -18,7 +18,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 import avfusion.run.quiet  # noqa: F401  its import is its effect
-from avfusion.attention.entropy import mean_entropy
 from avfusion.callbacks.checkpoints import check_same_monitor
 from avfusion.checkpoint import (
     check_same,
@@ -195,10 +194,8 @@ def parameters_without_gradient(task: ClassificationTask, data: FaceAudioDataMod
     clips = clips._replace(face=clips.face.float() / (1 if data.maps else 255))
     network = copy.deepcopy(task.network)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        logits, glimpses = network(clips)
-        loss = task.loss(logits, clips.label)
-        if task.glimpse_entropy and glimpses is not None:
-            loss = loss + task.glimpse_entropy * mean_entropy(glimpses)
+        scores = network(clips)
+        loss = task.loss(scores.logits, clips.label) + task.auxiliary_loss(scores, clips.label)
         loss.backward()
     named = network.named_parameters()
     return [name for name, value in named if value.requires_grad and value.grad is None]
