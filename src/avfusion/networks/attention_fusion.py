@@ -44,10 +44,10 @@ class AttentionFusion(nn.Module):
         face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
         face, weights = self.attention(face_map, audio)
         logits = self.head(self.fusion(face, audio))
-        single = self.of_single_glimpses(face, audio, weights.shape[1]) if self.training else None
+        single = self.answer_by_glimpse(face, audio, weights.shape[1]) if self.training else None
         return Scores(logits, weights.unflatten(-1, face_map.shape[2:]), single)
 
-    def of_single_glimpses(
+    def answer_by_glimpse(
         self, face: Float[Tensor, "batch face_dim"], audio: Float[Tensor, "batch audio_dim"], n: int
     ) -> Float[Tensor, "glimpses batch classes"] | None:
         """Return the logits from each of ``n`` glimpses, the others being zero; None of only one.
