@@ -30,7 +30,7 @@ def main(cfg: DictConfig) -> None:
         trainer = assembly.build_trainer(cfg)
         task, data = rebuild(cfg, trainer)
         check_splits(data.store, cfg.split)
-        check_labels(data.store, cfg.split, data.names)
+        check_labels(data.store, cfg.split, data.target)
 
     trainer.test(task, datamodule=data, verbose=False)
     results = collect_results(trainer, task, data)

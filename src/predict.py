@@ -44,12 +44,12 @@ def main(cfg: DictConfig) -> None:
         batches = trainer.predict(task, datamodule=data) or []
         takes = getattr(task.network, "takes", ("face", "audio"))
         answers = collect_answers(data.store, batches, takes)
-        print(printable(describe_answers(*by_recording(answers), data.names, data.multilabel)))
-        print(write_answers(folder, answers, data.names, data.multilabel, form))
+        print(printable(describe_answers(*by_recording(answers), data.target)))
+        print(write_answers(folder, answers, data.target, form))
         raw = cfg.input is not None
         bad = bad_recordings(data.store, answers, folder) if raw else bad_clips(answers, folder)
         if cfg.figures:
-            write_figures(folder / "figures", data.store, answers, data.names, form)
+            write_figures(folder / "figures", data.store, answers, data.target, form)
     if bad:
         sys.exit(bad)
 

@@ -32,7 +32,8 @@ from avfusion.data.clips import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
-from avfusion.task import ClassificationTask
+from avfusion.targets import SingleLabel, choose_target
+from avfusion.task import FusionTask
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -84,6 +85,8 @@ def toy_description(classes: int = 3, features: int = 75) -> dict:
     return {
         "class_names": [f"class_{number}" for number in range(classes)],
         "class_counts": [10] * classes,
+        "labels": "single_label",
+        "outputs": classes,
         "clips": {"train": 10 * classes, "val": classes, "test": classes},
         "boxes": True,
         "leaks": {},
@@ -110,31 +113,50 @@ def toy_clips(batch: int = 4, frames: int = 12, size: int = 32, pictures: int = 
     )
 
 
-def build(model: str, *overrides: str, classes: int = 3) -> ClassificationTask:
+def single_label(*class_names: str) -> SingleLabel:
+    """The target of clips that have one of these classes."""
+    return SingleLabel({"class_names": class_names})
+
+
+def build_task(cfg: DictConfig, description: dict) -> FusionTask:
+    """Build the task of a configuration for what data say of themselves."""
+    target = choose_target(description)
+    cfg.description = description | {"outputs": target.outputs}
+    return instantiate(cfg.model, target=target, _convert_="all")
+
+
+def recipe_of(cfg: DictConfig, *more: str) -> dict:
+    """What a checkpoint of single-label data says of how to rebuild its task."""
+    parts = ("model", "data", "description", *more)
+    recipe = {part: OmegaConf.to_container(cfg, resolve=False)[part] for part in parts}
+    recipe |= {part: OmegaConf.to_container(cfg[part], resolve=True) for part in parts[:3]}
+    recipe["model"] |= {"optimizer": None, "scheduler": None}
+    recipe["target"] = {"_target_": "avfusion.targets.SingleLabel", "_partial_": True}
+    return recipe | {"seed": cfg.seed}
+
+
+def build(
+    model: str, *overrides: str, classes: int = 3, labels: str = "single_label"
+) -> FusionTask:
     """Build a model as training would, for data that say of themselves what a toy says."""
     cfg = load("train", f"model={model}", *overrides)
-    cfg.description = toy_description(classes)
-    return instantiate(cfg.model, _convert_="all")
+    return build_task(cfg, toy_description(classes) | {"labels": labels})
 
 
-def build_for(data: FaceAudioDataModule, model: str, *overrides: str) -> ClassificationTask:
+def build_for(data: FaceAudioDataModule, model: str, *overrides: str) -> FusionTask:
     """Build a model for the data of a store."""
     cfg = load("train", f"model={model}", *overrides)
-    cfg.description = data.description
-    return instantiate(cfg.model, _convert_="all")
+    return build_task(cfg, data.description)
 
 
 def save_run(
     folder: Path, model: str, *overrides: str, maps: tuple[dict, dict] | None = None
-) -> ClassificationTask:
+) -> FusionTask:
     """Write the checkpoint of an untrained network, with what ``maps`` it would have been given."""
     cfg = load("train", f"model={model}", *overrides)
-    cfg.description = toy_description() | ({} if maps is None else {"face_map": maps[0]})
-    task = instantiate(cfg.model, _convert_="all")
-    parts = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in ("model", "data")}
-    parts["model"] |= {"optimizer": None, "scheduler": None}
-    description = OmegaConf.to_container(cfg.description, resolve=True)
-    task.recipe = parts | {"description": description, "seed": 0}
+    description = toy_description() | ({} if maps is None else {"face_map": maps[0]})
+    task = build_task(cfg, description)
+    task.recipe = recipe_of(cfg)
     checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe}
     (folder / "checkpoints").mkdir(parents=True)
     carried = {} if maps is None else {"map_encoder": maps[1]}

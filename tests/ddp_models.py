@@ -9,8 +9,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from conftest import load
-from hydra.utils import instantiate
+from conftest import build_for
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.assembly import allow_unused_parameters
@@ -21,10 +20,8 @@ SMALLER = {"seed2017": ["model.network.layers=2"]}  # 49 take a minute
 def train(store: str, model: str) -> dict:
     """Train one model, and return what this process has then."""
     data = FaceAudioDataModule(store, batch_size=4)
-    cfg = load("train", f"model={model}", "data.batch_size=4", *SMALLER.get(model, []))
-    cfg.description = data.description
     torch.manual_seed(0)
-    task = instantiate(cfg.model, _convert_="all")
+    task = build_for(data, model, "data.batch_size=4", *SMALLER.get(model, []))
     trainer = L.Trainer(
         accelerator="cpu",
         devices=2,

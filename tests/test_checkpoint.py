@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MODELS, build, load, toy_clips, toy_description
+from conftest import MODELS, build, build_task, load, recipe_of, toy_clips, toy_description
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from avfusion.checkpoint import (
     check_fit,
@@ -16,20 +15,17 @@ from avfusion.checkpoint import (
     load_fitting,
     read_checkpoint,
 )
+from avfusion.run.rebuild import rebuild_task
 
 
 def with_recipe(model: str, *overrides: str, names: list[str] | None = None):
     """A task and its recipe, as training makes them."""
     cfg = load("train", f"model={model}", *overrides)
-    cfg.description = toy_description()
+    description = toy_description()
     if names is not None:
-        cfg.description.class_names = names
-        cfg.description.class_counts = [1] * len(names)
-    task = instantiate(cfg.model, _convert_="all")
-    parts = ("model", "data", "description")
-    task.recipe = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in parts}
-    task.recipe["model"] |= {"optimizer": None, "scheduler": None}
-    task.recipe["seed"] = cfg.seed
+        description |= {"class_names": names, "class_counts": [1] * len(names)}
+    task = build_task(cfg, description)
+    task.recipe = recipe_of(cfg)
     return task
 
 
@@ -71,7 +67,7 @@ def test_a_missing_checkpoint_is_named_with_where_it_was_looked_for(tmp_path):
 def test_a_checkpoint_rebuilds_every_model_exactly(model, tmp_path):
     task, clips = with_recipe(model).eval(), toy_clips(3)
     checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", task))
-    other = instantiate(checkpoint["recipe"]["model"], _convert_="all").eval()
+    other = rebuild_task(checkpoint["recipe"]).eval()
     check_fit(tmp_path / "a.ckpt", checkpoint, other)
     other.load_state_dict(checkpoint["state_dict"])
     torch.manual_seed(1)  # the seed network adds noise in evaluation, too
@@ -107,6 +103,28 @@ def test_a_checkpoint_without_a_recipe_is_refused(content, tmp_path):
         read_checkpoint(tmp_path / "a.ckpt")
 
 
+def test_a_checkpoint_of_an_earlier_version_is_refused_with_what_to_do(tmp_path):
+    task = with_recipe("audio_only")
+    del task.recipe["target"]
+    with pytest.raises(ValueError, match=r"a\.ckpt was written by an earlier version.*train it"):
+        read_checkpoint(saved(tmp_path / "a.ckpt", task))
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss"),
+    [
+        ("SingleLabel", {"_target_": "avfusion.loss.Focal"}),
+        ("MultiLabel", {"_target_": "avfusion.loss.BinaryCrossEntropy", "clips": 3}),
+    ],
+)
+def test_a_checkpoint_rebuilds_its_target(kind, loss, tmp_path):
+    task = with_recipe("audio_only", names=["b", "a", "c"])
+    task.recipe["target"]["_target_"] = f"avfusion.targets.{kind}"
+    task.recipe["model"]["loss"] = loss | {"class_counts": [1, 1, 1]}
+    target = rebuild_task(read_checkpoint(saved(tmp_path / "a.ckpt", task))["recipe"]).target
+    assert (type(target).__name__, target.class_names) == (kind, ["b", "a", "c"])
+
+
 def test_a_foreign_call_is_refused_and_not_made(tmp_path):
     folder = tmp_path / "made"
     recipe = {"model": {"_target_": "os.mkdir", "path": str(folder)}}
@@ -134,7 +152,7 @@ FOREIGN = [
     "avfusion.checkpoint.Path",
     "avfusion.fusion.lowrank.LowRankFusion.__init__",
     "avfusion_evil.Module",
-    "evil.avfusion.task.ClassificationTask",
+    "evil.avfusion.task.FusionTask",
     "",
 ]
 

@@ -19,6 +19,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.configuration import plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.values import check_values
+from avfusion.targets import TARGETS, Target
 
 TOPS = sorted(path.stem for path in CONF.glob("*.yaml"))
 OPTIONS = sorted(
@@ -138,10 +139,12 @@ def test_every_part_of_a_model_scores_a_batch(group, option):
 
 @options("loss", "optimizer", "scheduler")
 def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
-    task, clips = build("audio_only", f"{group}={option}"), toy_clips(4)
+    labels = [kind for kind, target in TARGETS.items() if option in target.losses]
+    task = build("audio_only", f"{group}={option}", labels=(labels or list(TARGETS))[0])
+    clips = toy_clips(4)
     before = [parameter.clone() for parameter in task.parameters()]
     optimizer, schedule = task.optimize(10)
-    label = torch.eye(3, dtype=torch.long)[clips.label] if task.multilabel else clips.label
+    label = torch.from_numpy(task.target.encode([f"class_{number}" for number in clips.label]))
     task.loss(task(clips).logits, label).backward()
     optimizer.step()
     schedule.step()
@@ -150,7 +153,22 @@ def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
     )
 
 
-@options("model", "data", "loss", "optimizer", "scheduler", "experiment")
+@options("target")
+def test_every_target_can_be_made_of_a_description(group, option):
+    chosen = choose(group, option).target
+    if option == "auto":
+        assert chosen is None
+    else:
+        target = instantiate(chosen, _convert_="all")(toy_description())
+        assert isinstance(target, Target) and target.outputs == 3
+        assert TARGETS[option] is type(target)
+
+
+def test_every_shipped_target_can_be_chosen():
+    assert {option for group, option in OPTIONS if group == "target"} == {"auto", *TARGETS}
+
+
+@options("model", "data", "loss", "optimizer", "scheduler", "experiment", "target")
 def test_every_choice_can_be_rebuilt_from_a_checkpoint(group, option):
     cfg = choose(group, option)
     for part in ("model", "data"):

@@ -1,8 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import build, load, quiet_trainer, toy_clips
-from hydra.utils import instantiate
+from conftest import build, build_for, quiet_trainer, toy_clips
 
 from avfusion.attention.entropy import mean_entropy
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -17,9 +16,7 @@ def data(party_store):
 
 
 def task_for(data, *overrides):
-    cfg = load("train", "model=lowrank", *overrides)
-    cfg.description = data.description
-    return instantiate(cfg.model, _convert_="all")
+    return build_for(data, "lowrank", *overrides)
 
 
 def test_logs_every_score_of_a_stage_under_its_name(data):

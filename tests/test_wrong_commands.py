@@ -11,9 +11,15 @@ from string import Template
 import lightning as L
 import pytest
 import torch
-from conftest import ROOT, hydra_at_rest, load, tone, write_sound
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from conftest import (
+    ROOT,
+    build_task,
+    hydra_at_rest,
+    load,
+    recipe_of,
+    tone,
+    write_sound,
+)
 from wrong_commands import CHEAP, OURS, THEIRS, TYPED
 
 from avfusion.corpora import cocktail_party
@@ -27,12 +33,8 @@ HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs an
 def write_checkpoints(folder: Path, store: Path, *overrides: str) -> Path:
     """Write what a training on a store leaves, untrained."""
     cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8", *overrides)
-    cfg.description = read_description(store)
-    task = instantiate(cfg.model, _convert_="all")
-    parts = ("model", "data", "description")
-    recipe = {part: OmegaConf.to_container(cfg[part], resolve=True) for part in parts}
-    recipe["seed"] = cfg.seed
-    recipe["model"] |= {"optimizer": None, "scheduler": None}
+    task = build_task(cfg, read_description(store))
+    recipe = recipe_of(cfg)
     (folder / "checkpoints").mkdir(parents=True)
     for name in ("best", "last"):
         checkpoint = {"state_dict": task.state_dict(), "recipe": recipe}

@@ -62,6 +62,12 @@ OURS = [
         f"train {SEVERAL} loss=bce 'loss.weights=[1, 2]'",
         "must be null ... 3 numbers ... got [1, 2]",
     ),
+    (
+        "train target=multi_label loss=bce",
+        "cocktail_party has one class, and the target",
+    ),
+    (f"train {STORE} target=multi_label loss=bce", "has one class, and ... several classes: prep"),
+    (f"train {SEVERAL} target=single_label", "has several classes ... of one class: prepare ..."),
     (f"eval ckpt_path=$run {SEVERAL}", "has several classes ... one class: ... multilabel=false"),
     ("prepare corpus=manifest corpus.root=$twice", "Line 2 ... 'a|b|a', which names a twice: once"),
     # What is monitored

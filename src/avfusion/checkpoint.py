@@ -38,6 +38,11 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not checkpoint.get("recipe"):
         raise ValueError(f"{file} does not say how to rebuild its network: train it here.")
     check_targets(file, checkpoint["recipe"])
+    if "target" not in checkpoint["recipe"]:
+        raise ValueError(
+            f"{file} was written by an earlier version of avfusion, which cannot be read any more: "
+            "train it again."
+        )
     return checkpoint
 
 

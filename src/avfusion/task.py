@@ -1,11 +1,10 @@
 """What is learned: the loss, the metrics and the optimizer around a network."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -14,13 +13,13 @@ from torchmetrics import MetricCollection
 from avfusion.attention.entropy import mean_entropy
 from avfusion.data.clips import Clips
 from avfusion.initialisation import Init, initialise
-from avfusion.loss.kinds import is_multilabel
 from avfusion.metrics.stages import stage_metrics
 from avfusion.networks.scores import Scores
+from avfusion.targets import Target, check_loss, check_outputs
 
 
-class ClassificationTask(L.LightningModule):
-    """Learn to name the class of a clip, or its classes where the loss is for multi-label data.
+class FusionTask(L.LightningModule):
+    """Learn to predict the target of a clip from its face and its voice.
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
     needed to evaluate. ``lr_factors`` names parts of the network, and by what their learning rate
@@ -40,7 +39,7 @@ class ClassificationTask(L.LightningModule):
         self,
         network: nn.Module,
         loss: nn.Module,
-        class_names: Sequence[str],
+        target: Target,
         optimizer: Callable[..., Optimizer] | None = None,
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         init: Init = "default",
@@ -50,7 +49,9 @@ class ClassificationTask(L.LightningModule):
         lr_factors: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
-        if is_multilabel(loss) and getattr(network, "one_of_all", False):
+        check_outputs(target)
+        check_loss(target, loss)
+        if not target.exclusive and getattr(network, "one_of_all", False):
             raise ValueError(
                 f"{type(network).__name__} answers with probabilities that sum to one, which "
                 f"{type(loss).__name__} cannot use: choose another model."
@@ -61,6 +62,7 @@ class ClassificationTask(L.LightningModule):
         self.glimpse_entropy = glimpse_entropy
         self.network = network
         self.loss = loss
+        self.target = target
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.recipe: dict[str, Any] = {}
@@ -70,8 +72,7 @@ class ClassificationTask(L.LightningModule):
         # processes have unequal numbers of batches.
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
 
-        self.multilabel = is_multilabel(loss)
-        metrics = stage_metrics(class_names, self.multilabel)
+        metrics = stage_metrics(target)
         self.train_metrics = metrics.clone(prefix="train/")
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
@@ -96,15 +97,9 @@ class ClassificationTask(L.LightningModule):
         self.step(clips, self.test_metrics)
 
     def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return rows of the index, ``[batch]``, probabilities, ``[batch, classes]``, glimpses."""
+        """Return rows of the index, ``[batch]``, predictions, ``[batch, outputs]``, glimpses."""
         scores = self(clips)
-        return clips.row, self.probabilities(scores.logits), scores.glimpses
-
-    def probabilities(
-        self, logits: Float[Tensor, "*batch classes"]
-    ) -> Float[Tensor, "*batch classes"]:
-        """Return the probability of each class; they sum to one unless there may be several."""
-        return logits.float().sigmoid() if self.multilabel else logits.float().softmax(dim=-1)
+        return clips.row, self.target.predict(scores.logits), scores.glimpses
 
     def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
         """Score one batch, count it, and return what is to be minimised."""

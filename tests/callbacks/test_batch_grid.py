@@ -4,7 +4,7 @@ import io
 
 import pytest
 import torch
-from conftest import events_of, toy_clips
+from conftest import events_of, single_label, toy_clips
 from PIL import Image
 
 from avfusion.callbacks import BatchGrid
@@ -30,7 +30,7 @@ def test_every_clip_has_its_place_in_rows_of_equal_length():
 def test_the_figure_shows_the_pictures_as_they_reach_the_network_with_names_and_boxes():
     clips = toy_clips(3, size=8)
     clips = clips._replace(label=torch.tensor([0, 1, -1]))
-    face, audio = batch_figure(clips, ["low", "high"]).axes
+    face, audio = batch_figure(clips, single_label("low", "high")).axes
     shown = torch.from_numpy(face.get_images()[0].get_array().data)
     assert torch.equal(shown[:8, 8:16], clips.face[1, 0].permute(1, 2, 0))
     assert [text.get_text() for text in face.texts] == ["low", "high", "?"]

@@ -6,11 +6,12 @@ import wave
 import numpy as np
 import pytest
 import torch
-from conftest import events_of
+from conftest import events_of, single_label
 from PIL import Image
 
 from avfusion.callbacks import ClipImages
 from avfusion.callbacks.clip_images import choose
+from avfusion.corpora.labels import whole_label
 from avfusion.data.store import Store
 from avfusion.figures.clip import clip_figure
 from avfusion.figures.clip_view import clip_view, cropped_face, heard_span
@@ -22,15 +23,15 @@ def pixels(encoded):
 
 def test_chosen_are_so_many_of_each_class_the_same_for_the_same_seed():
     rows, labels = list(range(100, 160)), ["a", "b", "c"] * 20
-    chosen = choose(rows, labels, 2, seed=3)
-    assert chosen == choose(rows, labels, 2, seed=3)
+    chosen = choose(rows, labels, 2, 3, whole_label)
+    assert chosen == choose(rows, labels, 2, 3, whole_label)
     assert sorted(chosen.values()) == ["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"]
     assert all(labels[rows.index(row)] == tag[0] for row, tag in chosen.items())
-    assert any(choose(rows, labels, 2, seed=3) != choose(rows, labels, 2, seed) for seed in (4, 5))
+    assert any(choose(rows, labels, 2, seed, whole_label) != chosen for seed in (4, 5))
 
 
 def test_a_class_with_fewer_clips_shows_those_it_has():
-    assert choose([7, 8, 9], ["a", "b", "b"], 2, seed=0) == {7: "a_1", 8: "b_1", 9: "b_2"}
+    assert choose([7, 8, 9], ["a", "b", "b"], 2, 0, whole_label) == {7: "a_1", 8: "b_1", 9: "b_2"}
 
 
 def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, party_store):
@@ -50,7 +51,8 @@ def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, par
 def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_store):
     store, events = Store(party_store), events_of(watched)
     rows = store.rows("val").tolist()
-    chosen = choose(rows, [store.index[row]["label"] for row in rows], 2, seed=0)
+    labels = [store.index[row]["label"] for row in rows]
+    chosen = choose(rows, labels, 2, 0, whole_label)
     assert len(events.Tags()["audio"]) == len(chosen)
     for row, tag in chosen.items():
         (event,) = events.Audio(f"sounds/{tag}")
@@ -76,7 +78,7 @@ def view(party_store):
     row, names = int(store.rows("val")[0]), store.description["class_names"]
     glimpses = torch.rand(2, 1, 4, 4).flatten(1).softmax(dim=1).view(2, 1, 4, 4)
     sure = 0.9 * torch.eye(len(names))[names.index(store.index[row]["label"])] + 0.1 / len(names)
-    return clip_view(store, row, sure, glimpses, names)
+    return clip_view(store, row, sure, glimpses, single_label(*names))
 
 
 def test_a_right_clip_is_framed_otherwise_than_a_wrong_one(view):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import events_of
+from conftest import events_of, single_label
 from tensorboard.util import tensor_util
 
 from avfusion.callbacks.precision_recall import THRESHOLDS, above_thresholds, precision_recall
@@ -12,7 +12,7 @@ from avfusion.data.store import Store
 
 def test_the_curve_is_that_of_counting_clip_by_clip():
     probabilities, label = torch.rand(40, 3).softmax(dim=1), torch.randint(-1, 3, (40,))
-    true, false = above_thresholds(probabilities, label)
+    true, false = above_thresholds(probabilities, single_label(*"abc").indicators(label))
     thresholds = np.linspace(0, 1, THRESHOLDS)
     for name in range(3):
         curve = precision_recall(true[name], false[name])

@@ -35,7 +35,7 @@ SHAPE = ["largest weight, similarity of glimpses", "entropy of a glimpse (nats)"
 @pytest.mark.parametrize("boxes", [True, False])
 def test_charts_that_the_data_would_leave_empty_are_left_out(party_store, tmp_path, boxes):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
-    data.description["boxes"] = boxes
+    data.store.description["boxes"] = boxes
     logger = TensorBoardLogger(tmp_path, name="", version="")
     trainer = quiet_trainer(
         max_steps=1, log_every_n_steps=1, logger=logger, callbacks=[ScalarLayout()]
@@ -60,7 +60,8 @@ def test_a_chart_of_many_lines_is_split_into_some_of_at_most_eight(lines, sizes)
 
 def test_no_custom_chart_has_more_than_eight_lines_of_a_run(party_store, tmp_path):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
-    data.description["class_names"] += [f"a(b)+{number}" for number in range(19)]
+    data.target.class_names.extend(f"a(b)+{number}" for number in range(19))
+    data.store.description |= {"class_names": data.target.class_names, "class_counts": [1] * 27}
     task = build_for(data, "lowrank")
     logger = TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False)
     trainer = quiet_trainer(
@@ -71,7 +72,7 @@ def test_no_custom_chart_has_more_than_eight_lines_of_a_run(party_store, tmp_pat
         limit_val_batches=0,
     )
     trainer.fit(task, datamodule=data)
-    recalls = [f"val/accuracy_{name}" for name in data.names]
+    recalls = [f"val/accuracy_{name}" for name in data.target.class_names]
     logger.log_metrics(dict.fromkeys(recalls, 0.5), 1)
     logger.finalize("success")
     tags = events_of(tmp_path).Tags()["scalars"]

@@ -4,7 +4,7 @@ import pytest
 from conftest import write_manifest, write_picture
 
 from avfusion.corpora import Manifest
-from avfusion.corpora.labels import classes_of
+from avfusion.corpora.labels import split_label
 
 
 @pytest.fixture
@@ -30,18 +30,18 @@ def labels(contents) -> list[str]:
 
 def test_one_label_of_several_classes_makes_the_data_multi_label(read):
     found = read("sad", "angry|sad", "sad", "angry")
-    assert found.multilabel and found.class_names == ["angry", "sad"]
-    assert classes_of(labels(found)[1], found.multilabel) == ["angry", "sad"]
+    assert (found.labels, found.class_names) == ("multi_label", ["angry", "sad"])
+    assert split_label(labels(found)[1]) == ["angry", "sad"]
 
 
 def test_labels_of_one_class_are_multi_label_only_if_it_is_said(read):
-    assert not read("sad", "angry", "sad", "angry").multilabel
-    assert read("sad", "angry", "sad", "angry", multilabel=True).multilabel
+    assert read("sad", "angry", "sad", "angry").labels == "single_label"
+    assert read("sad", "angry", "sad", "angry", multilabel=True).labels == "multi_label"
 
 
 def test_a_line_is_part_of_a_name_where_it_is_said_that_labels_name_one_class(read):
     found = read("a|b", "b|a", "a|b", "b|a", multilabel=False)
-    assert not found.multilabel and found.class_names == ["a|b", "b|a"]
+    assert (found.labels, found.class_names) == ("single_label", ["a|b", "b|a"])
 
 
 def test_order_and_blanks_do_not_tell_labels_apart(read):

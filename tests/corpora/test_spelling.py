@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from conftest import write_manifest, write_picture
+from conftest import single_label, write_manifest, write_picture
 
 from avfusion.corpora import Manifest, Recording
 from avfusion.corpora.spelling import canonical
@@ -135,7 +135,7 @@ def test_given_classes_are_spelled_as_they_are_given(read, names):
 
 def test_classes_of_several_in_a_label_are_one_each(read):
     found = read(["happy|sad", "Sad | HAPPY", "\uff28appy\uff5csad\u200b", "sad", "happy", "Happy"])
-    assert found.multilabel and found.class_names == ["happy", "sad"]
+    assert (found.labels, found.class_names) == ("multi_label", ["happy", "sad"])
     labels = Counter(clip.label for clip in found.recordings)
     assert labels == {"happy|sad": 3, "sad": 1, "happy": 2}
     with pytest.raises(ValueError, match=r"Line 2 of .*'sad\|SAD', which names sad twice"):
@@ -175,11 +175,11 @@ def test_spellings_of_a_label_are_no_two_labels_of_a_recording(names):
 
 def test_a_network_knows_its_classes_however_a_store_spells_them(recordings_store):
     names = ["LOW\u200b", "Hi\uff47h"]
-    data = FaceAudioDataModule(str(recordings_store), class_names=names)
-    check_labels(data.store, "test", data.names)
+    data = FaceAudioDataModule(str(recordings_store), target=lambda _: single_label(*names))
+    check_labels(data.store, "test", data.target)
     labels = {clip["label"] for clip in data.store.index}
     assert labels == set(names)
-    there = FaceAudioDataModule(str(recordings_store), class_names=["low", "high"])
+    there = FaceAudioDataModule(str(recordings_store), target=lambda _: single_label("low", "high"))
     assert (data.dataset("test").labels == there.dataset("test").labels).all()
     assert {*there.dataset("train").labels.tolist()} == {0, 1}
 

@@ -8,11 +8,12 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from conftest import quiet_trainer
+from conftest import quiet_trainer, single_label
 
 from avfusion.data import prepare as preparation
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
+from avfusion.targets import MultiLabel, SingleLabel
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
@@ -132,10 +133,27 @@ def test_a_worker_reads_the_same_batches(recordings_store, data):
 
 def test_classes_are_those_of_the_store_unless_others_are_given(recordings_store):
     own = FaceAudioDataModule(str(recordings_store))
-    other = FaceAudioDataModule(str(recordings_store), class_names=["low", "high"])
-    assert (own.names, other.names) == (["high", "low"], ["low", "high"])
+    network = single_label("low", "high")
+    other = FaceAudioDataModule(str(recordings_store), target=lambda description: network)
+    assert own.target.class_names == ["high", "low"] and other.target is network
     labels = [next(iter(data.val_dataloader())).label for data in (own, other)]
     assert torch.equal(labels[0], 1 - labels[1])
+
+
+def test_a_target_for_another_kind_of_labels_is_refused(recordings_store, several_store):
+    for store, target, has in (
+        (recordings_store, MultiLabel, "one class, and the target MultiLabel is for .* several"),
+        (several_store, SingleLabel, "several classes, and the target SingleLabel is for .* one"),
+    ):
+        data = FaceAudioDataModule(str(store), target=target)
+        with pytest.raises(ValueError, match=f"{has} class.*prepare the corpus with corpus.multi"):
+            data.prepare_data()
+
+
+def test_the_description_says_how_many_outputs_the_target_needs(recordings_store):
+    assert FaceAudioDataModule(str(recordings_store)).description["outputs"] == 2
+    three = FaceAudioDataModule(str(recordings_store), target=lambda _: single_label(*"abc"))
+    assert three.description["outputs"] == 3
 
 
 def test_the_store_of_a_corpus_is_made_where_there_is_none(
@@ -144,7 +162,7 @@ def test_the_store_of_a_corpus_is_made_where_there_is_none(
     data = FaceAudioDataModule(str(tmp_path), party, small_features)
     data.prepare_data()
     assert data.path.parent == tmp_path and data.description["clips"] == party.clips
-    assert Store(data.path).description == data.description
+    assert Store(data.path).description == data.store.description
 
 
 def test_the_store_of_a_corpus_is_found_again(party, party_store, small_features, monkeypatch):
@@ -161,7 +179,7 @@ def test_a_module_reads_nothing_before_it_is_asked(tmp_path):
 
 def test_an_empty_split_is_refused_with_those_that_there_are(recordings_store):
     data = FaceAudioDataModule(str(recordings_store))
-    data.description["clips"]["val"] = 0
+    data.store.description["clips"]["val"] = 0
     with pytest.raises(ValueError, match=r"no val clips, only \{'train': 16"):
         data.val_dataloader()
 

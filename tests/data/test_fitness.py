@@ -1,6 +1,7 @@
 """Claims about what of a store does not fit."""
 
 import pytest
+from conftest import single_label
 
 from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -28,8 +29,8 @@ def test_empty_splits_are_refused_with_those_that_there_are(store):
 
 def test_labels_that_a_network_does_not_know_are_refused(store):
     with pytest.raises(ValueError, match=r"test split of .* not know, high: it knows low, deep"):
-        check_labels(store, "test", ["low", "deep"])
-    check_labels(store, "test", ["a", "low", "high"])
+        check_labels(store, "test", single_label("low", "deep"))
+    check_labels(store, "test", single_label("a", "low", "high"))
 
 
 def test_a_batch_that_no_epoch_fills_is_refused_with_both_numbers(store):
@@ -59,7 +60,7 @@ def test_bands_of_audio_frames_of_an_own_class_are_hidden_only_where_their_parts
 def test_training_on_an_own_class_is_refused_before_a_network_is_built(store):
     store.description["features"]["audio"]["class"] = "mine.LogMel"
     data = FaceAudioDataModule(str(store.root), augmentation={"audio": AudioAugmentation()})
-    data.opened = store
+    data.opened = store, data.target
     with pytest.raises(ValueError, match=r"those of mine\.LogMel"):
         data.prepare_data()
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, load, write_recordings
+from conftest import ROOT, load, single_label, write_recordings
 
 from avfusion.corpora import Manifest
 from avfusion.data import work
@@ -50,7 +50,7 @@ def test_hours_of_sound_are_those_of_the_recordings_and_hours_kept_those_of_the_
             ("test", "1800.0", str(1800 * 16_000)),
         )
     ]
-    text = "\n".join(table(clips, ["low"]))
+    text = "\n".join(table(clips, single_label("low")))
     assert cells(text, "hours of sound") == ["3.00", "0.00", "0.50"]
     assert cells(text, "hours kept") == ["1.50", "0.00", "0.50"]
 
@@ -215,7 +215,7 @@ def test_notes_are_counted_by_kind_and_split(recordings_store):
     for place, clip in enumerate(store.index):
         clip["note"] = f"damaged: {place}.00 of 9.00 s lost; no face found, picture used whole"
     store.index[0]["note"] = ""
-    text = "\n".join(table(store.index, ["low", "high"]))
+    text = "\n".join(table(store.index, single_label("low", "high")))
     assert cells(text, "damaged") == ["15", "4", "4"]
     assert text.splitlines()[-1].split()[-3:] == ["15", "4", "4"]
     assert kinds_of("a: 1; a: 2; b, c") == ["a", "b, c"] and kinds_of("") == []
@@ -229,7 +229,7 @@ def test_notes_are_counted_by_kind_and_split(recordings_store):
         ((1, 1, 1), {}, ["data.batch_size=1"]),
         (
             (31, 5, 0),
-            {"multilabel": True},
+            {"labels": "multi_label"},
             ["data.batch_size=4", "data.eval_split=val", "loss=bce"],
         ),
         ((99, 5, 5), {"class": "mine.LogMel"}, ["data.augmentation.audio.band=0"]),
@@ -238,7 +238,8 @@ def test_notes_are_counted_by_kind_and_split(recordings_store):
 def test_the_next_command_has_what_the_store_needs(clips, others, options):
     store = told([])
     store.description["clips"] = dict(zip(("train", "val", "test"), clips, strict=True))
-    store.description["multilabel"] = others.get("multilabel", False)
+    labels = others.get("labels", "single_label")
+    store.description |= {"labels": labels, "class_names": ["a", "b"]}
     if "class" in others:
         store.description["features"]["audio"]["class"] = others["class"]
     words = shlex.split(next_command(store)[-1])

@@ -113,7 +113,7 @@ def test_what_cannot_make_maps_is_refused(tmp_path):
     save_run(tmp_path, "audio_only")
     with pytest.raises(ValueError, match=r"has no face encoder to compute maps with: give"):
         FaceMaps(str(tmp_path))
-    head = {"_target_": "avfusion.networks.Head", "dim": 3, "class_names": ["a", "b"]}
+    head = {"_target_": "avfusion.networks.Head", "dim": 3, "outputs": 2}
     with pytest.raises(ValueError, match=r"must be a face encoder, got .*Head"):
         FaceMaps(encoder=head).build()
 

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from conftest import single_label
 from matplotlib.figure import Figure
 
 from avfusion.figures.answers import confusion_figure, timeline_figure
@@ -32,7 +33,8 @@ def test_a_figure_is_written_in_the_format_of_its_name_and_the_same_each_time(
 
 
 def test_vector_files_hold_vectors_and_their_letters_can_be_embedded(tmp_path):
-    drawn = timeline_figure([0.5, 1.0], torch.tensor([[0.2, 0.8], [0.6, 0.4]]), ["low", "high"])
+    probabilities = torch.tensor([[0.2, 0.8], [0.6, 0.4]])
+    drawn = timeline_figure([0.5, 1.0], probabilities, single_label("low", "high"))
     svg = save(drawn, tmp_path / "figure.svg").read_text()
     assert "<path" in svg and "<image" not in svg
     pdf = save(drawn, tmp_path / "figure.pdf").read_bytes()

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from conftest import toy_description
+from conftest import single_label
 
 from avfusion.metrics.stages import check_monitor, stage_metrics
 
 NAN_BOX = [float("nan")] * 4
+TOY = single_label("class_0", "class_1", "class_2")
 CLASSES = ["calm", "cross", "merry", "never"]
 
 
@@ -21,7 +22,7 @@ def count(metrics, logits, target, box=NAN_BOX, glimpses=None, loss=1.0):
 
 
 def scores_of(*batch):
-    return count(stage_metrics(CLASSES), *batch)
+    return count(stage_metrics(single_label(*CLASSES)), *batch)
 
 
 def test_overall_scores_equal_their_formulas():
@@ -67,7 +68,7 @@ def test_processes_that_each_saw_a_part_agree_with_one_that_saw_all():
 
 
 def test_the_loss_is_the_mean_over_the_clips_not_over_the_batches():
-    metrics = stage_metrics(CLASSES)
+    metrics = stage_metrics(single_label(*CLASSES))
     for clips, loss in ((3, 1.0), (1, 5.0)):
         count(metrics, torch.rand(clips, 4), torch.zeros(clips, dtype=torch.long), loss=loss)
     assert metrics.compute()["loss"] == 2
@@ -97,7 +98,7 @@ def test_a_stage_begins_anew_after_a_reset():
 )
 def test_a_monitor_that_will_be_logged_is_accepted(monitor, mode):
     check_monitor(monitor, mode)
-    check_monitor(monitor, mode, toy_description())
+    check_monitor(monitor, mode, TOY)
 
 
 @pytest.mark.parametrize("monitor", ["accuracy", "val/acc", "test/accuracy", "val/hit_small", ""])
@@ -109,9 +110,9 @@ def test_a_monitor_that_no_metric_has_is_refused_with_those_that_exist(monitor):
 def test_what_the_data_lacks_is_refused_once_it_is_known():
     check_monitor("val/accuracy_merry", "max")
     with pytest.raises(ValueError, match=r"accuracy_merry is no metric.*accuracy_class_0"):
-        check_monitor("val/accuracy_merry", "max", toy_description())
+        check_monitor("val/accuracy_merry", "max", TOY)
     with pytest.raises(ValueError, match="attention_hit is no metric"):
-        check_monitor("val/attention_hit", "max", toy_description() | {"boxes": False})
+        check_monitor("val/attention_hit", "max", TOY, looks=False)
 
 
 @pytest.mark.parametrize(("monitor", "mode"), [("val/loss", "max"), ("val/accuracy", "min")])
@@ -121,12 +122,11 @@ def test_a_mode_that_keeps_the_worst_is_refused(monitor, mode):
 
 
 def test_every_score_of_a_stage_can_be_monitored():
-    description = toy_description() | {"class_names": CLASSES}
-    metrics = stage_metrics(CLASSES).clone(prefix="val/")
+    metrics = stage_metrics(single_label(*CLASSES)).clone(prefix="val/")
     for width in (0.1, 0.3, 0.9):
         box, glimpses = [0.0, 0.0, width, 1.0], torch.rand(4, 1, 1, 4, 4)
         count(metrics, torch.eye(4), torch.arange(4), box, glimpses)
     names = list(metrics.compute())
     assert len(names) == 4 + len(CLASSES) + 8
     for name in names:
-        check_monitor(name, "min" if name == "val/loss" else "max", description)
+        check_monitor(name, "min" if name == "val/loss" else "max", single_label(*CLASSES))

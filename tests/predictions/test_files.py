@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from conftest import build_for, quiet_trainer
+from conftest import build_for, quiet_trainer, single_label
 from PIL import Image
 
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -14,14 +14,16 @@ from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.files import write_answers, write_figures
 from avfusion.predictions.unanswered import bad_clips
 
+PITCH = single_label("low", "high")
+
 
 @pytest.fixture(scope="module")
 def answered(party_store):
-    """Store, class names, and the answers of a network that has learned nothing."""
+    """Store, target, and the answers of a network that has learned nothing."""
     data = FaceAudioDataModule(str(party_store), batch_size=5)
     task = build_for(data, "lowrank")
     batches = quiet_trainer().predict(task, datamodule=data)
-    return data.store, data.names, collect_answers(data.store, batches)
+    return data.store, data.target, collect_answers(data.store, batches)
 
 
 def rows_of(path):
@@ -30,8 +32,8 @@ def rows_of(path):
 
 
 def test_every_clip_of_the_split_is_answered_once_in_the_order_of_the_store(answered, tmp_path):
-    store, names, answers = answered
-    rows = rows_of(write_answers(tmp_path, answers, names))
+    store, target, answers = answered
+    rows = rows_of(write_answers(tmp_path, answers, target))
     index = [clip for clip in store.index if clip["split"] == "test"]
     assert [row["clip_id"] for row in rows] == [clip["clip_id"] for clip in index]
     assert [row["label"] for row in rows] == [clip["label"] for clip in index]
@@ -39,18 +41,18 @@ def test_every_clip_of_the_split_is_answered_once_in_the_order_of_the_store(answ
 
 
 def test_probabilities_sum_to_one_and_the_largest_names_the_prediction(answered, tmp_path):
-    _, names, answers = answered
-    rows = rows_of(write_answers(tmp_path, answers, names))
+    _, target, answers = answered
+    rows = rows_of(write_answers(tmp_path, answers, target))
     for row, answer in zip(rows, answers, strict=True):
-        numbers = [float(row[name]) for name in names]
+        numbers = [float(row[name]) for name in target.class_names]
         assert numbers == pytest.approx(answer.probabilities.tolist(), abs=1e-6)
         assert sum(numbers) == pytest.approx(1, abs=1e-5)
-        assert row["predicted"] == max(names, key=lambda name: float(row[name]))
+        assert row["predicted"] == max(target.class_names, key=lambda name: float(row[name]))
 
 
 def test_json_says_what_the_table_says(answered, tmp_path):
-    _, names, answers = answered
-    rows = rows_of(write_answers(tmp_path, answers, names))
+    _, target, answers = answered
+    rows = rows_of(write_answers(tmp_path, answers, target))
     table = json.loads((tmp_path / "predictions.json").read_text())
     for row, entry in zip(rows, table, strict=True):
         assert (row["clip_id"], row["predicted"]) == (entry["clip_id"], entry["predicted"])
@@ -70,7 +72,7 @@ def window(start, probabilities, note=""):
 
 def test_windows_become_a_time_line_and_their_mean(tmp_path):
     windows = [window(0.0, [0.2, 0.8]), window(0.5, [0.6, 0.4]), window(1.0, [0.9, 0.1])]
-    (row,) = rows_of(write_answers(tmp_path, windows, ["low", "high"]))
+    (row,) = rows_of(write_answers(tmp_path, windows, PITCH))
     assert (row["clip_id"], row["note"]) == ("talk/show.mp4", "mean of 3 windows")
     assert float(row["low"]) == pytest.approx(1.7 / 3, abs=1e-5)
     (table,) = (tmp_path / "timelines").glob("*.csv")
@@ -87,7 +89,7 @@ def test_windows_become_a_time_line_and_their_mean(tmp_path):
 def test_a_window_without_an_answer_has_a_row_that_says_why_and_no_part_in_the_mean(tmp_path):
     silent = window(0.5, None, "not answered: silent, no picture")
     windows = [window(0.0, [0.2, 0.8]), silent, window(1.0, [0.9, 0.1])]
-    (row,) = rows_of(write_answers(tmp_path, windows, ["low", "high"]))
+    (row,) = rows_of(write_answers(tmp_path, windows, PITCH))
     assert row["note"] == "mean of 2 of 3 windows, not answered: silent, no picture"
     assert float(row["low"]) == pytest.approx(0.55, abs=1e-5)
     (table,) = (tmp_path / "timelines").glob("*.csv")
@@ -107,7 +109,7 @@ def test_a_window_without_an_answer_has_a_row_that_says_why_and_no_part_in_the_m
 
 def test_a_recording_none_of_whose_windows_is_answered_has_no_mean(tmp_path):
     windows = [window(start, None, "not answered: silent") for start in (0.0, 0.5)]
-    (row,) = rows_of(write_answers(tmp_path, windows, ["low", "high"]))
+    (row,) = rows_of(write_answers(tmp_path, windows, PITCH))
     assert (row["predicted"], row["low"], row["high"]) == ("", "", "")
     (entry,) = json.loads((tmp_path / "predictions.json").read_text())
     assert entry["probabilities"] == {"low": None, "high": None}
@@ -117,7 +119,7 @@ def test_a_recording_none_of_whose_windows_is_answered_has_no_mean(tmp_path):
 def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
     answered, model, asked, tmp_path
 ):
-    store, names, _ = answered
+    store, target, _ = answered
     data = FaceAudioDataModule(str(store.root), batch_size=5)
     lacking = int(store.rows("test")[3])
     data.store.index[lacking][f"has_{asked}"] = "0"
@@ -127,7 +129,7 @@ def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
     unanswered = [answer for answer in answers if answer.probabilities is None]
     assert [answer.row for answer in unanswered] == [lacking]
     assert f"not answered, the network takes only the {asked}: " in unanswered[0].note
-    write_figures(tmp_path / "figures", store, unanswered, names)
+    write_figures(tmp_path / "figures", store, unanswered, target)
     assert not list((tmp_path / "figures").iterdir())
     assert "1 clips are not answered" in bad_clips(answers, tmp_path)
     assert not bad_clips(
@@ -144,21 +146,21 @@ def test_a_network_of_both_answers_with_the_one_that_is_there(answered):
 
 @pytest.mark.parametrize(("form", "beginning"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_figures_are_vectors_where_a_paper_wants_them(answered, form, beginning, tmp_path):
-    store, names, answers = answered
-    write_figures(tmp_path / "figures", store, answers[:1], names, form)
-    write_answers(tmp_path, [window(0.0, [0.2, 0.8])], ["low", "high"], form=form)
+    store, target, answers = answered
+    write_figures(tmp_path / "figures", store, answers[:1], target, form)
+    write_answers(tmp_path, [window(0.0, [0.2, 0.8])], PITCH, form=form)
     files = [*tmp_path.glob(f"figures/*.{form}"), *tmp_path.glob(f"timelines/*.{form}")]
     assert len(files) == 2 and all(file.read_bytes().startswith(beginning) for file in files)
 
 
 def test_figures_show_each_clip(answered, tmp_path):
-    store, names, answers = answered
-    write_figures(tmp_path / "figures", store, answers[:2], names)
+    store, target, answers = answered
+    write_figures(tmp_path / "figures", store, answers[:2], target)
     pictures = sorted((tmp_path / "figures").iterdir())
     assert [picture.stem for picture in pictures] == [a.clip["clip_id"] for a in answers[:2]]
     sizes = [size_of(picture) for picture in pictures]
     assert min(min(size) for size in sizes) > 200
-    write_figures(tmp_path / "plain", store, [answers[0]._replace(glimpses=None)], names)
+    write_figures(tmp_path / "plain", store, [answers[0]._replace(glimpses=None)], target)
     (plain,) = (tmp_path / "plain").iterdir()
     assert size_of(plain)[0] < sizes[0][0]
 
@@ -169,7 +171,7 @@ def test_answers_are_whole_before_figures_are_drawn(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "timeline_figure", no_room)
     with pytest.raises(OSError, match="No space left"):
-        write_answers(tmp_path, [window(0.0, [0.25, 0.75])], ["low", "high"])
+        write_answers(tmp_path, [window(0.0, [0.25, 0.75])], PITCH)
     (row,) = rows_of(tmp_path / "predictions.csv")
     (entry,) = json.loads((tmp_path / "predictions.json").read_text())
     assert (row["predicted"], row["high"]) == ("high", "0.750000")
@@ -180,7 +182,7 @@ def test_a_text_that_utf_8_cannot_hold_loses_no_answer(tmp_path):
     first = window(0.0, [0.25, 0.75], note="caf\udce9.mp4: damaged")
     whole = {"clip_id": "th\udce9.mp4", "label": "", "start": "", "end": ""}
     answers = [first, Answer(whole, 1, torch.tensor([0.75, 0.25]))]
-    rows = rows_of(write_answers(tmp_path, answers, ["low", "high"]))
+    rows = rows_of(write_answers(tmp_path, answers, PITCH))
     assert [(row["clip_id"], row["predicted"]) for row in rows] == [
         ("talk/show.mp4", "high"),
         (r"th\udce9.mp4", "low"),

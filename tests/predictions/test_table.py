@@ -4,13 +4,15 @@ import re
 
 import pytest
 import torch
+from conftest import single_label
 
 from avfusion.predictions.answers import Answer
 from avfusion.predictions.files import by_recording
 from avfusion.predictions.names import LONGEST, name_files
 from avfusion.predictions.table import MOST_ROWS, describe_answers
+from avfusion.targets import MultiLabel
 
-NAMES = ["angry", "happy", "sad"]
+EMOTION = single_label("angry", "happy", "sad")
 
 
 def answer(name, *probabilities, label="", note="", start=None):
@@ -20,8 +22,8 @@ def answer(name, *probabilities, label="", note="", start=None):
     return Answer(clip, 0, torch.tensor(probabilities) if probabilities else None, note=note)
 
 
-def lines_of(answers, multilabel=False):
-    text = describe_answers(*by_recording(answers), NAMES, multilabel)
+def lines_of(answers, target=EMOTION):
+    text = describe_answers(*by_recording(answers), target)
     return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
 
 
@@ -48,7 +50,7 @@ def test_what_is_true_and_why_there_is_no_answer_are_said_where_they_are_known()
 
 def test_of_several_classes_each_has_its_probability_and_none_is_said():
     answers = [answer("a", 0.9, 0.2, 0.75), answer("b", 0.1, 0.45, 0.3)]
-    assert lines_of(answers, multilabel=True) == [
+    assert lines_of(answers, MultiLabel({"class_names": EMOTION.class_names})) == [
         ["recording", "predicted", "probability"],
         ["a", "angry|sad", "0.90 | 0.75"],
         ["b", "none", "0.45 happy"],
@@ -72,7 +74,7 @@ def test_a_recording_that_was_cut_has_its_mean_and_a_line_per_stretch():
 @pytest.mark.parametrize(("more", "line"), [(0, None), (1, "1 more recording"), (1500, "1,500")])
 def test_many_recordings_are_counted_once_the_first_are_shown(more, line):
     answers = [answer(f"clip_{n}.wav", 0.2, 0.3, 0.5) for n in range(MOST_ROWS + more)]
-    lines = describe_answers(answers, {}, NAMES).splitlines()
+    lines = describe_answers(answers, {}, EMOTION).splitlines()
     assert len(lines) == 1 + MOST_ROWS + bool(more)
     assert lines[MOST_ROWS].startswith(f"clip_{MOST_ROWS - 1}.wav")
     assert line is None or lines[-1].startswith(f"... and {line}")
@@ -80,7 +82,7 @@ def test_many_recordings_are_counted_once_the_first_are_shown(more, line):
 
 def test_a_long_name_is_whole():
     name = "x" * 300 + ".mp4"
-    assert name in describe_answers([answer(f"/in/{name}", 0.2, 0.3, 0.5)], {}, NAMES)
+    assert name in describe_answers([answer(f"/in/{name}", 0.2, 0.3, 0.5)], {}, EMOTION)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import build_for, load, quiet_trainer
+from conftest import build_task, load, quiet_trainer, recipe_of
 from lightning.pytorch.loggers import CSVLogger
-from omegaconf import OmegaConf
 
 from avfusion.comparison.records import Run, read_run
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.store import read_description
 from avfusion.run.provenance import write_provenance
 from avfusion.run.results import collect_results, write_results
 
@@ -97,13 +95,9 @@ def write_run(folder: Path, store: Path) -> Path:
     torch.manual_seed(5)  # which gets some of the clips right, and some wrong
     data = FaceAudioDataModule(str(store), batch_size=8)
     cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8")
-    cfg.description = read_description(store)
-    parts = ("model", "data", "description", "seed", "monitor", "mode")
-    config = {part: OmegaConf.to_container(cfg, resolve=False)[part] for part in parts}
-    config |= {p: OmegaConf.to_container(cfg[p], resolve=True) for p in parts[:3]}
-    task = build_for(data, "lowrank")
-    task.recipe = {part: config[part] for part in parts[:4]}
-    task.recipe["model"] = config["model"] | {"optimizer": None, "scheduler": None}
+    task = build_task(cfg, data.description)
+    task.recipe = recipe_of(cfg)
+    config = recipe_of(cfg, "monitor", "mode")
     logger = CSVLogger(folder, name="csv")
     trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1)
     trainer.fit(task, datamodule=data)

@@ -1,12 +1,12 @@
 import pytest
 import torch
 from conftest import load
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.seen import trained_on
 from avfusion.run import assembly
+from avfusion.run.rebuild import rebuild_task
 
 
 @pytest.mark.encoders
@@ -27,7 +27,6 @@ def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store,
     data.prepare_data()
     whole = assembly.build_task(cfg, data).recipe
     assert whole["trained_on"] == trained_on(data.store)
-    recipe = whole["model"]
     (tmp_path / "weights.pth").unlink()
-    assert recipe["network"]["face_encoder"]["pretrained"] == "none"
-    assert instantiate(recipe, _convert_="all").network.face_encoder.channels == 192
+    assert whole["model"]["network"]["face_encoder"]["pretrained"] == "none"
+    assert rebuild_task(whole).network.face_encoder.channels == 192

@@ -1,8 +1,7 @@
 import json
 
 import pytest
-from conftest import load, quiet_trainer
-from hydra.utils import instantiate
+from conftest import build_for, quiet_trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -29,9 +28,7 @@ def finished(party_store, tmp_path_factory):
     """Folder, trainer, task and data of a run of two epochs that was tested."""
     folder = tmp_path_factory.mktemp("run")
     data = FaceAudioDataModule(str(party_store), batch_size=8)
-    cfg = load("train", "model=audio_only")
-    cfg.description = data.description
-    task = instantiate(cfg.model, _convert_="all")
+    task = build_for(data, "audio_only")
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1)
     trainer.fit(task, datamodule=data)

@@ -62,9 +62,11 @@ def test_recordings_are_answered_for_as_a_store_of_them_would_be(
         )
         ours = session.answers_for(files, task, data)
     assert [len(clips.row) for clips in batches] == [8, 2]
-    corpus = Unlabelled(find_recordings(files), data.names)
+    corpus = Unlabelled(find_recordings(files), data.target.class_names)
     store = prepare(corpus, answering(data.description["features"]), tmp_path / "stores")
-    prepared = FaceAudioDataModule(str(store), batch_size=data.batch_size, class_names=data.names)
+    prepared = FaceAudioDataModule(
+        str(store), target=lambda description: task.target, batch_size=data.batch_size
+    )
     theirs = session.answers(task, prepared, "test")
     assert len(ours) == len(theirs) == 10
     for one, other in zip(ours, theirs, strict=True):
@@ -115,7 +117,7 @@ def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):
 def test_a_gallery_has_a_row_per_network_and_colours_what_is_right(trained):
     task, data, *_ = trained
     found = session.answers(task, data, "test")[:3]
-    views = [clip_view(data.store, a.row, a.probabilities, a.glimpses, data.names) for a in found]
+    views = [clip_view(data.store, a.row, a.probabilities, a.glimpses, data.target) for a in found]
     views[0], views[1] = views[0]._replace(right=True), views[1]._replace(right=False)
     axes = gallery_figure({"one": views, "other": views[:2]}).axes
     assert len(axes) == 6

@@ -10,6 +10,7 @@ from avfusion.callbacks.board import check_epochs, due
 from avfusion.callbacks.last_scores import LastScores
 from avfusion.callbacks.places import has_places
 from avfusion.data.clips import Clips
+from avfusion.targets import Target
 
 
 class AnswerCounts(L.Callback):
@@ -21,10 +22,11 @@ class AnswerCounts(L.Callback):
     def __init__(self, every_n_epochs: int, name: str) -> None:
         self.every_n_epochs = check_epochs(every_n_epochs, name)
         self.last = LastScores()
+        self.target: Target  # of the task that is counted
         self.counts = torch.zeros(0)
 
     def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
-        """Return the counts of clips, ``[batch, classes]`` and their labels, or of none."""
+        """Return the counts of clips, ``[batch, classes]`` and their encoded labels, or of none."""
         raise NotImplementedError
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
@@ -44,9 +46,10 @@ class AnswerCounts(L.Callback):
     def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network where somebody will look."""
         if has_places(trainer):
-            classes = len(trainer.datamodule.names)  # type: ignore[attr-defined]
-            nobody = torch.zeros(0, dtype=torch.long, device=pl_module.device)
-            self.counts = self.count(torch.zeros(0, classes, device=pl_module.device), nobody)
+            self.target = pl_module.target
+            nobody = torch.from_numpy(self.target.encode([])).to(pl_module.device)
+            nothing = torch.zeros(0, self.target.outputs, device=pl_module.device)
+            self.counts = self.count(nothing, nobody)
             self.last.listen(pl_module.network)
 
     def on_validation_batch_end(
@@ -54,7 +57,7 @@ class AnswerCounts(L.Callback):
     ) -> None:
         """Count the clips of a batch."""
         if self.last.scores is not None:
-            probabilities = pl_module.probabilities(self.last.scores.logits)  # type: ignore[operator]
+            probabilities = self.target.predict(self.last.scores.logits)
             self.counts += self.count(probabilities, batch.label)
 
     def on_test_batch_end(

@@ -27,6 +27,6 @@ class BatchGrid(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         shown = Clips(*(part[: self.clips].cpu() for part in batch))
         shown = shown._replace(face=data.pictures(shown))
-        figure = batch_figure(shown, data.names)
+        figure = batch_figure(shown, data.target)
         for place in found:
             place.figure("train/first_batch", figure, 0)

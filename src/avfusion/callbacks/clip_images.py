@@ -11,11 +11,12 @@ from torch import Tensor
 from avfusion.callbacks.board import check_epochs, due
 from avfusion.callbacks.last_scores import LastScores
 from avfusion.callbacks.places import places
-from avfusion.corpora.labels import classes_of
+from avfusion.corpora.labels import ClassesOf
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
 from avfusion.figures.clip import clip_figure
 from avfusion.figures.clip_view import clip_view
+from avfusion.targets import Target
 
 
 class ClipImages(L.Callback):
@@ -47,7 +48,9 @@ class ClipImages(L.Callback):
             seen = int(trainer.num_val_batches[0]) * data.batch_size
             rows = data.store.rows("val")[:: trainer.world_size][:seen].tolist()
             labels = [data.store.index[row]["label"] for row in rows]
-            self.tags = choose(rows, labels, self.clips_per_class, self.seed, data.multilabel)
+            self.tags = choose(
+                rows, labels, self.clips_per_class, self.seed, data.target.classes_of
+            )
         if not self.sounded:
             heard = {row: tag for row, tag in self.tags.items() if data.store.has_audio[row]}
             for row, tag in heard.items():
@@ -66,7 +69,8 @@ class ClipImages(L.Callback):
         chosen = [clip for clip, row in enumerate(batch.row.tolist()) if row in self.tags]
         for clip in chosen:
             where = None if glimpses is None else glimpses[clip].float().cpu()
-            probabilities = pl_module.probabilities(logits[clip]).cpu()  # type: ignore[operator]
+            target: Target = pl_module.target  # type: ignore[assignment]
+            probabilities = target.predict(logits[clip]).cpu()
             self.draw(trainer, int(batch.row[clip]), probabilities, where)
 
     def draw(
@@ -75,7 +79,7 @@ class ClipImages(L.Callback):
         """Draw one clip."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         store: Store = data.store
-        figure = clip_figure(clip_view(store, row, probabilities, glimpses, data.names))
+        figure = clip_figure(clip_view(store, row, probabilities, glimpses, data.target))
         for place in places(trainer):
             place.figure(f"clips/{self.tags[row]}", figure, trainer.global_step)
 
@@ -85,13 +89,13 @@ class ClipImages(L.Callback):
 
 
 def choose(
-    rows: Sequence[int], labels: Sequence[str], each: int, seed: int, multilabel: bool = False
+    rows: Sequence[int], labels: Sequence[str], each: int, seed: int, classes_of: ClassesOf
 ) -> dict[int, str]:
     """Choose some rows of each class by seed, and name them; a row is chosen once."""
     generator = torch.Generator().manual_seed(seed)  # training's own stays as it is
     found: defaultdict[str, list[int]] = defaultdict(list)
     for place in torch.randperm(len(rows), generator=generator).tolist():
-        classes = classes_of(labels[place], multilabel)
+        classes = classes_of(labels[place])
         missing = [name for name in classes if len(found[name]) < each]
         if missing:
             found[missing[0]].append(rows[place])

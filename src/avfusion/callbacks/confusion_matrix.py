@@ -15,8 +15,8 @@ from avfusion.figures.answers import confusion_figure
 class ConfusionMatrix(AnswerCounts):
     """Draw the confusion matrix of validation every n epochs, and that of the test.
 
-    Multi-label data has none, nothing is drawn: of a clip with several classes, right ones and
-    wrong ones, there is no saying which was taken for which.
+    Nothing is drawn where classes do not exclude each other: of a clip with several, right ones
+    and wrong ones, there is no saying which was taken for which.
     """
 
     def __init__(self, every_n_epochs: int = 4) -> None:
@@ -24,7 +24,7 @@ class ConfusionMatrix(AnswerCounts):
 
     def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Count where a clip has one class."""
-        if not pl_module.multilabel:
+        if pl_module.target.exclusive:
             super().begin(trainer, pl_module)
 
     def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
@@ -33,8 +33,8 @@ class ConfusionMatrix(AnswerCounts):
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""
-        names = trainer.datamodule.names  # type: ignore[attr-defined]
-        figure = confusion_figure(counts.numpy(), names)
+        target = trainer.datamodule.target  # type: ignore[attr-defined]
+        figure = confusion_figure(counts.numpy(), target.class_names)
         for place in places(trainer):
             place.figure(f"{stage}/confusion", figure, trainer.global_step)
 

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from avfusion.callbacks.checkpoints import is_training
 from avfusion.callbacks.random_states import of_each_process
 from avfusion.data.clips import Clips
-from avfusion.task import ClassificationTask
+from avfusion.task import FusionTask
 
 
 class NotFiniteError(ArithmeticError):
@@ -57,7 +57,7 @@ class FiniteNumbers(L.Callback):
     ) -> None:
         """Check the loss."""
         if self.found is None and not loss.isfinite().all():
-            assert self.clips is not None and isinstance(pl_module, ClassificationTask)
+            assert self.clips is not None and isinstance(pl_module, FusionTask)
             with self.again(trainer, pl_module):
                 part, what = find_part(pl_module, self.clips)
             self.found = NotFiniteError(trainer.global_step + 1, trainer.current_epoch, part, what)
@@ -75,7 +75,7 @@ class FiniteNumbers(L.Callback):
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         if self.found is None and not scaled and not are_finite(gradients):
-            assert self.clips is not None and isinstance(pl_module, ClassificationTask)
+            assert self.clips is not None and isinstance(pl_module, FusionTask)
             with self.again(trainer, pl_module):
                 found: tuple[str, str] | None = find_part(pl_module, self.clips, in_loss=False)
                 if found is not None and found[0] == "loss":
@@ -103,7 +103,7 @@ class FiniteNumbers(L.Callback):
         loss = trainer.callback_metrics.get("val/loss")
         if not is_training(trainer) or loss is None or bool(loss.isfinite()):
             return
-        assert isinstance(pl_module, ClassificationTask)
+        assert isinstance(pl_module, FusionTask)
         part, what = "loss", "the loss of validation"
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             for clips in batches_of(trainer, pl_module):
@@ -156,7 +156,7 @@ def split(path: str) -> tuple[str, str]:
     return part or "network", name
 
 
-def find_part(task: ClassificationTask, clips: Clips, in_loss: bool = True) -> tuple[str, str]:
+def find_part(task: FusionTask, clips: Clips, in_loss: bool = True) -> tuple[str, str]:
     """Return the part whose computation is the first with a number that is not finite, and what.
 
     Where the loss itself is finite (not ``in_loss``), -inf of masks is not what is looked for.
@@ -184,7 +184,7 @@ def find_part(task: ClassificationTask, clips: Clips, in_loss: bool = True) -> t
     return part, f"the output of {part}" if found else "the loss"
 
 
-def find_gradient(task: ClassificationTask, clips: Clips) -> tuple[str, str] | None:
+def find_gradient(task: FusionTask, clips: Clips) -> tuple[str, str] | None:
     """Return the part that the backward pass reaches first with a gradient that is not finite."""
     names = {module: name or "network" for name, module in task.network.named_modules()}
     order: dict[str, int] = {}
@@ -220,7 +220,7 @@ def hooked(network: nn.Module, enter: Any, leave: Any) -> Iterator[None]:
             handle.remove()
 
 
-def batches_of(trainer: L.Trainer, task: ClassificationTask) -> Iterator[Clips]:
+def batches_of(trainer: L.Trainer, task: FusionTask) -> Iterator[Clips]:
     """Yield the validation batches, as they reach the network."""
     loader: Any = trainer.val_dataloaders
     count = int(sum(trainer.num_val_batches))

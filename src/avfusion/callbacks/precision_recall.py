@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import lightning as L
 import torch
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from avfusion.callbacks.answer_counts import AnswerCounts
@@ -31,27 +32,25 @@ class PrecisionRecall(AnswerCounts):
 
     def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
         """Count true and false positives, ``[2, classes, thresholds]``."""
-        return above_thresholds(probabilities, label)
+        return above_thresholds(probabilities, self.target.indicators(label))
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Write the curves of the classes that occur."""
         writer = board(trainer)
-        names = trainer.datamodule.names  # type: ignore[attr-defined]
-        for name, true, false in zip(names, *counts, strict=True):
+        for name, true, false in zip(self.target.class_names, *counts, strict=True):
             if writer is not None and true[0]:
                 curve = precision_recall(true, false)
                 tag = f"{stage}_precision_recall/{name}"
                 writer.add_pr_curve_raw(tag, *curve, trainer.global_step, THRESHOLDS)
 
 
-def above_thresholds(probabilities: Tensor, label: Tensor) -> Tensor:
-    """Count true and false positives, ``[2, classes, thresholds]``, of clips with a label."""
-    thresholds = torch.linspace(0, 1, THRESHOLDS, device=label.device)
+def above_thresholds(
+    probabilities: Float[Tensor, "clips classes"], indicators: Int[Tensor, "clips classes"]
+) -> Int64[Tensor, "2 classes thresholds"]:
+    """Count true and false positives of clips, of which 1 says a class, 0 none, -1 nothing."""
+    thresholds = torch.linspace(0, 1, THRESHOLDS, device=indicators.device)
     positive = probabilities[..., None] >= thresholds
-    if label.ndim == 1:
-        classes = torch.arange(probabilities.shape[1], device=label.device)
-        label = torch.where(label[:, None] < 0, -1, (label[:, None] == classes).long())
-    own, known = (label == 1)[..., None], (label >= 0)[..., None]
+    own, known = (indicators == 1)[..., None], (indicators >= 0)[..., None]
     return torch.stack([(positive & own).sum(0), (positive & ~own & known).sum(0)])
 
 

@@ -55,16 +55,18 @@ class ScalarLayout(L.Callback):
         if not (writer := board(trainer)):
             return
         data: FaceAudioDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        target = data.target
         empty = {
-            "several classes": not data.multilabel,
-            PRECISION: not data.multilabel,
+            "several classes": "subset_accuracy" not in target.scores,
+            RECALL: "accuracy" not in target.class_scores,
+            PRECISION: "average_precision" not in target.class_scores,
             "attention on the speaker": not data.description["boxes"],
         }
         network = pl_module.get_submodule("network")
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         tags = {
-            RECALL: [f"val/accuracy_{name}" for name in data.names],
-            PRECISION: [f"val/average_precision_{name}" for name in data.names],
+            RECALL: [f"val/accuracy_{name}" for name in target.class_names],
+            PRECISION: [f"val/average_precision_{name}" for name in target.class_names],
             GRADIENTS: [f"train/gradient_norm_{name}" for name, _ in network.named_children()],
             LEARNING_RATE: [
                 f"train/learning_rate/{group.get('name', f'pg{number}')}"

@@ -26,7 +26,7 @@ class Cifar10:
 
     name = "cifar10"
     on_error = "raise"
-    multilabel = False
+    labels = "single_label"
     allowed_leaks = (
         "same_picture_in_two_splits",
         "two_labels_for_one_recording",

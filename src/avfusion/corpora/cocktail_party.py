@@ -60,7 +60,7 @@ class CocktailParty:
 
     name = "cocktail_party"
     on_error = "raise"
-    multilabel = False
+    labels = "single_label"
     allowed_leaks = ("untrained_classes",)  # a small one may lack some by chance
 
     def __init__(self, root: str, clips: Mapping[str, int], faces: int = 2, seed: int = 0) -> None:

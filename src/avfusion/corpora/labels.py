@@ -1,9 +1,9 @@
-"""The label of a clip: one class or, in multi-label data, the names of several."""
+"""Labels of clips: the name of one class, or those of several."""
 
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from avfusion.corpora.mistakes import WrongClips, WrongLine
@@ -15,9 +15,17 @@ BETWEEN = "|"  # the classes of a label
 BARS = re.compile(r"[|\uff5c]")  # as people type it, also on a full-width keyboard
 
 
-def classes_of(label: str, multilabel: bool) -> list[str]:
-    """Return the classes that a label names."""
-    return label.split(BETWEEN) if multilabel else [label]
+ClassesOf = Callable[[str], list[str]]  # the classes that a label names
+
+
+def whole_label(label: str) -> list[str]:
+    """Return the one class that a label names, whatever signs are in it."""
+    return [label]
+
+
+def split_label(label: str) -> list[str]:
+    """Return the classes that a label of several names."""
+    return label.split(BETWEEN)
 
 
 def label_of(classes: Sequence[str]) -> str:
@@ -46,34 +54,34 @@ def tidied(label: str) -> str:
 
 
 def name_classes(
-    recordings: Sequence[Recording], given: Sequence[str] | None, multilabel: bool
+    recordings: Sequence[Recording], given: Sequence[str] | None, classes_of: ClassesOf
 ) -> tuple[list[Recording], list[str]]:
     """Return recordings with one spelling for each class, and the classes in their order.
 
     Labels that look alike (see ``canonical``) are one class. It is spelled as ``given`` or, without
     that, as most training clips spell it. Labels of none of the classes are refused.
     """
-    found = spellings(recordings, multilabel)
+    found = spellings(recordings, classes_of)
     if given is None:
-        training = spellings([clip for clip in recordings if clip.split == "train"], multilabel)
+        training = spellings([clip for clip in recordings if clip.split == "train"], classes_of)
         counts = (training or found).values()
         names = sorted(some.most_common(1)[0][0] for some in counts)
     else:
         names = list(given)
     known = {canonical(name): name for name in names}
-    check_known(recordings, found, known, multilabel)
+    check_known(recordings, found, known, classes_of)
     several = [listed_spellings(known[key], some) for key, some in found.items() if len(some) > 1]
     if several:
         log.warning("Labels that look alike are one class: %s.", listed(several))
-    return [respelled(clip, known, multilabel) for clip in recordings], names
+    return [respelled(clip, known, classes_of) for clip in recordings], names
 
 
-def spellings(recordings: Sequence[Recording], multilabel: bool) -> dict[str, Counter[str]]:
+def spellings(recordings: Sequence[Recording], classes_of: ClassesOf) -> dict[str, Counter[str]]:
     """Return how many clips spell each class how, by the canonical names of the classes."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     labels = Counter(clip.label for clip in recordings)
     for label, clips in labels.items():
-        for name in classes_of(label, multilabel):
+        for name in classes_of(label):
             counts[canonical(name)][name] += clips
     return counts
 
@@ -87,7 +95,7 @@ def check_known(
     recordings: Sequence[Recording],
     found: Mapping[str, Counter[str]],
     known: Mapping[str, str],
-    multilabel: bool,
+    classes_of: ClassesOf,
 ) -> None:
     """Refuse labels that name none of the classes, which are known by their canonical names."""
     outside = {key: some for key, some in found.items() if key not in known}
@@ -100,7 +108,7 @@ def check_known(
             [
                 clip
                 for clip in recordings
-                if outside.keys() & map(canonical, classes_of(clip.label, multilabel))
+                if outside.keys() & map(canonical, classes_of(clip.label))
             ],
         )
 
@@ -118,7 +126,7 @@ def check_classes(names: Sequence[str]) -> None:
             )
 
 
-def respelled(clip: Recording, known: Mapping[str, str], multilabel: bool) -> Recording:
+def respelled(clip: Recording, known: Mapping[str, str], classes_of: ClassesOf) -> Recording:
     """Return a clip whose label has the known spellings of its classes."""
-    label = label_of([known[canonical(name)] for name in classes_of(clip.label, multilabel)])
+    label = label_of([known[canonical(name)] for name in classes_of(clip.label)])
     return clip if label == clip.label else replace(clip, label=label)

@@ -7,7 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from avfusion.corpora.columns import BOX, COLUMNS, MEDIA, REQUIRED, check_names
-from avfusion.corpora.labels import check_classes, name_classes, names_several, tidied
+from avfusion.corpora.labels import (
+    check_classes,
+    name_classes,
+    names_several,
+    split_label,
+    tidied,
+    whole_label,
+)
 from avfusion.corpora.mistakes import Mistakes, WrongLine
 from avfusion.corpora.paths import find, told_missing
 from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
@@ -98,7 +105,7 @@ class Manifest:
         for line, row in read_rows(self.path, columns, needed, mistakes):
             recordings[line] = self.recording(line, row, mistakes)
             has_splits = "split" in row
-        clips, multilabel = self.labeled(recordings, mistakes)
+        clips, several = self.labeled(recordings, mistakes)
         self.check_files(clips, mistakes)
         lines = {id(clip): line for clip, line in zip(clips, recordings, strict=True)}
         shared: list[str] = []
@@ -117,18 +124,20 @@ class Manifest:
             shared = check_subjects(people, self.allow_subject_overlap)
         with mistakes.of_clips(lines):
             labeled = [clip for clip in clips if clip.label]
-            clips, names = name_classes(labeled, self.classes, multilabel)
+            clips, names = name_classes(
+                labeled, self.classes, split_label if several else whole_label
+            )
         mistakes.refuse()
-        return Contents(clips, names, shared, multilabel)
+        return Contents(clips, names, shared, "multi_label" if several else "single_label")
 
     def labeled(
         self, recordings: Mapping[int, Recording], mistakes: Mistakes
     ) -> tuple[list[Recording], bool]:
         """Return recordings, by their lines, and whether their labels name several classes."""
-        multilabel = self.multilabel
-        if multilabel is None:
-            multilabel = any(names_several(clip.label) for clip in recordings.values())
-        if not multilabel:
+        several = self.multilabel
+        if several is None:
+            several = any(names_several(clip.label) for clip in recordings.values())
+        if not several:
             return list(recordings.values()), False
         tidy = []
         for line, clip in recordings.items():

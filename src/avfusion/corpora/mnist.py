@@ -22,7 +22,7 @@ class Mnist:
 
     name = "mnist"
     on_error = "raise"
-    multilabel = False
+    labels = "single_label"
     allowed_leaks = (
         "same_picture_in_two_splits",
         "two_labels_for_one_recording",

@@ -52,14 +52,15 @@ class Recording:
 class Contents(NamedTuple):
     """A corpus after its checks.
 
-    ``shared_subjects`` are allowed to be in several splits; None where subjects are unknown. A
-    label names one class or, in ``multilabel`` contents, several with ``|`` between them.
+    ``shared_subjects`` are allowed to be in several splits; None where subjects are unknown.
+    ``labels`` is the kind of the labels (see ``avfusion.targets``): a label names one class
+    (``single_label``), or several with ``|`` between them (``multi_label``).
     """
 
     recordings: list[Recording]
     class_names: list[str]
     shared_subjects: list[str] | None
-    multilabel: bool = False
+    labels: str = "single_label"
 
 
 @runtime_checkable

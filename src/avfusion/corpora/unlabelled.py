@@ -25,7 +25,7 @@ class Unlabelled:
 
     recordings: Sequence[Recording]
     class_names: Sequence[str]
-    multilabel: bool = False
+    labels: str = "single_label"  # in kind: those of the network that is to answer
     name: str = "recordings"
     on_error: str = "skip"
     allowed_leaks: Collection[str] = (
@@ -37,7 +37,7 @@ class Unlabelled:
 
     def read(self) -> Contents:
         """Return the contents."""
-        return Contents(list(self.recordings), list(self.class_names), [], self.multilabel)
+        return Contents(list(self.recordings), list(self.class_names), [], self.labels)
 
 
 def find_recordings(given: str, folder: Path | None = None) -> list[Recording]:

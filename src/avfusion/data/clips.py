@@ -11,8 +11,7 @@ class Clips(NamedTuple):
 
     ``face`` is RGB, bytes from the store and [0, 1] once on the device, or holds the store's face
     maps for networks that read those; ``audio`` holds audio frames, padded with zeros after
-    ``audio_length`` of them. ``label`` is the number of the class, in multi-label data 1 for each
-    class that the clip has and 0 for the others; -1 where unknown.
+    ``audio_length`` of them. ``label`` is encoded as the target of the data does it.
     A clip without a face or without sound has zeros there, ``audio_length`` 1, and its flag off.
     ``box`` is the speaker's face (left, top, right, bottom) in fractions of the picture, NaN where
     unknown; ``row`` finds the clip in the index of its store.
@@ -23,6 +22,6 @@ class Clips(NamedTuple):
     audio_length: Int[Tensor, "batch"]
     has_face: Bool[Tensor, "batch"]
     has_audio: Bool[Tensor, "batch"]
-    label: Int[Tensor, "batch *classes"]
+    label: Shaped[Tensor, "batch *outputs"]
     box: Float[Tensor, "batch 4"]
     row: Int[Tensor, "batch"]

@@ -1,6 +1,6 @@
 """The loaders of a store's splits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ from avfusion.data.order import InOrder, Order
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
 from avfusion.features import Features
+from avfusion.targets import Target, check_kind, choose_target
+
+TargetFactory = Callable[[Mapping[str, Any]], Target]
 
 
 class FaceAudioDataModule(L.LightningDataModule):
@@ -25,8 +28,8 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
     gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
-    ``class_names`` are those of a network that was trained on others. ``eval_split`` is what test
-    and predict read.
+    ``target`` makes what is predicted from the store's description, by default as its labels are.
+    ``eval_split`` is what test and predict read.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         corpus: Corpus | None = None,
         features: Features | None = None,
         augmentation: Mapping[str, Callable[[Clips], Clips] | None] | None = None,
-        class_names: Sequence[str] | None = None,
+        target: TargetFactory | None = None,
         eval_split: str = "test",
         batch_size: int = 32,
         num_workers: int = 0,
@@ -49,13 +52,13 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.corpus = corpus
         self.features = features
         self.augmentation = [change for change in (augmentation or {}).values() if change]
-        self.class_names = class_names
+        self.make_target = target or choose_target
         self.eval_split = eval_split
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
         self.maps = False  # instead of pictures, see read_maps
-        self.opened: Store | None = None
+        self.opened: tuple[Store, Target] | None = None
         self.training: ResumableLoader | None = None
         self.seen: dict[str, list[str]] = {}  # what the network was trained on before, elsewhere
         self.position = {"clips": 0, "clips_per_step": 0}  # in the epoch that training goes on with
@@ -63,31 +66,33 @@ class FaceAudioDataModule(L.LightningDataModule):
     @property
     def store(self) -> Store:
         """The store, made first where the corpus can be made here."""
+        return self.open()[0]
+
+    @property
+    def target(self) -> Target:
+        """What is predicted of a clip."""
+        return self.open()[1]
+
+    def open(self) -> tuple[Store, Target]:
+        """Open the store, made first where that is possible, and make the target for it."""
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
                 # A trainer that was given before knows which device computes face maps.
                 device = str(self.trainer.strategy.root_device) if self.trainer else "auto"
                 made = prepare(self.corpus, self.features, self.path, device=device)
                 self.path, self.corpus = made, None
-            self.opened = Store(self.path)
-            if self.class_names:
-                self.opened.respell(self.class_names)
+            store = Store(self.path)
+            target = self.make_target(store.description)
+            check_kind(target, store.description["labels"], self.path)
+            if target.class_names != store.description["class_names"]:
+                store.respell(target.spell)
+            self.opened = store, target
         return self.opened
 
     @property
     def description(self) -> dict[str, Any]:
         """What a network has to know of the data, in plain containers."""
-        return self.store.description
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The classes, in the order of the labels."""
-        return self.class_names or self.description["class_names"]
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether a clip has a number of classes, and not just one."""
-        return self.store.multilabel
+        return self.store.description | {"outputs": self.target.outputs}
 
     def read_maps(self) -> None:
         """Give networks the face maps of the store in the place of its pictures."""
@@ -110,7 +115,7 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def dataset(self, split: str) -> SplitDataset:
         """Return the clips of one split."""
-        return SplitDataset(self.store, split, self.names, self.maps)
+        return SplitDataset(self.store, split, self.target, self.maps)
 
     def loader(self, split: str, shuffle: bool = False) -> ResumableLoader:
         """Load one split, this process's part of it."""

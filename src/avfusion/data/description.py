@@ -4,11 +4,11 @@ from collections import Counter
 from typing import Any
 
 from avfusion.corpora import SPLITS, Contents
-from avfusion.corpora.labels import classes_of
 from avfusion.data.outcome import Outcome, kinds_of
 from avfusion.data.store import BOX, FORMAT
 from avfusion.features import Features
 from avfusion.features.identity import identify
+from avfusion.targets import choose_target
 
 
 def describe(
@@ -16,18 +16,19 @@ def describe(
 ) -> dict[str, Any]:
     """Return what a network and a result have to know of a store, as plain data."""
     kept = [outcome.index for outcome in outcomes if outcome.index]
+    target = choose_target(contents._asdict())
     training = Counter(
         name
         for clip in kept
         if clip["split"] == "train"
-        for name in classes_of(clip["label"], contents.multilabel)
+        for name in target.classes_of(clip["label"])
     )
     splits = Counter(clip["split"] for clip in kept)
     return {
         "format": FORMAT,
         "corpus": name,
         "class_names": contents.class_names,
-        "multilabel": contents.multilabel,
+        "labels": contents.labels,
         "class_counts": [training[label] for label in contents.class_names],
         "clips": {split: splits[split] for split in SPLITS},
         "skipped": dict(Counter(outcome.reason for outcome in outcomes if not outcome.index)),

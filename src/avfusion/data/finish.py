@@ -14,6 +14,7 @@ from avfusion.data.part import Written
 from avfusion.data.statistics import Moments
 from avfusion.data.store import read_description
 from avfusion.features import Features
+from avfusion.targets import choose_target
 
 
 def finish(
@@ -43,7 +44,7 @@ def finish(
         "face": {"channels": 3, **moments["face"].mean_and_deviation(scale=1 / 255)},
         "audio": {"features": features.audio.features, **moments["audio"].mean_and_deviation()},
         **({} if face_map is None else {"face_map": face_map}),
-        "leaks": find_leaks(index, contents.multilabel),
+        "leaks": find_leaks(index, choose_target(contents._asdict()).classes_of),
         "checksums": checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")

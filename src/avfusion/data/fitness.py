@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import SPLITS, listed
 from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation, FaceAugmentation
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
 from avfusion.features.identity import CLASS, name_of, with_classes
+from avfusion.targets import Target
 
 
 def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
@@ -45,15 +45,15 @@ def check_batch(store: Store, batch_size: int) -> None:
         )
 
 
-def check_labels(store: Store, split: str, class_names: Sequence[str]) -> None:
+def check_labels(store: Store, split: str, target: Target) -> None:
     """Refuse labels of the split to test on that are none of the classes."""
     labels = {store.index[row]["label"] for row in store.rows(split)}
-    named = {name for label in labels for name in classes_of(label, store.multilabel)}
-    other = sorted(named - set(class_names))
+    named = {name for label in labels for name in target.classes_of(label)}
+    other = sorted(named - set(target.class_names))
     if other:
         raise ValueError(
             f"The {split} split of {store.root} has labels that the network does not know, "
-            f"{listed(other)}: it knows {', '.join(class_names)}."
+            f"{listed(other)}: it knows {', '.join(target.class_names)}."
         )
 
 

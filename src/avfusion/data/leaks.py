@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from avfusion.corpora.labels import classes_of
+from avfusion.corpora.labels import ClassesOf, whole_label
 from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
 
@@ -17,7 +17,7 @@ WHY = {
 }
 
 
-def find_leaks(index: Sequence[Clip], multilabel: bool = False) -> dict[str, list[str]]:
+def find_leaks(index: Sequence[Clip], classes_of: ClassesOf = whole_label) -> dict[str, list[str]]:
     """Return, under the names of WHY, the clips or classes that are concerned."""
     return {
         "same_sound_in_two_splits": told_apart(index, "audio_digest", by="split"),
@@ -28,7 +28,7 @@ def find_leaks(index: Sequence[Clip], multilabel: bool = False) -> dict[str, lis
         + told_apart(
             [clip for clip in index if not clip["audio_digest"]], "face_digest", by="label"
         ),
-        "untrained_classes": untrained(index, multilabel),
+        "untrained_classes": untrained(index, classes_of),
         # No fault of a split, but worth knowing: RAVDESS has such a pair.
         "same_sound_twice": twice(index, "audio_digest"),
     }
@@ -59,11 +59,11 @@ def told_apart(index: Sequence[Clip], digest: str, by: str) -> list[str]:
     ]
 
 
-def untrained(index: Sequence[Clip], multilabel: bool = False) -> list[str]:
+def untrained(index: Sequence[Clip], classes_of: ClassesOf = whole_label) -> list[str]:
     """Return the classes without any training clip, where there are training clips."""
     names: dict[bool, dict[str, str]] = {True: {}, False: {}}
     for clip in index:
-        for name in classes_of(clip["label"], multilabel):
+        for name in classes_of(clip["label"]):
             names[clip["split"] == "train"].setdefault(canonical(name), name)
     trained, other = names[True], names[False]
     return sorted(other[key] for key in other.keys() - trained.keys()) if trained else []

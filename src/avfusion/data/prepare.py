@@ -28,6 +28,7 @@ from avfusion.data.work import allocate, write_parts
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
 from avfusion.features.identity import SHIPPED, identify, name_of
+from avfusion.targets import choose_target
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ def limited(contents: Contents, limit: int | None) -> Contents:
 def untrained_classes(contents: Contents) -> list[str]:
     """Return the classes of a corpus that no training clip has."""
     clips = [{"split": r.split, "label": r.label} for r in contents.recordings]
-    return untrained(clips, contents.multilabel)
+    return untrained(clips, choose_target(contents._asdict()).classes_of)
 
 
 def find_prepared(stores: Path, name: str, key: str) -> Path:
@@ -187,8 +188,8 @@ def digest(
     settings = [FORMAT, chosen, corpus.on_error, contents[1:3]]
     if features.maps is not None:
         settings.append([identify(type(features.maps), "features.maps"), features.maps.identity()])
-    if contents.multilabel:
-        settings.append("multilabel")
+    if contents.labels != "single_label":
+        settings.append(contents.labels)
     state = hashlib.sha256(json.dumps(settings).encode())
     entries = {path: files_of(path) for path in sources_of(contents)}
     digests = (files or FileContents()).of(chain(*entries.values()))

@@ -13,7 +13,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,7 @@ import torch
 from jaxtyping import Float16, Float32, Int16, Int64, UInt8
 from torch import Tensor
 
-from avfusion.corpora.labels import classes_of, label_of
-from avfusion.corpora.spelling import canonical
-
-FORMAT = 2
+FORMAT = 3
 BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the stored picture
 WEIGHTS = "face_map/encoder.pt"
 WINDOW = ("start", "end")  # seconds; empty where the recording is not cut into windows
@@ -41,7 +38,6 @@ class Store:
         self.description = read_description(self.root)
         with (self.root / "index.csv").open(newline="", encoding="utf-8") as file:
             self.index = list(csv.DictReader(file))
-        self.multilabel: bool = self.description.get("multilabel", False)  # older ones know none
         self.shard = self.numbers("shard")
         self.place = self.numbers("place")
         self.frames = self.numbers("frames")
@@ -64,12 +60,10 @@ class Store:
         """Return a column of whole numbers."""
         return np.array([int(clip[column]) for clip in self.index], dtype=np.int64)
 
-    def respell(self, class_names: Sequence[str]) -> None:
-        """Spell labels as classes are that look alike, such as those of a network."""
-        known = {canonical(name): name for name in class_names}
+    def respell(self, spell: Callable[[str], str]) -> None:
+        """Spell labels otherwise, such as a network spells its classes."""
         for clip in self.index:
-            names = classes_of(clip["label"], self.multilabel)
-            clip["label"] = label_of([known.get(canonical(name), name) for name in names])
+            clip["label"] = spell(clip["label"])
 
     def shards(self, name: str) -> list[np.ndarray]:
         """Map the shards of one array; as plain arrays, whose slices cost less than memmap's."""

@@ -10,7 +10,6 @@ from typing import Any
 from avfusion.commands import argument
 from avfusion.console import span
 from avfusion.corpora import SPLITS, Contents, Corpus
-from avfusion.corpora.labels import classes_of
 from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
 from avfusion.data.outcome import kinds_of
@@ -20,10 +19,12 @@ from avfusion.data.work import Pace
 from avfusion.features import AudioFeatures, Features
 from avfusion.features.identity import CLASS, name_of, with_classes
 from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.targets import Target, choose_target
 
 MOST_CLASSES = 40  # rows of the table
 LEAST_CUT = 0.02  # seconds; less is rounding and what encoders add
 BATCH = 32  # clips, of conf/data/store.yaml
+LOSS = "cross_entropy"  # of conf/train.yaml
 NO_FACE = "no face found"
 # Of the clips that are kept: their sounds as recorded, and what the settings keep of them.
 HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
@@ -38,7 +39,7 @@ def summary(path: Path, already_there: bool = False) -> str:
     description, skipped = store.description, store.description["skipped"]
     state = " is already there" if already_there else ""
     lines = [f"{path}{state}: {len(store)} clips of {description['corpus']}"]
-    lines += table(store.index, description["class_names"], store.multilabel)
+    lines += table(store.index, choose_target(description))
     if not already_there:
         lines += paces(path, len(store) + sum(skipped.values()))
     lines += [*cut_off(store), *pictures_left_out(store), *faces_not_found(store)]
@@ -156,8 +157,9 @@ def needed(description: Mapping[str, Any]) -> list[str]:
         options.append(f"data.batch_size={1 << max(1, clips['train'] // 4).bit_length() - 1}")
     if not clips["test"]:
         options.append("data.eval_split=val")
-    if description.get("multilabel"):
-        options.append("loss=bce")
+    loss = choose_target(description).losses[0]
+    if loss != LOSS:
+        options.append(f"loss={loss}")
     if "face_map" in description:
         options += ["model/face_encoder=stored", "data.augmentation.face=null"]
     if with_classes(description["features"])["audio"][CLASS] != name_of(AudioFeatures):
@@ -188,7 +190,7 @@ def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int |
     lines = [
         f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"
     ]
-    return "\n".join(lines + table(rows(contents), contents.class_names, contents.multilabel))
+    return "\n".join(lines + table(rows(contents), choose_target(contents._asdict())))
 
 
 def written_before(root: Path) -> int:
@@ -205,9 +207,7 @@ def rows(contents: Contents) -> list[dict[str, str]]:
     ]
 
 
-def table(
-    clips: Sequence[Mapping[str, Any]], class_names: Sequence[str], multilabel: bool = False
-) -> list[str]:
+def table(clips: Sequence[Mapping[str, Any]], target: Target) -> list[str]:
     """Return the lines of a table of clips, hours, subjects and classes by split."""
     by_split = {split: [clip for clip in clips if clip["split"] == split] for split in SPLITS}
     lines = [("", *SPLITS), ("clips", *(str(len(some)) for some in by_split.values()))]
@@ -220,12 +220,12 @@ def table(
     ]
     lines.append(("subjects", *map(str, subjects)))
     labels = [
-        Counter(name for clip in some for name in classes_of(clip["label"], multilabel))
+        Counter(name for clip in some for name in target.classes_of(clip["label"]))
         for some in by_split.values()
     ]
-    for name in class_names[:MOST_CLASSES]:
+    for name in target.class_names[:MOST_CLASSES]:
         lines.append((f"  {name}", *(str(count[name]) for count in labels)))
-    more = len(class_names) - MOST_CLASSES
+    more = len(target.class_names) - MOST_CLASSES
     if more > 0:
         lines.append((f"  and {more} more classes", *[""] * len(SPLITS)))
     notes = [

@@ -16,6 +16,7 @@ from avfusion.comparison.leakage import mark_leaks
 from avfusion.comparison.rows import Row
 from avfusion.data.clips import Clips
 from avfusion.figures.style import COLOURS, HEAT, line_style, with_unit
+from avfusion.targets import Target
 
 LONGEST_LINE = 44  # characters of a setting's name
 MOST_NUMBERS = 20  # classes whose confusions are written out
@@ -23,21 +24,21 @@ LABEL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
 
 
 def timeline_figure(
-    times: Sequence[float], probabilities: Float[Tensor, "windows classes"], names: Sequence[str]
+    times: Sequence[float], predictions: Float[Tensor, "windows outputs"], target: Target
 ) -> Figure:
-    """Draw the probability of each class over time; ``times`` are middles of windows, in s."""
+    """Draw predictions over time, a line for each class; ``times`` are middles of windows, in s."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    for number, name in enumerate(names):
+    for number, name in enumerate(target.class_names):
         axes.plot(
             times,
-            probabilities[:, number].numpy(),
+            predictions[:, number].numpy(),
             marker=".",  # a window between two without an answer is a point
             markersize=3,
             label=name,
             **line_style(number),
         )
-    axes.set(xlabel="time (s)", ylabel="probability", ylim=(0, 1))
+    axes.set(xlabel="time (s)", ylabel=target.quantity, ylim=target.limits)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -107,7 +108,7 @@ def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequenc
     return figure
 
 
-def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
+def batch_figure(clips: Clips, target: Target) -> Figure:
     """Draw the first picture and the audio frames of clips as a network sees them."""
     columns = math.ceil(len(clips.label) ** 0.5)
     rows = math.ceil(len(clips.label) / columns)
@@ -120,11 +121,11 @@ def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
     panels[1].imshow(
         tiled(heard.flip(1)[..., None], columns)[..., 0].numpy(), cmap=HEAT, vmin=-3, vmax=3
     )
-    for number, (label, box) in enumerate(zip(clips.label.tolist(), clips.box, strict=True)):
+    for number, (label, box) in enumerate(zip(clips.label, clips.box, strict=True)):
         height, width = faces.shape[1:3]
         corner = torch.tensor([number % columns * width, number // columns * height])
         sides = box * torch.tensor([width, height] * 2) + corner.repeat(2)
-        name_clip(panels[0], named(label, names), corner.tolist(), sides.tolist())
+        name_clip(panels[0], target.decode(label), corner.tolist(), sides.tolist())
     panels[0].set_title("face")
     panels[1].set_title("audio frames: features over time")
     panels[1].set_aspect("auto")
@@ -134,13 +135,6 @@ def batch_figure(clips: Clips, names: Sequence[str]) -> Figure:
             axes.axvline(number * wide - 0.5, color="white", linewidth=1)
             axes.axhline(min(number, rows) * high - 0.5, color="white", linewidth=1)
     return figure
-
-
-def named(label: int | list[int], names: Sequence[str]) -> str:
-    """Return a clip's class, or its classes where it may have several."""
-    if isinstance(label, int):
-        return names[label] if label >= 0 else "?"
-    return "?" if -1 in label else "|".join(n for n, has in zip(names, label, strict=True) if has)
 
 
 def name_clip(axes: Axes, name: str, corner: Sequence[float], box: Sequence[float]) -> None:

@@ -1,16 +1,15 @@
 """What is shown of one clip, and of what a network says of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int16, UInt8
 from torch import Tensor
 
-from avfusion.corpora.labels import label_of
 from avfusion.data.store import CROP, PICTURE, Store
 from avfusion.features.mfcc import SAMPLE_RATE
-from avfusion.metrics.multilabel import SURE
+from avfusion.targets import Target
 
 
 class ClipView(NamedTuple):
@@ -39,16 +38,17 @@ def clip_view(
     row: int,
     probabilities: Float[Tensor, "classes"],
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None,
-    names: Sequence[str],
+    target: Target,
 ) -> ClipView:
     """Return what is to be drawn of a clip and of the network's answer."""
     clip, (face, _) = store.index[row], store.clip(row)
-    box, sure = store.boxes[row], dict(zip(names, probabilities.tolist(), strict=True))
-    said = predicted(probabilities, names, store.multilabel)
-    answer = "predicted: " + (" | ".join(f"{name} ({sure[name]:.2f})" for name in said) or "none")
-    right = label_of(said) == clip["label"] if clip["label"] else None
-    if right is not None:
-        answer = f"true: {clip['label']}   {answer}   {'right' if right else 'WRONG'}"
+    box, said = store.boxes[row], target.decide(probabilities)
+    parts = " | ".join(f"{name} ({value:.2f})" for name, value in said.parts.items())
+    answer = f"predicted: {parts or 'none'}"
+    right = target.is_right(said, clip["label"])
+    if clip["label"]:
+        verdict = "" if right is None else "   right" if right else "   WRONG"
+        answer = f"true: {clip['label']}   {answer}{verdict}"
     start, seconds = heard_span(clip, store.description["features"]["audio"])
     return ClipView(
         face,
@@ -92,12 +92,3 @@ def cropped_face(clip: Mapping[str, str]) -> str:
     if right - left >= max(width, height) - 1:
         return f"whole picture, {width} x {height}"
     return f"face crop {right - left:.0f} x {bottom - top:.0f} of {width} x {height}"
-
-
-def predicted(
-    probabilities: Float[Tensor, "classes"], names: Sequence[str], multilabel: bool
-) -> list[str]:
-    """Return the classes that a clip is said to have: the likeliest, or all that are likely."""
-    if not multilabel:
-        return [names[int(probabilities.argmax())]]
-    return [name for name, value in zip(names, probabilities, strict=True) if value > SURE]

@@ -1,6 +1,7 @@
 """Losses of logits, over classes of which one is right; ``bce`` where several may be.
 
-A loss with ``multilabel`` is for labels that are 1 for each class that a clip has.
+A target names those that fit it (see ``avfusion.targets``), by their files here, which are called
+as their choices in ``conf/loss`` are.
 """
 
 from avfusion.loss.bce import BinaryCrossEntropy

@@ -16,7 +16,6 @@ class BinaryCrossEntropy(nn.Module):
     for it; balanced, all those that have it count as much as all the ``clips`` that do not.
     """
 
-    multilabel = True
     weights: Tensor | None
 
     def __init__(

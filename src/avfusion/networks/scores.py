@@ -11,9 +11,9 @@ Encoder = Any  # a module with the width that avfusion.encoders promises
 
 
 class Scores(NamedTuple):
-    """One logit per class, and where each glimpse looked (None for networks without glimpses).
+    """Outputs, such as a logit per class, and where each glimpse looked (None without glimpses).
 
-    ``single`` holds, in training, the logits from each of several glimpses alone.
+    ``single`` holds, in training, the outputs from each of several glimpses alone.
     """
 
     logits: Float[Tensor, "batch classes"]

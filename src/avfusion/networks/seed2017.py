@@ -36,7 +36,7 @@ class Seed2017(nn.Module):
         face_encoder: Encoder,
         mean: list[float],
         std: list[float],
-        class_names: list[str],
+        outputs: int,
         batch_size: int,
         layers: int = 49,
         repairs: Sequence[str] = (),
@@ -58,7 +58,7 @@ class Seed2017(nn.Module):
         self.face_factors = nn.Linear(2 * channels, 256)
         self.audio_factors = nn.Linear(512, 256)
         self.fused = nn.Linear(256, 400)
-        self.logits = nn.Linear(400, len(class_names))
+        self.logits = nn.Linear(400, outputs)
         part = 0.0 if "dropout" in repairs else 0.5
         self.drop, self.drop_maps = nn.Dropout(part), nn.Dropout2d(part)
         self.drop_glimpses = nn.Dropout2d()

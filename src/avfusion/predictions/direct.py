@@ -14,7 +14,7 @@ from avfusion.data.outcome import index_row
 from avfusion.data.part import decode
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.predictions.answers import Answer
-from avfusion.task import ClassificationTask
+from avfusion.task import FusionTask
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def answer_recordings(
     recordings: Sequence[Recording],
     features: Features,
-    task: ClassificationTask,
+    task: FusionTask,
     batch_size: int = 32,
 ) -> list[Answer]:
     """Return an answer for each recording that can be decoded; the others are logged.
@@ -76,7 +76,7 @@ def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 
     )
 
 
-def _on(task: ClassificationTask, clips: Clips) -> Clips:
+def _on(task: FusionTask, clips: Clips) -> Clips:
     moved = Clips(*(part.to(task.device) for part in clips))
     return moved._replace(face=moved.face.float() / 255)
 
@@ -106,7 +106,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _evaluating(task: ClassificationTask) -> Iterator[None]:
+def _evaluating(task: FusionTask) -> Iterator[None]:
     """Let a network answer, not learn, for a while."""
     training = task.training
     task.eval()

@@ -9,21 +9,20 @@ from typing import Any
 
 import torch
 
-from avfusion.corpora.labels import label_of
 from avfusion.data.store import Store
 from avfusion.figures.answers import timeline_figure
 from avfusion.figures.clip import clip_figure
-from avfusion.figures.clip_view import clip_view, predicted
+from avfusion.figures.clip_view import clip_view
 from avfusion.figures.style import save
 from avfusion.predictions.answers import Answer
 from avfusion.predictions.names import name_files
+from avfusion.targets import Target
 
 
 def write_answers(
     folder: Path,
     answers: Sequence[Answer],
-    names: Sequence[str],
-    multilabel: bool = False,
+    target: Target,
     form: str = "png",
 ) -> Path:
     """Write a row per recording as CSV and JSON, and a time line for each that was cut.
@@ -31,19 +30,19 @@ def write_answers(
     ``form`` is that of its figure, see ``avfusion.figures.style``.
     """
     said, cut = by_recording(answers)
-    table = [as_row(answer, names, multilabel) for answer in said]
+    table = [as_row(answer, target) for answer in said]
     (folder / "predictions.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
     path = folder / "predictions.csv"
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
-        writer.writerow(["clip_id", "label", "predicted", *names, "note"])
+        writer.writerow(["clip_id", "label", "predicted", *target.class_names, "note"])
         for row in table:
             cells = (row["clip_id"], row["label"], row["predicted"])
             writer.writerow([*cells, *numbers(row), row["note"]])
     # Last, since figures take long and may fail.
     for stem, windows in zip(name_files(list(cut)), cut.values(), strict=True):
-        rows = [as_row(window, names, multilabel) for window in windows]
-        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, windows, names)
+        rows = [as_row(window, target) for window in windows]
+        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, windows, target)
     return path
 
 
@@ -58,16 +57,16 @@ def by_recording(answers: Sequence[Answer]) -> tuple[list[Answer], dict[str, lis
     return said, dict(cut)
 
 
-def as_row(answer: Answer, names: Sequence[str], multilabel: bool = False) -> dict[str, Any]:
+def as_row(answer: Answer, target: Target) -> dict[str, Any]:
     """Return an answer as plain data."""
     known = answer.probabilities
     return {
         "clip_id": answer.clip["clip_id"],
         "label": answer.clip["label"],
-        "predicted": "" if known is None else label_of(predicted(known, names, multilabel)),
-        "probabilities": dict.fromkeys(names)
+        "predicted": "" if known is None else target.decide(known).label,
+        "probabilities": dict.fromkeys(target.class_names)
         if known is None
-        else dict(zip(names, known.tolist(), strict=True)),
+        else dict(zip(target.class_names, known.tolist(), strict=True)),
         "note": answer.note,
     }
 
@@ -98,7 +97,7 @@ def write_timeline(
     path: Path,
     rows: Sequence[Mapping[str, Any]],
     windows: Sequence[Answer],
-    names: Sequence[str],
+    target: Target,
 ) -> None:
     """Draw the answers over time, and write them beside the figure as CSV."""
     path.parent.mkdir(exist_ok=True)
@@ -106,18 +105,18 @@ def write_timeline(
     table = path.with_suffix(".csv")
     with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
-        writer.writerow(["start_s", "end_s", "predicted", *names, "note"])
+        writer.writerow(["start_s", "end_s", "predicted", *target.class_names, "note"])
         for (start, end), row in zip(times, rows, strict=True):
             cells = (f"{start:.3f}", f"{end:.3f}", row["predicted"])
             writer.writerow([*cells, *numbers(row), row["note"]])
     middles = [(start + end) / 2 for start, end in times]
-    gap = torch.full((len(names),), torch.nan)
+    gap = torch.full((target.outputs,), torch.nan)
     known = [gap if w.probabilities is None else w.probabilities for w in windows]
-    save(timeline_figure(middles, torch.stack(known), names), path)
+    save(timeline_figure(middles, torch.stack(known), target), path)
 
 
 def write_figures(
-    folder: Path, store: Store, answers: Sequence[Answer], names: Sequence[str], form: str = "png"
+    folder: Path, store: Store, answers: Sequence[Answer], target: Target, form: str = "png"
 ) -> None:
     """Draw each clip as the network saw it, in a format of ``avfusion.figures.style``."""
     folder.mkdir(exist_ok=True)
@@ -125,5 +124,5 @@ def write_figures(
     for answer, stem in zip(answers, stems, strict=True):
         if answer.probabilities is None:
             continue
-        view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, names)
+        view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, target)
         save(clip_figure(view), folder / f"{stem}.{form}")

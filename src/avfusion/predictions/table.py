@@ -4,9 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 
-from avfusion.corpora.labels import label_of
-from avfusion.figures.clip_view import predicted
 from avfusion.predictions.answers import Answer
+from avfusion.targets import Target
 
 MOST_ROWS = 20  # recordings
 MOST_STRETCHES = 10  # of a time line
@@ -16,8 +15,7 @@ SEVERAL = " | "
 def describe_answers(
     recordings: Sequence[Answer],
     windows: Mapping[str, Sequence[Answer]],
-    names: Sequence[str],
-    multilabel: bool = False,
+    target: Target,
 ) -> str:
     """Return a line per recording: what is answered, how surely, what comes next, and notes.
 
@@ -29,15 +27,15 @@ def describe_answers(
     labeled = any(answer.clip["label"] for answer in shown)
     noted = any(answer.note for answer in shown)
     head = ["recording", "true"] if labeled else ["recording"]
-    head += ["predicted", "probability"]
-    head += [] if multilabel or len(names) < 2 else ["next likely"]
+    head += ["predicted", target.quantity]
+    head += ["next likely"] if target.exclusive and len(target.class_names) > 1 else []
     rows: list[list[str] | str] = []
     for answer, name in zip(shown, short, strict=True):
         label = [answer.clip["label"] or "-"] if labeled else []
-        row = [name, *label, *describe(answer, names, multilabel)]
+        row = [name, *label, *describe(answer, target)]
         rows.append([*row[: len(head)], *([answer.note] if noted else [])])
         if cut := windows.get(answer.clip["clip_id"]):
-            rows += describe_stretches(cut, names, multilabel)
+            rows += describe_stretches(cut, target)
     lines = aligned([[*head, *(["note"] if noted else [])], *rows])
     rest = len(recordings) - len(shown)
     if rest:
@@ -45,22 +43,20 @@ def describe_answers(
     return "\n".join(lines)
 
 
-def describe(answer: Answer, names: Sequence[str], multilabel: bool) -> list[str]:
-    """Return the classes of an answer, their probabilities, and the next likely class."""
+def describe(answer: Answer, target: Target) -> list[str]:
+    """Return the label of an answer, the predictions behind it, and the next likely class."""
     if answer.probabilities is None:
         return ["-", "-", "-"]
-    sure = dict(zip(names, answer.probabilities.tolist(), strict=True))
-    said = predicted(answer.probabilities, names, multilabel)
-    others = sorted((name for name in names if name not in said), key=lambda n: -sure[n])
+    sure = dict(zip(target.class_names, answer.probabilities.tolist(), strict=True))
+    label, said = target.decide(answer.probabilities)
+    others = sorted((name for name in sure if name not in said), key=lambda name: -sure[name])
     if not said:
         return ["none", f"{sure[others[0]]:.2f} {others[0]}", ""]
     following = f"{others[0]} {sure[others[0]]:.2f}" if others else "-"
-    return [label_of(said), SEVERAL.join(f"{sure[name]:.2f}" for name in said), following]
+    return [label, SEVERAL.join(f"{value:.2f}" for value in said.values()), following]
 
 
-def describe_stretches(
-    windows: Sequence[Answer], names: Sequence[str], multilabel: bool
-) -> list[str]:
+def describe_stretches(windows: Sequence[Answer], target: Target) -> list[str]:
     """Return a line for each stretch of a recording in which the answer stays the same.
 
     One answer gives way to the next halfway between the middles of their windows.
@@ -72,7 +68,7 @@ def describe_stretches(
         *(sum(pair) / 2 for pair in pairwise(middles)),
         ends[-1],
     ]
-    said = [describe(window, names, multilabel)[0] for window in windows]
+    said = [describe(window, target)[0] for window in windows]
     lines, place = [], 0
     for label, group in groupby(said):
         count = len(list(group))

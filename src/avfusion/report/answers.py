@@ -15,6 +15,7 @@ from avfusion.environment import data_folder
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.run.endings import sentence_of, wrong_input
 from avfusion.run.rebuild import rebuild_for
+from avfusion.targets import Target
 
 
 class Answers(NamedTuple):
@@ -22,8 +23,13 @@ class Answers(NamedTuple):
 
     store: Store
     split: str
-    names: list[str]
+    target: Target
     each: list[Answer]
+
+    @property
+    def names(self) -> list[str]:
+        """The classes."""
+        return self.target.class_names
 
     @property
     def labels(self) -> Int64[Tensor, "clips"]:
@@ -45,12 +51,12 @@ def ask(run: Run, store: Path | None) -> Answers:
     )
     task, module = rebuild_for(run.folder, place, split, trainer)
     check_splits(module.store, split)
-    names = list(module.names)
+    names = module.target.class_names
     found = collect_answers(module.store, trainer.predict(task, datamodule=module) or [])
     known = [a for a in found if a.clip["label"] in names and a.probabilities is not None]
     if not known:
         raise ValueError(f"No {split} clip of {place} has a label that the network knows.")
-    return Answers(module.store, split, names, known)
+    return Answers(module.store, split, module.target, known)
 
 
 def ask_or_say_why(run: Run, store: Path | None) -> Answers | str:

@@ -60,7 +60,9 @@ def example_plates(answers: Answers, each: int) -> list[Plate]:
         lot = torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[:each]
         for number, place in enumerate(places[lot].tolist(), start=1):
             one = answers.each[place]
-            view = clip_view(answers.store, one.row, one.probabilities, one.glimpses, answers.names)
+            view = clip_view(
+                answers.store, one.row, one.probabilities, one.glimpses, answers.target
+            )
             caption = f"{one.clip['clip_id']}, subject {one.clip['subject']}: {view.answer}"
             plates.append(Plate(group, f"{group}_{number}", caption, clip_figure(view)))
     return plates

@@ -30,13 +30,14 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_batch, check_splits, check_unchanged
 from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
-from avfusion.loss.kinds import check_loss
+from avfusion.features.identity import name_of
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.checks import check_devices, check_numbered_devices, monitors
 from avfusion.run.configuration import output_folder, plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.provenance import write_provenance
-from avfusion.task import ClassificationTask
+from avfusion.targets import Target
+from avfusion.task import FusionTask
 from avfusion.threads import log_threads, share_threads
 
 log = logging.getLogger(__name__)
@@ -84,18 +85,17 @@ def whole_epochs(trainer: L.Trainer) -> None:
     loop._iteration_based_training = lambda: False  # private, and used for nothing else
 
 
-def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask:
+def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> FusionTask:
     """Build the task for what the data says of itself."""
     cfg.description = data.description
     check_splits(data.store, "train", "val", data.eval_split)
     check_batch(data.store, data.batch_size)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    task = instantiate(cfg.model, _convert_="all")
-    check_loss(task.loss, data.multilabel)
+    task = instantiate(cfg.model, target=data.target, _convert_="all")
     give_maps(task, data)
-    looks = hasattr(task.network, "face_encoder")
+    looks = hasattr(task.network, "face_encoder") and data.description["boxes"]
     for key, monitor, mode in monitors(cfg):
-        check_monitor(monitor, mode, data.description, looks, key)
+        check_monitor(monitor, mode, data.target, looks, key)
         check_monitored_class(monitor, data, cfg.trainer, key)
     check_validation(cfg.trainer, data)
     resolved = plain(cfg)
@@ -104,6 +104,7 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
     if "pretrained" in face_encoder:
         face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
     task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}
+    task.recipe["target"] = resolved["target"] or target_recipe(data.target)
     task.recipe["trained_on"] = trained_on(data.store)
     check_targets(Path("this run"), task.recipe)
     if cfg.init_from is not None:
@@ -116,6 +117,11 @@ def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> ClassificationTask
         if checkpoint["recipe"]["description"]["features"] != data.description["features"]:
             log.warning("%s was trained on other features than those of %s.", file, data.path)
     return task
+
+
+def target_recipe(target: Target) -> dict[str, Any]:
+    """Return the recipe of a target that the labels chose: what makes it from a description."""
+    return {"_target_": name_of(type(target)), "_partial_": True}
 
 
 def check_validation(trainer: DictConfig, data: FaceAudioDataModule) -> None:
@@ -147,9 +153,11 @@ def check_monitored_class(
 ) -> None:
     """Refuse to monitor a class of which validation, or training, has no clip."""
     stage, _, metric = monitor.partition("/")
-    label = next((name for name in data.names if metric == f"accuracy_{name}"), None)
-    if label is None:
+    target = data.target
+    classes = [name for name in target.class_names if metric == f"accuracy_{name}"]
+    if not classes:
         return
+    label = classes[0]
     labels = data.dataset(stage).labels[data.store.rows(stage)]
     limit = trainer.get(f"limit_{stage}_batches")
     if stage == "val" and limit is not None:
@@ -159,8 +167,8 @@ def check_monitored_class(
         if isinstance(limit, float) or isinstance(devices, int):  # a number counts per process
             each = devices if isinstance(limit, int) else 1
             labels = labels[: read * data.batch_size * each]
-    number = list(data.names).index(label)
-    if not ((labels[:, number] if labels.ndim > 1 else labels == number) > 0).any():
+    has = target.indicators(torch.from_numpy(labels))[:, target.class_names.index(label)]
+    if not (has == 1).any():
         raise ValueError(
             f"{key}={monitor} is never measured: none of the {len(labels)} {stage} clips that are "
             f"read is of the class {label}. Choose another monitor, such as {stage}/accuracy."
@@ -168,7 +176,7 @@ def check_monitored_class(
 
 
 def allow_unused_parameters(
-    trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule
+    trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule
 ) -> None:
     """Let DDP look for parameters without gradients where a network has some, and only there.
 
@@ -187,7 +195,7 @@ def allow_unused_parameters(
         )
 
 
-def parameters_without_gradient(task: ClassificationTask, data: FaceAudioDataModule) -> list[str]:
+def parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule) -> list[str]:
     """Return the names of what a network does not learn, found by one step of a copy of it."""
     dataset = data.dataset("train")
     clips = dataset.__getitems__(list(range(min(2, len(dataset)))))
@@ -201,7 +209,7 @@ def parameters_without_gradient(task: ClassificationTask, data: FaceAudioDataMod
     return [name for name, value in named if value.requires_grad and value.grad is None]
 
 
-def give_maps(task: ClassificationTask, data: FaceAudioDataModule) -> None:
+def give_maps(task: FusionTask, data: FaceAudioDataModule) -> None:
     """Let a network that reads stored face maps have them, and its checkpoints their encoder."""
     if reads_maps(task.network):
         data.read_maps()
@@ -209,7 +217,7 @@ def give_maps(task: ClassificationTask, data: FaceAudioDataModule) -> None:
         task.map_encoder = data.store.map_encoder()
 
 
-def checkpoint_to_continue(cfg: DictConfig, task: ClassificationTask) -> Path | None:
+def checkpoint_to_continue(cfg: DictConfig, task: FusionTask) -> Path | None:
     """Return the checkpoint that training goes on from, if any, and write where this comes from."""
     file = None if cfg.ckpt_path is None else find_checkpoint(cfg.ckpt_path, "last")
     if file is not None:
@@ -234,7 +242,7 @@ def check_continuable(file: Path, checkpoint: dict[str, Any], cfg: DictConfig) -
         check_same_monitor(file, checkpoint, best.get("monitor"), best.get("mode"))
 
 
-def remember(checkpoint: dict[str, Any], task: ClassificationTask) -> None:
+def remember(checkpoint: dict[str, Any], task: FusionTask) -> None:
     """Let a task know what the weights that it begins with were trained on."""
     before = checkpoint["recipe"].get("trained_on", {})
     task.recipe["trained_on"] = together(task.recipe["trained_on"], before)
@@ -256,7 +264,7 @@ def write_origin(cfg: DictConfig) -> None:
 
 
 def best(
-    trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule, monitor: str
+    trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule, monitor: str
 ) -> tuple[float, str | None]:
     """Return score and path of the best checkpoint; of the last weights where there is none."""
     checkpoints = trainer.checkpoint_callback

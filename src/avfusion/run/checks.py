@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from pydoc import locate
+from typing import Any
 
 import lightning as L
 import torch
@@ -12,10 +13,10 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint
-from avfusion.loss.kinds import check_loss
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.configuration import check_config, plain
 from avfusion.run.values import arguments
+from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name
 from avfusion.threads import count_allowed_cores
 
 
@@ -64,19 +65,18 @@ def check_model(cfg: DictConfig) -> None:
     """
     weights = OmegaConf.select(cfg, "loss.weights")
     classes = len(weights) if OmegaConf.is_list(weights) and len(weights) > 1 else 2
-    trial = cfg.copy()
-    trial.description = {
+    description = {
         "class_names": [str(number) for number in range(classes)],
         "class_counts": [1] * classes,
         "clips": {"train": classes},
         **{name: {"mean": [0.0] * 3, "std": [1.0] * 3} for name in ("face", "audio")},
         "face_map": {"channels": 3},
     }
+    target = trial_target(cfg, description)
+    trial = cfg.copy()
+    trial.description = description | {"outputs": target.outputs}
     with warnings.catch_warnings(action="ignore"):  # of torch about empty weights
-        task = instantiate(trial.model, _convert_="all")
-    corpus = locate(str(OmegaConf.select(cfg, "data.corpus._target_")))
-    if (multilabel := getattr(corpus, "multilabel", None)) is not None:  # known without reading
-        check_loss(task.loss, multilabel)
+        task = instantiate(trial.model, target=target, _convert_="all")
     for name, weight in task.named_parameters():
         if not weight.numel():
             part = name.rpartition(".")[0]
@@ -85,6 +85,24 @@ def check_model(cfg: DictConfig) -> None:
                 "of the model to at least 1."
             )
     task.optimize(steps=100)
+
+
+def trial_target(cfg: DictConfig, description: dict[str, Any]) -> Target:
+    """Return the target that is given or, without that, one for labels as a corpus must have them.
+
+    Where nobody knows the labels before they are read, it is the first one that the loss fits.
+    """
+    corpus = locate(str(OmegaConf.select(cfg, "data.corpus._target_")))
+    labels = getattr(corpus, "labels", None)  # known without reading
+    if cfg.target is not None:
+        target = instantiate(cfg.target, _convert_="all")(description)
+        if labels is not None:
+            check_kind(target, labels, getattr(corpus, "name", corpus))
+        return target
+    loss = locate(str(cfg.loss._target_))
+    name = loss_name(loss) if isinstance(loss, type) else None
+    fitting = [kind for kind, target in TARGETS.items() if name in target.losses]
+    return choose_target(description | {"labels": labels or (fitting or list(TARGETS))[0]})
 
 
 def check_numbered_devices(cfg: DictConfig) -> None:

@@ -78,12 +78,14 @@ def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     choices, given = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
     groups = ("model", "model/attention", "data", "loss", "optimizer", "scheduler", "trainer")
     learned = plain(cfg.model) | {"loss": None, "optimizer": None, "scheduler": None}
+    written: Any = OmegaConf.to_container(cfg.model, resolve=False)
+    found = {f"model.{key}" for key, value in flat(written).items() if "${desc" in str(value)}
     return {
         **{group: str(choices[group]) for group in groups if choices.get(group)},
         "seed": cfg.seed,
         "data.batch_size": cfg.data.batch_size,
         "trainer.max_epochs": cfg.trainer.max_epochs,
-        **single_values(learned, "model."),
+        **{k: v for k, v in single_values(learned, "model.").items() if k not in found},
         **single_values(plain(cfg.loss), "loss."),
         **single_values(plain(cfg.optimizer), "optimizer."),
         **single_values(plain(cfg.scheduler), "scheduler."),

@@ -22,10 +22,10 @@ from avfusion.features.answering import check_answerable
 from avfusion.features.identity import with_classes
 from avfusion.run.assembly import allowed_memory
 from avfusion.run.configuration import output_folder, plain
-from avfusion.task import ClassificationTask
+from avfusion.task import FusionTask
 
 
-def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, FaceAudioDataModule]:
+def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[FusionTask, FaceAudioDataModule]:
     """Return the task of a checkpoint, and its own data or other data for it."""
     if trainer.world_size > 1:
         raise ValueError(
@@ -36,17 +36,17 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     recipe = checkpoint["recipe"]
     if cfg.get("input") is not None:
         check_answerable(recipe["description"]["features"])
-    task = instantiate(recipe["model"], _convert_="all")
+    task = rebuild_task(recipe)
     check_fit(file, checkpoint, task)
     task.load_state_dict(checkpoint["state_dict"])
     task.recipe = recipe
     maps = str(file) if reads_maps(task.network) else None
     device = str(trainer.strategy.root_device)
     own = data_of(cfg, recipe, maps, device)
-    own |= {"class_names": recipe["description"]["class_names"], "eval_split": cfg.split}
+    own |= {"target": None, "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
-    data = instantiate(own, _convert_="all")
+    data = instantiate(own, target=lambda description: task.target, _convert_="all")
     data.trainer = trainer  # whose device computes face maps
     if maps:
         data.read_maps()
@@ -56,9 +56,15 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[ClassificationTask, Fa
     return task, data
 
 
+def rebuild_task(recipe: dict[str, Any]) -> FusionTask:
+    """Return the task of a recipe, with first weights."""
+    target = instantiate(recipe["target"], _convert_="all")(recipe["description"])
+    return instantiate(recipe["model"], target=target, _convert_="all")
+
+
 def rebuild_for(
     ckpt_path: Path, store: Path, split: str, trainer: L.Trainer
-) -> tuple[ClassificationTask, FaceAudioDataModule]:
+) -> tuple[FusionTask, FaceAudioDataModule]:
     """Return the task of a checkpoint, and a store for it."""
     cfg = {"ckpt_path": str(ckpt_path), "split": split, "data": stored(store), "batch_size": None}
     return rebuild(OmegaConf.create(cfg), trainer)
@@ -69,20 +75,14 @@ def stored(store: Path) -> dict[str, Any]:
     return {"_target_": "avfusion.data.datamodule.FaceAudioDataModule", "store": str(store)}
 
 
-def check_data(file: Path, data: FaceAudioDataModule, task: ClassificationTask) -> None:
-    """Refuse data of other features or another kind of labels than those of a checkpoint."""
+def check_data(file: Path, data: FaceAudioDataModule, task: FusionTask) -> None:
+    """Refuse data of other features than those of a checkpoint."""
     descriptions = (data.description, task.recipe["description"])
     ours, theirs = (comparable(description, data.maps) for description in descriptions)
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "
             f"instead of {theirs}): prepare the corpus with those."
-        )
-    if data.multilabel != task.multilabel:
-        here, there = ("several classes", "one class")[:: 1 if data.multilabel else -1]
-        raise ValueError(
-            f"A clip of {data.path} has {here}, and one that {file} was trained on {there}: "
-            f"prepare the corpus with corpus.multilabel={str(task.multilabel).lower()}."
         )
 
 
@@ -119,9 +119,7 @@ def recordings_of(
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input), output_folder()), features)
     description = recipe["description"]
-    corpus = Unlabelled(
-        recordings, description["class_names"], description.get("multilabel", False)
-    )
+    corpus = Unlabelled(recordings, description["class_names"], description["labels"])
     folder = output_folder() / "store"
     try:
         store = prepare(corpus, features, folder, cfg.workers, device=device)

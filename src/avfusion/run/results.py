@@ -17,7 +17,7 @@ from avfusion.comparison.leakage import leaks_of, mark_leaks
 from avfusion.console import printable
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.task import ClassificationTask
+from avfusion.task import FusionTask
 
 log = logging.getLogger(__name__)
 # What people look at first, and what they call it: UAR, unweighted average recall, is what emotion
@@ -35,7 +35,7 @@ HPARAMS_RUN = "final"  # the run of TensorBoard's HPARAMS tab, inside the run's 
 
 
 def collect_results(
-    trainer: L.Trainer, task: ClassificationTask, data: FaceAudioDataModule
+    trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule
 ) -> dict[str, Any]:
     """Return the metrics of a test, and what has to be known about them, under flat names."""
     named = sorted(trainer.callback_metrics.items())

@@ -17,7 +17,7 @@ from avfusion.features import answering
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.direct import answer_recordings
 from avfusion.run.checks import check_model
-from avfusion.task import ClassificationTask
+from avfusion.task import FusionTask
 
 CONF = Path(__file__).parents[3] / "conf"
 
@@ -28,24 +28,24 @@ def configuration(*overrides: str, program: str = "train") -> DictConfig:
         return compose(program, list(overrides))
 
 
-def build(cfg: DictConfig) -> tuple[ClassificationTask, FaceAudioDataModule]:
+def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
     """Return an untrained task and its data, which is made first where it can be."""
     check_model(cfg)
     data = instantiate(cfg.data, _convert_="all")
     data.prepare_data()
     cfg.description = data.description
     L.seed_everything(cfg.seed, verbose=False)
-    return instantiate(cfg.model, _convert_="all"), data
+    return instantiate(cfg.model, target=data.target, _convert_="all"), data
 
 
-def train(task: ClassificationTask, data: FaceAudioDataModule, epochs: int) -> dict[str, float]:
+def train(task: FusionTask, data: FaceAudioDataModule, epochs: int) -> dict[str, float]:
     """Train on the CPU and return the metrics of the last epoch."""
     trainer = silent_trainer(max_epochs=epochs)
     trainer.fit(task, datamodule=data)
     return {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
 
 
-def answers(task: ClassificationTask, data: FaceAudioDataModule, split: str) -> Sequence[Answer]:
+def answers(task: FusionTask, data: FaceAudioDataModule, split: str) -> Sequence[Answer]:
     """Return the answer for each clip of a split."""
     check_splits(data.store, split)
     data.eval_split = split
@@ -54,7 +54,7 @@ def answers(task: ClassificationTask, data: FaceAudioDataModule, split: str) -> 
 
 def answers_for(
     recordings: str,
-    task: ClassificationTask,
+    task: FusionTask,
     data: FaceAudioDataModule,
     stores: Path | None = None,
 ) -> Sequence[Answer]:

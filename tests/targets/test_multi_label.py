@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import (
-    ROOT,
     build,
     build_for,
     events_of,
     load,
     quiet_trainer,
     results,
+    single_label,
     toy_clips,
     toy_description,
     write_several,
@@ -23,6 +23,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from avfusion.callbacks.clip_images import choose
 from avfusion.callbacks.precision_recall import THRESHOLDS, above_thresholds
+from avfusion.corpora.labels import split_label
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
 from avfusion.data.leaks import untrained
@@ -34,9 +35,28 @@ from avfusion.loss import BinaryCrossEntropy
 from avfusion.metrics.stages import check_monitor, stage_metrics
 from avfusion.predictions.answers import collect_answers
 from avfusion.predictions.files import write_answers
-from avfusion.run.rebuild import check_data
+from avfusion.targets import MultiLabel
 
 CLASSES = ["calm", "cross", "merry", "never"]
+
+
+def target_of(*class_names: str) -> MultiLabel:
+    return MultiLabel({"class_names": class_names})
+
+
+def test_a_label_is_a_flag_for_each_class_and_unknown_as_a_whole_if_one_class_is():
+    target = target_of("a", "b", "c")
+    found = target.encode(["a|c", "b", "b|d", ""])
+    assert found.tolist() == [[1, 0, 1], [0, 1, 0], [-1, -1, -1], [-1, -1, -1]]
+    assert target.decode(torch.tensor([1, 0, 1])) == "a|c"
+    assert target.spell("C|\uff41") == "a|c"
+
+
+def test_all_classes_above_one_half_are_said_in_the_order_of_their_names():
+    target = target_of("c", "a", "b")
+    said = target.decide(torch.tensor([0.75, 0.5, 0.875]))
+    assert (said.label, said.parts) == ("b|c", {"c": 0.75, "b": 0.875})
+    assert target.decide(torch.tensor([0.25, 0.5, 0.0])) == ("", {})
 
 
 def draw(clips: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,7 +66,7 @@ def draw(clips: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def scores_of(*batches) -> dict[str, float]:
-    metrics = stage_metrics(CLASSES, multilabel=True)
+    metrics = stage_metrics(target_of(*CLASSES))
     for logits, label in batches:
         metrics.update(
             value=torch.ones(len(label)),
@@ -101,12 +121,12 @@ def test_a_perfect_order_has_average_precision_one_and_chance_has_the_part_of_th
 
 @pytest.mark.parametrize("name", ["accuracy", "subset_accuracy", "average_precision_class_1"])
 def test_what_is_reported_can_be_monitored(name):
-    several = toy_description() | {"multilabel": True}
-    check_monitor(f"val/{name}", "max", several)
+    names = toy_description()["class_names"]
+    check_monitor(f"val/{name}", "max", target_of(*names))
     check_monitor(f"val/{name}", "max")  # before the data is known
     if name != "accuracy":
         with pytest.raises(ValueError, match="is no metric of this run"):
-            check_monitor(f"val/{name}", "max", toy_description())
+            check_monitor(f"val/{name}", "max", single_label(*names))
 
 
 @pytest.mark.parametrize("weights", [None, [0.5, 2.0, 3.0], "balanced"])
@@ -124,15 +144,16 @@ def test_the_loss_is_the_mean_over_the_decisions(weights):
 def test_a_batch_says_of_each_class_whether_a_clip_has_it(several_store):
     store = Store(several_store)
     assert store.description["class_names"] == ["high", "late", "low"]
-    clips = SplitDataset(store, "train", ["low", "high", "late"]).__getitems__([0, 1, 2, 3])
+    dataset = SplitDataset(store, "train", target_of("low", "high", "late"))
+    clips = dataset.__getitems__([0, 1, 2, 3])
     assert clips.label.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]
-    unknown = SplitDataset(store, "train", ["low", "high"]).__getitems__([0, 2])
+    unknown = SplitDataset(store, "train", target_of("low", "high")).__getitems__([0, 2])
     assert unknown.label.tolist() == [[1, 0], [-1, -1]]
 
 
 def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store):
     description = Store(several_store).description
-    assert description["multilabel"] and description["class_counts"] == [8, 8, 8]
+    assert description["labels"] == "multi_label" and description["class_counts"] == [8, 8, 8]
     lines = [line.split() for line in summary(several_store).splitlines()]
     assert ["late", "8", "2", "2"] in lines
     assert lines[-1][-1] == "loss=bce"
@@ -140,12 +161,12 @@ def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store
 
 def test_a_class_is_trained_whatever_it_is_trained_with():
     index = [{"split": "train", "label": "a|b"}, {"split": "test", "label": "b|c"}]
-    assert untrained(index, multilabel=True) == ["c"]
+    assert untrained(index, split_label) == ["c"]
     assert untrained(index) == ["b|c"]
 
 
 def test_probabilities_are_those_of_each_class_alone():
-    task, clips = build("audio_only", "loss=bce").eval(), toy_clips(4)
+    task, clips = build("audio_only", "loss=bce", labels="multi_label").eval(), toy_clips(4)
     _, probabilities, _ = task.predict_step(clips, 0)
     torch.testing.assert_close(probabilities, 1 / (1 + (-task(clips).logits).exp()))
 
@@ -164,7 +185,7 @@ def test_precision_and_recall_count_each_decision():
 
 def test_clips_to_draw_are_so_many_of_each_class_and_each_is_drawn_once():
     rows, labels = list(range(40)), ["a|b", "a", "b|c", "a|b|c"] * 10
-    chosen = choose(rows, labels, 2, seed=3, multilabel=True)
+    chosen = choose(rows, labels, 2, 3, split_label)
     assert sorted(chosen.values()) == ["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"]
     assert all(tag[0] in labels[row].split("|") for row, tag in chosen.items())
 
@@ -172,15 +193,15 @@ def test_clips_to_draw_are_so_many_of_each_class_and_each_is_drawn_once():
 def test_a_picture_of_the_batch_names_all_classes_of_a_clip():
     label = torch.tensor([[1, 0, 1], [0, 1, 0], [-1, -1, -1]])
     clips = toy_clips(3)._replace(label=label)
-    texts = batch_figure(clips, ["a", "b", "c"]).axes[0].texts
+    texts = batch_figure(clips, target_of("a", "b", "c")).axes[0].texts
     assert [text.get_text() for text in texts] == ["a|c", "b", "?"]
 
 
 def test_a_drawn_clip_is_right_only_if_all_its_classes_are(several_store):
-    store, names = Store(several_store), ["low", "late", "high"]
+    store, target = Store(several_store), target_of("low", "late", "high")
     row = next(r for r, clip in enumerate(store.index) if clip["label"] == "late|low")
     for sure, right in (([0.9, 0.6, 0.2], True), ([0.9, 0.4, 0.2], False), ([0.1] * 3, False)):
-        view = clip_view(store, row, torch.tensor(sure), None, names)
+        view = clip_view(store, row, torch.tensor(sure), None, target)
         assert view.right is right
     assert "predicted: none" in view.answer and "true: late|low" in view.answer
 
@@ -220,7 +241,7 @@ def test_what_can_be_drawn_is_drawn_and_there_is_no_confusion(trained):
 def test_answers_name_every_class_that_is_likely(trained, tmp_path):
     _, task, data, scores = trained
     answers = collect_answers(data.store, quiet_trainer().predict(task, datamodule=data))
-    with write_answers(tmp_path, answers, data.names, data.multilabel).open() as file:
+    with write_answers(tmp_path, answers, data.target).open() as file:
         rows = list(csv.DictReader(file))
     likely = ["|".join(n for n in NAMES if float(row[n]) > 0.5) for row in rows]
     assert [row["predicted"] for row in rows] == likely
@@ -232,11 +253,14 @@ def test_answers_name_every_class_that_is_likely(trained, tmp_path):
 
 
 def test_a_checkpoint_is_tested_only_on_its_own_kind_of_labels(trained, party_store):
-    task, other = trained[1], FaceAudioDataModule(str(party_store))
-    task.recipe = {"description": trained[2].description}
-    check_data(ROOT, trained[2], task)
+    task = trained[1]
+    own, other = (
+        FaceAudioDataModule(str(store), target=lambda description: task.target)
+        for store in (trained[2].path, party_store)
+    )
+    assert own.target is task.target
     with pytest.raises(ValueError, match=r"has one class, .* several classes: .*multilabel=true"):
-        check_data(ROOT, other, task)
+        other.prepare_data()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What is reported of multi-label data: each class of a clip is a decision of its own."""
+"""Scores of clips of which each class is a decision of its own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-SURE = 0.5  # the probability above which a clip is said to have a class
+from avfusion.targets.multi_label import SURE
 
 
 def decided(logits: Float[Tensor, "*batch classes"]) -> Bool[Tensor, "*batch classes"]:

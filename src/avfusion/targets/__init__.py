@@ -1,0 +1,38 @@
+"""Targets: what is predicted of a clip, and everything that depends on it.
+
+A target is made from the description of the data, of which it keeps what it needs, and promises
+what ``Target`` lists. Labels are texts, as a store keeps them; *encoded*, they are what a batch
+holds and a loss takes; *outputs* are what the head of a network gives; a *prediction* is what is
+made of the outputs: one number for each, such as a probability. Whoever has a question that depends
+on the kind of labels asks the target: there is no other place that knows.
+
+``kind`` names the labels that a target is for, in the word that ``Contents.labels`` and the
+description of a store have for them. ``choose_target`` gives the shipped target of a kind; a new
+one is a file here, its line in ``TARGETS`` and its choice in ``conf/target``. A class of your own
+takes the place of a shipped one: ``target=single_label target._target_=package.Class``.
+"""
+
+from avfusion.targets.choice import (
+    TARGETS,
+    check_kind,
+    check_loss,
+    check_outputs,
+    choose_target,
+    loss_name,
+)
+from avfusion.targets.contract import Decision, Target
+from avfusion.targets.multi_label import MultiLabel
+from avfusion.targets.single_label import SingleLabel
+
+__all__ = [
+    "TARGETS",
+    "Decision",
+    "MultiLabel",
+    "SingleLabel",
+    "Target",
+    "check_kind",
+    "check_loss",
+    "check_outputs",
+    "choose_target",
+    "loss_name",
+]

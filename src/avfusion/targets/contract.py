@@ -1,0 +1,93 @@
+"""The contract of targets."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+if TYPE_CHECKING:  # torchmetrics takes a second to import, and preparing a corpus needs none
+    from torchmetrics import Metric
+
+
+class Decision(NamedTuple):
+    """What is said of a clip: a label, and the prediction for each part that the label names.
+
+    The label is empty and has no parts where none of the classes is said.
+    """
+
+    label: str
+    parts: Mapping[str, float]
+
+
+@runtime_checkable
+class Target(Protocol):
+    """What is predicted of a clip.
+
+    ``kind`` is that of the labels, ``has`` says in words what a clip has, ``setting`` prepares a
+    corpus so. ``exclusive``: a clip has one of the classes and no other, the predictions of all sum
+    to one. With fewer than ``minimum_outputs`` there is nothing to learn. ``losses`` are the
+    choices of ``conf/loss`` that fit, the usual one first. A prediction is a ``quantity`` within
+    ``limits``. ``scores`` are the names of its metrics over all clips, ``class_scores`` those of
+    which there is one for each class (``<score>_<class>``). ``class_names`` name the outputs.
+    """
+
+    kind: str
+    has: str
+    setting: str
+    exclusive: bool
+    minimum_outputs: int
+    losses: tuple[str, ...]
+    quantity: str
+    limits: tuple[float, float]
+    scores: tuple[str, ...]
+    class_scores: tuple[str, ...]
+    class_names: list[str]
+
+    def __init__(self, description: Mapping[str, Any]) -> None: ...
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the head gives."""
+        ...
+
+    def encode(self, labels: Sequence[str]) -> Shaped[np.ndarray, "clips *outputs"]:
+        """Return labels as numbers; -1 where a label is unknown, or names an unknown class."""
+        ...
+
+    def decode(self, encoded: Shaped[Tensor, "*outputs"]) -> str:
+        """Return the label of one clip, ``?`` where it is unknown."""
+        ...
+
+    def classes_of(self, label: str) -> list[str]:
+        """Return the classes that a label names."""
+        ...
+
+    def spell(self, label: str) -> str:
+        """Return a label in the spelling of this target's classes, where one looks alike."""
+        ...
+
+    def indicators(self, encoded: Shaped[Tensor, "clips *outputs"]) -> Int[Tensor, "clips classes"]:
+        """Return 1 where a clip has a class, 0 where it has not, -1 where that is unknown."""
+        ...
+
+    def predict(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch outputs"]:
+        """Return predictions, in single precision."""
+        ...
+
+    def decide(self, prediction: Float[Tensor, "outputs"]) -> Decision:
+        """Return what a prediction says of its clip."""
+        ...
+
+    def is_right(self, decision: Decision, label: str) -> bool | None:
+        """Say whether a decision is the label of its clip; None where there is no saying."""
+        ...
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return the metrics of a stage, each to be updated with ``preds`` and ``target``.
+
+        ``preds`` are outputs, ``target`` encoded labels. A metric returns a number under its own
+        name, or several under theirs.
+        """
+        ...

@@ -1,0 +1,100 @@
+"""Any number of classes for each clip."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int, Int64
+from torch import Tensor
+
+from avfusion.corpora.labels import label_of, split_label
+from avfusion.corpora.spelling import canonical
+from avfusion.targets.contract import Decision
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+SURE = 0.5  # the probability above which a clip is said to have a class
+
+
+class MultiLabel:
+    """Each class is a decision of its own; encoded, a label is 1 for each class that it names."""
+
+    kind = "multi_label"
+    has = "several classes"
+    setting = "corpus.multilabel=true"
+    exclusive = False
+    minimum_outputs = 2
+    losses: tuple[str, ...] = ("bce",)
+    quantity = "probability"
+    limits = (0.0, 1.0)
+    scores: tuple[str, ...] = (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "subset_accuracy",
+        "mean_average_precision",
+    )
+    class_scores: tuple[str, ...] = ("accuracy", "average_precision")
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self.class_names = list(description["class_names"])
+        self._spellings = {canonical(name): name for name in self.class_names}
+
+    @property
+    def outputs(self) -> int:
+        """A number for each class."""
+        return len(self.class_names)
+
+    def encode(self, labels: Sequence[str]) -> Int64[np.ndarray, "clips classes"]:
+        """Return whether each label names each class; all -1 where it names one that is unknown."""
+        rows = np.full((len(labels), len(self.class_names)), -1, np.int64)
+        for row, label in zip(rows, labels, strict=True):
+            named = set(split_label(label))
+            if named <= set(self.class_names):
+                row[:] = [name in named for name in self.class_names]
+        return rows
+
+    def decode(self, encoded: Int[Tensor, "classes"]) -> str:
+        """Return the label that names the classes of a clip."""
+        flags = encoded.tolist()
+        return "?" if -1 in flags else label_of(self._named(flags))
+
+    def classes_of(self, label: str) -> list[str]:
+        """Return the classes that a label names."""
+        return split_label(label)
+
+    def spell(self, label: str) -> str:
+        """Return the label that names the classes that the parts of a label look like."""
+        names = split_label(label)
+        return label_of([self._spellings.get(canonical(name), name) for name in names])
+
+    def indicators(self, encoded: Int[Tensor, "clips classes"]) -> Int[Tensor, "clips classes"]:
+        """Return the labels as they are encoded."""
+        return encoded
+
+    def predict(self, outputs: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
+        """Return the probability that a clip has each class, whatever others it has."""
+        return outputs.float().sigmoid()
+
+    def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
+        """Return all classes that are likely; there may be none."""
+        each = dict(zip(self.class_names, prediction.tolist(), strict=True))
+        said = self._named((prediction > SURE).tolist())
+        return Decision(label_of(said), {name: each[name] for name in said})
+
+    def is_right(self, decision: Decision, label: str) -> bool | None:
+        """Say whether exactly the classes of the clip are said, where the label is known."""
+        return decision.label == label if label else None
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return the scores of the decisions, and the average precision of each class."""
+        from avfusion.metrics.decisions import AveragePrecisions, Decisions
+
+        return {
+            "decisions": Decisions(self.class_names),
+            "average_precisions": AveragePrecisions(self.class_names),
+        }
+
+    def _named(self, flags: Sequence[int]) -> list[str]:
+        return [name for name, has in zip(self.class_names, flags, strict=True) if has]

@@ -1,0 +1,90 @@
+"""One class for each clip."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int64
+from torch import Tensor
+
+from avfusion.corpora.spelling import canonical
+from avfusion.targets.contract import Decision
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+
+class SingleLabel:
+    """Each clip has one of the classes; encoded, a label is the number of its class."""
+
+    kind = "single_label"
+    has = "one class"
+    setting = "corpus.multilabel=false"
+    exclusive = True
+    minimum_outputs = 2
+    losses: tuple[str, ...] = ("cross_entropy", "focal", "nll")
+    quantity = "probability"
+    limits = (0.0, 1.0)
+    scores: tuple[str, ...] = ("accuracy", "balanced_accuracy", "macro_f1")
+    class_scores: tuple[str, ...] = ("accuracy",)
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self.class_names = list(description["class_names"])
+        self._spellings = {canonical(name): name for name in self.class_names}
+
+    @property
+    def outputs(self) -> int:
+        """A number for each class."""
+        return len(self.class_names)
+
+    def encode(self, labels: Sequence[str]) -> Int64[np.ndarray, "clips"]:
+        """Return the number of each label's class, -1 where it is none of them."""
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        return np.array([numbers.get(label, -1) for label in labels], np.int64)
+
+    def decode(self, encoded: Int[Tensor, ""]) -> str:
+        """Return the class of a clip."""
+        number = int(encoded)
+        return self.class_names[number] if number >= 0 else "?"
+
+    def classes_of(self, label: str) -> list[str]:
+        """Return the label, which is a class."""
+        return [label]
+
+    def spell(self, label: str) -> str:
+        """Return the class that a label looks like, or the label."""
+        return self._spellings.get(canonical(label), label)
+
+    def indicators(self, encoded: Int[Tensor, "clips"]) -> Int[Tensor, "clips classes"]:
+        """Return 1 for the class of a clip, 0 for all others, -1 where its label is unknown."""
+        classes = torch.arange(len(self.class_names), device=encoded.device)
+        own = (encoded[:, None] == classes).long()
+        return torch.where(encoded[:, None] < 0, -1, own)
+
+    def predict(self, outputs: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
+        """Return the probability of each class; they sum to one."""
+        return outputs.float().softmax(dim=-1)
+
+    def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
+        """Return the likeliest class."""
+        number = int(prediction.argmax())
+        name = self.class_names[number]
+        return Decision(name, {name: float(prediction[number])})
+
+    def is_right(self, decision: Decision, label: str) -> bool | None:
+        """Say whether the class is said, where the label is known."""
+        return decision.label == label if label else None
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return accuracy, accuracy within each class and its mean, and macro F1."""
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+
+        from avfusion.metrics.recalls import Recalls
+
+        classes = len(self.class_names)
+        return {
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "recalls": Recalls(self.class_names),
+            "macro_f1": MulticlassF1Score(classes, average="macro"),
+        }

@@ -1,0 +1,180 @@
+"""Claims about what every shipped target fulfills; a new one is tested without an edit."""
+
+import pytest
+import torch
+from conftest import CONF, build, single_label, toy_clips
+from hydra.errors import InstantiationException
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+from torch import nn
+
+import avfusion.loss
+from avfusion.loss import BinaryCrossEntropy, CrossEntropy, Focal
+from avfusion.metrics.stages import stage_metrics
+from avfusion.targets import (
+    TARGETS,
+    Target,
+    check_kind,
+    check_loss,
+    check_outputs,
+    choose_target,
+    loss_name,
+)
+
+NAMES = ["sad", "angry", "calm"]
+LOSSES = {path.stem: OmegaConf.load(path)._target_ for path in (CONF / "loss").glob("*.yaml")}
+
+
+@pytest.fixture(params=TARGETS)
+def target(request) -> Target:
+    return choose_target({"labels": request.param, "class_names": NAMES})
+
+
+def encoded(target: Target, *labels: str) -> torch.Tensor:
+    return torch.from_numpy(target.encode(labels))
+
+
+def test_a_target_is_what_the_contract_lists_and_its_kind_is_its_name(target):
+    assert isinstance(target, Target)
+    assert type(target) is TARGETS[target.kind]
+
+
+def test_a_label_is_decoded_as_it_was_encoded_and_unknown_ones_are_told_apart(target):
+    for label, clip in zip(NAMES, encoded(target, *NAMES), strict=True):
+        assert target.decode(clip) == label
+    for clip in encoded(target, "", "merry"):
+        assert target.decode(clip) == "?"
+    assert encoded(target).shape == (0, *encoded(target, "sad").shape[1:])
+
+
+def test_indicators_say_of_each_class_whether_a_clip_has_it_or_that_nothing_is_known(target):
+    found = target.indicators(encoded(target, *NAMES, "merry"))
+    assert torch.equal(found[:3], torch.eye(3, dtype=torch.long))
+    assert found[3].tolist() == [-1] * 3
+
+
+def test_a_sure_prediction_of_the_encoded_class_is_decided_as_its_label(target):
+    for number, label in enumerate(NAMES):
+        outputs = torch.full((3,), -9.0)
+        outputs[number] = 9.0
+        prediction = target.predict(outputs)
+        decision = target.decide(prediction)
+        assert decision.label == label
+        assert decision.parts == {label: pytest.approx(float(prediction[number]))}
+        assert target.is_right(decision, label) and target.is_right(decision, "") is None
+        assert not target.is_right(decision, NAMES[number - 1])
+
+
+def test_predictions_are_in_single_precision_and_within_their_limits(target):
+    low, high = target.limits
+    prediction = target.predict(torch.randn(50, target.outputs).bfloat16() * 20)
+    assert prediction.dtype == torch.float32
+    assert low <= prediction.min() and prediction.max() <= high
+    exclusive = torch.allclose(prediction.sum(dim=1), torch.ones(50))
+    assert exclusive == target.exclusive
+
+
+def test_labels_are_spelled_as_the_classes_that_they_look_like(target):
+    assert [target.spell(label) for label in ("SAD\u200b", " \uff21ngry", "merry", "")] == [
+        "sad",
+        "angry",
+        "merry",
+        "",
+    ]
+
+
+def test_metrics_have_the_names_that_the_target_announces(target):
+    metrics = stage_metrics(target)
+    clips = toy_clips(9)
+    metrics.update(
+        value=torch.ones(9),
+        preds=torch.randn(9, 3),
+        target=encoded(target, *(NAMES[number] for number in clips.label)),
+        glimpses=None,
+        box=clips.box,
+    )
+    each = {f"{score}_{name}" for score in target.class_scores for name in NAMES}
+    assert set(metrics.compute()) == {"loss", *target.scores} | each
+
+
+@pytest.mark.parametrize("names", [[], ["only"]])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_fewer_than_two_classes_are_refused_where_a_network_would_tell_them_apart(kind, names):
+    target = choose_target({"labels": kind, "class_names": names})
+    assert target.classes_of("only") == ["only"]  # a corpus of one class can be prepared
+    with pytest.raises(ValueError, match="at least 2 classes to tell apart, got"):
+        check_outputs(target)
+
+
+def test_labels_of_a_kind_without_a_target_are_refused_with_the_kinds_that_have_one():
+    with pytest.raises(ValueError, match=r"'ranking'.*single_label, multi_label.*_target_"):
+        choose_target({"labels": "ranking", "class_names": NAMES})
+
+
+def test_a_target_and_labels_of_different_kinds_are_refused(target):
+    check_kind(target, target.kind, "a/store")
+    for other in TARGETS.keys() - {target.kind}:
+        with pytest.raises(ValueError, match=f"clip of a/store has .*clips of {target.has}: prep"):
+            check_kind(target, other, "a/store")
+    with pytest.raises(ValueError, match="has labels of the kind ranking, and"):
+        check_kind(target, "ranking", "a/store")
+
+
+def test_every_loss_fits_a_target_and_every_loss_of_a_target_can_be_chosen(target):
+    assert set(target.losses) <= set(LOSSES)
+    assert {name for some in TARGETS.values() for name in some.losses} == set(LOSSES)
+    for name, path in LOSSES.items():
+        assert loss_name(get_object(path)) == name
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_fits_as_the_target_says_and_what_fits_can_be_learned(target, name):
+    labels = {"labels": target.kind}
+    if name not in target.losses:
+        with pytest.raises(InstantiationException, match=f"set loss={target.losses[0]} "):
+            build("audio_only", f"loss={name}", **labels)
+        return
+    task, clips = build("audio_only", f"loss={name}", **labels), toy_clips(6)
+    clips = clips._replace(label=encoded(task.target, *(f"class_{n}" for n in clips.label)))
+    task.step(clips, task.train_metrics).backward()
+    assert task.network.head.logits.weight.grad.isfinite().all()
+
+
+class Own(nn.Module):
+    """A loss that a user has written."""
+
+
+class OwnFocal(Focal):
+    """A loss that a user has derived from a shipped one."""
+
+
+def test_an_own_loss_is_taken_and_one_that_is_derived_is_for_what_its_parent_is_for(target):
+    check_loss(target, Own())
+    assert (loss_name(Own), loss_name(OwnFocal)) == (None, "focal")
+    if "focal" not in target.losses:
+        with pytest.raises(ValueError, match=r"OwnFocal is for clips of one class"):
+            check_loss(target, OwnFocal([1, 1]))
+
+
+def test_a_loss_for_other_labels_is_refused_with_both_cures():
+    several = choose_target({"labels": "multi_label", "class_names": NAMES})
+    with pytest.raises(
+        ValueError,
+        match=r"CrossEntropy is for clips of one class.*these clips have"
+        r" several classes: set loss=bce \(or .*corpus\.multilabel=false\)",
+    ):
+        check_loss(several, CrossEntropy([1, 1, 1]))
+    with pytest.raises(
+        ValueError,
+        match=r"several classes.*one class: set loss=cross_entropy \(or"
+        r" .*corpus\.multilabel=true\)",
+    ):
+        check_loss(single_label(*NAMES), BinaryCrossEntropy([1, 1, 1], 3))
+
+
+def test_a_shipped_loss_of_no_target_is_refused_too():
+    class Foreign(nn.Module):
+        __module__ = f"{avfusion.loss.__name__}.foreign"
+
+    with pytest.raises(ValueError, match=r"Foreign is for another target.*set loss=cross_entropy"):
+        check_loss(single_label(*NAMES), Foreign())
