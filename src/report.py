@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avfusion.comparison.directions import add_directions, given_directions
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
 from avfusion.environment import write_utf8
@@ -31,7 +32,9 @@ def main() -> None:
     given = arguments()
     try:
         runs = find_runs(given.places)
-        text, plates = of_run(runs[0], given) if len(runs) == 1 else of_sweep(runs, given.metrics)
+        directions = given_directions(given)
+        one = len(runs) == 1
+        text, plates = of_run(runs[0], given) if one else of_sweep(runs, given.metrics, directions)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     place = given.out or Path(given.places[0])
@@ -62,6 +65,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--metrics", nargs="+", default=METRICS, metavar="NAME", help="that a sweep's table has"
     )
+    add_directions(parser)
     parser.add_argument("--out", type=Path, help="the folder of report.html")
     parser.add_argument("--figures", choices=FORMATS, help="write them beside the page, too")
     given = parser.parse_args()
@@ -89,7 +93,9 @@ def of_run(run: Run, given: argparse.Namespace) -> "tuple[str, list[Plate]]":
     return run_page(run, answers, plates), plates
 
 
-def of_sweep(runs: list[Run], metrics: list[str]) -> "tuple[str, list[Plate]]":
+def of_sweep(
+    runs: list[Run], metrics: list[str], directions: dict[str, bool]
+) -> "tuple[str, list[Plate]]":
     """Return the page of runs side by side and its figures."""
     from avfusion.comparison.rows import compare
     from avfusion.report.plates import sweep_plates
@@ -100,7 +106,7 @@ def of_sweep(runs: list[Run], metrics: list[str]) -> "tuple[str, list[Plate]]":
     known = [metric for metric in metrics if any(metric in run.results for run in compared)]
     if compared and not known:
         raise ValueError(f"None of the {len(compared)} runs has any of {', '.join(metrics)}.")
-    rows = compare(compared, known)
+    rows = compare(compared, known, directions)
     plates = sweep_plates(rows)
     return sweep_page(runs, rows, without, plates), plates
 

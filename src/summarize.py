@@ -10,6 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from avfusion.comparison.directions import add_directions, given_directions
 from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
@@ -32,22 +33,27 @@ def main() -> None:
     parser.add_argument(
         "--metrics", nargs="+", default=scores, metavar="NAME", help=f"default: {' '.join(scores)}"
     )
+    add_directions(parser)
     parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and the figure go")
     parser.add_argument("--format", choices=FORMATS, default="svg", help="of the figure")
     given = parser.parse_args()
     if given.out is not None and not given.out.is_dir():
         sys.exit(f"Error: --out={given.out} is no folder: make it first, or leave it out.")
     try:
+        directions = given_directions(given)
         runs = find_runs(given.places)
-    except FileNotFoundError as error:
+    except (ValueError, FileNotFoundError) as error:
         sys.exit(f"Error: {error}")
     if len(given.places) == len(runs) == 2:
         print_differences(*runs)
         return
-    summarize(runs, given.metrics, given.out or Path(given.places[0]), given.format)
+    out = given.out or Path(given.places[0])
+    summarize(runs, given.metrics, directions, out, given.format)
 
 
-def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None:
+def summarize(
+    runs: list[Run], metrics: list[str], directions: dict[str, bool], out: Path, form: str
+) -> None:
     """Print and write the table and the figure of all runs that have ended."""
     # These import scipy and matplotlib: seconds, once the command line is known to be right.
     from avfusion.comparison.rows import compare
@@ -61,7 +67,7 @@ def summarize(runs: list[Run], metrics: list[str], out: Path, form: str) -> None
         print(one, file=sys.stderr)
     compared = ranked(runs, without)
     known = {name for run in compared for name in run.results}
-    rows = compare(compared, [metric for metric in metrics if metric in known])
+    rows = compare(compared, [metric for metric in metrics if metric in known], directions)
     if not rows or not rows[0].scores:
         sys.exit(f"Error: none of the {len(runs)} runs has any of {', '.join(metrics)} yet.")
     show(rows)

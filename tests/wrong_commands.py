@@ -75,7 +75,7 @@ OURS = [
     (f"train {SEVERAL} loss=bce monitor=val/f1", "no metric ... accuracy ... mean_average_precis"),
     ("train callbacks.early_stopping.monitor=val/los", "early_stopping.monitor=val/los is no met"),
     ("train callbacks.early_stopping.mode=up", "mode must be min or max, got up"),
-    ("train mode=min", "mode=min would keep the worst val/accuracy: set mode to the other one"),
+    ("train mode=min", "mode=min would keep the worst val/accuracy: use mode=max"),
     (f"train {STORE} monitor=val/accuracy_smug", "val/accuracy_smug is no ... accuracy_happy"),
     # Devices
     ("train trainer.accelerator=tpu", "trainer.accelerator=tpu ... trainer=cpu runs everywhere"),
@@ -162,6 +162,10 @@ OURS = [
     (f"prepare {ROOT} prepare.workers=0", "prepare.workers must be at least 1, got 0"),
     # Comparison
     ("summarize $sweep --metrics test/nope", "none of the 1 runs has any of test/nope yet"),
+    (
+        "summarize $sweep --maximize test/a --minimize test/a",
+        "test/a is given to --maximize and to --minimize: leave one out",
+    ),
     ("summarize $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
     ("report $empty", "No run in $empty: give the folder of a run or of a sweep"),
     ("report $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),

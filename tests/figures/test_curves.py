@@ -38,9 +38,10 @@ def test_without_csv_the_events_are_read_and_without_both_there_is_nothing(tmp_p
 
 def test_the_best_step_is_the_first_of_the_best_and_never_none_that_is_not_a_number():
     curves = {"val/loss": {1: float("nan"), 2: 0.5, 3: 0.4, 4: 0.4}}
-    assert best_step(curves, "val/loss", "min") == 3
-    assert best_step(curves, "val/loss", "max") == 2
-    assert best_step(curves, "val/other", "max") is None
+    assert best_step(curves, "val/loss") == 3
+    assert best_step({"val/accuracy": curves["val/loss"]}, "val/accuracy") == 2
+    assert best_step(curves, "val/accuracy") is None  # which was not logged
+    assert best_step({"val/mine": {1: 0.5, 2: 0.4}}, "val/mine") is None  # no way is better
 
 
 def test_what_belongs_together_shares_a_chart():

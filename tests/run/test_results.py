@@ -147,7 +147,7 @@ def test_final_scores_do_not_bend_the_curves(finished):
 def test_the_line_at_the_end_names_the_balanced_accuracy_as_emotion_research_does():
     scores = {"test/accuracy": 0.9934, "test/balanced_accuracy": 0.99, "test/loss": None}
     assert headline(scores | {"test/attention_hit": 0.5}) == (
-        "Test: accuracy 0.993, UAR 0.990, attention_hit 0.500"
+        "Test: accuracy 0.993, UAR 0.990, attention hit 0.500"
     )
     assert headline({"parameters": 3}) == "Results"
     assert headline(scores | {"data/shared_subjects": 3}) == (

@@ -12,6 +12,8 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from avfusion.metrics.catalog import check_mode, mode_of
+
 log = logging.getLogger(__name__)
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -95,6 +97,8 @@ class BestCheckpoint(ModelCheckpoint):
             )
         if every_n_epochs < 1:
             raise ValueError(f"{key}.every_n_epochs must be at least 1, got {every_n_epochs}.")
+        if monitor is not None and mode_of(monitor) is not None:
+            check_mode(monitor, mode, f"{key}.monitor")
         if monitor is None and save_top_k > 1:
             raise ValueError(
                 f"{key}.save_top_k={save_top_k} needs scores to choose by: set {key}.monitor, or "

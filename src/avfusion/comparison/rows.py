@@ -2,12 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from avfusion.comparison.directions import direction_of
 from avfusion.comparison.leakage import worst_leaks
 from avfusion.comparison.records import OTHER, Run
 
@@ -29,6 +30,7 @@ class Score(NamedTuple):
     std: float
     interval: float
     p: float | None = None  # of being as good as the best setting
+    higher_is_better: bool | None = None  # None: unknown
 
 
 class Row(NamedTuple):
@@ -44,18 +46,23 @@ class Row(NamedTuple):
         return worst_leaks([run.results for run in self.runs])
 
 
-def compare(runs: Sequence[Run], metrics: Sequence[str]) -> list[Row]:
+def compare(
+    runs: Sequence[Run], metrics: Sequence[str], directions: Mapping[str, bool] | None = None
+) -> list[Row]:
     """Return a row per setting of the runs that were tested, with a test against the best.
 
-    The best setting of the first metric comes first, those without that metric last.
+    The best setting of the first metric comes first, those without that metric last. Where nobody
+    knows which way a metric is better, no setting is its best; ``directions`` says for metrics that
+    are not in the catalog whether a higher value is better.
     """
     groups = defaultdict(list)
     for run in runs:
         if run.results and not run.pruned:
             groups[run.setting].append(run)
     names = name_settings(list(groups.values()))
+    ways = {metric: direction_of(metric, runs, directions or {}) for metric in metrics}
     rows = [
-        Row(name, group, {metric: score(group, metric) for metric in metrics})
+        Row(name, group, {metric: score(group, metric, ways[metric]) for metric in metrics})
         for name, group in zip(names, groups.values(), strict=True)
     ]
     for metric in metrics:
@@ -68,15 +75,15 @@ def compare(runs: Sequence[Run], metrics: Sequence[str]) -> list[Row]:
 
 def rank_of(row: Row, metric: str) -> float:
     """Return what rows are sorted by: the better, the less."""
-    mean = row.scores[metric].mean
-    if not np.isfinite(mean):
+    score = row.scores[metric]
+    if not np.isfinite(score.mean):
         return float("inf")
-    return mean if lower_is_better(metric) else -mean
+    return score.mean * sign_of(score)
 
 
-def lower_is_better(metric: str) -> bool:
-    """Say whether a metric is best where it is least, as a loss is."""
-    return metric.endswith("loss")
+def sign_of(score: Score) -> int:
+    """By what a mean is multiplied so that less is better; 0 where neither is."""
+    return {True: -1, False: 1, None: 0}[score.higher_is_better]
 
 
 def name_settings(groups: list[list[Run]]) -> list[str]:
@@ -89,25 +96,26 @@ def name_settings(groups: list[list[Run]]) -> list[str]:
     return [" ".join(o for o in overrides if o not in common) or "default" for overrides in chosen]
 
 
-def score(runs: Sequence[Run], metric: str) -> Score:
+def score(runs: Sequence[Run], metric: str, higher_is_better: bool | None) -> Score:
     """Return mean, standard deviation and Student's 95 % interval of a metric."""
     values = [run.results[metric] for run in runs if run.results.get(metric) is not None]
-    if not values:
-        return Score([], float("nan"), float("nan"), float("nan"))
-    mean, count = float(np.mean(values)), len(values)
-    if count == 1 or not np.isfinite(mean):
-        return Score(values, mean, float("nan"), float("nan"))
-    std = float(np.std(values, ddof=1))
-    if count < LEAST_RUNS:
-        return Score(values, mean, std, float("nan"))
-    return Score(values, mean, std, float(stats.t.ppf(0.975, count - 1)) * std / count**0.5)
+    mean, std, interval = float("nan"), float("nan"), float("nan")
+    count = len(values)
+    if count:
+        mean = float(np.mean(values))
+    if count > 1 and np.isfinite(mean):
+        std = float(np.std(values, ddof=1))
+    if count >= LEAST_RUNS and np.isfinite(mean):
+        interval = float(stats.t.ppf(0.975, count - 1)) * std / count**0.5
+    return Score(values, mean, std, interval, higher_is_better=higher_is_better)
 
 
 def best_row(rows: Sequence[Row], metric: str) -> Row | None:
-    """Return the setting with the best finite mean; a loss is best where it is least."""
-    sign = -1 if lower_is_better(metric) else 1
+    """Return the setting with the best finite mean; None where no way is known to be better."""
     known = [row for row in rows if np.isfinite(row.scores[metric].mean)]
-    return max(known, key=lambda row: sign * row.scores[metric].mean, default=None)
+    if not known or known[0].scores[metric].higher_is_better is None:
+        return None
+    return min(known, key=lambda row: rank_of(row, metric))
 
 
 def tested(row: Row, best: Row | None, metric: str) -> Score:

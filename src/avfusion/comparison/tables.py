@@ -66,8 +66,19 @@ def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
 
 
 def footnotes(rows: Sequence[Row]) -> list[str]:
-    """Return what the marks of cells mean."""
-    return mark_leaks([row.leaks for row in rows])[1]
+    """Return what the marks of cells mean, and why a metric has no best."""
+    return [*mark_leaks([row.leaks for row in rows])[1], *undirected(rows)]
+
+
+def undirected(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence about each metric of which nobody knows which way is better."""
+    scores = rows[0].scores if rows else {}
+    return [
+        f"Whether a higher or a lower {name} is better is not known, so no setting is its best: "
+        f"say it with --maximize {name} or --minimize {name}."
+        for name, score in scores.items()
+        if score.higher_is_better is None
+    ]
 
 
 def header(rows: Sequence[Row]) -> list[str]:

@@ -13,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from avfusion.callbacks.scalar_layout import LAYOUT, split_chart
 from avfusion.comparison.records import natural
-from avfusion.figures.style import INK, line_style, unit_of
+from avfusion.figures.style import INK, line_style
+from avfusion.metrics.catalog import is_higher_better, unit_of
 
 Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
 MOST_LINES = 16  # that a legend names
@@ -59,10 +60,13 @@ def charts(curves: Curves) -> dict[str, list[str]]:
     return found
 
 
-def best_step(curves: Curves, monitor: str, mode: str) -> int | None:
-    """Return the first step at which the best checkpoint can have been written."""
+def best_step(curves: Curves, monitor: str) -> int | None:
+    """Find the first step of the best value; None where nothing says which way is better."""
     values = {step: value for step, value in curves.get(monitor, {}).items() if value == value}
-    choose = min if mode == "min" else max
+    higher = is_higher_better(monitor)
+    if higher is None:
+        return None
+    choose = max if higher else min
     return choose(values, key=values.__getitem__, default=None)
 
 

@@ -12,6 +12,7 @@ from cycler import cycler
 from matplotlib.figure import Figure
 
 from avfusion.figures.formats import check_format
+from avfusion.metrics.catalog import unit_of
 
 INK = "#222222"  # of lines and letters; a page that is dark exchanges it
 # Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too; ink is their black.
@@ -49,28 +50,12 @@ METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
 }
-UNITS = {  # by what the name of a metric begins with, behind its stage
-    "loss": "nats",
-    "accuracy": "part of the clips",
-    "balanced_accuracy": "mean part of a class",
-    "macro_f1": "from 0 to 1",
-    "attention_hit": "part of the clips",
-    "attention_mass": "part of the attention",
-    "attention_entropy": "nats",
-    "gradient_norm": "Euclidean norm",
-}
 
 
 def line_style(number: int) -> dict[str, Any]:
     """Return colour and dashes of one line of many."""
     dashes = LINES[number // len(COLOURS) % len(LINES)]
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": dashes}
-
-
-def unit_of(metric: str) -> str:
-    """Return the unit of a metric, nothing where it has none."""
-    name = metric.partition("/")[2]
-    return next((unit for start, unit in UNITS.items() if name.startswith(start)), "")
 
 
 def with_unit(metric: str) -> str:

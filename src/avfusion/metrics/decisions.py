@@ -26,6 +26,7 @@ class Decisions(Metric):
     """
 
     full_state_update = False
+    higher_is_better = True
     agreed: Tensor
     occurring: Tensor
     named: Tensor
@@ -76,6 +77,7 @@ class AveragePrecisions(Metric):
     """
 
     full_state_update = False
+    higher_is_better = True
     logits: Any  # a list until processes gather it
     targets: Any
 

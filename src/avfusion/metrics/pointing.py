@@ -7,7 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torchmetrics import Metric
 
-SIZES = ("small", "medium", "large")
+from avfusion.metrics.catalog import FACE_SIZES
+
+SIZES = FACE_SIZES
 SIZE_EDGES = (0.29, 0.385)  # widths of a face over that of the picture
 
 
@@ -22,6 +24,7 @@ class PointingGame(Metric):
     """
 
     full_state_update = False
+    higher_is_better = True
     hits: Tensor
     mass: Tensor
     clips: Tensor

@@ -9,6 +9,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 class Recalls(MulticlassConfusionMatrix):
     """The accuracy within each class that occurs, and their mean: balanced accuracy, or UAR."""
 
+    higher_is_better = True
+
     def __init__(self, class_names: Sequence[str]) -> None:
         super().__init__(len(class_names))
         self.class_names = list(class_names)

@@ -4,6 +4,7 @@ from itertools import chain
 
 from torchmetrics import MeanMetric, MetricCollection
 
+from avfusion.metrics.catalog import check_mode
 from avfusion.metrics.pointing import SIZES, PointingGame
 from avfusion.targets import TARGETS, Target
 
@@ -36,10 +37,7 @@ def check_monitor(
             f"{key}={monitor} is no metric of this run: choose val/ or train/ and one of "
             f"{', '.join(known)}."
         )
-    if mode not in ("min", "max"):
-        raise ValueError(f"mode must be min or max, got {mode}, for {key}={monitor}.")
-    if mode != ("min" if name == "loss" else "max"):
-        raise ValueError(f"mode={mode} would keep the worst {monitor}: set mode to the other one.")
+    check_mode(monitor, mode, key)
 
 
 def stage_metrics(target: Target) -> MetricCollection:

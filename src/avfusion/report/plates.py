@@ -40,8 +40,8 @@ def run_plates(run: Run, answers: Answers | None, examples: int) -> list[Plate]:
 def curve_plates(run: Run) -> list[Plate]:
     """Return the curves of a run."""
     curves = read_curves(run.folder)
-    monitor, mode = (str(run.config.get(key, "")) for key in ("monitor", "mode"))
-    best = best_step(curves, monitor, mode)
+    monitor = str(run.config.get("monitor", ""))
+    best = best_step(curves, monitor)
     dots = "" if best is None else f"; the dotted line is the best {monitor}"
     return [
         Plate(

@@ -4,24 +4,14 @@ from collections.abc import Sequence
 
 from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.records import Run
+from avfusion.metrics.catalog import headlines
 from avfusion.report.answer_sections import answer_sections, unanswered
 from avfusion.report.answers import Answers
 from avfusion.report.markup import Html, drawing, marked, note, page, section, table, tag
 from avfusion.report.origin import configuration, opened, provenance, where
 from avfusion.report.plates import Plate
 
-HEADLINES = {
-    "test/accuracy": "accuracy",
-    "test/balanced_accuracy": "balanced accuracy",
-    "test/macro_f1": "macro F1",
-    "test/attention_hit": "attention on the speaker",
-    "test/loss": "loss (nats)",
-    "parameters": "parameters",
-    "megaflops": "megaflops per clip",
-    "epochs": "epochs",
-    "step_milliseconds": "milliseconds per step",
-    "seconds": "seconds of training",
-}
+HEADLINES = headlines("test") | headlines(None)
 
 
 def run_page(run: Run, answers: Answers | str, plates: Sequence[Plate]) -> str:

@@ -7,7 +7,7 @@ from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.left_out import LeftOut
 from avfusion.comparison.records import Run
 from avfusion.comparison.rows import Row
-from avfusion.comparison.tables import ASSUMPTIONS, cells, header
+from avfusion.comparison.tables import ASSUMPTIONS, cells, header, undirected
 from avfusion.report.markup import Html, anchor, drawing, marked, note, page, section, table, tag
 from avfusion.report.origin import shared_configuration, shared_provenance, where
 from avfusion.report.plates import Plate
@@ -26,6 +26,7 @@ def sweep_page(
     curves = [drawing(plate.figure, plate.caption) for plate in plates if plate.group == "curves"]
     found = [*(row.leaks for row in rows), *(leaks_of(run.results) for run in runs)]
     marks, footnotes = mark_leaks(found)
+    footnotes += undirected(rows)
     sections = [
         comparison(rows, plates, footnotes),
         section("Curves", tag("div", *curves, class_="charts"))

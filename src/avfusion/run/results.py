@@ -17,20 +17,10 @@ from avfusion.comparison.leakage import leaks_of, mark_leaks
 from avfusion.console import printable
 from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.metrics.catalog import headlines
 from avfusion.task import FusionTask
 
 log = logging.getLogger(__name__)
-# What people look at first, and what they call it: UAR, unweighted average recall, is what emotion
-# research calls the balanced accuracy.
-HEADLINE = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "UAR",
-    "macro_f1": "macro_f1",
-    "loss": "loss",
-    "subset_accuracy": "subset_accuracy",  # of multi-label data, as is the next one
-    "mean_average_precision": "mAP",
-    "attention_hit": "attention_hit",
-}
 HPARAMS_RUN = "final"  # the run of TensorBoard's HPARAMS tab, inside the run's own
 
 
@@ -78,8 +68,8 @@ def headline(results: dict[str, Any]) -> str:
     Data leakage is marked beside each of them, and named.
     """
     (mark,), footnotes = mark_leaks([leaks_of(results)])
-    known = [(word, results.get(f"test/{name}")) for name, word in HEADLINE.items()]
-    scores = ", ".join(f"{word} {score:.3f}{mark}" for word, score in known if score is not None)
+    known = [(title, results.get(name)) for name, title in headlines("test").items()]
+    scores = ", ".join(f"{title} {score:.3f}{mark}" for title, score in known if score is not None)
     if scores and footnotes:
         scores += f" ({footnotes[0].rstrip('.')})"
     return printable(f"Test: {scores}" if scores else "Results")
@@ -100,8 +90,8 @@ def log_hyperparameters(
     final = {name: value for name, value in results.items() if name.startswith(stages)}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            headlines = {f"test/{name}" for name in HEADLINE}
-            row = {k: v for k, v in final.items() if k in headlines or k.startswith("val/")}
+            first = headlines("test")
+            row = {k: v for k, v in final.items() if k in first or k.startswith("val/")}
             leaks = " ".join(f"{kind}={count}" for kind, count in leaks_of(results).items())
             columns = chosen | ({"data.leakage": leaks} if leaks else {})
             write_hparams(Path(logger.log_dir) / HPARAMS_RUN, columns, row, trainer.global_step)
