@@ -19,8 +19,8 @@ from avfusion.figures.formats import FORMATS
 from avfusion.threads import set_up_threads
 
 if TYPE_CHECKING:  # what it takes to write a page takes seconds to import
-    from avfusion.report.answers import Answers
     from avfusion.report.plates import Plate
+    from avfusion.report.sources import Sources
 
 METRICS = ["test/accuracy", "test/attention_hit"]
 
@@ -59,8 +59,6 @@ def arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("places", nargs="+", help="a run, a sweep, or patterns of them")
-    parser.add_argument("--store", type=Path, help="of a run's clips, where it has moved")
-    parser.add_argument("--without-clips", action="store_true", help="do not ask the network again")
     parser.add_argument("--examples", type=int, default=3, help="right and wrong answers, of each")
     parser.add_argument(
         "--metrics", nargs="+", default=METRICS, metavar="NAME", help="that a sweep's table has"
@@ -71,8 +69,6 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if given.out is not None and not given.out.is_dir():
         sys.exit(f"Error: --out={given.out} is no folder: make it first, or leave it out.")
-    if given.store is not None and not (given.store / "description.json").is_file():
-        sys.exit(f"Error: --store={given.store} is no store: give a path that prepare.py printed.")
     if given.examples < 0:
         sys.exit(f"Error: --examples must be at least 0, got {given.examples}.")
     return given
@@ -80,17 +76,18 @@ def arguments() -> argparse.Namespace:
 
 def of_run(run: Run, given: argparse.Namespace) -> "tuple[str, list[Plate]]":
     """Return the page of a run and its figures."""
-    from avfusion.report.answers import ask_or_say_why
     from avfusion.report.plates import run_plates
     from avfusion.report.run_page import run_page
+    from avfusion.report.sources import read_sources
 
-    answers: Answers | str
-    if given.without_clips:
-        answers = "they were left out with --without-clips."
-    else:
-        answers = ask_or_say_why(run, given.store)
-    plates = run_plates(run, None if isinstance(answers, str) else answers, given.examples)
-    return run_page(run, answers, plates), plates
+    sources: Sources | str
+    try:
+        sources = read_sources(run)
+    except (ValueError, OSError) as error:
+        sources = str(error)
+        print(f"Without predictions: {sources}", file=sys.stderr)
+    plates = run_plates(run, None if isinstance(sources, str) else sources, given.examples)
+    return run_page(run, sources, plates, given.examples), plates
 
 
 def of_sweep(

@@ -4,9 +4,12 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import SHARED, results, tone, write_recordings, write_sound
+
+from avfusion.predictions.archive import load_predictions
 
 pytestmark = pytest.mark.slow
 SMALL = (
@@ -51,6 +54,23 @@ def test_testing_the_checkpoint_gives_the_numbers_of_the_run(run, trained, tmp_p
     assert tested and {name: ours[name] for name in tested} == {
         name: theirs[name] for name in tested
     }
+    before = load_predictions(trained)
+    assert before.right.mean() == pytest.approx(theirs["test/accuracy"])
+    assert np.array_equal(load_predictions(tmp_path).outputs, before.outputs)
+
+
+def test_a_run_that_lost_its_predictions_gets_them_back_by_the_command_that_is_named(
+    run, trained, tmp_path
+):
+    before = load_predictions(trained)
+    (trained / "predictions.npz").unlink()
+    kept = results(trained)
+    with pytest.raises(FileNotFoundError) as told:
+        load_predictions(trained)
+    _, _, command = str(told.value).partition("python src/eval.py ")
+    run("eval", *command.split(), f"hydra.run.dir={tmp_path}")
+    assert np.array_equal(load_predictions(trained).outputs, before.outputs)
+    assert results(trained) == kept
 
 
 def test_predictions_agree_with_the_accuracy_of_the_run(run, trained, tmp_path):

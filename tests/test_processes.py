@@ -5,9 +5,12 @@ import socket
 import threading
 from contextlib import suppress
 
+import numpy as np
 import pytest
 import torch
 from conftest import results
+
+from avfusion.predictions.archive import load_predictions
 
 pytestmark = pytest.mark.slow
 SMALL = (
@@ -64,6 +67,16 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(run, tmp_path):
     assert {name: theirs[name] for name in tested} == pytest.approx(
         {name: ours[name] for name in tested}, abs=1e-6, nan_ok=True
     )
+    single, shared = load_predictions(one), load_predictions(two)
+    assert shared.rows.tolist() == list(range(48 + 17, 48 + 17 + 15)) == single.rows.tolist()
+    assert shared.outputs.dtype == np.float64
+    np.testing.assert_allclose(shared.outputs, single.outputs, rtol=0, atol=1e-9)
+    for name in ("clip_ids", "subjects", "targets", "boxes"):
+        np.testing.assert_array_equal(getattr(shared, name), getattr(single, name))
+    np.testing.assert_array_equal(shared.glimpses.peaks, single.glimpses.peaks)
+    assert float(shared.right.mean()) == pytest.approx(theirs["test/accuracy"])
+    hit = float(np.nanmean(shared.glimpses.attention_hit))
+    assert hit == pytest.approx(theirs["test/attention_hit"])
 
 
 def test_processes_of_torchrun_share_one_run_folder(run, tmp_path):

@@ -169,7 +169,6 @@ OURS = [
     ("summarize $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
     ("report $empty", "No run in $empty: give the folder of a run or of a sweep"),
     ("report $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
-    ("report $sweep --store $nowhere", "--store=$nowhere is no store: give a path that prepare.py"),
 ]
 
 # Known to be wrong without torch, and so answered before it is loaded.

@@ -12,6 +12,7 @@ import yaml
 from conftest import build_task, load, quiet_trainer, recipe_of
 from lightning.pytorch.loggers import CSVLogger
 
+from avfusion.callbacks import SavePredictions
 from avfusion.comparison.records import Run, read_run
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.provenance import write_provenance
@@ -99,7 +100,8 @@ def write_run(folder: Path, store: Path) -> Path:
     task.recipe = recipe_of(cfg)
     config = recipe_of(cfg, "monitor", "mode")
     logger = CSVLogger(folder, name="csv")
-    trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1)
+    kept = [SavePredictions(str(folder))]
+    trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1, callbacks=kept)
     trainer.fit(task, datamodule=data)
     trainer.save_checkpoint(folder / "checkpoints" / "best.ckpt", weights_only=True)
     trainer.test(task, datamodule=data, verbose=False)

@@ -1,78 +1,111 @@
-"""Claims about answers that are counted, each counted again by hand."""
+"""Claims about predictions that are counted, each counted again by hand."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from avfusion.predictions.answers import Answer
-from avfusion.report.answers import Answers
-from avfusion.report.scores import class_scores, confusion, subject_scores
+from avfusion.predictions.archive import GlimpsePeaks, Predictions
+from avfusion.report.scores import class_scores, count_confusions, subject_scores
 
 NAMES = ["low", "high", "none", "never"]
 
 
 @pytest.fixture
-def answers():
-    """Sixty answers of five subjects; no clip is of the last class, and none is taken for it."""
+def predictions():
+    """Sixty clips of five subjects; none is of the last class, and none is taken for it."""
     chance = np.random.default_rng(1)
-    each = []
-    for row in range(60):
-        label = NAMES[chance.integers(3)]
-        probabilities = torch.tensor([*chance.dirichlet([1, 1, 1]), 0.0])
-        clip = {"clip_id": f"c{row}", "label": label, "subject": f"s{chance.integers(5)}"}
-        glimpses = torch.zeros(2, 1, 2, 2)
-        glimpses[:, 0, int(chance.integers(2)), 0] = 1  # the upper or the lower left cell
-        each.append(Answer(clip, row, probabilities, glimpses))
-    boxes = np.tile(np.array([0.0, 0.0, 0.2, 0.4], np.float32), (60, 1))
-    return Answers(SimpleNamespace(boxes=boxes), "test", NAMES, each)
+    outputs = np.log(np.c_[chance.dirichlet([1, 1, 1], 60), np.full(60, 1e-9)]).astype(np.float32)
+    hits = chance.integers(2, size=60).astype(np.float32)
+    hits[::7] = np.nan  # of clips without a box
+    glimpses = GlimpsePeaks(
+        np.array([1, 2, 2]), np.zeros((60, 2, 3), int), np.ones((60, 2), np.float32), hits, hits
+    )
+    return Predictions(
+        "test",
+        "a/store",
+        "single_label",
+        NAMES,
+        np.arange(60),
+        np.array([f"c{row}" for row in range(60)]),
+        np.array([f"s{number}" for number in chance.integers(5, size=60)]),
+        outputs,
+        chance.integers(3, size=60),
+        np.zeros((60, 4), np.float32),
+        glimpses,
+    )
 
 
-def said(answer):
-    return NAMES[int(np.argmax(answer.probabilities.numpy()))]
+def clips_of(predictions):
+    """True class, predicted class, subject and hit of each clip."""
+    true, said = (
+        [NAMES[number] for number in numbers]
+        for numbers in (predictions.targets, predictions.outputs.argmax(axis=1))
+    )
+    hits = predictions.glimpses.attention_hit
+    return list(zip(true, said, predictions.subjects, hits, strict=True))
 
 
-def test_classes_are_scored_as_by_hand(answers):
-    counts = confusion(answers)
-    for true, row in zip(NAMES, class_scores(counts, NAMES), strict=True):
-        own = [a for a in answers.each if a.clip["label"] == true]
-        taken = [a for a in answers.each if said(a) == true]
-        right = [a for a in own if said(a) == true]
+def test_classes_are_scored_as_by_hand(predictions):
+    clips = clips_of(predictions)
+    for true, row in zip(NAMES, class_scores(predictions), strict=True):
+        own = [said for label, said, *_ in clips if label == true]
+        taken = [label for label, said, *_ in clips if said == true]
+        right = own.count(true)
         assert (row.name, row.clips) == (true, len(own))
-        assert row.recall == (pytest.approx(len(right) / len(own)) if own else None)
-        assert row.precision == (pytest.approx(len(right) / len(taken)) if taken else None)
+        assert row.recall == (pytest.approx(right / len(own)) if own else None)
+        assert row.precision == (pytest.approx(right / len(taken)) if taken else None)
         if own:
             both = row.precision * row.recall
             assert row.f1 == pytest.approx(2 * both / (row.precision + row.recall))
-            others = [said(a) for a in own if said(a) != true]
+            others = [said for said in own if said != true]
             most = max(others.count(name) for name in NAMES)
             name, _, count = row.mistaken.partition(" ")
             assert others.count(name) == most and count == f"({most})"
     assert row == ("never", 0, None, None, None, "")
+    counts = count_confusions(predictions)
+    for (true, said), count in np.ndenumerate(counts):
+        assert count == sum(clip[:2] == (NAMES[true], NAMES[said]) for clip in clips)
 
 
-def test_subjects_are_scored_as_by_hand_the_worst_first(answers):
-    scores = subject_scores(answers)
+def test_subjects_are_scored_as_by_hand_the_worst_first(predictions):
+    scores = subject_scores(predictions)
     assert [s.accuracy for s in scores] == sorted(s.accuracy for s in scores)
     assert {s.name for s in scores} == {f"s{n}" for n in range(5)}
     for score in scores:
-        own = [a for a in answers.each if a.clip["subject"] == score.name]
-        right = sum(said(a) == a.clip["label"] for a in own)
+        own = [clip for clip in clips_of(predictions) if clip[2] == score.name]
+        right = sum(label == said for label, said, *_ in own)
         assert (score.clips, score.right) == (len(own), right)
-        hits = sum(float(a.glimpses[0, 0, 0, 0]) for a in own)  # the box is in the upper left
-        assert score.attention_hit == pytest.approx(hits / len(own))
+        hits = [hit for *_, hit in own if hit == hit]
+        assert score.attention_hit == pytest.approx(sum(hits) / len(hits))
 
 
-def test_the_interval_is_that_of_wilson(answers):
+def test_the_interval_is_that_of_wilson(predictions):
     z = 1.959964
-    for score in subject_scores(answers):
+    for score in subject_scores(predictions):
         n, p = score.clips, score.accuracy
         middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
         assert (score.low, score.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
 
 
-def test_a_network_without_glimpses_hits_nothing_and_misses_nothing(answers):
-    blind = answers._replace(each=[answer._replace(glimpses=None) for answer in answers.each])
+def test_a_network_without_glimpses_hits_nothing_and_misses_nothing(predictions):
+    blind = replace(predictions, glimpses=None)
     assert {score.attention_hit for score in subject_scores(blind)} == {None}
+
+
+def test_of_several_classes_each_is_a_decision_of_its_own(predictions):
+    chance = np.random.default_rng(2)
+    true = chance.integers(2, size=(60, 4))
+    several = replace(
+        predictions, labels="multi_label", targets=true, outputs=predictions.outputs + 1
+    )
+    said = several.outputs > 0  # a probability above one half
+    for number, row in enumerate(class_scores(several)):
+        both = int((said[:, number] & (true[:, number] == 1)).sum())
+        assert row.clips == true[:, number].sum() and row.recall == pytest.approx(both / row.clips)
+        taken = int(said[:, number].sum())
+        assert row.precision == (pytest.approx(both / taken) if taken else None)
+        assert row.mistaken == ""
+    right = (said == (true == 1)).all(axis=1)
+    assert sum(score.right for score in subject_scores(several)) == right.sum()

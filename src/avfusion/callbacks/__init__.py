@@ -14,6 +14,7 @@ from avfusion.callbacks.network_graph import NetworkGraph
 from avfusion.callbacks.parts import Parts
 from avfusion.callbacks.position import Position
 from avfusion.callbacks.precision_recall import PrecisionRecall
+from avfusion.callbacks.predictions import SavePredictions
 from avfusion.callbacks.preemption import Preemption
 from avfusion.callbacks.progress import Progress
 from avfusion.callbacks.random_states import RandomStates
@@ -43,6 +44,7 @@ __all__ = [
     "Progress",
     "RandomStates",
     "RunText",
+    "SavePredictions",
     "ScalarLayout",
     "Timing",
     "Unfreezing",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from avfusion.features.mfcc import SAMPLE_RATE, mel_filters
 from avfusion.figures.clip_view import ClipView
-from avfusion.figures.style import COLOURS, HEAT, RIGHT, WRONG
+from avfusion.figures.style import COLOURS, HEAT, RIGHT, WRONG, line_style
 
 ROW, TOP, BOTTOM = 2.2, 0.85, 0.45  # inches: a picture's row, the title, the axis of time
 PICTURE, AUDIO = 2.65, 4.3  # inches across; a scale stands beside a picture
@@ -41,6 +41,7 @@ def clip_figure(view: ClipView) -> Figure:
         for row, heat in enumerate(heats):
             axes = figure.add_subplot(grid[row, column])
             draw_picture(axes, view, row, heat)
+            draw_peaks(axes, view, row)
             if not row:
                 axes.set_title(
                     view.cropped if weights is None else f"glimpse {column} (attention per cell)"
@@ -78,6 +79,31 @@ def draw_picture(
         corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))
         box = Rectangle(corner, sides[0], sides[1] * height, fill=False, color="white")
         axes.add_patch(box)
+
+
+def draw_peaks(axes: Axes, view: ClipView, row: int) -> None:
+    """Frame the cell of one picture in which each glimpse is largest, and name its weight below."""
+    height, width = view.face.shape[-2:]
+    for number, (picture, cell, weight) in enumerate(view.peaks):
+        style = line_style(number + 1)  # the first color is that of waves
+        if picture != row:
+            continue
+        left, top, wide, high = (
+            part * side for part, side in zip(cell, (width, height) * 2, strict=True)
+        )
+        shrink = min(number, 3) * 0.06 * min(wide, high)  # glimpses of one cell stay apart
+        corner = (left - 0.5 + shrink, top - 0.5 + shrink)
+        sides = (wide - 2 * shrink, high - 2 * shrink)
+        axes.add_patch(Rectangle(corner, *sides, fill=False, linewidth=2, **style))
+        axes.text(
+            0.03,
+            0.04 + 0.1 * number,
+            f"glimpse {number}: {weight:.2f}",
+            fontsize=7,
+            color=style["color"],
+            transform=axes.transAxes,
+            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
+        )
 
 
 def draw_scale(axes: Axes, most: float) -> None:

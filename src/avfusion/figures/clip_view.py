@@ -1,6 +1,6 @@
 """What is shown of one clip, and of what a network says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,25 @@ from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.targets import Target
 
 
+class Peak(NamedTuple):
+    """The cell in which a glimpse is largest: the number of the picture, its place and its weight.
+
+    ``cell`` is left, top, width and height in fractions of the picture.
+    """
+
+    picture: int
+    cell: tuple[float, float, float, float]
+    weight: float
+
+
 class ClipView(NamedTuple):
     """What is drawn of a clip.
 
     ``sound`` holds samples at 16 kHz, ``start`` and ``seconds`` say where in the recording it
     begins and how long that is; ``box`` is the speaker's face in fractions of the picture, and
     ``cropped`` says which part of the recording's picture this is; ``right`` says whether the
-    answer is, None where that is unknown.
+    answer is, None where that is unknown. ``peaks`` has one for each glimpse, where no whole
+    ``glimpses`` are given.
     """
 
     face: UInt8[Tensor, "pictures 3 height width"]
@@ -31,6 +43,7 @@ class ClipView(NamedTuple):
     cropped: str = "face"
     start: float = 0.0
     seconds: float | None = None
+    peaks: Sequence[Peak] = ()
 
 
 def clip_view(

@@ -1,48 +1,64 @@
-"""What a network answers, as sections of a page."""
+"""Sections of a page about what a network predicts."""
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import torch
 
 from avfusion.comparison.records import Run
-from avfusion.report.answers import Answers
+from avfusion.predictions.archive import Predictions
 from avfusion.report.markup import Html, bar, drawing, marked, note, photograph, section, table, tag
 from avfusion.report.origin import where
-from avfusion.report.plates import Plate
-from avfusion.report.scores import ClassScore, class_scores, confusion, subject_scores
+from avfusion.report.plates import Plate, draw_examples
+from avfusion.report.scores import ClassScore, class_scores, subject_scores
+from avfusion.report.sources import Sources
 
 CLASSES = ("class", "clips", "precision", "recall", "F1", "most often mistaken for")
 SUBJECTS = ("subject", "clips", "right", "accuracy", "95 % interval", "attention on the speaker")
+LISTED = ("clip", "subject", "true", "predicted", "probability")
 FIRST = 40  # subjects that are not folded up
 
 
-def answer_sections(answers: Answers, plates: Sequence[Plate], mark: str = "") -> list[Html]:
-    """Return what is known of each class, of each subject and of some clips.
+def answer_sections(
+    sources: Sources, plates: Sequence[Plate], each: int, mark: str = ""
+) -> list[Html]:
+    """Return what is known of each class, of each subject and of ``each`` many examples.
 
     ``mark`` is that of data leakage, beside every number that it concerns.
     """
-    (matrix,) = (plate for plate in plates if plate.group == "confusion")
-    caption = f"{matrix.caption} {mark}".strip()
-    drawn = tag("div", drawing(matrix.figure, caption), class_="large")
-    looks = any(answer.glimpses is not None for answer in answers.each)
+    predictions = sources.predictions
+    drawn = [
+        tag("div", drawing(plate.figure, f"{plate.caption} {mark}".strip()), class_="large")
+        for plate in plates
+        if plate.group == "confusion"
+    ]
+    matrix = [section("Confusion matrix", tested(predictions), *drawn)] if drawn else []
+    intro = [] if drawn else [tested(predictions)]
+    examples = draw_examples(predictions, each)
     return [
-        section("Confusion matrix", asked(answers), drawn),
-        classes(class_scores(confusion(answers), answers.names), mark),
-        subjects(answers, mark),
-        examples("Right answers", [plate for plate in plates if plate.group == "right"], looks),
-        examples("Wrong answers", [plate for plate in plates if plate.group == "wrong"], looks),
+        *matrix,
+        classes(class_scores(predictions), mark, intro),
+        subjects(predictions, mark),
+        *(
+            example_section(f"{group.title()} answers", group, places, sources, plates)
+            for group, places in examples.items()
+        ),
     ]
 
 
-def asked(answers: Answers) -> Html:
-    """Say whose answers to which clips follow."""
-    clips = f"{len(answers.each)} clips of the {answers.split} split of "
+def tested(predictions: Predictions) -> Html:
+    """Say whose predictions for which clips follow."""
+    clips = f"{len(predictions)} clips of the {predictions.split} split of "
+    several = " A clip is right where none of its classes is wrong."
     return tag(
         "p",
-        f"From here on: the best checkpoint's answers to the {clips}",
-        where(answers.store.root),
+        f"From here on: what the tested checkpoint predicts for the {clips}",
+        where(Path(predictions.store)),
+        "" if predictions.target.exclusive else several,
     )
 
 
-def classes(scores: Sequence[ClassScore], mark: str = "") -> Html:
+def classes(scores: Sequence[ClassScore], mark: str, intro: Sequence[Html]) -> Html:
     """Return a row per class."""
     rows = [
         (
@@ -55,10 +71,10 @@ def classes(scores: Sequence[ClassScore], mark: str = "") -> Html:
         )
         for s in scores
     ]
-    return section("Classes", table(CLASSES, rows))
+    return section("Classes", *intro, table(CLASSES, rows))
 
 
-def subjects(answers: Answers, mark: str = "") -> Html:
+def subjects(predictions: Predictions, mark: str = "") -> Html:
     """Return a row per subject, the worst first."""
     rows = [
         (
@@ -69,7 +85,7 @@ def subjects(answers: Answers, mark: str = "") -> Html:
             marked(f"{s.low:.3f} to {s.high:.3f}", mark),
             marked(s.attention_hit, mark),
         )
-        for s in subject_scores(answers)
+        for s in subject_scores(predictions)
     ]
     explained = tag("p", f"{len(rows)} subjects, the worst first; the interval is Wilson's.")
     more = table(SUBJECTS, rows[FIRST:])
@@ -78,17 +94,36 @@ def subjects(answers: Answers, mark: str = "") -> Html:
     return section("Subjects", explained, table(SUBJECTS, rows[:FIRST]), *folded)
 
 
-def examples(title: str, plates: Sequence[Plate], looks: bool) -> Html:
-    """Return clips with what the network looked at, where it looks."""
-    if not plates:
+def example_section(
+    title: str, group: str, places: Sequence[int], sources: Sources, plates: Sequence[Plate]
+) -> Html:
+    """Return clips with where the network looked most, or a list where there are no pictures."""
+    predictions = sources.predictions
+    if not places:
         return section(title, note("None is shown."))
-    seen = "A glimpse is an attention over the cells of the face map, and sums to one."
+    if sources.store is None:
+        return section(title, note(sources.missing), table(LISTED, listed(predictions, places)))
+    seen = "Each frame is the cell in which a glimpse is largest, with the attention that it holds."
     explained = tag(
         "p",
-        "Drawn by lot. The box is the speaker's face where that is known. ",
-        seen if looks else "This network has no attention.",
+        "Drawn by lot. The white box is the speaker's face where that is known. ",
+        "This network has no attention." if predictions.glimpses is None else seen,
     )
-    return section(title, explained, *(photograph(p.figure, p.caption) for p in plates))
+    own = [plate for plate in plates if plate.group == group]
+    return section(title, explained, *(photograph(p.figure, p.caption) for p in own))
+
+
+def listed(predictions: Predictions, places: Sequence[int]) -> list[tuple[object, ...]]:
+    """Return a row per clip."""
+    target, each_predicted = predictions.target, predictions.predict()
+    rows: list[tuple[object, ...]] = []
+    for place in places:
+        said = target.decide(each_predicted[place])
+        parts = " | ".join(f"{value:.2f}" for value in said.parts.values())
+        true = target.decode(torch.from_numpy(predictions.targets)[place])
+        clip, subject = str(predictions.clip_ids[place]), str(predictions.subjects[place])
+        rows.append((clip, subject, true, said.label or "none", parts))
+    return rows
 
 
 def unanswered(run: Run, why: str, mark: str = "") -> Html:
@@ -99,5 +134,5 @@ def unanswered(run: Run, why: str, mark: str = "") -> Html:
         for name, value in run.results.items()
         if name.startswith(start)
     ]
-    explained = note("Without confusion matrix, subjects and clips: ", why)
+    explained = note("There is no more than the recall of each class, and no clip: ", why)
     return section("Classes", explained, *([table(("class", "recall"), rows)] if rows else []))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -10,11 +11,12 @@ from avfusion.comparison.records import Run
 from avfusion.comparison.rows import Row
 from avfusion.figures.answers import comparison_figure, confusion_figure
 from avfusion.figures.clip import clip_figure
-from avfusion.figures.clip_view import clip_view
+from avfusion.figures.clip_view import Peak, clip_view
 from avfusion.figures.curves import best_step, chart, charts, lines_figure, read_curves
 from avfusion.figures.style import line_style, with_unit
-from avfusion.report.answers import Answers
-from avfusion.report.scores import confusion
+from avfusion.predictions.archive import Predictions
+from avfusion.report.scores import count_confusions
+from avfusion.report.sources import Sources
 
 
 class Plate(NamedTuple):
@@ -26,15 +28,19 @@ class Plate(NamedTuple):
     figure: Figure
 
 
-def run_plates(run: Run, answers: Answers | None, examples: int) -> list[Plate]:
-    """Return the figures of a run; without answers only what it has logged."""
+def run_plates(run: Run, sources: Sources | None, examples: int) -> list[Plate]:
+    """Return the figures of a run; without predictions only what it has logged."""
     plates = curve_plates(run)
-    if answers is not None:
-        figure = confusion_figure(confusion(answers).numpy(), answers.names)
-        caption = f"What the {len(answers.each)} clips of the {answers.split} split are taken for."
+    if sources is None:
+        return plates
+    predictions = sources.predictions
+    if predictions.target.exclusive:
+        figure = confusion_figure(count_confusions(predictions), predictions.class_names)
+        caption = (
+            f"What the {len(predictions)} clips of the {predictions.split} split are taken for."
+        )
         plates.append(Plate("confusion", "confusion", caption, figure))
-        plates += example_plates(answers, examples)
-    return plates
+    return plates + example_plates(sources, examples)
 
 
 def curve_plates(run: Run) -> list[Plate]:
@@ -51,21 +57,48 @@ def curve_plates(run: Run) -> list[Plate]:
     ]
 
 
-def example_plates(answers: Answers, each: int) -> list[Plate]:
-    """Return clips that were answered rightly and wrongly, drawn by lot, always the same ones."""
-    right = answers.probabilities.argmax(dim=1) == answers.labels
-    plates = []
-    for group, those in (("right", right), ("wrong", ~right)):
-        places = those.nonzero().flatten()
+def draw_examples(predictions: Predictions, each: int) -> dict[str, list[int]]:
+    """Draw places of clips that are predicted rightly and wrongly by lot, always the same ones."""
+    drawn = {}
+    for group, those in (("right", predictions.right), ("wrong", ~predictions.right)):
+        places = np.flatnonzero(those)
         lot = torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[:each]
-        for number, place in enumerate(places[lot].tolist(), start=1):
-            one = answers.each[place]
-            view = clip_view(
-                answers.store, one.row, one.probabilities, one.glimpses, answers.target
+        drawn[group] = places[lot.numpy()].tolist()
+    return drawn
+
+
+def example_plates(sources: Sources, each: int) -> list[Plate]:
+    """Return clips that are predicted rightly and wrongly, where their store is at hand."""
+    predictions, store = sources.predictions, sources.store
+    if store is None:
+        return []
+    each_predicted, plates = predictions.predict(), []
+    for group, places in draw_examples(predictions, each).items():
+        for number, place in enumerate(places, start=1):
+            row = int(predictions.rows[place])
+            view = clip_view(store, row, each_predicted[place], None, predictions.target)
+            view = view._replace(peaks=peaks_of(predictions, place))
+            who = f"{predictions.clip_ids[place]}, subject {predictions.subjects[place]}"
+            plates.append(
+                Plate(group, f"{group}_{number}", f"{who}: {view.answer}", clip_figure(view))
             )
-            caption = f"{one.clip['clip_id']}, subject {one.clip['subject']}: {view.answer}"
-            plates.append(Plate(group, f"{group}_{number}", caption, clip_figure(view)))
     return plates
+
+
+def peaks_of(predictions: Predictions, place: int) -> list[Peak]:
+    """Return where each glimpse of a clip is largest, in fractions of the picture."""
+    if predictions.glimpses is None:
+        return []
+    _, rows, columns = predictions.glimpses.map_shape.tolist()
+    found = zip(
+        predictions.glimpses.peaks[place].tolist(),
+        predictions.glimpses.peak_weights[place].tolist(),
+        strict=True,
+    )
+    return [
+        Peak(picture, (column / columns, row / rows, 1 / columns, 1 / rows), weight)
+        for (picture, row, column), weight in found
+    ]
 
 
 def sweep_plates(rows: Sequence[Row]) -> list[Plate]:

@@ -6,30 +6,30 @@ from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
 from avfusion.comparison.records import Run
 from avfusion.metrics.catalog import headlines
 from avfusion.report.answer_sections import answer_sections, unanswered
-from avfusion.report.answers import Answers
 from avfusion.report.markup import Html, drawing, marked, note, page, section, table, tag
 from avfusion.report.origin import configuration, opened, provenance, where
 from avfusion.report.plates import Plate
+from avfusion.report.sources import Sources
 
 HEADLINES = headlines("test") | headlines(None)
 
 
-def run_page(run: Run, answers: Answers | str, plates: Sequence[Plate]) -> str:
-    """Return the page of a run; ``answers`` may be the reason why there are none."""
+def run_page(run: Run, sources: Sources | str, plates: Sequence[Plate], examples: int = 3) -> str:
+    """Return the page of a run; ``sources`` may be the reason why there are no predictions."""
     lead = tag("p", "A run in ", where(run.folder), class_="quiet")
     (mark,), _ = mark_leaks([leaks_of(run.results)])
-    if isinstance(answers, str):
-        parts = [unanswered(run, answers, mark)]
+    if isinstance(sources, str):
+        parts = [unanswered(run, sources, mark)]
     else:
-        parts = answer_sections(answers, plates, mark)
+        parts = answer_sections(sources, plates, examples, mark)
     curves = [drawing(plate.figure, plate.caption) for plate in plates if plate.group == "curves"]
     drawn = tag("div", *curves, class_="charts") if curves else note("No curves were logged.")
-    sections = [results(run, answers), section("Curves", drawn), *parts]
+    sections = [results(run, sources), section("Curves", drawn), *parts]
     name = "/".join(run.folder.resolve().parts[-2:])  # of the sweep, or the model, too
     return page(f"Report of {name}", lead, [*sections, configuration(run), provenance(run)])
 
 
-def results(run: Run, answers: Answers | str) -> Html:
+def results(run: Run, sources: Sources | str) -> Html:
     """Return what results.json holds, with what has to be known about it."""
     if not run.results:
         state = "failed" if run.failed else "has not finished"
@@ -47,27 +47,28 @@ def results(run: Run, answers: Answers | str) -> Html:
         "Results",
         tag("dl", *tiles, class_="tiles"),
         *map(note, footnotes),
-        *remarks(run, answers),
+        *remarks(run, sources),
         opened("all of results.json", tag("div", every, class_="columns")),
     )
 
 
-def remarks(run: Run, answers: Answers | str) -> list[Html]:
+def remarks(run: Run, sources: Sources | str) -> list[Html]:
     """Return what makes the numbers of a run less than they seem."""
     found = []
     if run.pruned:
         found.append(note("A search gave this run up: it was not tested."))
     if twice := run.results.get("data/same_sound_twice"):
         found.append(note(f"same sound twice in one split: {twice}"))
-    accuracy = run.results.get("test/accuracy")
-    if not isinstance(answers, str) and accuracy is not None:
-        clips = len(answers.each)
-        right = int((answers.probabilities.argmax(dim=1) == answers.labels).sum())
-        if abs(right / clips - accuracy) > 0.5 / clips:
-            found.append(
-                note(
-                    f"The clips of {answers.store.root} give an accuracy of {right / clips:.4f}, "
-                    "not that of results.json: what follows is of other clips or other weights."
-                )
+    if isinstance(sources, str):
+        return found
+    predictions = sources.predictions
+    name = "accuracy" if predictions.target.exclusive else "subset_accuracy"
+    accuracy, right = run.results.get(f"test/{name}"), float(predictions.right.mean())
+    if accuracy is not None and abs(right - accuracy) > 0.5 / len(predictions):
+        found.append(
+            note(
+                f"The predictions give a test/{name} of {right:.4f}, not that of results.json: "
+                "what follows is of another test."
             )
+        )
     return found

@@ -1,18 +1,14 @@
-"""Answers counted: by class, by subject."""
+"""Scores of classes and of subjects, counted from predictions."""
 
 from collections import defaultdict
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from jaxtyping import Int64
 from scipy import stats
-from torch import Tensor
 
-from avfusion.callbacks.confusion_matrix import confusions
 from avfusion.corpora.spelling import canonical
-from avfusion.metrics.pointing import PointingGame
-from avfusion.predictions.answers import Answer
-from avfusion.report.answers import Answers
+from avfusion.predictions.archive import Predictions
 
 
 class ClassScore(NamedTuple):
@@ -38,26 +34,37 @@ class SubjectScore(NamedTuple):
     attention_hit: float | None
 
 
-def confusion(answers: Answers) -> Int64[Tensor, "true predicted"]:
-    """Return how many clips of each class were taken for which."""
-    return confusions(answers.probabilities, answers.labels)
+def count_confusions(predictions: Predictions) -> Int64[np.ndarray, "true predicted"]:
+    """Count how many clips of each class are taken for which; of clips with one class each."""
+    classes = len(predictions.class_names)
+    pairs = classes * predictions.targets + predictions.outputs.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def class_scores(counts: Int64[Tensor, "true predicted"], names: list[str]) -> list[ClassScore]:
+def class_scores(predictions: Predictions) -> list[ClassScore]:
     """Return precision, recall and F1 of each class; None where nothing defines one."""
+    true, said = predictions.true, predictions.predicted
+    both, occurring, named = ((true & said).sum(0), true.sum(0), said.sum(0))
+    mistaken = most_mistaken(predictions) if predictions.target.exclusive else [""] * len(true.T)
     scores = []
-    for number, name in enumerate(names):
-        right, true, said = (
-            int(some)
-            for some in (counts[number, number], counts[number].sum(), counts[:, number].sum())
+    for number, name in enumerate(predictions.class_names):
+        right, clips, taken = int(both[number]), int(occurring[number]), int(named[number])
+        f1 = part(2 * right, clips + taken)
+        scores.append(
+            ClassScore(name, clips, part(right, taken), part(right, clips), f1, mistaken[number])
         )
-        others = counts[number].clone()
-        others[number] = 0
-        most = int(others.max())
-        mistaken = f"{names[int(others.argmax())]} ({most})" if most else ""
-        f1 = 2 * right / (true + said) if true + said else None
-        scores.append(ClassScore(name, true, part(right, said), part(right, true), f1, mistaken))
     return scores
+
+
+def most_mistaken(predictions: Predictions) -> list[str]:
+    """Return for each class which other one its clips are most often taken for, and how often."""
+    counts = count_confusions(predictions)
+    np.fill_diagonal(counts, 0)
+    most, names = counts.argmax(axis=1), predictions.class_names
+    return [
+        f"{names[other]} ({row[other]})" if row[other] else ""
+        for row, other in zip(counts, most, strict=True)
+    ]
 
 
 def part(some: int, of: int) -> float | None:
@@ -65,29 +72,25 @@ def part(some: int, of: int) -> float | None:
     return some / of if of else None
 
 
-def subject_scores(answers: Answers) -> list[SubjectScore]:
+def subject_scores(predictions: Predictions) -> list[SubjectScore]:
     """Return the scores of each subject, the worst first; the interval is Wilson's, 1927."""
-    right = (answers.probabilities.argmax(dim=1) == answers.labels).tolist()
     groups = defaultdict(list)
-    for answer, good in zip(answers.each, right, strict=True):
-        groups[canonical(answer.clip["subject"])].append((answer, good))
-    scores = []
-    for group in groups.values():
-        name = group[0][0].clip["subject"]
-        clips, good = len(group), sum(good for _, good in group)
+    for place, subject in enumerate(predictions.subjects.tolist()):
+        groups[canonical(subject)].append(place)
+    right, scores = predictions.right, []
+    for places in groups.values():
+        name = str(predictions.subjects[places[0]])
+        clips, good = len(places), int(right[places].sum())
         low, high = stats.binomtest(good, clips).proportion_ci(method="wilson")
-        hit = attention_hit(answers, [answer for answer, _ in group])
+        hit = mean_hit(predictions, places)
         scores.append(SubjectScore(name, clips, good, good / clips, float(low), float(high), hit))
     return sorted(scores, key=lambda score: (score.accuracy, score.name))
 
 
-def attention_hit(answers: Answers, some: list[Answer]) -> float | None:
+def mean_hit(predictions: Predictions, places: list[int]) -> float | None:
     """Return the part of some clips whose attention is largest on the speaker, where known."""
-    looks = [answer.glimpses for answer in some if answer.glimpses is not None]
-    if len(looks) < len(some):
+    if predictions.glimpses is None:
         return None
-    game = PointingGame()
-    boxes = torch.from_numpy(answers.store.boxes[[answer.row for answer in some]])
-    game.update(torch.stack(looks).cpu(), boxes)
-    hit = game.compute().get("attention_hit")
-    return None if hit is None else float(hit)
+    hits = predictions.glimpses.attention_hit[places]
+    known = hits[~np.isnan(hits)]
+    return float(known.mean()) if len(known) else None

@@ -1,0 +1,181 @@
+"""Predictions of a test: ``predictions.npz`` in the folder of a run.
+
+Whatever looks at a tested network reads this file and need not build the network again. It loads
+with ``numpy.load(path, allow_pickle=False)``, holds each tested clip once, in the order of the
+store, and these arrays:
+
+=================  =================  ==============================  ==============================
+array              dtype              shape                           what
+=================  =================  ==============================  ==============================
+``version``        int64              []                              of this layout, now 1
+``split``          str                []                              that was tested, such as test
+``store``          str                []                              path of the store, as recorded
+``labels``         str                []                              the kind of labels, by which
+                                                                      ``choose_target`` chooses
+``class_names``    str                [classes]                       in the order of the outputs
+``rows``           int64              [clips]                         in the index of the store
+``clip_ids``       str                [clips]
+``subjects``       str                [clips]                         as the store spells them
+``outputs``        float32 (float64   [clips, outputs]                what the network returned: of
+                   if trained so)                                     classes, logits
+``targets``        int64              [clips], of several classes     labels as the target encodes
+                                      [clips, classes]                them: number of the class, or
+                                                                      1 for each class that a clip
+                                                                      has; -1 unknown
+``boxes``          float32            [clips, 4]                      the speaker's face (left, top,
+                                                                      right, bottom) in fractions of
+                                                                      the picture; NaN unknown
+=================  =================  ==============================  ==============================
+
+A network with attention has five more:
+
+=================  =================  ==============================  ==============================
+``map_shape``      int64              [3]                             pictures, rows, columns of an
+                                                                      attention map
+``peaks``          int64              [clips, glimpses, 3]            picture, row, column of the
+                                                                      largest weight of each glimpse
+``peak_weights``   float32            [clips, glimpses]               that weight
+``attention_hit``  float32            [clips]                         of the mean of the glimpses
+``attention_mass`` float32            [clips]                         (see ``PointingGame``); NaN
+                                                                      where there is no box
+=================  =================  ==============================  ==============================
+"""
+
+import os
+import zipfile
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
+
+from avfusion.targets import Target, choose_target
+
+FILE = "predictions.npz"
+VERSION = 1
+
+
+class GlimpsePeaks(NamedTuple):
+    """Where glimpses are largest, as the docstring of this module says."""
+
+    map_shape: Int64[np.ndarray, "3"]
+    peaks: Int64[np.ndarray, "clips glimpses 3"]
+    peak_weights: Float32[np.ndarray, "clips glimpses"]
+    attention_hit: Float32[np.ndarray, "clips"]
+    attention_mass: Float32[np.ndarray, "clips"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a test predicted; the arrays are those that the docstring of this module lists."""
+
+    split: str
+    store: str
+    labels: str
+    class_names: list[str]
+    rows: Int64[np.ndarray, "clips"]
+    clip_ids: Shaped[np.ndarray, "clips"]
+    subjects: Shaped[np.ndarray, "clips"]
+    outputs: Float[np.ndarray, "clips outputs"]
+    targets: Int64[np.ndarray, "clips *classes"]
+    boxes: Float32[np.ndarray, "clips 4"]
+    glimpses: GlimpsePeaks | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def target(self) -> Target:
+        """What was predicted; a ValueError where there is no target for such labels."""
+        return choose_target({"labels": self.labels, "class_names": self.class_names})
+
+    def predict(self) -> Float[torch.Tensor, "clips outputs"]:
+        """Predictions that the target makes of the outputs, such as probabilities."""
+        return self.target.predict(torch.from_numpy(self.outputs))
+
+    @cached_property
+    def predicted(self) -> Bool[np.ndarray, "clips classes"]:
+        """Which classes each clip is said to have."""
+        said = [self.target.decide(one).label for one in self.predict()]
+        return self._indicate(self.target.encode(said))
+
+    @cached_property
+    def true(self) -> Bool[np.ndarray, "clips classes"]:
+        """Which classes each clip has."""
+        return self._indicate(self.targets)
+
+    @property
+    def right(self) -> Bool[np.ndarray, "clips"]:
+        """Whether no class of a clip is predicted wrongly."""
+        return (self.predicted == self.true).all(axis=1)
+
+    def _indicate(
+        self, encoded: Int64[np.ndarray, "clips *classes"]
+    ) -> Bool[np.ndarray, "clips classes"]:
+        return (self.target.indicators(torch.from_numpy(encoded)) == 1).numpy()
+
+    def labeled(self) -> "Predictions":
+        """Leave out the clips whose label is not known."""
+        known = self.targets.reshape(len(self), -1).min(axis=1, initial=1) >= 0
+        return self if known.all() else self.take(np.flatnonzero(known))
+
+    def take(self, places: Int64[np.ndarray, "some"]) -> "Predictions":
+        """Choose some of the clips, by their places here."""
+        glimpses = self.glimpses
+        if glimpses is not None:
+            glimpses = GlimpsePeaks(glimpses.map_shape, *(part[places] for part in glimpses[1:]))
+        each = {field.name: getattr(self, field.name) for field in fields(self)}
+        own = {name: v[places] for name, v in each.items() if isinstance(v, np.ndarray)}
+        return replace(self, glimpses=glimpses, **own)
+
+    def save(self, folder: Path) -> Path:
+        """Write the file into a folder, in place of one that is there."""
+        names = [field.name for field in fields(self) if field.name != "glimpses"]
+        arrays = {name: np.array(getattr(self, name)) for name in names}
+        if self.glimpses is not None:
+            arrays |= self.glimpses._asdict()
+        path = folder / FILE
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, version=VERSION, **arrays)
+        os.replace(partial, path)
+        return path
+
+
+def load_predictions(folder: Path, split: str = "test") -> Predictions:
+    """Read the file in the folder of a run.
+
+    Raises:
+        FileNotFoundError: there is none; the command that writes it is named, for that split.
+        ValueError: the file is broken, or of another version.
+    """
+    path = folder / FILE
+    own = "" if split == "test" else f" split={split}"
+    command = f"python src/eval.py ckpt_path={folder} callbacks.predictions.folder={folder}{own}"
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {path}: write it with {command}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        version = int(arrays.pop("version"))
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read: write it again with {command}") from error
+    if version != VERSION:
+        raise ValueError(
+            f"{path} has version {version}, and this program reads {VERSION}: write it again with "
+            f"{command}"
+        )
+    glimpses = None
+    if "peaks" in arrays:
+        glimpses = GlimpsePeaks(*(arrays.pop(name) for name in GlimpsePeaks._fields))
+    return Predictions(
+        str(arrays.pop("split")),
+        str(arrays.pop("store")),
+        str(arrays.pop("labels")),
+        arrays.pop("class_names").tolist(),
+        glimpses=glimpses,
+        **arrays,
+    )
