@@ -97,7 +97,7 @@ def draw_peaks(axes: Axes, view: ClipView, row: int) -> None:
         axes.add_patch(Rectangle(corner, *sides, fill=False, linewidth=2, **style))
         axes.text(
             0.03,
-            0.04 + 0.1 * number,
+            0.04 + 0.1 * (len(view.peaks) - 1 - number),
             f"glimpse {number}: {weight:.2f}",
             fontsize=7,
             color=style["color"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
@@ -60,14 +60,6 @@ def rebuild_task(recipe: dict[str, Any]) -> FusionTask:
     """Return the task of a recipe, with first weights."""
     target = instantiate(recipe["target"], _convert_="all")(recipe["description"])
     return instantiate(recipe["model"], target=target, _convert_="all")
-
-
-def rebuild_for(
-    ckpt_path: Path, store: Path, split: str, trainer: L.Trainer
-) -> tuple[FusionTask, FaceAudioDataModule]:
-    """Return the task of a checkpoint, and a store for it."""
-    cfg = {"ckpt_path": str(ckpt_path), "split": split, "data": stored(store), "batch_size": None}
-    return rebuild(OmegaConf.create(cfg), trainer)
 
 
 def stored(store: Path) -> dict[str, Any]:
