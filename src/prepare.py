@@ -3,7 +3,10 @@
 python src/prepare.py corpus=manifest corpus.root=<folder with a manifest.csv>
 python src/prepare.py corpus.root=<folder> features.face.detector=haar
 python src/prepare.py corpus.root=<folder> prepare.dry_run=true
+python src/prepare.py corpus.root=<folder> prepare.export=clips.csv
 """
+
+from pathlib import Path
 
 import hydra
 from hydra.utils import instantiate
@@ -23,7 +26,9 @@ def main(cfg: DictConfig) -> None:
     # These import torch: seconds, once the command line is known to be whole.
     import avfusion.run.quiet  # noqa: F401  its import is its effect
     from avfusion.data.finish import verify
+    from avfusion.data.index import check_export, export_index
     from avfusion.data.prepare import Preparation
+    from avfusion.data.store import Store
     from avfusion.data.summary import preview, summary
 
     with one_sentence():
@@ -31,6 +36,7 @@ def main(cfg: DictConfig) -> None:
         corpus = instantiate(cfg.corpus, _convert_="all")
         features = instantiate(cfg.features, _convert_="all")
         stores, limit = cfg.prepare.stores, cfg.prepare.limit
+        export = None if cfg.prepare.export is None else check_export(Path(cfg.prepare.export))
         if cfg.prepare.dry_run:
             print(preview(corpus, features, stores, limit))
             return
@@ -39,6 +45,8 @@ def main(cfg: DictConfig) -> None:
         store = preparation.carry_out(cfg.prepare.workers, cfg.prepare.device)
         if cfg.prepare.verify:
             verify(store)
+        if export is not None:
+            export_index(Store(store).index, export)
 
     text = summary(store, already_there)
     (output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")

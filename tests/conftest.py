@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import lightning as L
@@ -31,6 +32,7 @@ from avfusion.data import work
 from avfusion.data.clips import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
+from avfusion.data.record import ClipRecord
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
 from avfusion.targets import SingleLabel, choose_target
 from avfusion.task import FusionTask
@@ -308,6 +310,15 @@ def in_process(monkeypatch) -> None:
 def recordings(tmp_path_factory) -> Path:
     """A folder of 24 clips of six subjects, with a manifest."""
     return write_recordings(tmp_path_factory.mktemp("recordings"))
+
+
+def clip_record(clip_id: str = "a", **known: Any) -> ClipRecord:
+    """A record of half a second of sound, of which nothing else is known but ``known``."""
+    unknown = {field.name: None for field in fields(ClipRecord)}
+    empty = {"label": "", "subject": "", "split": "train", "note": "", "seconds": 0.5}
+    numbers = {"shard": 0, "place": 0, "samples": 8000, "frames": 15, "pictures": 0}
+    flags = {"has_face": False, "has_audio": True}
+    return ClipRecord(**unknown | empty | numbers | flags | known | {"clip_id": clip_id})
 
 
 def write_several(recordings: Path, folder: Path) -> Path:

@@ -68,10 +68,11 @@ def test_a_corpus_of_other_letters_is_prepared_and_trained_on_in_the_locale_of_c
         assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-3000:]
         return done.stdout.decode("utf-8", "replace")
 
-    printed = run("prepare", f"corpus.root={root}", "features.face.size=32", "prepare.workers=1")
+    overrides = [f"corpus.root={root}", "features.face.size=32", "prepare.workers=1"]
+    printed = run("prepare", *overrides, "prepare.export=clips.csv")
     (store,) = (tmp_path / "data" / "stores").glob("corpus-????????")
     assert f"data.store={store}" in printed
-    with (store / "index.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "clips.csv").open(newline="", encoding="utf-8") as file:
         clips = list(csv.DictReader(file))
     assert {clip["label"] for clip in clips} == {"müde", "嬉しい"}
     assert "Zoë" in {clip["subject"] for clip in clips}

@@ -32,15 +32,14 @@ def test_a_store_of_cifar10_holds_the_pictures_of_the_batches(tmp_path, in_proce
     written = write_cifar10(tmp_path / "files")
     store = data_of("cifar10", tmp_path).store
     assert len(store) == 60
-    for row, clip in enumerate(store.index):
-        batch, _, place = clip["clip_id"].rpartition("_")
+    for row, clip_id in enumerate(store.texts("clip_id")):
+        batch, _, place = clip_id.rpartition("_")
         face = store.faces(np.array([row]))[0]
         assert np.array_equal(face[0].numpy(), written[batch][0][int(place)])
     training = np.concatenate(
         [
-            written[clip["clip_id"].rpartition("_")[0]][0][int(clip["clip_id"][-5:])][None] / 255
-            for clip in store.index
-            if clip["split"] == "train"
+            written[clip.clip_id.rpartition("_")[0]][0][int(clip.clip_id[-5:])][None] / 255
+            for clip in store.records(store.rows("train"))
         ]
     )
     mean = training.mean(axis=(0, 2, 3))
@@ -51,7 +50,7 @@ def test_a_store_of_mnist_holds_the_digits_in_each_channel(tmp_path, in_process)
     written = write_mnist(tmp_path / "files")
     store = data_of("mnist", tmp_path).store
     for row in store.rows("test"):
-        place = int(store.index[row]["clip_id"].removeprefix("test_"))
+        place = int(store.record(int(row)).clip_id.removeprefix("test_"))
         (face,) = store.faces(np.array([row]))[0].numpy()
         assert face.shape == (3, 28, 28)
         assert all(np.array_equal(channel, written["t10k"][0][place]) for channel in face)

@@ -6,12 +6,14 @@ import wave
 import numpy as np
 import pytest
 import torch
-from conftest import events_of, single_label
+from conftest import clip_record, events_of, single_label
 from PIL import Image
 
 from avfusion.callbacks import ClipImages
 from avfusion.callbacks.clip_images import choose
+from avfusion.corpora import Box
 from avfusion.corpora.labels import whole_label
+from avfusion.data.record import ClipRecord, PictureSize, Window
 from avfusion.data.store import Store
 from avfusion.figures.clip import clip_figure
 from avfusion.figures.clip_view import clip_view, cropped_face, heard_span
@@ -36,7 +38,7 @@ def test_a_class_with_fewer_clips_shows_those_it_has():
 
 def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, party_store):
     store, events = Store(party_store), events_of(watched)
-    labels = [store.index[row]["label"] for row in store.rows("val")]
+    labels = store.labels.texts(store.rows("val"))
     expected = {
         f"clips/{name}_{n + 1}" for name in labels for n in range(min(2, labels.count(name)))
     }
@@ -51,8 +53,7 @@ def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, par
 def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_store):
     store, events = Store(party_store), events_of(watched)
     rows = store.rows("val").tolist()
-    labels = [store.index[row]["label"] for row in rows]
-    chosen = choose(rows, labels, 2, 0, whole_label)
+    chosen = choose(rows, store.labels.texts(rows), 2, 0, whole_label)
     assert len(events.Tags()["audio"]) == len(chosen)
     for row, tag in chosen.items():
         (event,) = events.Audio(f"sounds/{tag}")
@@ -61,7 +62,7 @@ def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_stor
             heard = np.frombuffer(file.readframes(-1), np.int16).astype(int)
         shard = np.load(party_store / "sound" / f"{store.shard[row]:05d}.npy")
         stored = shard[store.place[row]][: len(heard)].astype(int)
-        assert len(heard) == int(store.index[row]["samples"])
+        assert len(heard) == store.record(row).samples
         assert abs(heard - stored).max() <= 1
 
 
@@ -77,7 +78,7 @@ def view(party_store):
     store = Store(party_store)
     row, names = int(store.rows("val")[0]), store.description["class_names"]
     glimpses = torch.rand(2, 1, 4, 4).flatten(1).softmax(dim=1).view(2, 1, 4, 4)
-    sure = 0.9 * torch.eye(len(names))[names.index(store.index[row]["label"])] + 0.1 / len(names)
+    sure = 0.9 * torch.eye(len(names))[names.index(store.record(row).label)] + 0.1 / len(names)
     return clip_view(store, row, sure, glimpses, single_label(*names))
 
 
@@ -96,7 +97,7 @@ def test_a_right_clip_is_framed_otherwise_than_a_wrong_one(view):
 def test_the_title_says_what_is_true_and_what_was_answered_how_surely(view, party_store):
     title = clip_figure(view).texts[0].get_text()
     store = Store(party_store)
-    label = store.index[int(store.rows("val")[0])]["label"]
+    label = store.record(int(store.rows("val")[0])).label
     probability = 0.9 + 0.1 / len(store.description["class_names"])
     assert f"true: {label}" in title and f"predicted: {label} ({probability:.2f})" in title
     assert title.endswith("right")
@@ -132,14 +133,11 @@ def test_less_than_one_clip_is_refused():
         ClipImages(clips_per_class=0)
 
 
-def index_row(**changed) -> dict[str, str]:
+def cut_clip(**changed) -> ClipRecord:
     """A clip of 1.5 of 3.7 seconds, a face of whose picture was cut out."""
-    clip = {"samples": "24000", "seconds": "3.7", "start": "", "end": ""}
-    clip |= {"picture_width": "1280", "picture_height": "720"}
-    edges = ("100", "20.4", "340", "260.4")
-    sides = ("left", "top", "right", "bottom")
-    clip |= {f"crop_{side}": edge for side, edge in zip(sides, edges, strict=True)}
-    return clip | changed
+    crop, size = Box(100.0, 20.4, 340.0, 260.4), PictureSize(1280, 720)
+    known = {"samples": 24_000, "seconds": 3.7, "crop": crop, "picture_size": size}
+    return clip_record(**known | changed)
 
 
 @pytest.mark.parametrize(
@@ -148,27 +146,27 @@ def index_row(**changed) -> dict[str, str]:
         ({}, "centre", (1.1, 3.7)),
         ({}, "whole", (1.1, 3.7)),  # what is longer than the most that is kept
         ({}, "start", (0.0, 3.7)),
-        ({"start": "0.75"}, "centre", (0.75, 3.7)),
-        ({"seconds": "1.5"}, "centre", (0.0, 1.5)),
-        ({"seconds": ""}, "centre", (0.0, None)),  # a store of an older version
+        ({"window": Window(0.75, 2.25)}, "centre", (0.75, 3.7)),
+        ({"seconds": 1.5}, "centre", (0.0, 1.5)),
+        ({"seconds": 0.0}, "centre", (0.0, None)),  # no sound at all
         ({}, "my own", (0.0, None)),  # features that somebody else has written
     ],
 )
 def test_a_sound_is_drawn_on_the_clock_of_its_recording(changed, crop, span):
-    assert heard_span(index_row(**changed), {"crop": crop}) == pytest.approx(span)
+    assert heard_span(cut_clip(**changed), {"crop": crop}) == pytest.approx(span)
 
 
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
         ({}, "face crop 240 x 240 of 1280 x 720"),
-        ({"crop_left": "0", "crop_right": "1280"}, "whole picture, 1280 x 720"),
-        ({"picture_width": ""}, "face"),
-        ({"crop_left": ""}, "face"),
+        ({"crop": Box(0.0, -280.0, 1280.0, 1000.0)}, "whole picture, 1280 x 720"),
+        ({"picture_size": None}, "face"),
+        ({"crop": None}, "face"),
     ],
 )
 def test_the_title_of_a_face_says_what_was_cut_out_of_what(changed, words):
-    assert cropped_face(index_row(**changed)) == words
+    assert cropped_face(cut_clip(**changed)) == words
 
 
 @pytest.mark.parametrize(

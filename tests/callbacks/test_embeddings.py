@@ -42,8 +42,9 @@ def test_vectors_are_those_between_the_parts_and_know_their_clips(party_store, t
         np.testing.assert_allclose(table, vector.numpy(), rtol=1e-3, atol=1e-5)
         with (tmp_path / parts[name].metadata_path).open(newline="") as file:
             clips = list(csv.DictReader(file, delimiter="\t"))
-        for clip, row in zip(clips, rows, strict=True):
-            assert clip == {key: data.store.index[row][key] for key in clip}
+        records = data.store.records(rows.tolist())
+        for clip, record in zip(clips, records, strict=True):
+            assert clip == {key: getattr(record, key) for key in clip}
         assert {"label", "subject"} <= set(clips[0])
         assert list(parts[name].sprite.single_image_dim) == [32, 32]
         with Image.open(tmp_path / parts[name].sprite.image_path) as sprite:

@@ -35,7 +35,7 @@ def test_there_is_a_curve_for_each_class_that_occurs_and_it_starts_with_every_cl
 ):
     store, events = Store(party_store), events_of(watched)
     for stage, drawn in (("val", 2), ("test", 1)):
-        labels = [store.index[row]["label"] for row in store.rows(stage)]
+        labels = store.labels.texts(store.rows(stage))
         tags = {tag for tag in events.Tags()["tensors"] if tag.startswith(f"{stage}_precision")}
         assert tags == {f"{stage}_precision_recall/{label}" for label in labels}
         for tag in tags:

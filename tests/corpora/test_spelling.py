@@ -5,13 +5,14 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from conftest import single_label, write_manifest, write_picture
+from conftest import clip_record, single_label, write_manifest, write_picture
 
 from avfusion.corpora import Manifest, Recording
 from avfusion.corpora.spelling import canonical
 from avfusion.corpora.splits import assign, check_subjects
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_labels
+from avfusion.data.index import tabulate
 from avfusion.data.leaks import find_leaks
 from avfusion.data.prepare import prepare
 from avfusion.data.seen import find_seen, trained_on
@@ -160,25 +161,26 @@ def test_splits_are_known_however_they_are_spelled(read):
 
 
 def leaks_of(one, other):
-    clip = {"clip_id": "a", "audio_digest": "d", "face_digest": "", "split": "train", "label": one}
-    return find_leaks([clip, clip | {"clip_id": "b", "label": other}])
+    labels = {"a": one, "b": other}
+    return find_leaks(tabulate(clip_record(n, label=x, audio_digest=7) for n, x in labels.items()))
 
 
 @pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
 def test_spellings_of_a_label_are_no_two_labels_of_a_recording(names):
     assert leaks_of(*names[:2])["two_labels_for_one_recording"] == []
     assert len(leaks_of(names[0], "zzz")["two_labels_for_one_recording"]) == 1
-    index = [{"split": "train", "label": names[0]}, {"split": "test", "label": names[1]}]
-    digests = {"clip_id": "a", "audio_digest": "", "face_digest": ""}
-    assert find_leaks([clip | digests for clip in index])["untrained_classes"] == []
+    clips = [
+        clip_record(split=s, label=n) for s, n in zip(("train", "test"), names[:2], strict=True)
+    ]
+    assert find_leaks(tabulate(clips))["untrained_classes"] == []
 
 
 def test_a_network_knows_its_classes_however_a_store_spells_them(recordings_store):
     names = ["LOW\u200b", "Hi\uff47h"]
     data = FaceAudioDataModule(str(recordings_store), target=lambda _: single_label(*names))
     check_labels(data.store, "test", data.target)
-    labels = {clip["label"] for clip in data.store.index}
-    assert labels == set(names)
+    assert set(data.store.texts("label")) == set(data.store.labels.names) == set(names)
+    assert {record.label for record in data.store.records(range(24))} == set(names)
     there = FaceAudioDataModule(str(recordings_store), target=lambda _: single_label("low", "high"))
     assert (data.dataset("test").labels == there.dataset("test").labels).all()
     assert {*there.dataset("train").labels.tolist()} == {0, 1}
@@ -196,7 +198,7 @@ def test_the_store_counts_a_person_once_and_shows_what_was_written(
     write_manifest(tmp_path, rows)
     features = replace(small_features, policies=Policies(missing="mask"))
     path = prepare(Manifest(str(tmp_path)), features, tmp_path / "stores")
-    assert [clip["subject"] for clip in Store(path).index] == [*spellings[:2], "JOS\u00c9", "Bo"]
+    assert Store(path).texts("subject") == [*spellings[:2], "JOS\u00c9", "Bo"]
     (line,) = [line for line in summary(path).splitlines() if line.startswith("subjects")]
     assert line.split() == ["subjects", "1", "0", "1"]
     digests = trained_on(Store(path))

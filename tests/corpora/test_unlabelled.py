@@ -225,8 +225,8 @@ def test_recordings_have_the_features_bit_by_bit_that_training_gave_them(
     answering = replace(long_features, policies=Policies.answering())
     corpus = Unlabelled(find_recordings(str(recordings)), ["high", "low"])
     ours, theirs = Store(prepare(corpus, answering, tmp_path)), Store(recordings_store)
-    places = {clip["audio_source"]: row for row, clip in enumerate(theirs.index)}
-    rows = [places[clip["audio_source"]] for clip in ours.index]
+    places = {source: row for row, source in enumerate(theirs.texts("audio_source"))}
+    rows = [places[source] for source in ours.texts("audio_source")]
     assert sorted(rows) == list(range(24))
     for name in ("face", "audio"):
         assert np.array_equal(getattr(ours, name)[0], getattr(theirs, name)[0][rows])
@@ -261,7 +261,7 @@ def test_names_that_are_not_utf_8_are_answered_for_and_listed_beside_others(
     assert list(left_out(tmp_path)) == [rf"{clips}/left\udce9.txt"]
     features = replace(small_features, policies=Policies.answering())
     store = prepare(Unlabelled(found, ["a", "b"]), features, tmp_path / "stores")
-    assert sorted(clip["clip_id"] for clip in Store(store).index) == sorted(ids)
+    assert sorted(Store(store).texts("clip_id")) == sorted(ids)
     with (store / "report.csv").open(newline="", encoding="utf-8") as file:
         report = {row["clip_id"]: row for row in csv.DictReader(file)}
     empty = report[rf"{clips}/empty\udce9.wav"]

@@ -26,7 +26,7 @@ def test_a_batch_holds_the_rows_of_the_store(store):
     frames = clips.audio.shape[1]
     assert np.array_equal(clips.audio, store.audio[0][rows][:, :frames])
     assert clips.audio_length.tolist() == store.frames[rows].tolist()
-    assert [NAMES[label] for label in clips.label] == [store.index[row]["label"] for row in rows]
+    assert [NAMES[label] for label in clips.label] == store.labels.texts(rows)
 
 
 def test_a_batch_is_in_the_order_of_the_store_and_leaves_the_split_alone(store):
@@ -57,7 +57,7 @@ def test_pictures_have_their_channels_last_in_memory(store):
 @pytest.mark.parametrize("names", [["low", "high"], ["other", "high", "low"], ["low"]])
 def test_labels_are_numbers_of_the_given_classes_and_negative_where_unknown(store, names):
     clips = SplitDataset(store, "val", single_label(*names)).__getitems__([0, 1, 2, 3])
-    truth = [store.index[row]["label"] for row in clips.row]
+    truth = store.labels.texts(clips.row.tolist())
     expected = [names.index(label) if label in names else -1 for label in truth]
     assert clips.label.tolist() == expected
 

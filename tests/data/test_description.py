@@ -2,32 +2,23 @@
 
 import json
 
-from conftest import write_recordings
+from conftest import clip_record, write_recordings
 
 from avfusion.corpora import Contents, Manifest
 from avfusion.data.description import describe, skipped_reasons
-from avfusion.data.outcome import Outcome
+from avfusion.data.index import tabulate
 from avfusion.data.prepare import prepare
 from avfusion.data.store import read_description
 from avfusion.features.identity import identify
 
-
-def outcome(label, split, reason=""):
-    return Outcome({} if reason else {"label": label, "split": split, "box_left": ""}, reason)
-
-
-OUTCOMES = [
-    *[outcome("low", "train")] * 3,
-    *[outcome("high", "train")] * 2,
-    *[outcome("low", "train", "silent")] * 4,
-    *[outcome("high", "test", "empty file")] * 5,
-    outcome("high", "val"),
-]
+CLIPS = [("low", "train")] * 3 + [("high", "train")] * 2 + [("high", "val")]
+CLIPS = tabulate(clip_record(label=label, split=split) for label, split in CLIPS)
+SKIPPED = {"silent": 4, "empty file": 5}
 
 
 def test_only_clips_that_are_kept_are_counted(small_features):
     contents = Contents([], ["low", "none", "high"], ["Ann"])
-    description = describe("corpus", contents, small_features, OUTCOMES)
+    description = describe("corpus", contents, small_features, CLIPS, SKIPPED)
     assert description["class_counts"] == [3, 0, 2]
     assert description["clips"] == {"train": 5, "val": 1, "test": 0}
     assert description["skipped"] == {"silent": 4, "empty file": 5}
@@ -35,13 +26,13 @@ def test_only_clips_that_are_kept_are_counted(small_features):
 
 
 def test_a_description_is_plain_data_with_the_settings(small_features):
-    description = describe("corpus", Contents([], [], []), small_features, OUTCOMES)
+    description = describe("corpus", Contents([], [], []), small_features, CLIPS, SKIPPED)
     assert json.loads(json.dumps(description)) == description
     assert description["features"] == identify(small_features, "features")
 
 
 def test_reasons_are_listed_with_the_most_frequent_first():
-    assert skipped_reasons(OUTCOMES) == "empty file (5), silent (4)"
+    assert skipped_reasons(SKIPPED) == "empty file (5), silent (4)"
 
 
 def test_a_store_describes_its_classes_sizes_and_boxes(party_store, recordings_store):

@@ -70,18 +70,15 @@ def test_a_part_writes_its_own_places_and_leaves_those_of_bad_clips_empty(part, 
             assert np.array_equal(array[place, : len(getattr(clip, name))], getattr(clip, name))
 
 
-def test_the_index_says_where_a_clip_is_and_where_it_comes_from(part, clips):
-    index = written(part).outcomes[2].index
-    assert (index["clip_id"], index["split"]) == ("good_test", "test")
-    assert (index["shard"], index["place"]) == (3, 4)
-    assert (index["samples"], index["frames"]) == (8000, 1 + (8000 - 960) // 480)
-    assert (index["face_source"], index["audio_source"]) == (
-        str(clips[2].image),
-        str(clips[2].audio),
-    )
-    sides = [index[f"box_{side}"] for side in ("left", "top", "right", "bottom")]
-    assert sides == pytest.approx([4 / 48, 8 / 48, 12 / 48, 16 / 48])
-    assert [index[f"crop_{side}"] for side in ("left", "top", "right", "bottom")] == [0, -4, 48, 44]
+def test_the_record_says_where_a_clip_is_and_where_it_comes_from(part, clips):
+    record = written(part).outcomes[2].record
+    assert (record.clip_id, record.split) == ("good_test", "test")
+    assert (record.shard, record.place) == (3, 4)
+    assert (record.samples, record.frames) == (8000, 1 + (8000 - 960) // 480)
+    assert record.face_source == str(clips[2].image)
+    assert record.audio_source == str(clips[2].audio)
+    assert record.box == pytest.approx((4 / 48, 8 / 48, 12 / 48, 16 / 48))
+    assert record.crop == (0, -4, 48, 44) and record.picture_size == (48, 40)
 
 
 def test_the_report_says_why_a_clip_was_skipped(part):

@@ -34,6 +34,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare, safe
 from avfusion.data.store import Store, read_description
+from avfusion.data.summary import summary
 from avfusion.features import AudioFeatures, FaceFeatures, Features, looking
 
 REASONS = {
@@ -101,14 +102,14 @@ def few(tmp_path):
 def test_a_store_holds_the_features_of_each_clip(recordings, recordings_store, long_features):
     store = Store(recordings_store)
     contents = Manifest(str(recordings)).read()
-    assert [clip["clip_id"] for clip in store.index] == [c.clip_id for c in contents.recordings]
+    assert store.texts("clip_id") == [c.clip_id for c in contents.recordings]
     sound = np.load(recordings_store / "sound" / "00000.npy")
     for place, recording in enumerate(contents.recordings):
         clip = long_features(recording)
         assert np.array_equal(store.face[0][place], clip.face)
         assert np.array_equal(store.audio[0][place, : len(clip.audio)], clip.audio)
         assert np.array_equal(sound[place, : len(clip.sound)], clip.sound)
-        assert int(store.index[place]["samples"]) == len(clip.sound)
+        assert store.record(place).samples == len(clip.sound)
         assert store.frames[place] == len(clip.audio)
 
 
@@ -365,7 +366,7 @@ def test_a_limit_takes_clips_from_all_over_the_corpus(
     recordings, tmp_path, in_process, small_features
 ):
     store = Store(prepare(Manifest(str(recordings)), small_features, tmp_path, limit=6))
-    assert [clip["clip_id"] for clip in store.index] == [f"s{number}_0" for number in range(6)]
+    assert store.texts("clip_id") == [f"s{number}_0" for number in range(6)]
     whole = prepare(Manifest(str(recordings)), small_features, tmp_path, limit=99)
     assert whole != store.root and len(Store(whole)) == 24
 
@@ -506,7 +507,7 @@ def test_a_clip_that_ends_its_process_is_left_out_and_listed(
         (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     store = prepare(Manifest(str(few)), small_features, tmp_path / "stores", workers=2)
-    assert [clip["clip_id"] for clip in Store(store).index] == ["s0_0", "s0_1", "s0_3"]
+    assert Store(store).texts("clip_id") == ["s0_0", "s0_1", "s0_3"]
     assert read_description(store)["skipped"] == {"crashes or hangs its decoder": 1}
 
 
@@ -546,7 +547,7 @@ def test_preparations_that_are_killed_end_with_the_bytes_of_an_uninterrupted_one
 
 def test_bad_clips_are_skipped_counted_and_listed(bad, tmp_path, in_process, small_features):
     store = Store(prepare(Manifest(str(bad)), small_features, tmp_path))
-    assert [clip["clip_id"] for clip in store.index] == ["good", "late"]
+    assert store.texts("clip_id") == ["good", "late"]
     assert store.description["skipped"] == {
         "empty file": 1,
         "git-LFS pointer, run git lfs pull": 1,
@@ -638,6 +639,26 @@ def test_shards_and_parts_do_not_change_what_is_read(
     assert sharded.description["class_counts"] == whole.description["class_counts"]
     for name in ("audio", "face"):
         assert sharded.description[name]["std"] == pytest.approx(whole.description[name]["std"])
+
+
+def test_parts_change_no_byte_of_the_index_and_of_the_report(
+    recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
+):
+    monkeypatch.setattr(work, "PART_CLIPS", 5)
+    store = prepare(Manifest(str(recordings)), long_features, tmp_path)
+    for name in ("index.parquet", "report.csv"):
+        assert (store / name).read_bytes() == (recordings_store / name).read_bytes()
+        assert name in read_description(store)["checksums"]
+
+
+def test_a_store_without_clips_to_validate_on_is_read(tmp_path, small_features, in_process):
+    write_recordings(tmp_path, each=2)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("s4,val", "s4,test"))
+    path = prepare(Manifest(str(tmp_path)), small_features, tmp_path / "stores")
+    store = Store(path)
+    assert len(store.rows("val")) == 0 and store.splits.where("val").tolist() == [False] * 12
+    assert store.description["clips"]["val"] == 0 and "Training needs val clips" in summary(path)
 
 
 def test_a_store_can_be_moved(recordings_store, tmp_path):

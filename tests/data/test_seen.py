@@ -1,36 +1,36 @@
 """Claims about tests on what a network was trained on."""
 
-import csv
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from avfusion.data.index import DIGESTS, write_index
+from avfusion.data.record import digest_content
 from avfusion.data.seen import check_seen, find_seen, together, trained_on
-from avfusion.data.store import Store
+from avfusion.data.store import INDEX, Store
 
 KINDS = ("subjects_seen_in_training", "recordings_seen_in_training")
 TESTED = [f"s5_{take}" for take in range(4)]
 
 
 def another(store, folder, change):
-    """A store of the same clips, whose rows were changed and whose checksums are others."""
+    """A store of the same clips, whose records were changed and whose checksums are others."""
     root = shutil.copytree(store, folder / "another")
-    rows = [change(row) for row in Store(store).index]
-    with (root / "index.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_index(root / INDEX, map(change, Store(store).records(range(24))))
     description = Store(store).description | {"checksums": {}}
     (root / "description.json").write_text(json.dumps(description))
     return Store(root)
 
 
-def renamed(row):
+def renamed(clip, **known):
     """Give other people and other recordings the same places."""
-    digests = {f"{name}_digest": f"{name} {row['clip_id']}" for name in ("face", "audio")}
-    return row | digests | {"subject": f"other {row['subject']}"}
+    others = (np.array([name, clip.clip_id]) for name in ("face", "audio"))
+    digests = dict(zip(DIGESTS, map(digest_content, others), strict=True))
+    return replace(clip, **digests | {"subject": f"other {clip.subject}"} | known)
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def test_of_the_training_split_digests_are_kept_and_no_names(recordings_store):
     digests = trained_on(store)
     subjects = [hashlib.sha256(f"s{n}".encode()).hexdigest()[:16] for n in range(4)]
     assert digests["subjects"].split() == sorted(subjects)
-    clips = [clip for clip in store.index if clip["split"] == "train"]
-    contents = {clip[f"{name}_digest"] for clip in clips for name in ("face", "audio")}
+    clips = store.records(store.rows("train"))
+    contents = {f"{d:016x}" for clip in clips for d in (clip.face_digest, clip.audio_digest)}
     assert set(digests["recordings"].split()) == contents and len(contents) == 32
 
 
@@ -54,7 +54,7 @@ def test_a_subject_is_known_again_however_it_is_written(recordings_store, recipe
     other = another(
         recordings_store,
         tmp_path,
-        lambda row: renamed(row) | {"subject": people.get(row["subject"], "new")},
+        lambda clip: renamed(clip, subject=people.get(clip.subject, "new")),
     )
     found = find_seen(recipe["trained_on"], other, ["test"])
     assert found == {KINDS[0]: [" S0 "], KINDS[1]: []}
@@ -64,8 +64,8 @@ def test_a_subject_is_known_again_however_it_is_written(recordings_store, recipe
 def test_a_recording_is_known_again_by_either_of_its_contents(
     recordings_store, recipe, tmp_path, content
 ):
-    trained = Store(recordings_store).index[0][content]
-    same = lambda row: renamed(row) | ({content: trained} if row["clip_id"] == "s5_2" else {})  # noqa: E731
+    trained = {content: getattr(Store(recordings_store).record(0), content)}
+    same = lambda clip: renamed(clip, **trained if clip.clip_id == "s5_2" else {})  # noqa: E731
     found = find_seen(recipe["trained_on"], another(recordings_store, tmp_path, same), ["test"])
     assert found == {KINDS[0]: [], KINDS[1]: ["s5_2"]}
 
@@ -74,7 +74,7 @@ def test_a_test_on_what_was_trained_on_is_refused_unless_it_is_allowed_by_name(
     recordings_store, recipe, tmp_path
 ):
     people = {"s5": "s0", "s4": "s1"}
-    same = lambda row: row | {"subject": people.get(row["subject"], row["subject"])}  # noqa: E731
+    same = lambda clip: replace(clip, subject=people.get(clip.subject, clip.subject))  # noqa: E731
     other = another(recordings_store, tmp_path, same)
     ask = (tmp_path, recipe, other)
     sentence = r"trained on 1 subjects of the test split of .* \(s0\).*allow_subjects_seen_in_tra"
@@ -111,8 +111,8 @@ def test_a_checkpoint_that_does_not_say_is_tested_with_a_warning(
 
 
 def test_a_network_that_went_on_elsewhere_remembers_both(recordings_store):
-    own, before = trained_on(Store(recordings_store)), {"subjects": "a b", "recordings": "c"}
-    both = together(own, before)
-    assert set(both["subjects"].split()) == {"a", "b", *own["subjects"].split()}
-    assert set(both["recordings"].split()) == {"c", *own["recordings"].split()}
+    own, (a, b, c) = trained_on(Store(recordings_store)), (digit * 16 for digit in "0af")
+    both = together(own, {"subjects": f"{b} {a}", "recordings": c})
+    assert both["subjects"].split() == sorted({a, b, *own["subjects"].split()})
+    assert both["recordings"].split() == sorted({c, *own["recordings"].split()})
     assert together(own, {}) == own

@@ -5,13 +5,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, load, single_label, write_recordings
+from conftest import ROOT, clip_record, load, single_label, write_recordings
 
 from avfusion.corpora import Manifest
 from avfusion.data import work
+from avfusion.data.index import tabulate
 from avfusion.data.outcome import kinds_of
 from avfusion.data.part import write_part
 from avfusion.data.prepare import prepare
@@ -42,21 +44,18 @@ def test_the_summary_counts_clips_hours_subjects_and_classes_by_split(recordings
 
 
 def test_hours_of_sound_are_those_of_the_recordings_and_hours_kept_those_of_the_clips():
-    clips = [
-        {"split": split, "label": "low", "subject": "s", "seconds": seconds, "samples": samples}
-        for split, seconds, samples in (
-            ("train", "7200.0", str(3600 * 16_000)),
-            ("train", "3600.0", str(1800 * 16_000)),
-            ("test", "1800.0", str(1800 * 16_000)),
-        )
-    ]
+    hours = (("train", 2.0, 1.0), ("train", 1.0, 0.5), ("test", 0.5, 0.5))
+    clips = tabulate(
+        clip_record(split=split, seconds=3600 * whole, samples=round(3600 * kept) * 16_000)
+        for split, whole, kept in hours
+    )
     text = "\n".join(table(clips, single_label("low")))
     assert cells(text, "hours of sound") == ["3.00", "0.00", "0.50"]
     assert cells(text, "hours kept") == ["1.50", "0.00", "0.50"]
 
 
 def test_a_store_knows_how_long_its_recordings_were(recordings_store):
-    seconds = [float(clip["seconds"]) for clip in Store(recordings_store).index]
+    seconds = Store(recordings_store).column("seconds")
     assert seconds == pytest.approx([0.8 + 0.3 * take for take in range(4)] * 6, abs=1e-3)
 
 
@@ -153,19 +152,22 @@ def test_a_preview_knows_what_is_done_already(
 class Told(Store):
     """What the summary reads of a store."""
 
-    def __init__(self, index, description):
-        self.index, self.description = index, description
+    def __init__(self, clips, description):
+        self.clips, self.description = clips, description
         self.root = Path("stores/odd, 'name' = [1]")
+
+    def columns(self, *names):
+        return tabulate(self.clips).select(names)
 
 
 def told(clips, detector="none", skipped=None, **audio) -> Told:
     """A store of clips given by length, samples, pictures and note."""
     columns = ("seconds", "samples", "pictures", "note")
-    rows = [dict(zip(columns, map(str, clip), strict=True)) for clip in clips]
-    rows = [{"has_audio": "1", "has_face": "1", "start": ""} | row for row in rows]
+    clips = [dict(zip(columns, clip, strict=True)) for clip in clips]
+    clips = [clip_record(has_face=True, **clip) for clip in clips]
     settings = {"audio": {"crop": "centre", "max_duration": 10.0} | audio}
     settings["face"] = {"detector": detector, "pictures": 1}
-    return Told(rows, {"features": settings, "skipped": skipped or {}})
+    return Told(clips, {"features": settings, "skipped": skipped or {}})
 
 
 @pytest.mark.parametrize(
@@ -212,10 +214,12 @@ def test_the_share_of_clips_without_a_detected_face_is_told():
 
 def test_notes_are_counted_by_kind_and_split(recordings_store):
     store = Store(recordings_store)
-    for place, clip in enumerate(store.index):
-        clip["note"] = f"damaged: {place}.00 of 9.00 s lost; no face found, picture used whole"
-    store.index[0]["note"] = ""
-    text = "\n".join(table(store.index, single_label("low", "high")))
+    note = "damaged: {}.00 of 9.00 s lost; no face found, picture used whole"
+    clips = [
+        replace(record, note=note.format(row) if row else "")
+        for row, record in enumerate(store.records(range(24)))
+    ]
+    text = "\n".join(table(tabulate(clips), single_label("low", "high")))
     assert cells(text, "damaged") == ["15", "4", "4"]
     assert text.splitlines()[-1].split()[-3:] == ["15", "4", "4"]
     assert kinds_of("a: 1; a: 2; b, c") == ["a", "b, c"] and kinds_of("") == []

@@ -67,10 +67,9 @@ def test_each_clip_stands_once_in_the_order_of_the_store_with_what_the_network_s
     found, rows = load_predictions(folder), data.store.rows("test")
     assert found.rows.tolist() == rows.tolist() and found.split == "test"
     for place, row in enumerate(rows):
-        clip = data.store.index[row]
-        known = (found.clip_ids[place], found.subjects[place])
-        assert known == (clip["clip_id"], clip["subject"])
-        assert found.class_names[found.targets[place]] == clip["label"]
+        clip = data.store.record(int(row))
+        assert (found.clip_ids[place], found.subjects[place]) == (clip.clip_id, clip.subject)
+        assert found.class_names[found.targets[place]] == clip.label
     np.testing.assert_array_equal(found.boxes, data.store.boxes[rows])
     clips = data.dataset("test").__getitems__(list(range(len(rows))))
     task.eval()
@@ -112,7 +111,7 @@ def test_clips_of_several_classes_have_a_target_for_each(several_store, tmp_path
     assert not found.target.exclusive and found.targets.shape == found.outputs.shape
     for place, row in enumerate(found.rows):
         has = [n for n, own in zip(found.class_names, found.true[place], strict=True) if own]
-        assert sorted(has) == sorted(data.store.index[row]["label"].split("|"))
+        assert sorted(has) == sorted(data.store.record(int(row)).label.split("|"))
     assert found.right.mean() == pytest.approx(scores["subset_accuracy"])
     assert (found.predicted == found.true).mean() == pytest.approx(scores["accuracy"])
     columns = zip(torch.from_numpy(found.outputs).T, torch.from_numpy(found.true).T, strict=True)

@@ -5,10 +5,11 @@ import json
 
 import pytest
 import torch
-from conftest import build_for, quiet_trainer, single_label
+from conftest import build_for, clip_record, quiet_trainer, single_label
 from PIL import Image
 
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.record import Window
 from avfusion.predictions import files
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.files import write_answers, write_figures
@@ -34,9 +35,9 @@ def rows_of(path):
 def test_every_clip_of_the_split_is_answered_once_in_the_order_of_the_store(answered, tmp_path):
     store, target, answers = answered
     rows = rows_of(write_answers(tmp_path, answers, target))
-    index = [clip for clip in store.index if clip["split"] == "test"]
-    assert [row["clip_id"] for row in rows] == [clip["clip_id"] for clip in index]
-    assert [row["label"] for row in rows] == [clip["label"] for clip in index]
+    records = store.records(store.rows("test"))
+    assert [row["clip_id"] for row in rows] == [record.clip_id for record in records]
+    assert [row["label"] for row in rows] == [record.label for record in records]
     assert not (tmp_path / "timelines").exists()
 
 
@@ -65,9 +66,9 @@ def size_of(path):
 
 
 def window(start, probabilities, note=""):
-    clip = {"clip_id": f"talk/show.mp4 @ {start:.2f} s", "label": "", "start": str(start)}
+    clip = clip_record(f"talk/show.mp4 @ {start:.2f} s", window=Window(start, start + 1))
     known = probabilities and torch.tensor(probabilities)
-    return Answer(clip | {"end": str(start + 1)}, 0, known, note=note)
+    return Answer(clip, 0, known, note=note)
 
 
 def test_windows_become_a_time_line_and_their_mean(tmp_path):
@@ -122,7 +123,7 @@ def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
     store, target, _ = answered
     data = FaceAudioDataModule(str(store.root), batch_size=5)
     lacking = int(store.rows("test")[3])
-    data.store.index[lacking][f"has_{asked}"] = "0"
+    getattr(data.store, f"has_{asked}")[lacking] = False
     task = build_for(data, model)
     batches = quiet_trainer().predict(task, datamodule=data)
     answers = collect_answers(data.store, batches, task.network.takes)
@@ -139,7 +140,7 @@ def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
 
 def test_a_network_of_both_answers_with_the_one_that_is_there(answered):
     data = FaceAudioDataModule(str(answered[0].root), batch_size=5)
-    data.store.index[int(data.store.rows("test")[3])]["has_audio"] = "0"
+    data.store.has_audio[int(data.store.rows("test")[3])] = False
     batches = quiet_trainer().predict(build_for(data, "lowrank"), datamodule=data)
     assert all(a.probabilities is not None for a in collect_answers(data.store, batches))
 
@@ -157,7 +158,7 @@ def test_figures_show_each_clip(answered, tmp_path):
     store, target, answers = answered
     write_figures(tmp_path / "figures", store, answers[:2], target)
     pictures = sorted((tmp_path / "figures").iterdir())
-    assert [picture.stem for picture in pictures] == [a.clip["clip_id"] for a in answers[:2]]
+    assert [picture.stem for picture in pictures] == [a.clip.clip_id for a in answers[:2]]
     sizes = [size_of(picture) for picture in pictures]
     assert min(min(size) for size in sizes) > 200
     write_figures(tmp_path / "plain", store, [answers[0]._replace(glimpses=None)], target)
@@ -180,8 +181,7 @@ def test_answers_are_whole_before_figures_are_drawn(tmp_path, monkeypatch):
 
 def test_a_text_that_utf_8_cannot_hold_loses_no_answer(tmp_path):
     first = window(0.0, [0.25, 0.75], note="caf\udce9.mp4: damaged")
-    whole = {"clip_id": "th\udce9.mp4", "label": "", "start": "", "end": ""}
-    answers = [first, Answer(whole, 1, torch.tensor([0.75, 0.25]))]
+    answers = [first, Answer(clip_record("th\udce9.mp4"), 1, torch.tensor([0.75, 0.25]))]
     rows = rows_of(write_answers(tmp_path, answers, PITCH))
     assert [(row["clip_id"], row["predicted"]) for row in rows] == [
         ("talk/show.mp4", "high"),

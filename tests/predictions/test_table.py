@@ -1,11 +1,13 @@
 """Claims about the answers that are printed, and the names of files about them."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
-from conftest import single_label
+from conftest import clip_record, single_label
 
+from avfusion.data.record import Window
 from avfusion.predictions.answers import Answer
 from avfusion.predictions.files import by_recording
 from avfusion.predictions.names import LONGEST, name_files
@@ -16,9 +18,9 @@ EMOTION = single_label("angry", "happy", "sad")
 
 
 def answer(name, *probabilities, label="", note="", start=None):
-    clip = {"clip_id": name, "label": label, "start": "", "end": ""}
+    clip = clip_record(name, label=label)
     if start is not None:
-        clip |= {"clip_id": f"{name} @ {start:.2f} s", "start": str(start), "end": str(start + 2)}
+        clip = replace(clip, clip_id=f"{name} @ {start:.2f} s", window=Window(start, start + 2))
     return Answer(clip, 0, torch.tensor(probabilities) if probabilities else None, note=note)
 
 

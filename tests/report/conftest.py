@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from lightning.pytorch.loggers import CSVLogger
 from avfusion.callbacks import SavePredictions
 from avfusion.comparison.records import Run, read_run
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.finish import table
+from avfusion.data.index import Index, write_index
+from avfusion.data.outcome import REPORT
+from avfusion.data.store import INDEX
 from avfusion.run.provenance import write_provenance
 from avfusion.run.results import collect_results, write_results
 
@@ -76,18 +81,15 @@ def hostile(store: Path, to: Path) -> Path:
     shutil.copytree(store, to)
     text = (to / "description.json").read_text()
     (to / "description.json").write_text(text.replace('"sad"', json.dumps(HOSTILE)))
-    for name in ("index.csv", "report.csv"):
-        with (to / name).open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        changed = {"clip_id", "subject"} & rows[-1].keys()
-        rows[-1] |= dict.fromkeys(changed, HOSTILE)
-        for row in rows:
-            if row.get("label") == "sad":
-                row["label"] = HOSTILE
-        with (to / name).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    records = Index(store / INDEX).records(range(len(Index(store / INDEX))))
+    records[-1] = replace(records[-1], clip_id=HOSTILE, subject=HOSTILE)
+    hostile = (replace(clip, label=HOSTILE) if clip.label == "sad" else clip for clip in records)
+    write_index(to / INDEX, hostile)
+    with (to / "report.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[-1]["clip_id"] = HOSTILE
+    with table(to / "report.csv", REPORT) as report:
+        report.writerows(rows)
     return to
 
 

@@ -160,9 +160,9 @@ def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store
 
 
 def test_a_class_is_trained_whatever_it_is_trained_with():
-    index = [{"split": "train", "label": "a|b"}, {"split": "test", "label": "b|c"}]
-    assert untrained(index, split_label) == ["c"]
-    assert untrained(index) == ["b|c"]
+    pairs = [("train", "a|b"), ("test", "b|c")]
+    assert untrained(pairs, split_label) == ["c"]
+    assert untrained(pairs) == ["b|c"]
 
 
 def test_probabilities_are_those_of_each_class_alone():
@@ -199,7 +199,7 @@ def test_a_picture_of_the_batch_names_all_classes_of_a_clip():
 
 def test_a_drawn_clip_is_right_only_if_all_its_classes_are(several_store):
     store, target = Store(several_store), target_of("low", "late", "high")
-    row = next(r for r, clip in enumerate(store.index) if clip["label"] == "late|low")
+    row = store.texts("label").index("late|low")
     for sure, right in (([0.9, 0.6, 0.2], True), ([0.9, 0.4, 0.2], False), ([0.1] * 3, False)):
         view = clip_view(store, row, torch.tensor(sure), None, target)
         assert view.right is right

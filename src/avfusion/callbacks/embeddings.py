@@ -12,7 +12,7 @@ from avfusion.callbacks.board import board
 from avfusion.data.clips import Clips
 
 PARTS = {"attention": "face", "audio_encoder": "audio", "fusion": "fused"}
-COLUMNS = ["label", "subject", "clip_id"]
+HEADER = ["label", "subject", "clip_id"]
 
 
 class Embeddings(L.Callback):
@@ -80,11 +80,11 @@ class Embeddings(L.Callback):
         writer = board(trainer)
         if writer is None or not self.rows:
             return
-        index = trainer.datamodule.store.index  # type: ignore[attr-defined]
-        names = [[index[row][column] for column in COLUMNS] for row in self.rows[: self.clips]]
+        records = trainer.datamodule.store.records(self.rows[: self.clips])  # type: ignore[attr-defined]
+        names = [[record.label, record.subject, record.clip_id] for record in records]
         pictures = torch.cat(self.pictures)[: self.clips]
         for name, vectors in self.vectors.items():
             vector = torch.cat(vectors)[: self.clips]
             writer.add_embedding(
-                vector, names, pictures, trainer.global_step, name, metadata_header=COLUMNS
+                vector, names, pictures, trainer.global_step, name, metadata_header=HEADER
             )

@@ -40,7 +40,7 @@ class SavePredictions(L.Callback):
     ) -> None:
         """Keep the outputs of a batch."""
         assert self.last.scores is not None
-        logits, glimpses = self.last.scores
+        logits, glimpses = self.last.scores[:2]
         kept = {
             "rows": batch.row,
             "outputs": logits if logits.dtype == torch.float64 else logits.float(),
@@ -70,15 +70,14 @@ class SavePredictions(L.Callback):
             found = (arrays.pop(name) for name in GlimpsePeaks._fields[1:])
             glimpses = GlimpsePeaks(shape, *found)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        clips = [data.store.index[row] for row in rows]
         self.folder.mkdir(parents=True, exist_ok=True)
         Predictions(
             split=data.eval_split,
             store=str(data.path),
             labels=data.target.kind,
             class_names=list(data.target.class_names),
-            clip_ids=np.array([clip["clip_id"] for clip in clips]),
-            subjects=np.array([clip["subject"] for clip in clips]),
+            clip_ids=np.array(data.store.texts("clip_id"))[rows],
+            subjects=np.array(data.store.texts("subject"))[rows],
             boxes=data.store.boxes[rows],
             glimpses=glimpses,
             **arrays,

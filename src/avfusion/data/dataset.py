@@ -15,7 +15,7 @@ class SplitDataset(Dataset[Clips]):
         self.store = store
         self.maps = maps
         self.rows = store.rows(split)
-        self.labels = target.encode([clip["label"] for clip in store.index])
+        self.labels = target.encode(store.labels.names)[store.labels.numbers]
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -3,16 +3,21 @@
 import csv
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from avfusion.corpora import Contents, Corpus
 from avfusion.corpora.recording import listed
-from avfusion.data.description import describe, skipped_reasons
-from avfusion.data.leaks import find_leaks
-from avfusion.data.part import Written
+from avfusion.data.description import COLUMNS, describe, skipped_reasons
+from avfusion.data.index import Index, IndexWriter
+from avfusion.data.leaks import CONTENT, find_leaks
+from avfusion.data.outcome import REPORT
+from avfusion.data.part import Part, kept
 from avfusion.data.statistics import Moments
-from avfusion.data.store import read_description
+from avfusion.data.store import INDEX, read_description
 from avfusion.features import Features
 from avfusion.targets import choose_target
 
@@ -22,29 +27,41 @@ def finish(
     corpus: Corpus,
     contents: Contents,
     features: Features,
-    written: list[Written],
+    parts: Sequence[Part],
     face_map: dict[str, Any] | None = None,
 ) -> None:
-    """Write everything that a store holds beside its shards; ``face_map`` tells of its maps."""
-    outcomes = [outcome for part in written for outcome in part.outcomes]
-    index = [outcome.index for outcome in outcomes if outcome.index]
-    if not index:
-        details = listed([outcome.detail for outcome in outcomes])
+    """Write everything that a store holds beside its shards; ``face_map`` tells of its maps.
+
+    The journals are read one after the other, so that the outcomes of a large corpus need no room
+    at once.
+    """
+    skipped: Counter[str] = Counter()
+    details: list[str] = []  # for as long as no clip can be used
+    moments = dict.fromkeys(("face", "audio"), Moments.sum(()))
+    with table(root / "report.csv", REPORT) as report, IndexWriter(root / INDEX) as writer:
+        for part in parts:
+            written = kept(part)
+            for outcome, recording in zip(written.outcomes, part.recordings, strict=True):
+                report.writerow(outcome.report(recording))
+                if outcome.record is not None:
+                    writer.write(outcome.record)
+                    continue
+                skipped[outcome.reason] += 1
+                if not writer.written:
+                    details.append(outcome.detail)
+            for name, before in moments.items():
+                moments[name] = Moments.sum((before, written.moments[name]))
+    if not writer.written:
         raise ValueError(
-            f"None of the {len(outcomes)} clips of {corpus.name} can be used: "
-            f"{skipped_reasons(outcomes)}. {details}"
+            f"None of the {len(details)} clips of {corpus.name} can be used: "
+            f"{skipped_reasons(skipped)}. {listed(details)}"
         )
-    pairs = zip(outcomes, contents.recordings, strict=True)
-    write_csv(root / "report.csv", [outcome.report(recording) for outcome, recording in pairs])
-    write_csv(root / "index.csv", index)
-    moments = {
-        name: Moments.sum(part.moments[name] for part in written) for name in ("face", "audio")
-    }
-    description = describe(corpus.name, contents, features, outcomes) | {
+    index = Index(root / INDEX)
+    description = describe(corpus.name, contents, features, index.columns(*COLUMNS), skipped) | {
         "face": {"channels": 3, **moments["face"].mean_and_deviation(scale=1 / 255)},
         "audio": {"features": features.audio.features, **moments["audio"].mean_and_deviation()},
         **({} if face_map is None else {"face_map": face_map}),
-        "leaks": find_leaks(index, choose_target(contents._asdict()).classes_of),
+        "leaks": find_leaks(index.columns(*CONTENT), choose_target(contents._asdict()).classes_of),
         "checksums": checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
@@ -73,9 +90,10 @@ def checksums(root: Path) -> dict[str, str]:
     return sums
 
 
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows under a header of their keys."""
+@contextmanager
+def table(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[str]"]:
+    """Write a CSV row by row, under a header."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        yield writer

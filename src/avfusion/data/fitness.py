@@ -47,7 +47,7 @@ def check_batch(store: Store, batch_size: int) -> None:
 
 def check_labels(store: Store, split: str, target: Target) -> None:
     """Refuse labels of the split to test on that are none of the classes."""
-    labels = {store.index[row]["label"] for row in store.rows(split)}
+    labels = store.labels.counts(store.splits.where(split))
     named = {name for label in labels for name in target.classes_of(label)}
     other = sorted(named - set(target.class_names))
     if other:

@@ -88,8 +88,8 @@ def reserve(root: Path, encoder: nn.Module) -> None:
 
 def write_part_maps(part: Part, encoder: nn.Module) -> None:
     """Write the maps of the clips of a part that have a face."""
-    index = [outcome.index for outcome in kept(part).outcomes]
-    places = [clip["place"] for clip in index if clip and clip["has_face"]]
+    records = [outcome.record for outcome in kept(part).outcomes]
+    places = [record.place for record in records if record is not None and record.has_face]
     faces = np.load(shard_file(part.root, "face", part.shard), mmap_mode="r")
     maps = np.load(shard_file(part.root, "face_map", part.shard), "r+")
     step = max(1, PICTURES // faces.shape[1])

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from avfusion.corpora import Recording
-from avfusion.data.outcome import Outcome, index_row
+from avfusion.data.outcome import Outcome
+from avfusion.data.record import ClipRecord
 from avfusion.data.statistics import Moments
 from avfusion.data.store import shard_file
 from avfusion.data.watch import named, watched
@@ -56,12 +57,12 @@ def write_part(part: Part) -> None:
         except Unreadable as error:
             if part.on_error == "raise" or error.fatal:
                 raise ValueError(f"Clip {recording.clip_id} cannot be used: {error}.") from error
-            outcomes.append(Outcome({}, error.reason, str(error)))
+            outcomes.append(Outcome(None, error.reason, str(error)))
             continue
         for name, array in arrays.items():
             features = getattr(clip, name)
             array[place, : len(features)] = features
-        outcomes.append(Outcome(index_row(recording, clip, part.shard, place), clip.note))
+        outcomes.append(Outcome(ClipRecord.of(recording, clip, part.shard, place), clip.note))
         if recording.split == "train":
             training.append(moments(clip))
     for array in arrays.values():
@@ -107,7 +108,7 @@ def decode(features: Features, recording: Recording) -> ClipFeatures:
 def keep(part: Part, written: Written) -> None:
     """Write the journal of a part, whole or not at all."""
     content = {
-        "outcomes": [vars(outcome) for outcome in written.outcomes],
+        "outcomes": [outcome.plain() for outcome in written.outcomes],
         "moments": {name: moments.plain() for name, moments in written.moments.items()},
     }
     partial = part.journal.with_suffix(f".{os.getpid()}")
@@ -119,6 +120,6 @@ def kept(part: Part) -> Written:
     """Read the journal of a part."""
     content = json.loads(part.journal.read_text(encoding="utf-8"))
     return Written(
-        [Outcome(**outcome) for outcome in content["outcomes"]],
+        [Outcome.from_plain(outcome) for outcome in content["outcomes"]],
         {name: Moments.from_plain(*numbers) for name, numbers in content["moments"].items()},
     )

@@ -22,7 +22,6 @@ from avfusion.data.contents import FileContents
 from avfusion.data.finish import finish
 from avfusion.data.leaks import refuse_leaks, untrained
 from avfusion.data.maps import map_device, write_maps
-from avfusion.data.part import kept
 from avfusion.data.store import FORMAT, read_description
 from avfusion.data.work import allocate, write_parts
 from avfusion.features import Features
@@ -100,7 +99,7 @@ class Preparation:
         parts = allocate(partial, journals, corpus, contents, features)
         pace = write_parts(parts, f"Preparing {corpus.name}", workers)
         maps = write_maps(partial, parts, features.maps, device) if features.maps else None
-        finish(partial, corpus, contents, features, [kept(part) for part in parts], maps)
+        finish(partial, corpus, contents, features, parts, maps)
         refuse_leaks(read_description(partial)["leaks"], self.allowed)
         if pace.clips:
             pace_file(self.root).write_text(json.dumps(pace), encoding="utf-8")
@@ -160,8 +159,8 @@ def limited(contents: Contents, limit: int | None) -> Contents:
 
 def untrained_classes(contents: Contents) -> list[str]:
     """Return the classes of a corpus that no training clip has."""
-    clips = [{"split": r.split, "label": r.label} for r in contents.recordings]
-    return untrained(clips, choose_target(contents._asdict()).classes_of)
+    pairs = dict.fromkeys((clip.split, clip.label) for clip in contents.recordings)
+    return untrained(pairs, choose_target(contents._asdict()).classes_of)
 
 
 def find_prepared(stores: Path, name: str, key: str) -> Path:

@@ -2,12 +2,17 @@
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Int64, UInt64
+
 from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
+from avfusion.data.index import DIGESTS, Codes
 from avfusion.data.store import Store
 
 log = logging.getLogger(__name__)
@@ -17,47 +22,62 @@ WHAT = {"subjects": "subjects", "recordings": "clips whose sound or picture"}
 
 def trained_on(store: Store) -> dict[str, str]:
     """Return the digests of the training split: of equal length, and without anybody's name."""
-    clips = [clip for clip in store.index if clip["split"] == "train"]
+    training = store.splits.where("train")
+    clips = store.columns("subject", "face_digest", "audio_digest")
+    subjects = Codes.of(clips["subject"]).counts(training).keys() - {""}
+    contents = [_known(clips[column], training)[1] for column in DIGESTS]
     return {
-        "subjects": joined(of_subject(clip["subject"]) for clip in clips if clip["subject"]),
-        "recordings": joined(digest for clip in clips for digest in of_recording(clip)),
+        "subjects": spell([of_subject(name) for name in subjects]),
+        "recordings": spell(np.concatenate(contents)),
     }
 
 
-def joined(digests: Iterable[str]) -> str:
+def spell(digests: Sequence[int] | UInt64[np.ndarray, "digests"]) -> str:
     """Return digests in order, each once, as one string: a list would be slow to check and load."""
-    return " ".join(sorted(set(digests)))
+    return np.unique(np.asarray(digests, ">u8")).tobytes().hex(" ", 8)
+
+
+def read(digests: str) -> UInt64[np.ndarray, "digests"]:
+    """Return the digests of such a string."""
+    return np.frombuffer(bytes.fromhex(digests), ">u8").astype(np.uint64)
 
 
 def together(one: Digests, other: Digests) -> dict[str, str]:
     """Return the digests of two trainings, one of which went on from the other."""
-    return {kind: joined(f"{one[kind]} {other.get(kind, '')}".split()) for kind in one}
+    return {kind: spell(read(f"{one[kind]} {other.get(kind, '')}")) for kind in one}
 
 
-def of_subject(name: str) -> str:
-    """Return sixteen digits for a subject, the same for all spellings that look alike."""
-    return hashlib.sha256(canonical(name).encode()).hexdigest()[:16]
-
-
-def of_recording(clip: Mapping[str, str]) -> list[str]:
-    """Return the digests of a clip's picture and sound, where it has them."""
-    return [digest for digest in (clip["face_digest"], clip["audio_digest"]) if digest]
+def of_subject(name: str) -> int:
+    """Return the digest of a subject, the same for all spellings that look alike."""
+    return int.from_bytes(hashlib.sha256(canonical(name).encode()).digest()[:8])
 
 
 def find_seen(digests: Digests, store: Store, splits: Collection[str]) -> dict[str, list[str]]:
     """Return the subjects of some splits, and the ids of their clips, that were trained on."""
-    known = {kind: set(text.split()) for kind, text in digests.items()}
-    clips = [clip for clip in store.index if clip["split"] in splits]
-    subjects = {
-        canonical(clip["subject"]): clip["subject"]
-        for clip in reversed(clips)  # the first spelling stays
-        if of_subject(clip["subject"]) in known["subjects"]
-    }
-    recordings = [c["clip_id"] for c in clips if known["recordings"].intersection(of_recording(c))]
+    among = store.splits.where(*splits)
+    clips = store.columns("clip_id", "subject", "face_digest", "audio_digest")
+    subjects, known = Codes.of(clips["subject"]), set(read(digests["subjects"]).tolist())
+    spelled: dict[str, str] = {}
+    for name in subjects.in_order(among):
+        if of_subject(name) in known:
+            spelled.setdefault(canonical(name), name)  # the first spelling stays
+    trained = read(digests["recordings"])
+    seen = np.zeros(len(store), bool)
+    for column in DIGESTS:
+        rows, contents = _known(clips[column], among)
+        seen[rows[np.isin(contents, trained)]] = True
     return {
-        "subjects_seen_in_training": sorted(subjects.values()),
-        "recordings_seen_in_training": recordings,
+        "subjects_seen_in_training": sorted(spelled.values()),
+        "recordings_seen_in_training": clips["clip_id"].filter(pa.array(seen)).to_pylist(),
     }
+
+
+def _known(
+    column: pa.ChunkedArray, among: Bool[np.ndarray, "clips"]
+) -> tuple[Int64[np.ndarray, "known"], UInt64[np.ndarray, "known"]]:
+    """Return the rows of some clips where a column has a digest, and these digests."""
+    there = column.is_valid().to_numpy() & among
+    return np.flatnonzero(there), column.filter(pa.array(there)).to_numpy()
 
 
 def check_seen(

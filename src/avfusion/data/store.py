@@ -2,7 +2,7 @@
 
 <store>/
   description.json   format, class names, sizes, feature settings, statistics, checksums
-  index.csv          a row per kept clip: id, label, subject, split, lengths, boxes, where from
+  index.parquet      a record per kept clip: id, label, subject, split, lengths, boxes, where from
   report.csv         a row per recording: kept or skipped, and why
   face/00000.npy     shards: [clips, pictures, size, size, 3] uint8, RGB
   sound/00000.npy    [clips, samples] int16, mono at 16 kHz
@@ -11,40 +11,38 @@
   face_map/encoder.pt  weights of the encoder that made them
 """
 
-import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
-from jaxtyping import Float16, Float32, Int16, Int64, UInt8
+from jaxtyping import Bool, Float16, Float32, Int16, Int64, Shaped, UInt8
 from torch import Tensor
 
+from avfusion.data.index import Codes, Index, Rows, values_of
+from avfusion.data.record import BOX, ClipRecord
+
 FORMAT = 3
-BOX = ("box_left", "box_top", "box_right", "box_bottom")  # fractions of the stored picture
+INDEX = "index.parquet"
 WEIGHTS = "face_map/encoder.pt"
-WINDOW = ("start", "end")  # seconds; empty where the recording is not cut into windows
-CROP = ("crop_left", "crop_top", "crop_right", "crop_bottom")  # pixels of the first picture
-PICTURE = ("picture_width", "picture_height")  # pixels, of the same picture before it was cut
 
 
 class Store:
-    """The clips of a store; ``rows`` are positions in its index."""
+    """The clips of a store; ``rows`` are positions in its index.
+
+    Columns of the index are read when they are first asked for, and only those.
+    """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self.description = read_description(self.root)
-        with (self.root / "index.csv").open(newline="", encoding="utf-8") as file:
-            self.index = list(csv.DictReader(file))
-        self.shard = self.numbers("shard")
-        self.place = self.numbers("place")
-        self.frames = self.numbers("frames")
-        self.has_face = self.numbers("has_face").astype(bool)
-        self.has_audio = self.numbers("has_audio").astype(bool)
-        boxes = [[float(clip[side] or "nan") for side in BOX] for clip in self.index]
-        self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        self.index = Index(self.root / INDEX)
+        self._spell: Callable[[str], str] | None = None
         self.face = self.shards("face")
         self.audio = self.shards("audio")
         self.face_map = self.shards("face_map")
@@ -56,14 +54,83 @@ class Store:
     def __len__(self) -> int:
         return len(self.index)
 
-    def numbers(self, column: str) -> Int64[np.ndarray, "clips"]:
-        """Return a column of whole numbers."""
-        return np.array([int(clip[column]) for clip in self.index], dtype=np.int64)
+    @cached_property
+    def shard(self) -> Int64[np.ndarray, "clips"]:
+        """The shard of each clip."""
+        return self.column("shard")
+
+    @cached_property
+    def place(self) -> Int64[np.ndarray, "clips"]:
+        """The place of each clip in its shard."""
+        return self.column("place")
+
+    @cached_property
+    def frames(self) -> Int64[np.ndarray, "clips"]:
+        """The number of audio frames of each clip."""
+        return self.column("frames")
+
+    @cached_property
+    def has_face(self) -> Bool[np.ndarray, "clips"]:
+        """Whether each clip has a face."""
+        return self.column("has_face")
+
+    @cached_property
+    def has_audio(self) -> Bool[np.ndarray, "clips"]:
+        """Whether each clip has sound."""
+        return self.column("has_audio")
+
+    @cached_property
+    def boxes(self) -> Float32[np.ndarray, "clips 4"]:
+        """The speaker's face in fractions of each stored picture, NaN where unknown."""
+        sides = self.index.columns(*BOX)
+        boxes = np.empty((len(self), 4), np.float32)
+        for number, side in enumerate(BOX):
+            boxes[:, number] = values_of(sides[side])
+        return boxes
+
+    @cached_property
+    def splits(self) -> Codes:
+        """The split of each clip."""
+        return Codes.of(self.columns("split")["split"])
+
+    @cached_property
+    def labels(self) -> Codes:
+        """The label of each clip."""
+        return Codes.of(self.columns("label")["label"])
+
+    def column(self, name: str) -> Shaped[np.ndarray, "clips"]:
+        """Read a column of numbers or of truth values; NaN where one is unknown."""
+        return values_of(self.index.columns(name)[name])
+
+    def columns(self, *names: str) -> pa.Table:
+        """Read columns of the index, with nulls where something is unknown."""
+        table = self.index.columns(*names)
+        if self._spell is not None and "label" in names:
+            labels = Codes.of(table["label"])
+            spelled = pa.array([self._spell(name) for name in labels.names], pa.string())
+            column = spelled.take(pa.array(labels.numbers)).dictionary_encode()
+            table = table.set_column(names.index("label"), "label", column)
+        return table
+
+    def texts(self, name: str) -> list[str | None]:
+        """Read a column of text, None where it is unknown."""
+        return self.columns(name)[name].to_pylist()
+
+    def records(self, rows: Rows) -> list[ClipRecord]:
+        """Read all that is known of some clips, in the order of the rows."""
+        found = self.index.records(rows)
+        if self._spell is None:
+            return found
+        return [replace(record, label=self._spell(record.label)) for record in found]
+
+    def record(self, row: int) -> ClipRecord:
+        """Read all that is known of one clip."""
+        return self.records([row])[0]
 
     def respell(self, spell: Callable[[str], str]) -> None:
         """Spell labels otherwise, such as a network spells its classes."""
-        for clip in self.index:
-            clip["label"] = spell(clip["label"])
+        self._spell = spell
+        self.__dict__.pop("labels", None)
 
     def shards(self, name: str) -> list[np.ndarray]:
         """Map the shards of one array; as plain arrays, whose slices cost less than memmap's."""
@@ -72,9 +139,7 @@ class Store:
 
     def rows(self, split: str) -> Int64[np.ndarray, "rows"]:
         """Return the rows of a split, in the order of the corpus."""
-        return np.array(
-            [i for i, clip in enumerate(self.index) if clip["split"] == split], np.int64
-        )
+        return np.flatnonzero(self.splits.where(split))
 
     def faces(
         self, rows: Int64[np.ndarray, "batch"]
@@ -106,10 +171,14 @@ class Store:
         rows = np.array([row])
         return self.faces(rows)[0], self.audio_frames(rows)[0].numpy()
 
+    @cached_property
+    def _samples(self) -> Int64[np.ndarray, "clips"]:
+        return self.column("samples")
+
     def sound(self, row: int) -> Int16[np.ndarray, "samples"]:
         """Return the samples of one clip, at 16 kHz."""
         shard = np.load(shard_file(self.root, "sound", int(self.shard[row])), mmap_mode="r")
-        return np.array(shard[self.place[row], : int(self.index[row]["samples"])])
+        return np.array(shard[self.place[row], : self._samples[row]])
 
     def gather(self, shards: list[np.ndarray], rows: Int64[np.ndarray, "batch"]) -> np.ndarray:
         """Copy rows out of their shards; they must be in the order of the shards."""

@@ -2,17 +2,20 @@
 
 import json
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from avfusion.commands import argument
 from avfusion.console import span
 from avfusion.corpora import SPLITS, Contents, Corpus
 from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
-from avfusion.data.outcome import kinds_of
+from avfusion.data.description import count_classes, count_kinds
+from avfusion.data.index import Codes, values_of
 from avfusion.data.prepare import Preparation, pace_file
 from avfusion.data.store import Store
 from avfusion.data.work import Pace
@@ -28,6 +31,7 @@ LOSS = "cross_entropy"  # of conf/train.yaml
 NO_FACE = "no face found"
 # Of the clips that are kept: their sounds as recorded, and what the settings keep of them.
 HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
+COLUMNS = ("split", "label", "subject", "note", "seconds", "samples")
 
 
 def summary(path: Path, already_there: bool = False) -> str:
@@ -39,7 +43,7 @@ def summary(path: Path, already_there: bool = False) -> str:
     description, skipped = store.description, store.description["skipped"]
     state = " is already there" if already_there else ""
     lines = [f"{path}{state}: {len(store)} clips of {description['corpus']}"]
-    lines += table(store.index, choose_target(description))
+    lines += table(store.columns(*COLUMNS), choose_target(description))
     if not already_there:
         lines += paces(path, len(store) + sum(skipped.values()))
     lines += [*cut_off(store), *pictures_left_out(store), *faces_not_found(store)]
@@ -66,23 +70,22 @@ def summary(path: Path, already_there: bool = False) -> str:
 
 def cut_off(store: Store) -> list[str]:
     """Return a line about the sound that the settings leave out, and the keys that keep it."""
-    heard = [clip for clip in store.index if clip["has_audio"] == "1" and not clip["start"]]
-    lengths = [float(clip["seconds"]) for clip in heard]
-    left = [
-        length - int(c["samples"]) / SAMPLE_RATE for length, c in zip(lengths, heard, strict=True)
-    ]
-    shorter = [seconds for seconds in left if seconds > LEAST_CUT]
-    if not shorter:
+    clips = store.columns("has_audio", "start", "seconds", "samples")
+    heard = clips.filter(pc.and_(clips["has_audio"], pc.is_null(clips["start"])))
+    lengths = values_of(heard["seconds"])
+    left = lengths - values_of(heard["samples"]) / SAMPLE_RATE
+    shorter = left[left > LEAST_CUT]
+    if not len(shorter):
         return []
-    settings, longest = store.description["features"]["audio"], max(lengths)
+    settings, longest = store.description["features"]["audio"], lengths.max()
     keys = [] if settings.get("crop") == "whole" else ["features.audio.crop=whole"]
     if longest > settings.get("max_duration", longest):
         keys.append(f"features.audio.max_duration={math.ceil(longest)}")
     verb = "keeps" if len(keys) == 1 else "keep"
     cure = f"{' '.join(keys)} {verb} it" if "crop" in settings else "see the settings of its class"
     return [
-        f"{share(sum(shorter), sum(lengths))} of the sound is cut off "
-        f"({span(sum(shorter))} of {span(sum(lengths))}, in {len(shorter)} of "
+        f"{share(shorter.sum(), lengths.sum())} of the sound is cut off "
+        f"({span(shorter.sum())} of {span(lengths.sum())}, in {len(shorter)} of "
         f"{counted(len(heard), 'clip')}): {cure}."
     ]
 
@@ -90,14 +93,16 @@ def cut_off(store: Store) -> list[str]:
 def pictures_left_out(store: Store) -> list[str]:
     """Return a line about the pictures that the settings leave out, and the key that keeps them."""
     kept = store.description["features"]["face"].get("pictures", math.inf)
-    counts = [int(clip.get("pictures") or 0) for clip in store.index if clip["has_face"] == "1"]
-    left = [count - kept for count in counts if count > kept]
-    if not left:
+    clips = store.columns("has_face", "pictures")
+    counts = values_of(clips.filter(clips["has_face"])["pictures"])
+    if not len(counts) or counts.max() <= kept:
         return []
+    more = counts[counts > kept]
+    left, total = int(more.sum()) - len(more) * kept, int(counts.sum())
     return [
-        f"{share(sum(left), sum(counts))} of the pictures are left out ({sum(left)} of "
-        f"{sum(counts)}, in {len(left)} of {counted(len(counts), 'clip')}): a clip keeps "
-        f"features.face.pictures={kept}, and has up to {max(counts)}."
+        f"{share(left, total)} of the pictures are left out ({left} of {total}, in "
+        f"{len(more)} of {counted(len(counts), 'clip')}): a clip keeps "
+        f"features.face.pictures={kept}, and has up to {counts.max()}."
     ]
 
 
@@ -106,10 +111,12 @@ def faces_not_found(store: Store) -> list[str]:
     detector = store.description["features"]["face"].get("detector", "none")
     if detector == "none":
         return []
-    looked = [clip for clip in store.index if clip["has_face"] == "1"]
-    whole = sum(NO_FACE in clip.get("note", "") for clip in looked)
+    columns = store.columns("has_face", "note")
+    looked = values_of(columns["has_face"])
+    notes = Codes.of(columns["note"]).counts(looked)
+    whole = sum(count for note, count in notes.items() if NO_FACE in note)
     skipped = store.description["skipped"].get(NO_FACE, 0)
-    missed, clips = whole + skipped, len(looked) + skipped
+    missed, clips = whole + skipped, notes.total() + skipped
     if not missed:
         return [f"A face was found in each of {counted(clips, 'clip')}."] if clips else []
     line = (
@@ -190,7 +197,8 @@ def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int |
     lines = [
         f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"
     ]
-    return "\n".join(lines + table(rows(contents), choose_target(contents._asdict())))
+    target = choose_target(contents._asdict())
+    return "\n".join(lines + table(tabulate_recordings(contents), target))
 
 
 def written_before(root: Path) -> int:
@@ -199,41 +207,43 @@ def written_before(root: Path) -> int:
     return sum(journal.read_text(encoding="utf-8").count('"reason"') for journal in journals)
 
 
-def rows(contents: Contents) -> list[dict[str, str]]:
+def tabulate_recordings(contents: Contents) -> pa.Table:
     """Return what a table needs of contents."""
-    return [
-        {"split": clip.split, "label": clip.label, "subject": clip.subject}
-        for clip in contents.recordings
-    ]
+    columns = {
+        name: pa.array((getattr(clip, name) for clip in contents.recordings), pa.string())
+        for name in ("split", "label", "subject")
+    }
+    return pa.table(columns)
 
 
-def table(clips: Sequence[Mapping[str, Any]], target: Target) -> list[str]:
-    """Return the lines of a table of clips, hours, subjects and classes by split."""
-    by_split = {split: [clip for clip in clips if clip["split"] == split] for split in SPLITS}
-    lines = [("", *SPLITS), ("clips", *(str(len(some)) for some in by_split.values()))]
+def table(clips: pa.Table, target: Target) -> list[str]:
+    """Return the lines of a table of clips, hours, subjects and classes by split.
+
+    ``clips`` are ``COLUMNS`` of an index, or as many of them as are known before preparation.
+    """
+    splits = Codes.of(clips["split"])
+    by_split = [splits.where(split) for split in SPLITS]
+    lines = [("", *SPLITS), ("clips", *(str(int(some.sum())) for some in by_split))]
     for name, column, rate in HOURS:
-        if clips and column in clips[0]:
-            hours = [sum(float(clip[column]) for clip in some) for some in by_split.values()]
-            lines.append((name, *(f"{units / rate / 3600:.2f}" for units in hours)))
-    subjects = [
-        len({canonical(clip["subject"]) for clip in some} - {""}) for some in by_split.values()
-    ]
-    lines.append(("subjects", *map(str, subjects)))
-    labels = [
-        Counter(name for clip in some for name in target.classes_of(clip["label"]))
-        for some in by_split.values()
-    ]
+        if column in clips.column_names:
+            units = values_of(clips[column])
+            hours = (units[some].sum() / rate / 3600 for some in by_split)
+            lines.append((name, *(f"{number:.2f}" for number in hours)))
+    subjects = Codes.of(clips["subject"])
+    people = [{canonical(name) for name in subjects.counts(some)} - {""} for some in by_split]
+    lines.append(("subjects", *(str(len(names)) for names in people)))
+    label_codes = Codes.of(clips["label"])
+    labels = [count_classes(label_codes.counts(some), target.classes_of) for some in by_split]
     for name in target.class_names[:MOST_CLASSES]:
         lines.append((f"  {name}", *(str(count[name]) for count in labels)))
     more = len(target.class_names) - MOST_CLASSES
     if more > 0:
         lines.append((f"  and {more} more classes", *[""] * len(SPLITS)))
-    notes = [
-        Counter(kind for clip in some for kind in kinds_of(clip.get("note") or ""))
-        for some in by_split.values()
-    ]
-    for kind in sorted({kind for counts in notes for kind in counts}):
-        lines.append((kind, *(str(count[kind]) for count in notes)))
+    if "note" in clips.column_names:
+        note_codes = Codes.of(clips["note"])
+        notes = [count_kinds(note_codes.counts(some)) for some in by_split]
+        for kind in sorted({kind for counts in notes for kind in counts}):
+            lines.append((kind, *(str(count[kind]) for count in notes)))
     width = max(len(line[0]) for line in lines) + 2
     rows = (line[0].ljust(width) + "".join(cell.rjust(8) for cell in line[1:]) for line in lines)
     return [row.rstrip() for row in rows]

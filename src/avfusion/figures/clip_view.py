@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, Float32, Int16, UInt8
 from torch import Tensor
 
-from avfusion.data.store import CROP, PICTURE, Store
+from avfusion.data.record import ClipRecord
+from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.targets import Target
 
@@ -54,19 +55,19 @@ def clip_view(
     target: Target,
 ) -> ClipView:
     """Return what is to be drawn of a clip and of the network's answer."""
-    clip, (face, _) = store.index[row], store.clip(row)
+    clip, (face, _) = store.record(row), store.clip(row)
     box, said = store.boxes[row], target.decide(probabilities)
     parts = " | ".join(f"{name} ({value:.2f})" for name, value in said.parts.items())
     answer = f"predicted: {parts or 'none'}"
-    right = target.is_right(said, clip["label"])
-    if clip["label"]:
+    right = target.is_right(said, clip.label)
+    if clip.label:
         verdict = "" if right is None else "   right" if right else "   WRONG"
-        answer = f"true: {clip['label']}   {answer}{verdict}"
+        answer = f"true: {clip.label}   {answer}{verdict}"
     start, seconds = heard_span(clip, store.description["features"]["audio"])
     return ClipView(
         face,
         answer,
-        clip["clip_id"],
+        clip.clip_id,
         glimpses,
         store.sound(row) if store.has_audio[row] else None,
         None if np.isnan(box).any() else box,
@@ -77,17 +78,17 @@ def clip_view(
     )
 
 
-def heard_span(clip: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[float, float | None]:
+def heard_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float, float | None]:
     """Return where in a recording the sound of a clip begins, and how long the recording is.
 
     Both in seconds; the length is None where it is unknown, as is the beginning then.
     ``settings`` are those of the audio features: they say from where a sound is kept.
     """
-    kept, total = int(clip["samples"]) / SAMPLE_RATE, float(clip.get("seconds") or 0.0)
+    kept, total = clip.samples / SAMPLE_RATE, clip.seconds
     if not total or total < kept - 1 / SAMPLE_RATE:
         return 0.0, None
-    if clip["start"]:
-        return float(clip["start"]), total
+    if clip.window is not None:
+        return clip.window.start, total
     if total - kept < 1 / SAMPLE_RATE or settings.get("crop") == "start":
         return 0.0, total
     if settings.get("crop") in ("centre", "whole"):
@@ -95,13 +96,12 @@ def heard_span(clip: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[fl
     return 0.0, None
 
 
-def cropped_face(clip: Mapping[str, str]) -> str:
+def cropped_face(clip: ClipRecord) -> str:
     """Return which part of its recording's picture the face of a clip is."""
-    sides, edges = [clip.get(side) for side in PICTURE], [clip.get(edge) for edge in CROP]
-    if not all(sides) or not all(edges):
+    if clip.picture_size is None or clip.crop is None:
         return "face"
-    width, height = (int(float(side)) for side in sides if side)
-    left, top, right, bottom = (float(edge) for edge in edges if edge)
+    width, height = clip.picture_size
+    left, top, right, bottom = clip.crop
     if right - left >= max(width, height) - 1:
         return f"whole picture, {width} x {height}"
     return f"face crop {right - left:.0f} x {bottom - top:.0f} of {width} x {height}"

@@ -1,23 +1,24 @@
 """What a network answers for each clip of a store."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
+from avfusion.data.record import ClipRecord
 from avfusion.data.store import Store
 
 
 class Answer(NamedTuple):
-    """The probabilities of a clip, with its row of the index and where the network looked.
+    """The probabilities of a clip, with its record and row, and where the network looked.
 
     They are None where the clip has nothing that the network takes: it would answer the same for
     each of them.
     """
 
-    clip: Mapping[str, str]
+    clip: ClipRecord
     row: int
     probabilities: Float[Tensor, "classes"] | None
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
@@ -31,13 +32,16 @@ def collect_answers(
     with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
         notes = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
     only = f", the network takes only the {takes[0]}" if len(takes) == 1 else ""
+    there = {"face": store.has_face, "audio": store.has_audio}
+    batches = list(batches)
+    clips = iter(store.records([row for rows, *_ in batches for row in rows.tolist()]))
     answers = []
     for rows, probabilities, glimpses in batches:
         for place, row in enumerate(rows.tolist()):
-            clip = store.index[row]
+            clip = next(clips)
             looks = None if glimpses is None else glimpses[place]
-            answer = Answer(clip, row, probabilities[place], looks, notes[clip["clip_id"]])
-            if not any(int(clip[f"has_{modality}"]) for modality in takes):
+            answer = Answer(clip, row, probabilities[place], looks, notes[clip.clip_id])
+            if not any(there[modality][row] for modality in takes):
                 note = f"not answered{only}: {answer.note}"
                 answer = answer._replace(probabilities=None, note=note)
             answers.append(answer)

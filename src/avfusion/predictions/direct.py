@@ -10,8 +10,8 @@ import torch
 
 from avfusion.corpora import Recording
 from avfusion.data.clips import Clips
-from avfusion.data.outcome import index_row
 from avfusion.data.part import decode
+from avfusion.data.record import ClipRecord
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.predictions.answers import Answer
 from avfusion.task import FusionTask
@@ -42,12 +42,10 @@ def answer_recordings(
         with _evaluating(task):
             _, probabilities, glimpses = task.predict_step(_on(task, clips), 0)
         for place, (recording, clip) in enumerate(found):
-            row = index_row(recording, clip, 0, first + place)
+            record = ClipRecord.of(recording, clip, 0, first + place)
             looks = None if glimpses is None else glimpses[place].cpu()
-            index = {name: str(value) for name, value in row.items()}
-            answers.append(
-                Answer(index, first + place, probabilities[place].cpu(), looks, clip.note)
-            )
+            known = probabilities[place].cpu()
+            answers.append(Answer(record, first + place, known, looks, record.note))
     if not answers:
         raise ValueError("None of the recordings can be used; the log says why of each.")
     return answers

@@ -4,6 +4,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def by_recording(answers: Sequence[Answer]) -> tuple[list[Answer], dict[str, lis
     """Return an answer per recording, and the windows of those that were cut, by clip id."""
     cut = defaultdict(list)
     for answer in answers:
-        if answer.clip["start"]:
+        if answer.clip.window is not None:
             cut[whole_of(answer)].append(answer)
     whole = {whole_of(answer): answer for answer in answers}
     said = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
@@ -61,8 +62,8 @@ def as_row(answer: Answer, target: Target) -> dict[str, Any]:
     """Return an answer as plain data."""
     known = answer.probabilities
     return {
-        "clip_id": answer.clip["clip_id"],
-        "label": answer.clip["label"],
+        "clip_id": answer.clip.clip_id,
+        "label": answer.clip.label,
         "predicted": "" if known is None else target.decide(known).label,
         "probabilities": dict.fromkeys(target.class_names)
         if known is None
@@ -78,14 +79,14 @@ def numbers(row: Mapping[str, Any]) -> list[str]:
 
 def whole_of(answer: Answer) -> str:
     """Return the id of the recording that a clip is, or is a window of."""
-    name = answer.clip["clip_id"]
-    return name.rpartition(" @ ")[0] if answer.clip["start"] else name
+    name = answer.clip.clip_id
+    return name if answer.clip.window is None else name.rpartition(" @ ")[0]
 
 
 def averaged(name: str, windows: Sequence[Answer]) -> Answer:
     """Return the mean answer of a recording's windows."""
     known = [window.probabilities for window in windows if window.probabilities is not None]
-    clip = {**windows[0].clip, "clip_id": name}
+    clip = replace(windows[0].clip, clip_id=name)
     notes = sorted({window.note for window in windows} - {""})
     answered = "" if len(known) == len(windows) else f"{len(known)} of "
     note = ", ".join([f"mean of {answered}{len(windows)} windows", *notes])
@@ -101,7 +102,7 @@ def write_timeline(
 ) -> None:
     """Draw the answers over time, and write them beside the figure as CSV."""
     path.parent.mkdir(exist_ok=True)
-    times = [(float(window.clip["start"]), float(window.clip["end"])) for window in windows]
+    times = [window.clip.window for window in windows if window.clip.window is not None]
     table = path.with_suffix(".csv")
     with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
@@ -120,7 +121,7 @@ def write_figures(
 ) -> None:
     """Draw each clip as the network saw it, in a format of ``avfusion.figures.style``."""
     folder.mkdir(exist_ok=True)
-    stems = name_files([answer.clip["clip_id"] for answer in answers])
+    stems = name_files([answer.clip.clip_id for answer in answers])
     for answer, stem in zip(answers, stems, strict=True):
         if answer.probabilities is None:
             continue

@@ -23,18 +23,18 @@ def describe_answers(
     recordings are counted once the first of them are shown.
     """
     shown = recordings[:MOST_ROWS]
-    short = shorten_names([answer.clip["clip_id"] for answer in shown])
-    labeled = any(answer.clip["label"] for answer in shown)
+    short = shorten_names([answer.clip.clip_id for answer in shown])
+    labeled = any(answer.clip.label for answer in shown)
     noted = any(answer.note for answer in shown)
     head = ["recording", "true"] if labeled else ["recording"]
     head += ["predicted", target.quantity]
     head += ["next likely"] if target.exclusive and len(target.class_names) > 1 else []
     rows: list[list[str] | str] = []
     for answer, name in zip(shown, short, strict=True):
-        label = [answer.clip["label"] or "-"] if labeled else []
+        label = [answer.clip.label or "-"] if labeled else []
         row = [name, *label, *describe(answer, target)]
         rows.append([*row[: len(head)], *([answer.note] if noted else [])])
-        if cut := windows.get(answer.clip["clip_id"]):
+        if cut := windows.get(answer.clip.clip_id):
             rows += describe_stretches(cut, target)
     lines = aligned([[*head, *(["note"] if noted else [])], *rows])
     rest = len(recordings) - len(shown)
@@ -61,13 +61,9 @@ def describe_stretches(windows: Sequence[Answer], target: Target) -> list[str]:
 
     One answer gives way to the next halfway between the middles of their windows.
     """
-    starts, ends = ([float(window.clip[key]) for window in windows] for key in ("start", "end"))
-    middles = [(start + end) / 2 for start, end in zip(starts, ends, strict=True)]
-    edges = [
-        starts[0],
-        *(sum(pair) / 2 for pair in pairwise(middles)),
-        ends[-1],
-    ]
+    times = [window.clip.window for window in windows if window.clip.window is not None]
+    middles = [(start + end) / 2 for start, end in times]
+    edges = [times[0].start, *(sum(pair) / 2 for pair in pairwise(middles)), times[-1].end]
     said = [describe(window, target)[0] for window in windows]
     lines, place = [], 0
     for label, group in groupby(said):

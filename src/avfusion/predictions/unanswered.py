@@ -4,20 +4,22 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from avfusion.data.finish import write_csv
+from avfusion.data.finish import table
+from avfusion.data.outcome import REPORT
 from avfusion.data.store import Store
 from avfusion.predictions.answers import Answer
 
 
 def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str:
     """Write the report of recordings, and say how many have no answer; nothing if all have."""
-    unanswered = {a.clip["clip_id"]: a.note for a in answers if a.probabilities is None}
+    unanswered = {a.clip.clip_id: a.note for a in answers if a.probabilities is None}
     with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         if row["clip_id"] in unanswered:
             row |= {"outcome": "not answered", "reason": unanswered[row["clip_id"]]}
-    write_csv(folder / "report.csv", rows)
+    with table(folder / "report.csv", REPORT) as report:
+        report.writerows(rows)
     answered = {row["source"] for row in rows if row["outcome"] == "kept"}
     bad = len({row["source"] for row in rows} - answered)
     return (

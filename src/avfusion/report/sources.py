@@ -64,8 +64,8 @@ def find_store(predictions: Predictions) -> Store:
 def check_clips(store: Store, predictions: Predictions) -> Store:
     """Refuse a store whose clips are not those of the predictions."""
     rows = predictions.rows
-    known = [store.index[row]["clip_id"] for row in rows] if rows.max() < len(store) else None
-    if known is None or not np.array_equal(known, predictions.clip_ids):
+    known = np.array(store.texts("clip_id"))
+    if rows.max() >= len(known) or not np.array_equal(known[rows], predictions.clip_ids):
         raise ValueError(f"The clips cannot be shown: {store.root} holds others than were tested.")
     store.respell(predictions.target.spell)
     return store
