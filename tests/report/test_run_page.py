@@ -13,10 +13,11 @@ from conftest import ROOT
 
 from avfusion.comparison.records import read_run
 from avfusion.predictions.archive import FILE, load_predictions
-from avfusion.report.plates import draw_examples, run_plates
+from avfusion.report.plates import run_plates
 from avfusion.report.run_page import HEADLINES, run_page
 from avfusion.report.scores import class_scores
 from avfusion.report.sources import read_sources
+from avfusion.report.views import view_of
 
 from .conftest import HOSTILE, Page
 
@@ -91,7 +92,8 @@ def test_without_its_store_a_page_lacks_nothing_but_the_pictures(told, copy, mon
     assert [tag for tag, _ in page.elements].count("img") == 0
     texts = [text for text in page.texts if "cannot be shown" in text]
     assert len(texts) == 2 and "their store is not at /nowhere/store" in texts[0]
-    drawn = [place for some in draw_examples(predictions, 2).values() for place in some]
+    examples = view_of(predictions).examples(predictions, 2)
+    drawn = [place for some in examples.values() for place in some]
     assert len(drawn) == 4 and {*predictions.clip_ids[drawn]} <= {*page.texts}
     numbers = page_of(told, 0).numbers
     assert numbers <= page.numbers

@@ -18,6 +18,7 @@ NEEDLESS = re.compile(
     r'<metadata>.*?</metadata>|<!--.*?-->| xmlns(:xlink)?="[^"]*"| id="([\w.]+_\d+|image\w+)"',
     re.DOTALL,
 )
+FIRST = 40  # rows of a long table that are not folded up
 REFERENCE = re.compile(r'(\sid="|href="#|url\(#)')
 
 
@@ -55,6 +56,15 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]], class_: str 
     ]
     whole = tag("table", tag("thead", titles), tag("tbody", *lines), class_=class_)
     return tag("div", whole, class_="wide")
+
+
+def folded_table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> Html:
+    """Return a table of which all but the first rows are folded up."""
+    first = table(head, rows[:FIRST])
+    if len(rows) <= FIRST:
+        return first
+    title = tag("summary", f"{len(rows) - FIRST} more")
+    return joined([first, tag("details", title, table(head, rows[FIRST:]))])
 
 
 def cell(value: object) -> Html:

@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from avfusion.comparison.records import Run
 from avfusion.comparison.rows import Row
-from avfusion.figures.answers import comparison_figure, confusion_figure
+from avfusion.figures.answers import comparison_figure
 from avfusion.figures.clip import clip_figure
 from avfusion.figures.clip_view import Peak, clip_view
 from avfusion.figures.curves import best_step, chart, charts, lines_figure, read_curves
 from avfusion.figures.style import line_style, with_unit
 from avfusion.predictions.archive import Predictions
-from avfusion.report.scores import count_confusions
 from avfusion.report.sources import Sources
+from avfusion.report.views import view_of
 
 
 class Plate(NamedTuple):
@@ -34,13 +32,8 @@ def run_plates(run: Run, sources: Sources | None, examples: int) -> list[Plate]:
     if sources is None:
         return plates
     predictions = sources.predictions
-    if predictions.target.exclusive:
-        figure = confusion_figure(count_confusions(predictions), predictions.class_names)
-        caption = (
-            f"What the {len(predictions)} clips of the {predictions.split} split are taken for."
-        )
-        plates.append(Plate("confusion", "confusion", caption, figure))
-    return plates + example_plates(sources, examples)
+    answers = [Plate("answers", *drawn) for drawn in view_of(predictions).figures(predictions)]
+    return plates + answers + example_plates(sources, examples)
 
 
 def curve_plates(run: Run) -> list[Plate]:
@@ -57,23 +50,13 @@ def curve_plates(run: Run) -> list[Plate]:
     ]
 
 
-def draw_examples(predictions: Predictions, each: int) -> dict[str, list[int]]:
-    """Draw places of clips that are predicted rightly and wrongly by lot, always the same ones."""
-    drawn = {}
-    for group, those in (("right", predictions.right), ("wrong", ~predictions.right)):
-        places = np.flatnonzero(those)
-        lot = torch.randperm(len(places), generator=torch.Generator().manual_seed(0))[:each]
-        drawn[group] = places[lot.numpy()].tolist()
-    return drawn
-
-
 def example_plates(sources: Sources, each: int) -> list[Plate]:
-    """Return clips that are predicted rightly and wrongly, where their store is at hand."""
+    """Return examples of clips, where their store is at hand."""
     predictions, store = sources.predictions, sources.store
     if store is None:
         return []
     each_predicted, plates = predictions.predict(), []
-    for group, places in draw_examples(predictions, each).items():
+    for group, places in view_of(predictions).examples(predictions, each).items():
         for number, place in enumerate(places, start=1):
             row = int(predictions.rows[place])
             view = clip_view(store, row, each_predicted[place], None, predictions.target)

@@ -10,6 +10,7 @@ from avfusion.report.markup import Html, drawing, marked, note, page, section, t
 from avfusion.report.origin import configuration, opened, provenance, where
 from avfusion.report.plates import Plate
 from avfusion.report.sources import Sources
+from avfusion.report.views import view_of
 
 HEADLINES = headlines("test") | headlines(None)
 
@@ -62,12 +63,12 @@ def remarks(run: Run, sources: Sources | str) -> list[Html]:
     if isinstance(sources, str):
         return found
     predictions = sources.predictions
-    name = "accuracy" if predictions.target.exclusive else "subset_accuracy"
-    accuracy, right = run.results.get(f"test/{name}"), float(predictions.right.mean())
-    if accuracy is not None and abs(right - accuracy) > 0.5 / len(predictions):
+    name, score = view_of(predictions).headline(predictions)
+    recorded = run.results.get(f"test/{name}")
+    if recorded is not None and abs(score - recorded) > 0.5 / len(predictions):
         found.append(
             note(
-                f"The predictions give a test/{name} of {right:.4f}, not that of results.json: "
+                f"The predictions give a test/{name} of {score:.4f}, not that of results.json: "
                 "what follows is of another test."
             )
         )
