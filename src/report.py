@@ -16,13 +16,12 @@ from avfusion.comparison.left_out import left_out, ranked
 from avfusion.comparison.records import Run, find_runs
 from avfusion.environment import write_utf8
 from avfusion.figures.formats import FORMATS
+from avfusion.metrics.catalog import COMPARED
 from avfusion.threads import set_up_threads
 
 if TYPE_CHECKING:  # what it takes to write a page takes seconds to import
     from avfusion.report.plates import Plate
     from avfusion.report.sources import Sources
-
-METRICS = ["test/accuracy", "test/attention_hit"]
 
 
 def main() -> None:
@@ -61,7 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("places", nargs="+", help="a run, a sweep, or patterns of them")
     parser.add_argument("--examples", type=int, default=3, help="right and wrong answers, of each")
     parser.add_argument(
-        "--metrics", nargs="+", default=METRICS, metavar="NAME", help="that a sweep's table has"
+        "--metrics", nargs="+", default=COMPARED, metavar="NAME", help="that a sweep's table has"
     )
     add_directions(parser)
     parser.add_argument("--out", type=Path, help="the folder of report.html")

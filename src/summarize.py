@@ -17,6 +17,7 @@ from avfusion.comparison.records import Run, find_runs
 from avfusion.console import printable
 from avfusion.environment import write_utf8
 from avfusion.figures.formats import FORMATS
+from avfusion.metrics.catalog import COMPARED
 
 
 def main() -> None:
@@ -29,10 +30,8 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("places", nargs="+", help="folders of runs or sweeps, or patterns of them")
-    scores = ["test/accuracy", "test/attention_hit"]
-    parser.add_argument(
-        "--metrics", nargs="+", default=scores, metavar="NAME", help=f"default: {' '.join(scores)}"
-    )
+    known = f"default, where there are any: {' '.join(COMPARED)}"
+    parser.add_argument("--metrics", nargs="+", default=COMPARED, metavar="NAME", help=known)
     add_directions(parser)
     parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and the figure go")
     parser.add_argument("--format", choices=FORMATS, default="svg", help="of the figure")

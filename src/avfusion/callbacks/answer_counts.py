@@ -16,8 +16,12 @@ from avfusion.targets import Target
 class AnswerCounts(L.Callback):
     """Count the answers of validation every n epochs, and those of the test.
 
-    Who inherits says with ``count`` what to count, and with ``show`` what to make of it.
+    Who inherits says with ``plot`` which of the target's plots it makes (nothing is counted where
+    the target has none), with ``count`` what to count, and with ``show`` what to make of it.
+    Counts of batches and of processes are summed, unless ``add`` and ``gather`` say otherwise.
     """
+
+    plot: str
 
     def __init__(self, every_n_epochs: int, name: str) -> None:
         self.every_n_epochs = check_epochs(every_n_epochs, name)
@@ -28,6 +32,14 @@ class AnswerCounts(L.Callback):
     def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
         """Return the counts of clips, ``[batch, classes]`` and their encoded labels, or of none."""
         raise NotImplementedError
+
+    def add(self, counts: Tensor, more: Tensor) -> Tensor:
+        """Return the counts of two batches together."""
+        return counts + more
+
+    def gather(self, trainer: L.Trainer, counts: Tensor) -> Tensor:
+        """Return the counts of all processes together; each of them calls this."""
+        return trainer.strategy.reduce(counts, reduce_op="sum")
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Show the counts of a whole split; the first process does."""
@@ -45,7 +57,7 @@ class AnswerCounts(L.Callback):
 
     def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network where somebody will look."""
-        if has_places(trainer):
+        if has_places(trainer) and self.plot in pl_module.target.plots:
             self.target = pl_module.target
             nobody = torch.from_numpy(self.target.encode([])).to(pl_module.device)
             nothing = torch.zeros(0, self.target.outputs, device=pl_module.device)
@@ -58,7 +70,7 @@ class AnswerCounts(L.Callback):
         """Count the clips of a batch."""
         if self.last.scores is not None:
             probabilities = self.target.predict(self.last.scores.logits)
-            self.counts += self.count(probabilities, batch.label)
+            self.counts = self.add(self.counts, self.count(probabilities, batch.label))
 
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
@@ -79,6 +91,6 @@ class AnswerCounts(L.Callback):
         if self.last.hook is None:
             return
         self.last.stop()
-        counts = trainer.strategy.reduce(self.counts, reduce_op="sum")
+        counts = self.gather(trainer, self.counts)
         if trainer.is_global_zero:
             self.show(trainer, stage, counts.cpu())

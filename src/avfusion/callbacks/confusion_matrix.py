@@ -1,7 +1,5 @@
 """What is taken for what."""
 
-from typing import Any
-
 import lightning as L
 import torch
 from jaxtyping import Float, Int64
@@ -19,13 +17,10 @@ class ConfusionMatrix(AnswerCounts):
     and wrong ones, there is no saying which was taken for which.
     """
 
+    plot = "confusion"
+
     def __init__(self, every_n_epochs: int = 4) -> None:
         super().__init__(every_n_epochs, "confusion_matrix")
-
-    def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Count where a clip has one class."""
-        if pl_module.target.exclusive:
-            super().begin(trainer, pl_module)
 
     def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
         """Count the clips of a batch."""

@@ -27,6 +27,8 @@ class Curve(NamedTuple):
 class PrecisionRecall(AnswerCounts):
     """Write a precision-recall curve per class: of validation every n epochs, and of the test."""
 
+    plot = "precision_recall"
+
     def __init__(self, every_n_epochs: int = 4) -> None:
         super().__init__(every_n_epochs, "precision_recall")
 

@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import RichProgressBar
 from avfusion.console import span, watched
 
 log = logging.getLogger(__name__)
-SHOWN = ("val/loss", "val/accuracy", "val/attention_hit")
 
 
 class Progress(RichProgressBar):
@@ -30,8 +29,10 @@ class Progress(RichProgressBar):
         super().on_validation_end(trainer, pl_module)
         if self.is_enabled or trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        known = trainer.callback_metrics
-        scores = ", ".join(f"{name} {float(known[name]):.3f}" for name in SHOWN if name in known)
+        known, target = trainer.callback_metrics, getattr(pl_module, "target", None)
+        shown = ["loss", *(target.scores[:1] if target else ()), "attention_hit"]
+        named = [(name, known[name]) for name in (f"val/{one}" for one in shown) if name in known]
+        scores = ", ".join(f"{name} {float(value):.3f}" for name, value in named)
         if trainer.is_global_zero:
             log.info("%s: %s", self.describe(trainer.current_epoch, ended=1), scores)
 

@@ -13,8 +13,17 @@ from avfusion.data.datamodule import FaceAudioDataModule
 MOST_LINES = 8  # of a chart, as there are eight colors; more lines go to further charts
 RECALL = "recall per class, validation"
 PRECISION = "average precision per class, validation"
+CONCORDANCE = "CCC per number, validation"
 GRADIENTS = "gradient norm per part"
 LEARNING_RATE = "learning rate"
+# The score that a chart needs, of all clips or of each class.
+OVERALL = {
+    "accuracy": "accuracy",
+    "several classes": "subset_accuracy",
+    "agreement": "ccc",
+    "error": "rmse",
+}
+EACH = {RECALL: "accuracy", PRECISION: "average_precision", CONCORDANCE: "ccc"}
 
 # Charts are regular expressions of tags.
 LAYOUT = {
@@ -25,8 +34,11 @@ LAYOUT = {
             "Multiline",
             ["^(train|val)/(subset_accuracy|mean_average_precision)$"],
         ],
+        "agreement": ["Multiline", ["^(train|val)/(ccc|pcc)$"]],
+        "error": ["Multiline", ["^(train|val)/(rmse|mae)$"]],
         RECALL: ["Multiline", ["^val/accuracy_"]],
         PRECISION: ["Multiline", ["^val/average_precision_"]],
+        CONCORDANCE: ["Multiline", ["^val/ccc_"]],
     },
     "attention": {
         "attention on the speaker": ["Multiline", ["^(train|val)/attention_(hit|mass)$"]],
@@ -57,16 +69,17 @@ class ScalarLayout(L.Callback):
         data: FaceAudioDataModule = trainer.datamodule  # type: ignore[attr-defined]
         target = data.target
         empty = {
-            "several classes": "subset_accuracy" not in target.scores,
-            RECALL: "accuracy" not in target.class_scores,
-            PRECISION: "average_precision" not in target.class_scores,
+            **{title: score not in target.scores for title, score in OVERALL.items()},
+            **{title: score not in target.class_scores for title, score in EACH.items()},
             "attention on the speaker": not data.description["boxes"],
         }
         network = pl_module.get_submodule("network")
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         tags = {
-            RECALL: [f"val/accuracy_{name}" for name in target.class_names],
-            PRECISION: [f"val/average_precision_{name}" for name in target.class_names],
+            **{
+                title: [f"val/{score}_{name}" for name in target.class_names]
+                for title, score in EACH.items()
+            },
             GRADIENTS: [f"train/gradient_norm_{name}" for name, _ in network.named_children()],
             LEARNING_RATE: [
                 f"train/learning_rate/{group.get('name', f'pg{number}')}"

@@ -175,4 +175,5 @@ class FaceAudioDataModule(L.LightningDataModule):
                 clips = augment(clips)
         if self.trainer is None:
             return clips
-        return self.trainer.precision_plugin.convert_input(clips)  # as whole bytes were left alone
+        converted = self.trainer.precision_plugin.convert_input(clips)  # bytes were left alone
+        return converted._replace(label=clips.label)  # half precision would round what is true

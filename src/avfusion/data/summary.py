@@ -27,7 +27,7 @@ from avfusion.targets import Target, choose_target
 MOST_CLASSES = 40  # rows of the table
 LEAST_CUT = 0.02  # seconds; less is rounding and what encoders add
 BATCH = 32  # clips, of conf/data/store.yaml
-LOSS = "cross_entropy"  # of conf/train.yaml
+LOSS, MONITOR = "cross_entropy", "accuracy"  # of conf/train.yaml
 NO_FACE = "no face found"
 # Of the clips that are kept: their sounds as recorded, and what the settings keep of them.
 HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
@@ -164,9 +164,11 @@ def needed(description: Mapping[str, Any]) -> list[str]:
         options.append(f"data.batch_size={1 << max(1, clips['train'] // 4).bit_length() - 1}")
     if not clips["test"]:
         options.append("data.eval_split=val")
-    loss = choose_target(description).losses[0]
-    if loss != LOSS:
-        options.append(f"loss={loss}")
+    target = choose_target(description)
+    if target.losses[0] != LOSS:
+        options.append(f"loss={target.losses[0]}")
+    if MONITOR not in target.scores:
+        options.append(f"monitor=val/{target.scores[0]}")
     if "face_map" in description:
         options += ["model/face_encoder=stored", "data.augmentation.face=null"]
     if with_classes(description["features"])["audio"][CLASS] != name_of(AudioFeatures):

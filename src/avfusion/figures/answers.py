@@ -38,7 +38,9 @@ def timeline_figure(
             label=name,
             **line_style(number),
         )
-    axes.set(xlabel="time (s)", ylabel=target.quantity, ylim=target.limits)
+    axes.set(xlabel="time (s)", ylabel=target.quantity)
+    if target.limits is not None:
+        axes.set_ylim(target.limits)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 

@@ -18,8 +18,8 @@ array              dtype              shape                           what
 ``subjects``       str                [clips]                         as the store spells them
 ``outputs``        float32 (float64   [clips, outputs]                what the network returned: of
                    if trained so)                                     classes, logits
-``targets``        int64              [clips], of several classes     labels as the target encodes
-                                      [clips, classes]                them: number of the class, or
+``targets``        as encoded, int64  [clips], of several classes     labels as the target encodes
+                   of classes         [clips, classes]                them: number of the class, or
                                                                       1 for each class that a clip
                                                                       has; -1 unknown
 ``boxes``          float32            [clips, 4]                      the speaker's face (left, top,
@@ -80,7 +80,7 @@ class Predictions:
     clip_ids: Shaped[np.ndarray, "clips"]
     subjects: Shaped[np.ndarray, "clips"]
     outputs: Float[np.ndarray, "clips outputs"]
-    targets: Int64[np.ndarray, "clips *classes"]
+    targets: Shaped[np.ndarray, "clips *outputs"]
     boxes: Float32[np.ndarray, "clips 4"]
     glimpses: GlimpsePeaks | None = None
 
@@ -113,13 +113,14 @@ class Predictions:
         return (self.predicted == self.true).all(axis=1)
 
     def _indicate(
-        self, encoded: Int64[np.ndarray, "clips *classes"]
+        self, encoded: Shaped[np.ndarray, "clips *outputs"]
     ) -> Bool[np.ndarray, "clips classes"]:
         return (self.target.indicators(torch.from_numpy(encoded)) == 1).numpy()
 
     def labeled(self) -> "Predictions":
         """Leave out the clips whose label is not known."""
-        known = self.targets.reshape(len(self), -1).min(axis=1, initial=1) >= 0
+        indicators = self.target.indicators(torch.from_numpy(self.targets))
+        known = (indicators >= 0).any(dim=1).numpy()
         return self if known.all() else self.take(np.flatnonzero(known))
 
     def take(self, places: Int64[np.ndarray, "some"]) -> "Predictions":

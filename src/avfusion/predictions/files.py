@@ -39,7 +39,7 @@ def write_answers(
         writer.writerow(["clip_id", "label", "predicted", *target.class_names, "note"])
         for row in table:
             cells = (row["clip_id"], row["label"], row["predicted"])
-            writer.writerow([*cells, *numbers(row), row["note"]])
+            writer.writerow([*cells, *numbers(row[target.quantities]), row["note"]])
     # Last, since figures take long and may fail.
     for stem, windows in zip(name_files(list(cut)), cut.values(), strict=True):
         rows = [as_row(window, target) for window in windows]
@@ -65,16 +65,16 @@ def as_row(answer: Answer, target: Target) -> dict[str, Any]:
         "clip_id": answer.clip.clip_id,
         "label": answer.clip.label,
         "predicted": "" if known is None else target.decide(known).label,
-        "probabilities": dict.fromkeys(target.class_names)
+        target.quantities: dict.fromkeys(target.class_names)
         if known is None
         else dict(zip(target.class_names, known.tolist(), strict=True)),
         "note": answer.note,
     }
 
 
-def numbers(row: Mapping[str, Any]) -> list[str]:
-    """Return the probabilities of a row as cells, empty where there is no answer."""
-    return ["" if value is None else f"{value:.6f}" for value in row["probabilities"].values()]
+def numbers(predicted: Mapping[str, float | None]) -> list[str]:
+    """Return predictions as cells, empty where there is no answer."""
+    return ["" if value is None else f"{value:.6f}" for value in predicted.values()]
 
 
 def whole_of(answer: Answer) -> str:
@@ -109,7 +109,7 @@ def write_timeline(
         writer.writerow(["start_s", "end_s", "predicted", *target.class_names, "note"])
         for (start, end), row in zip(times, rows, strict=True):
             cells = (f"{start:.3f}", f"{end:.3f}", row["predicted"])
-            writer.writerow([*cells, *numbers(row), row["note"]])
+            writer.writerow([*cells, *numbers(row[target.quantities]), row["note"]])
     middles = [(start + end) / 2 for start, end in times]
     gap = torch.full((target.outputs,), torch.nan)
     known = [gap if w.probabilities is None else w.probabilities for w in windows]

@@ -9,7 +9,6 @@ from avfusion.targets import Target
 
 MOST_ROWS = 20  # recordings
 MOST_STRETCHES = 10  # of a time line
-SEVERAL = " | "
 
 
 def describe_answers(
@@ -27,13 +26,11 @@ def describe_answers(
     labeled = any(answer.clip.label for answer in shown)
     noted = any(answer.note for answer in shown)
     head = ["recording", "true"] if labeled else ["recording"]
-    head += ["predicted", target.quantity]
-    head += ["next likely"] if target.exclusive and len(target.class_names) > 1 else []
+    head += target.columns
     rows: list[list[str] | str] = []
     for answer, name in zip(shown, short, strict=True):
         label = [answer.clip.label or "-"] if labeled else []
-        row = [name, *label, *describe(answer, target)]
-        rows.append([*row[: len(head)], *([answer.note] if noted else [])])
+        rows.append([name, *label, *describe(answer, target), *([answer.note] if noted else [])])
         if cut := windows.get(answer.clip.clip_id):
             rows += describe_stretches(cut, target)
     lines = aligned([[*head, *(["note"] if noted else [])], *rows])
@@ -44,16 +41,10 @@ def describe_answers(
 
 
 def describe(answer: Answer, target: Target) -> list[str]:
-    """Return the label of an answer, the predictions behind it, and the next likely class."""
+    """Return the cells of an answer."""
     if answer.probabilities is None:
-        return ["-", "-", "-"]
-    sure = dict(zip(target.class_names, answer.probabilities.tolist(), strict=True))
-    label, said = target.decide(answer.probabilities)
-    others = sorted((name for name in sure if name not in said), key=lambda name: -sure[name])
-    if not said:
-        return ["none", f"{sure[others[0]]:.2f} {others[0]}", ""]
-    following = f"{others[0]} {sure[others[0]]:.2f}" if others else "-"
-    return [label, SEVERAL.join(f"{value:.2f}" for value in said.values()), following]
+        return ["-"] * len(target.columns)
+    return target.describe(answer.probabilities)
 
 
 def describe_stretches(windows: Sequence[Answer], target: Target) -> list[str]:
@@ -64,7 +55,10 @@ def describe_stretches(windows: Sequence[Answer], target: Target) -> list[str]:
     times = [window.clip.window for window in windows if window.clip.window is not None]
     middles = [(start + end) / 2 for start, end in times]
     edges = [times[0].start, *(sum(pair) / 2 for pair in pairwise(middles)), times[-1].end]
-    said = [describe(window, target)[0] for window in windows]
+    said = [
+        "-" if known is None else target.decide(known).label or "none"
+        for known in (window.probabilities for window in windows)
+    ]
     lines, place = [], 0
     for label, group in groupby(said):
         count = len(list(group))

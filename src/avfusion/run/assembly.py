@@ -154,7 +154,8 @@ def check_monitored_class(
     """Refuse to monitor a class of which validation, or training, has no clip."""
     stage, _, metric = monitor.partition("/")
     target = data.target
-    classes = [name for name in target.class_names if metric == f"accuracy_{name}"]
+    scored = ((score, name) for score in target.class_scores for name in target.class_names)
+    classes = [name for score, name in scored if metric == f"{score}_{name}"]
     if not classes:
         return
     label = classes[0]
@@ -171,7 +172,7 @@ def check_monitored_class(
     if not (has == 1).any():
         raise ValueError(
             f"{key}={monitor} is never measured: none of the {len(labels)} {stage} clips that are "
-            f"read is of the class {label}. Choose another monitor, such as {stage}/accuracy."
+            f"read is labeled {label}. Choose another monitor, such as {stage}/{target.scores[0]}."
         )
 
 

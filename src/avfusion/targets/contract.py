@@ -28,9 +28,11 @@ class Target(Protocol):
     ``kind`` is that of the labels, ``has`` says in words what a clip has, ``setting`` prepares a
     corpus so. ``exclusive``: a clip has one of the classes and no other, the predictions of all sum
     to one. With fewer than ``minimum_outputs`` there is nothing to learn. ``losses`` are the
-    choices of ``conf/loss`` that fit, the usual one first. A prediction is a ``quantity`` within
-    ``limits``. ``scores`` are the names of its metrics over all clips, ``class_scores`` those of
-    which there is one for each class (``<score>_<class>``). ``class_names`` name the outputs.
+    choices of ``conf/loss`` that fit, the usual one first. A prediction is a ``quantity`` (several
+    are ``quantities``) within ``limits``, None where it has none. ``scores`` are the names of its
+    metrics over all clips, the headline first, ``class_scores`` those of which there is one for
+    each class (``<score>_<class>``). ``plots`` says which plots of a whole split's predictions mean
+    something. ``class_names`` name the outputs.
     """
 
     kind: str
@@ -40,9 +42,11 @@ class Target(Protocol):
     minimum_outputs: int
     losses: tuple[str, ...]
     quantity: str
-    limits: tuple[float, float]
+    quantities: str
+    limits: tuple[float, float] | None
     scores: tuple[str, ...]
     class_scores: tuple[str, ...]
+    plots: tuple[str, ...]
     class_names: list[str]
 
     def __init__(self, description: Mapping[str, Any]) -> None: ...
@@ -78,6 +82,15 @@ class Target(Protocol):
 
     def decide(self, prediction: Float[Tensor, "outputs"]) -> Decision:
         """Return what a prediction says of its clip."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What stands above the cells of ``describe``."""
+        ...
+
+    def describe(self, prediction: Float[Tensor, "outputs"]) -> list[str]:
+        """Return a prediction as cells of a table that a person reads."""
         ...
 
     def is_right(self, decision: Decision, label: str) -> bool | None:

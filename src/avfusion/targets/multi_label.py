@@ -27,7 +27,8 @@ class MultiLabel:
     minimum_outputs = 2
     losses: tuple[str, ...] = ("bce",)
     quantity = "probability"
-    limits = (0.0, 1.0)
+    quantities = "probabilities"
+    limits: tuple[float, float] | None = (0.0, 1.0)
     scores: tuple[str, ...] = (
         "accuracy",
         "balanced_accuracy",
@@ -36,6 +37,7 @@ class MultiLabel:
         "mean_average_precision",
     )
     class_scores: tuple[str, ...] = ("accuracy", "average_precision")
+    plots: tuple[str, ...] = ("precision_recall",)
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.class_names = list(description["class_names"])
@@ -82,6 +84,19 @@ class MultiLabel:
         each = dict(zip(self.class_names, prediction.tolist(), strict=True))
         said = self._named((prediction > SURE).tolist())
         return Decision(label_of(said), {name: each[name] for name in said})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The classes, and the probability of each."""
+        return ("predicted", self.quantity)
+
+    def describe(self, prediction: Float[Tensor, "classes"]) -> list[str]:
+        """Return the classes that are said with their probabilities, or which is likeliest."""
+        said = self.decide(prediction)
+        if not said.parts:
+            likeliest = int(prediction.argmax())
+            return ["none", f"{float(prediction[likeliest]):.2f} {self.class_names[likeliest]}"]
+        return [said.label, " | ".join(f"{value:.2f}" for value in said.parts.values())]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
         """Say whether exactly the classes of the clip are said, where the label is known."""

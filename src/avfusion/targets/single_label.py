@@ -25,9 +25,11 @@ class SingleLabel:
     minimum_outputs = 2
     losses: tuple[str, ...] = ("cross_entropy", "focal", "nll")
     quantity = "probability"
-    limits = (0.0, 1.0)
+    quantities = "probabilities"
+    limits: tuple[float, float] | None = (0.0, 1.0)
     scores: tuple[str, ...] = ("accuracy", "balanced_accuracy", "macro_f1")
     class_scores: tuple[str, ...] = ("accuracy",)
+    plots: tuple[str, ...] = ("confusion", "precision_recall")
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.class_names = list(description["class_names"])
@@ -71,6 +73,18 @@ class SingleLabel:
         number = int(prediction.argmax())
         name = self.class_names[number]
         return Decision(name, {name: float(prediction[number])})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The class, its probability and, where there are others, the likeliest of those."""
+        more = ("next likely",) if len(self.class_names) > 1 else ()
+        return ("predicted", self.quantity, *more)
+
+    def describe(self, prediction: Float[Tensor, "classes"]) -> list[str]:
+        """Return the likeliest class, its probability, and the next with its own."""
+        first, *others = prediction.argsort(descending=True, stable=True).tolist()
+        said = [self.class_names[first], f"{float(prediction[first]):.2f}"]
+        return said + [f"{self.class_names[n]} {float(prediction[n]):.2f}" for n in others[:1]]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
         """Say whether the class is said, where the label is known."""
