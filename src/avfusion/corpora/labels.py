@@ -1,12 +1,13 @@
-"""Labels of clips: the name of one class, or those of several."""
+"""Labels of clips, as a table gives them: the name of one class, or those of several."""
 
 import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
-from avfusion.corpora.mistakes import WrongClips, WrongLine
+from avfusion.corpora.mistakes import Mistakes, WrongClips, WrongLine
 from avfusion.corpora.recording import Recording, listed
 from avfusion.corpora.spelling import canonical
 
@@ -16,6 +17,77 @@ BARS = re.compile(r"[|\uff5c]")  # as people type it, also on a full-width keybo
 
 
 ClassesOf = Callable[[str], list[str]]  # the classes that a label names
+
+
+@runtime_checkable
+class LabelReader(Protocol):
+    """Labels of one kind, read from the rows of a table.
+
+    ``columns`` are those that it reads, by our names for them. What is wrong with a row goes to
+    ``mistakes``; what is wrong with some clips together is raised.
+    """
+
+    columns: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        """The kind of target that the labels are for; known once all rows are read."""
+        ...
+
+    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> str:
+        """Return the label of a row."""
+        ...
+
+    def tidy(self, recordings: Mapping[int, Recording], mistakes: Mistakes) -> list[Recording]:
+        """Return all recordings, which are given by their lines, with tidy labels."""
+        ...
+
+    def name(self, recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
+        """Return recordings with their final labels, and the names of the outputs."""
+        ...
+
+
+class ClassLabels:
+    """Labels that name one class or, with ``|`` between them, several.
+
+    ``several`` says which; None: several, if any label does. ``classes`` are their names; None:
+    those that occur.
+    """
+
+    def __init__(
+        self, column: str, classes: Sequence[str] | None = None, several: bool | None = None
+    ) -> None:
+        self.columns: Mapping[str, str] = {"label": column}
+        self.classes = classes
+        self.several = several
+
+    @property
+    def kind(self) -> str:
+        """The kind of target that the labels are for."""
+        return "multi_label" if self.several else "single_label"
+
+    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> str:
+        """Return the label of a row."""
+        return row.get("label", "")
+
+    def tidy(self, recordings: Mapping[int, Recording], mistakes: Mistakes) -> list[Recording]:
+        """Return recordings whose labels, where they name several classes, do so in one way."""
+        if self.several is None:
+            self.several = any(names_several(clip.label) for clip in recordings.values())
+        if not self.several:
+            return list(recordings.values())
+        tidy = []
+        for line, clip in recordings.items():
+            label = ""
+            with mistakes.of_line(line):
+                label = tidied(clip.label) if clip.label else ""
+            tidy.append(replace(clip, label=label))
+        return tidy
+
+    def name(self, recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
+        """Return the labeled recordings with one spelling for each class, and the classes."""
+        labeled = [clip for clip in recordings if clip.label]
+        return name_classes(labeled, self.classes, split_label if self.several else whole_label)
 
 
 def whole_label(label: str) -> list[str]:

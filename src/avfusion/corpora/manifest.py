@@ -3,18 +3,10 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from avfusion.corpora.columns import BOX, COLUMNS, MEDIA, REQUIRED, check_names
-from avfusion.corpora.labels import (
-    check_classes,
-    name_classes,
-    names_several,
-    split_label,
-    tidied,
-    whole_label,
-)
+from avfusion.corpora.labels import ClassLabels, LabelReader, check_classes
 from avfusion.corpora.mistakes import Mistakes, WrongLine
 from avfusion.corpora.paths import find, told_missing
 from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
@@ -96,16 +88,18 @@ class Manifest:
 
     def read(self) -> Contents:
         """Read the CSV and check every row of it; one error names all mistakes."""
-        mistakes = Mistakes(self.path)
-        columns = self.columns
+        mistakes, labels = Mistakes(self.path), self.label_reader()
+        columns = {ours: theirs for ours, theirs in self.columns.items() if ours != "label"}
+        columns |= labels.columns
         if self.splits is not None:  # they replace the column
             columns = {ours: theirs for ours, theirs in columns.items() if ours != "split"}
-        needed = [ours for ours in (*REQUIRED, "split") if ours in columns]
+        needed = [ours for ours in (*REQUIRED, *labels.columns, "split") if ours in columns]
         recordings, has_splits = {}, False
         for line, row in read_rows(self.path, columns, needed, mistakes):
-            recordings[line] = self.recording(line, row, mistakes)
+            label = labels.read(line, row, mistakes)
+            recordings[line] = self.recording(line, row, label, mistakes)
             has_splits = "split" in row
-        clips, several = self.labeled(recordings, mistakes)
+        clips = labels.tidy(recordings, mistakes)
         self.check_files(clips, mistakes)
         lines = {id(clip): line for clip, line in zip(clips, recordings, strict=True)}
         shared: list[str] = []
@@ -123,29 +117,13 @@ class Manifest:
             people = [clip for clip in clips if clip.subject and clip.split in SPLITS]
             shared = check_subjects(people, self.allow_subject_overlap)
         with mistakes.of_clips(lines):
-            labeled = [clip for clip in clips if clip.label]
-            clips, names = name_classes(
-                labeled, self.classes, split_label if several else whole_label
-            )
+            clips, names = labels.name(clips)
         mistakes.refuse()
-        return Contents(clips, names, shared, "multi_label" if several else "single_label")
+        return Contents(clips, names, shared, labels.kind)
 
-    def labeled(
-        self, recordings: Mapping[int, Recording], mistakes: Mistakes
-    ) -> tuple[list[Recording], bool]:
-        """Return recordings, by their lines, and whether their labels name several classes."""
-        several = self.multilabel
-        if several is None:
-            several = any(names_several(clip.label) for clip in recordings.values())
-        if not several:
-            return list(recordings.values()), False
-        tidy = []
-        for line, clip in recordings.items():
-            label = ""
-            with mistakes.of_line(line):
-                label = tidied(clip.label) if clip.label else ""
-            tidy.append(replace(clip, label=label))
-        return tidy, True
+    def label_reader(self) -> LabelReader:
+        """Return what reads the labels of this table."""
+        return ClassLabels(self.columns["label"], self.classes, self.multilabel)
 
     def check_files(self, recordings: list[Recording], mistakes: Mistakes) -> None:
         """Refuse files that are missing, or say which clips will be skipped for that."""
@@ -155,7 +133,9 @@ class Manifest:
         elif clips:
             log.warning("%s Clips that are skipped for that: %d.", told, clips)
 
-    def recording(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> Recording:
+    def recording(
+        self, line: int, row: Mapping[str, str], label: str, mistakes: Mistakes
+    ) -> Recording:
         """Return the recording of one row, without what is wrong there."""
         for ours in REQUIRED:
             if ours in row and not canonical(row[ours]):
@@ -176,7 +156,7 @@ class Manifest:
         box = None
         with mistakes.of_line(line):
             box = read_box([row.get(side, "") for side in BOX])
-        clip_id, label, subject, split = (row.get(ours, "") for ours in (*REQUIRED, "split"))
+        clip_id, subject, split = (row.get(ours, "") for ours in ("clip_id", "subject", "split"))
         split = canonical(split) if canonical(split) in SPLITS else split
         return Recording(clip_id, label, subject, split, video, image, audio, box)
 

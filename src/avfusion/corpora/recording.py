@@ -53,8 +53,8 @@ class Contents(NamedTuple):
     """A corpus after its checks.
 
     ``shared_subjects`` are allowed to be in several splits; None where subjects are unknown.
-    ``labels`` is the kind of the labels (see ``avfusion.targets``): a label names one class
-    (``single_label``), or several with ``|`` between them (``multi_label``).
+    ``labels`` is the kind of the labels, a text each (see ``avfusion.targets``), ``class_names``
+    are the names of what a target predicts, such as classes.
     """
 
     recordings: list[Recording]

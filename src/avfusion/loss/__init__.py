@@ -1,4 +1,4 @@
-"""Losses of logits, over classes of which one is right; ``bce`` where several may be.
+"""Losses of what the head gives.
 
 A target names those that fit it (see ``avfusion.targets``), by their files here, which are called
 as their choices in ``conf/loss`` are.
