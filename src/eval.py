@@ -28,12 +28,12 @@ def main(cfg: DictConfig) -> None:
     with one_sentence():
         check_config(cfg)
         trainer = assembly.build_trainer(cfg)
-        task, data = rebuild(cfg, trainer)
+        task, data, seen = rebuild(cfg, trainer)
         check_splits(data.store, cfg.split)
         check_labels(data.store, cfg.split, data.target)
 
     trainer.test(task, datamodule=data, verbose=False)
-    results = collect_results(trainer, task, data)
+    results = collect_results(trainer, task, data, seen)
     print(headline(results))
     print(write_results(output_folder(), results))
 

@@ -37,7 +37,7 @@ def main(cfg: DictConfig) -> None:
     with one_sentence():
         check_config(cfg)
         trainer = assembly.build_trainer(cfg)
-        task, data = rebuild(cfg, trainer)
+        task, data, _ = rebuild(cfg, trainer)
         check_splits(data.store, cfg.split)
 
     with discard(folder):

@@ -13,7 +13,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion.run.command import run
-from avfusion.run.configuration import check_complete, hyperparameters, output_folder
+from avfusion.run.configuration import (
+    check_complete,
+    hyperparameters,
+    output_folder,
+    with_description,
+)
 from avfusion.run.endings import one_sentence
 
 
@@ -34,16 +39,22 @@ def main(cfg: DictConfig) -> float:
     from avfusion.run.failures import recorded_failure, tested_status
     from avfusion.run.loggers import log_choices
     from avfusion.run.results import collect_results, report
+    from avfusion.run.start import read_start
 
     with one_sentence():
         check_training(cfg)
+        start = read_start(cfg)
         trainer = assembly.build_trainer(cfg)
-        data = instantiate(cfg.data, _convert_="all")
-        data.trainer = trainer  # whose device computes face maps, where there are to be any
+        device = str(trainer.strategy.root_device)  # computes face maps, where there are to be any
+        data = instantiate(cfg.data, device=device, _convert_="all")
         data.prepare_data()
-        task = assembly.build_task(cfg, data)
+        cfg = with_description(cfg, data.description)
+        seen = assembly.find_seen(cfg, data, start)
+        task = assembly.build_task(cfg, data, start)
         assembly.allow_unused_parameters(trainer, task, data)
-        last = assembly.checkpoint_to_continue(cfg, task)
+        last = assembly.hand_over(trainer, start)
+        del start  # Lightning lets go of its tensors once they are restored
+        assembly.write_origin(cfg)
         chosen = hyperparameters(cfg)
         log_choices(trainer, chosen)
 
@@ -58,7 +69,7 @@ def main(cfg: DictConfig) -> float:
         results |= {"pruned": True, "status": "pruned"}  # and not tested
     else:
         trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
-        results = collect_results(trainer, task, data) | results
+        results = collect_results(trainer, task, data, seen) | results
         results |= tested_status(results)
     report(output_folder(), trainer, results, chosen)
     if "failure" in results and trainer.is_global_zero:

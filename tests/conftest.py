@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from avfusion.checkpoint import Recipe
 from avfusion.corpora import CocktailParty, Manifest, cocktail_party
 from avfusion.data import work
 from avfusion.data.clips import Clips
@@ -34,6 +35,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
 from avfusion.data.record import ClipRecord
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
+from avfusion.run.configuration import with_description
 from avfusion.targets import SingleLabel, choose_target
 from avfusion.task import FusionTask
 
@@ -120,11 +122,12 @@ def single_label(*class_names: str) -> SingleLabel:
     return SingleLabel({"class_names": class_names})
 
 
-def build_task(cfg: DictConfig, description: dict) -> FusionTask:
-    """Build the task of a configuration for what data say of themselves."""
+def build_task(cfg: DictConfig, description: dict, recorded: bool = False) -> FusionTask:
+    """Build the task of a configuration for what data say of themselves, and record its recipe."""
     target = choose_target(description)
-    cfg.description = description | {"outputs": target.outputs}
-    return instantiate(cfg.model, target=target, _convert_="all")
+    cfg = with_description(cfg, description | {"outputs": target.outputs})
+    recipe = Recipe(**recipe_of(cfg)) if recorded else None
+    return instantiate(cfg.model, _convert_="all", _partial_=True)(target=target, recipe=recipe)
 
 
 def recipe_of(cfg: DictConfig, *more: str) -> dict:
@@ -157,9 +160,8 @@ def save_run(
     """Write the checkpoint of an untrained network, with what ``maps`` it would have been given."""
     cfg = load("train", f"model={model}", *overrides)
     description = toy_description() | ({} if maps is None else {"face_map": maps[0]})
-    task = build_task(cfg, description)
-    task.recipe = recipe_of(cfg)
-    checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe}
+    task = build_task(cfg, description, recorded=True)
+    checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe.plain()}
     (folder / "checkpoints").mkdir(parents=True)
     carried = {} if maps is None else {"map_encoder": maps[1]}
     torch.save(checkpoint | carried, folder / "checkpoints" / "best.ckpt")

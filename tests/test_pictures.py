@@ -72,7 +72,7 @@ def test_a_picture_that_is_trained_and_tested_on_is_allowed_and_recorded(tmp_pat
     data = data_of("cifar10", tmp_path, "data.batch_size=8")
     task, trainer = build_for(data, "lenet"), quiet_trainer()
     trainer.test(task, datamodule=data, verbose=False)
-    found = collect_results(trainer, task, data)
+    found = collect_results(trainer, task, data, {})
     assert found["data/same_picture_in_two_splits"] == 10
     assert found["data/shared_subjects"] is None
 

@@ -1,10 +1,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import build, build_for, quiet_trainer, toy_clips
+from conftest import build, build_for, build_task, load, quiet_trainer, toy_clips
 
 from avfusion.attention.entropy import mean_entropy
+from avfusion.checkpoint import Recipe
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.run.rebuild import rebuild_task
 
 OVERALL = {"loss", "accuracy", "balanced_accuracy", "macro_f1", "attention_hit", "attention_mass"}
 NO_AUXILIARY_LOSS = ("model.single_glimpses=0", "model.glimpse_entropy=0")
@@ -102,11 +104,14 @@ def test_the_schedule_moves_with_the_steps_and_ends_with_the_run(data):
 
 
 def test_checkpoints_say_how_to_rebuild_the_task(data, tmp_path):
-    task, trainer = task_for(data), quiet_trainer(max_steps=1, limit_val_batches=0)
-    task.recipe = {"model": {"_target_": "anything"}, "seed": 3}
+    trainer = quiet_trainer(max_steps=1, limit_val_batches=0)
+    task = build_task(load("train"), data.description, recorded=True)
     trainer.fit(task, datamodule=data)
     trainer.save_checkpoint(tmp_path / "a.ckpt")
-    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["recipe"] == task.recipe
+    recipe = torch.load(tmp_path / "a.ckpt", weights_only=True)["recipe"]
+    assert Recipe(**recipe) == task.recipe
+    again = rebuild_task(recipe)
+    assert again.recipe == task.recipe and again.state_dict().keys() == task.state_dict().keys()
 
 
 def test_predicts_rows_probabilities_and_glimpses():

@@ -16,7 +16,6 @@ from conftest import (
     build_task,
     hydra_at_rest,
     load,
-    recipe_of,
     tone,
     write_sound,
 )
@@ -33,11 +32,10 @@ HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs an
 def write_checkpoints(folder: Path, store: Path, *overrides: str) -> Path:
     """Write what a training on a store leaves, untrained."""
     cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8", *overrides)
-    task = build_task(cfg, read_description(store))
-    recipe = recipe_of(cfg)
+    task = build_task(cfg, read_description(store), recorded=True)
     (folder / "checkpoints").mkdir(parents=True)
     for name in ("best", "last"):
-        checkpoint = {"state_dict": task.state_dict(), "recipe": recipe}
+        checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe.plain()}
         torch.save(checkpoint, folder / "checkpoints" / f"{name}.ckpt")
     return folder
 

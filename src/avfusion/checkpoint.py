@@ -1,7 +1,8 @@
 """Checkpoints: found, read, trusted only as far as needed, and loaded."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,29 @@ from avfusion.corpora.spelling import canonical
 
 # Whatever else a checkpoint names must be a class, or a schedule, of this package.
 ALLOWED: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What rebuilds a task, and what its weights were trained on; it travels in every checkpoint.
+
+    ``model``, ``target`` and ``data`` are what Hydra instantiates, ``description`` is that of the
+    data, ``seed`` drew the first weights. ``trained_on`` has the digests of all training clips, of
+    earlier trainings too (see ``avfusion.data.seen``); None where nobody knows.
+
+    All of it is plain: only so a checkpoint loads with ``weights_only=True``.
+    """
+
+    model: Mapping[str, Any]
+    target: Mapping[str, Any]
+    data: Mapping[str, Any]
+    description: Mapping[str, Any]
+    seed: int
+    trained_on: Mapping[str, str] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Return the dictionary that a checkpoint holds."""
+        return dict(vars(self))
 
 
 def find_checkpoint(path: str, name: str) -> Path:
@@ -103,10 +127,10 @@ def check_fit(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:
         )
 
 
-def check_same(file: Path, checkpoint: dict[str, Any], task: Any) -> None:
+def check_same(file: Path, checkpoint: dict[str, Any], recipe: Recipe) -> None:
     """Refuse to go on with another model, other data or another seed than before."""
     for part in ("description", "model", "seed"):
-        there, here = checkpoint["recipe"][part], task.recipe[part]
+        there, here = checkpoint["recipe"][part], getattr(recipe, part)
         if found := differences(there, here):
             raise ValueError(
                 f"{file} was trained with another {part} ({found}): go on with "
@@ -122,14 +146,15 @@ def differences(there: Any, here: Any) -> str:
     return ", ".join(f"{key}: {found}" for key, found in inner.items() if found)[:300]
 
 
-def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> str:
+def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module, recipe: Recipe) -> str:
     """Load the weights that fit, and say in one sentence what was loaded, left and remade.
 
     The output layer is remade for other classes; normalisation and loss stay those of the new data.
     """
     ours, theirs = task.state_dict(), checkpoint["state_dict"]
     keep = [".standardise.", "loss."]
-    there, here = class_names(checkpoint["recipe"]), class_names(task.recipe)
+    there = checkpoint["recipe"]["description"]["class_names"]
+    here = recipe.description["class_names"]
     if list(map(canonical, there)) != list(map(canonical, here)):
         keep.append(".head.logits.")
     loaded = {
@@ -145,8 +170,3 @@ def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> str
         f"From {file}: loaded {len(loaded)} of {len(ours)} tensors; "
         f"left {', '.join(left) or 'none'}; remade {', '.join(remade) or 'none'}."
     )
-
-
-def class_names(recipe: Any) -> list[str]:
-    """Return the classes that a recipe was made for."""
-    return recipe["description"]["class_names"]

@@ -1,4 +1,4 @@
-"""Writing checkpoints so that a half-written one never replaces a whole one."""
+"""Reading checkpoints once, and writing them so that no half-written one replaces a whole one."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,23 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write beside the target, let it reach the disk, then put it into place."""
+    """Write beside the target, let it reach the disk, then put it into place.
+
+    A checkpoint that was read before Lightning asks for it can be kept for that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[Path, dict[str, Any]] = {}
+
+    def keep(self, path: Path, checkpoint: dict[str, Any]) -> None:
+        """Let the next load of a file return what it was read as; later ones read it again."""
+        self.kept = {path: checkpoint}
+
+    def load_checkpoint(self, path: str | Path, *given: Any, **options: Any) -> dict[str, Any]:
+        """Return what was kept of a file, else load it."""
+        kept, self.kept = self.kept.get(Path(path)), {}
+        return super().load_checkpoint(path, *given, **options) if kept is None else kept
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None

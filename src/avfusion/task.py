@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
 from avfusion.attention.entropy import mean_entropy
+from avfusion.checkpoint import Recipe
 from avfusion.data.clips import Clips
 from avfusion.initialisation import Init, initialise
 from avfusion.metrics.stages import stage_metrics
@@ -31,8 +32,9 @@ class FusionTask(L.LightningModule):
     ``glimpse_entropy`` times their mean entropy in nats, which makes them narrow above zero and
     wide below.
 
-    ``recipe`` is what rebuilds this task and travels in every checkpoint, as plain containers; so
-    do, where the network reads stored face maps, the weights of the encoder that made them.
+    ``recipe`` is what rebuilds this task and travels in every checkpoint; without, a checkpoint
+    holds weights only. So do, where the network reads stored face maps, the weights of the encoder
+    that made them.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class FusionTask(L.LightningModule):
         single_glimpses: float = 0.0,
         glimpse_entropy: float = 0.0,
         lr_factors: Mapping[str, float] | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         super().__init__()
         check_outputs(target)
@@ -65,7 +68,7 @@ class FusionTask(L.LightningModule):
         self.target = target
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.recipe: dict[str, Any] = {}
+        self.recipe = recipe
         self.map_encoder: dict[str, Tensor] = {}
 
         # Buffers never change, and exchanging them in validation would wait for ever where
@@ -157,6 +160,7 @@ class FusionTask(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let the checkpoint say how to rebuild this task, and compute its face maps."""
-        checkpoint["recipe"] = self.recipe
+        if self.recipe is not None:
+            checkpoint["recipe"] = self.recipe.plain()
         if self.map_encoder:
             checkpoint["map_encoder"] = self.map_encoder

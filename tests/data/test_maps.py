@@ -1,7 +1,6 @@
 """Claims about the face maps of a store."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -185,16 +184,15 @@ def test_maps_are_computed_on_the_device_of_the_trainer(
 ):
     """A GPU that the Trainer does not use is left alone: here there is none, but torch says so."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    data = FaceAudioDataModule(str(tmp_path / "stores"), few, features, batch_size=2)
-    data.trainer = quiet_trainer()
+    device = str(quiet_trainer().strategy.root_device)
+    data = FaceAudioDataModule(str(tmp_path / "stores"), few, features, device=device)
     assert Store(data.store.root).face_map[0].any()
 
     used = []
     monkeypatch.setattr(preparation, "write_maps", lambda *given: used.append(given[-1]) or {})
     monkeypatch.setattr(preparation, "finish", lambda *_: 1 / 0)
     for number, device in enumerate(("meta", "cpu")):
-        data = FaceAudioDataModule(str(tmp_path / str(number)), few, features)
-        data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
+        data = FaceAudioDataModule(str(tmp_path / str(number)), few, features, device=device)
         with pytest.raises(ZeroDivisionError):
             _ = data.store
     assert used == [torch.device("meta"), torch.device("cpu")]

@@ -27,7 +27,7 @@ def test_of_a_run_it_is_the_face_encoder_with_its_weights(tmp_path):
     encoder = maps.build()
     assert torch.equal(encoder(FACE), task.eval().network.face_encoder(FACE))
     assert not encoder.training and not any(p.requires_grad for p in encoder.parameters())
-    assert maps.encoder == task.recipe["model"]["network"]["face_encoder"]
+    assert maps.encoder == task.recipe.model["network"]["face_encoder"]
     assert maps.weights == str(tmp_path / "run" / "checkpoints" / "best.ckpt")
 
 

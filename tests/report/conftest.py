@@ -20,6 +20,7 @@ from avfusion.data.finish import table
 from avfusion.data.index import Index, write_index
 from avfusion.data.outcome import REPORT
 from avfusion.data.store import INDEX
+from avfusion.run.configuration import with_description
 from avfusion.run.provenance import write_provenance
 from avfusion.run.results import collect_results, write_results
 
@@ -98,16 +99,15 @@ def write_run(folder: Path, store: Path) -> Path:
     torch.manual_seed(5)  # which gets some of the clips right, and some wrong
     data = FaceAudioDataModule(str(store), batch_size=8)
     cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8")
-    task = build_task(cfg, data.description)
-    task.recipe = recipe_of(cfg)
-    config = recipe_of(cfg, "monitor", "mode")
+    task = build_task(cfg, data.description, recorded=True)
+    config = recipe_of(with_description(cfg, data.description), "monitor", "mode")
     logger = CSVLogger(folder, name="csv")
     kept = [SavePredictions(str(folder))]
     trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1, callbacks=kept)
     trainer.fit(task, datamodule=data)
     trainer.save_checkpoint(folder / "checkpoints" / "best.ckpt", weights_only=True)
     trainer.test(task, datamodule=data, verbose=False)
-    write_results(folder, collect_results(trainer, task, data) | {"epochs": 2})
+    write_results(folder, collect_results(trainer, task, data, {}) | {"epochs": 2})
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "job.json").write_text(json.dumps({"overrides": [f"name={HOSTILE}"], "exit_code": 0}))
     write_provenance(folder)

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.seen import trained_on
 from avfusion.run import assembly
+from avfusion.run.configuration import with_description
 from avfusion.run.rebuild import rebuild_task
 
 
@@ -25,8 +26,8 @@ def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store,
     cfg.trainer = cfg.callbacks = cfg.logger = {}  # know the folder of a run
     data = FaceAudioDataModule(str(recordings_store), batch_size=8)
     data.prepare_data()
-    whole = assembly.build_task(cfg, data).recipe
-    assert whole["trained_on"] == trained_on(data.store)
+    whole = assembly.build_task(with_description(cfg, data.description), data).recipe
+    assert whole.trained_on == trained_on(data.store)
     (tmp_path / "weights.pth").unlink()
-    assert whole["model"]["network"]["face_encoder"]["pretrained"] == "none"
-    assert rebuild_task(whole).network.face_encoder.channels == 192
+    assert whole.model["network"]["face_encoder"]["pretrained"] == "none"
+    assert rebuild_task(whole.plain()).network.face_encoder.channels == 192

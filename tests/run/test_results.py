@@ -33,7 +33,7 @@ def finished(party_store, tmp_path_factory):
     trainer = quiet_trainer(max_epochs=2, logger=logger, log_every_n_steps=1)
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, verbose=False)
-    results = collect_results(trainer, task, data) | {"val/accuracy": 0.125}
+    results = collect_results(trainer, task, data, {}) | {"val/accuracy": 0.125}
     report(folder, trainer, results, CHOSEN)
     return folder, trainer, task, data
 

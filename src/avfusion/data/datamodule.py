@@ -1,5 +1,6 @@
 """The loaders of a store's splits."""
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ class FaceAudioDataModule(L.LightningDataModule):
     ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
     gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
     ``target`` makes what is predicted from the store's description, by default as its labels are.
-    ``eval_split`` is what test and predict read.
+    ``eval_split`` is what test and predict read. ``device`` computes face maps where a store is
+    made here: a name of torch's, or ``auto``.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         root: str | None = None,
+        device: str = "auto",
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
@@ -57,10 +60,10 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
+        self.device = device
         self.maps = False  # instead of pictures, see read_maps
         self.opened: tuple[Store, Target] | None = None
         self.training: ResumableLoader | None = None
-        self.seen: dict[str, list[str]] = {}  # what the network was trained on before, elsewhere
         self.position = {"clips": 0, "clips_per_step": 0}  # in the epoch that training goes on with
 
     @property
@@ -77,9 +80,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         """Open the store, made first where that is possible, and make the target for it."""
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
-                # A trainer that was given before knows which device computes face maps.
-                device = str(self.trainer.strategy.root_device) if self.trainer else "auto"
-                made = prepare(self.corpus, self.features, self.path, device=device)
+                made = prepare(self.corpus, self.features, self.path, device=self.device)
                 self.path, self.corpus = made, None
             store = Store(self.path)
             target = self.make_target(store.description)
@@ -93,6 +94,13 @@ class FaceAudioDataModule(L.LightningDataModule):
     def description(self) -> dict[str, Any]:
         """What a network has to know of the data, in plain containers."""
         return self.store.description | {"outputs": self.target.outputs}
+
+    def reading(self, eval_split: str) -> "FaceAudioDataModule":
+        """Return the same data, of which test and predict read another split."""
+        check_reading(self.batch_size, eval_split, self.num_workers)
+        other = copy.copy(self)
+        other.eval_split = eval_split
+        return other
 
     def read_maps(self) -> None:
         """Give networks the face maps of the store in the place of its pictures."""

@@ -93,7 +93,7 @@ def check_seen(
     """
     if recipe["description"].get("checksums") == store.description["checksums"]:
         return {}
-    if "trained_on" not in recipe:
+    if recipe.get("trained_on") is None:
         log.warning("%s does not say what it was trained on: some of it may be tested on.", file)
         return {}
     seen = find_seen(recipe["trained_on"], store, splits)

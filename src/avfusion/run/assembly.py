@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 
 import avfusion.run.quiet  # noqa: F401  its import is its effect
 from avfusion.callbacks.checkpoints import check_same_monitor
-from avfusion.checkpoint import (
-    check_same,
-    check_targets,
-    find_checkpoint,
-    load_fitting,
-    read_checkpoint,
-)
+from avfusion.checkpoint import Recipe, check_same, check_targets, load_fitting
+from avfusion.checkpoint_io import AtomicCheckpointIO
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_batch, check_splits, check_unchanged
 from avfusion.data.seen import check_seen, together, trained_on
@@ -36,7 +32,8 @@ from avfusion.run.checks import check_devices, check_numbered_devices, monitors
 from avfusion.run.configuration import output_folder, plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.provenance import write_provenance
-from avfusion.targets import Target
+from avfusion.run.rebuild import allowed_memory, make_task
+from avfusion.run.start import Start
 from avfusion.task import FusionTask
 from avfusion.threads import log_threads, share_threads
 
@@ -85,43 +82,65 @@ def whole_epochs(trainer: L.Trainer) -> None:
     loop._iteration_based_training = lambda: False  # private, and used for nothing else
 
 
-def build_task(cfg: DictConfig, data: FaceAudioDataModule) -> FusionTask:
-    """Build the task for what the data says of itself."""
-    cfg.description = data.description
+def build_task(
+    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None = None
+) -> FusionTask:
+    """Build the task for what the data says of itself, with the first weights that it starts from.
+
+    What a training that goes on starts from is only checked here: Lightning restores it.
+    """
     check_splits(data.store, "train", "val", data.eval_split)
     check_batch(data.store, data.batch_size)
+    recipe = make_recipe(cfg, data, start)
+    if start is not None and start.goes_on:
+        check_same(start.file, start.checkpoint, recipe)
+        check_continuable(start, cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    task = instantiate(cfg.model, target=data.target, _convert_="all")
+    task = make_task(cfg.model, data.target, recipe)
     give_maps(task, data)
     looks = hasattr(task.network, "face_encoder") and data.description["boxes"]
     for key, monitor, mode in monitors(cfg):
         check_monitor(monitor, mode, data.target, looks, key)
         check_monitored_class(monitor, data, cfg.trainer, key)
     check_validation(cfg.trainer, data)
-    resolved = plain(cfg)
-    resolved["model"] |= {"optimizer": None, "scheduler": None}  # rebuilding needs neither
-    face_encoder = resolved["model"]["network"].get("face_encoder") or {}
-    if "pretrained" in face_encoder:
-        face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
-    task.recipe = {key: resolved[key] for key in ("model", "data", "description", "seed")}
-    task.recipe["target"] = resolved["target"] or target_recipe(data.target)
-    task.recipe["trained_on"] = trained_on(data.store)
-    check_targets(Path("this run"), task.recipe)
-    if cfg.init_from is not None:
-        file = find_checkpoint(cfg.init_from, "best")
-        checkpoint = read_checkpoint(file)
-        log.info(load_fitting(file, checkpoint, task))
-        splits = ("val", data.eval_split)
-        data.seen = check_seen(file, checkpoint["recipe"], data.store, splits, allowed_memory(cfg))
-        remember(checkpoint, task)
-        if checkpoint["recipe"]["description"]["features"] != data.description["features"]:
-            log.warning("%s was trained on other features than those of %s.", file, data.path)
+    if start is not None and not start.goes_on:
+        log.info(load_fitting(start.file, start.checkpoint, task, recipe))
+        if start.recipe["description"]["features"] != data.description["features"]:
+            log.warning("%s was trained on other features than those of %s.", start.file, data.path)
     return task
 
 
-def target_recipe(target: Target) -> dict[str, Any]:
-    """Return the recipe of a target that the labels chose: what makes it from a description."""
-    return {"_target_": name_of(type(target)), "_partial_": True}
+def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None) -> Recipe:
+    """Return what rebuilds the task of a configuration, and what it will have been trained on."""
+    resolved = plain(cfg)
+    model = resolved["model"] | {"optimizer": None, "scheduler": None}  # rebuilding needs neither
+    face_encoder = model["network"].get("face_encoder") or {}
+    if "pretrained" in face_encoder:
+        face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
+    chosen = {"_target_": name_of(type(data.target)), "_partial_": True}  # by the labels
+    trained = trained_on(data.store)
+    if start is not None:
+        trained = together(trained, start.recipe.get("trained_on") or {})
+    recipe = Recipe(
+        model=model,
+        target=resolved["target"] or chosen,
+        data=resolved["data"],
+        description=resolved["description"],
+        seed=resolved["seed"],
+        trained_on=trained,
+    )
+    check_targets(Path("this run"), recipe.plain())
+    return recipe
+
+
+def find_seen(
+    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None
+) -> Mapping[str, list[str]]:
+    """Return what first weights were trained on of the clips that this training is judged by."""
+    if start is None or start.goes_on:
+        return {}
+    splits = ("val", data.eval_split)
+    return check_seen(start.file, start.recipe, data.store, splits, allowed_memory(cfg))
 
 
 def check_validation(trainer: DictConfig, data: FaceAudioDataModule) -> None:
@@ -218,41 +237,27 @@ def give_maps(task: FusionTask, data: FaceAudioDataModule) -> None:
         task.map_encoder = data.store.map_encoder()
 
 
-def checkpoint_to_continue(cfg: DictConfig, task: FusionTask) -> Path | None:
-    """Return the checkpoint that training goes on from, if any, and write where this comes from."""
-    file = None if cfg.ckpt_path is None else find_checkpoint(cfg.ckpt_path, "last")
-    if file is not None:
-        checkpoint = read_checkpoint(file)
-        check_same(file, checkpoint, task)
-        check_continuable(file, checkpoint, cfg)
-        remember(checkpoint, task)
-    write_origin(cfg)
-    return file
+def hand_over(trainer: L.Trainer, start: Start | None) -> Path | None:
+    """Return the checkpoint that Lightning goes on from, if any; it is spared to read it again."""
+    if start is None or not start.goes_on:
+        return None
+    io = trainer.strategy.checkpoint_io
+    if isinstance(io, AtomicCheckpointIO):
+        io.keep(start.file, start.checkpoint)
+    return start.file
 
 
-def check_continuable(file: Path, checkpoint: dict[str, Any], cfg: DictConfig) -> None:
+def check_continuable(start: Start, cfg: DictConfig) -> None:
     """Refuse checkpoints without all that a training needs to go on, or with another monitor."""
-    position = checkpoint.get(FaceAudioDataModule.__qualname__)
-    if "optimizer_states" not in checkpoint or position is None or "clips" not in position:
+    position = start.checkpoint.get(FaceAudioDataModule.__qualname__)
+    if "optimizer_states" not in start.checkpoint or position is None or "clips" not in position:
         raise ValueError(
-            f"{file} holds weights only, or is of an earlier version: start a new run from its "
-            "weights with init_from=..."
+            f"{start.file} holds weights only, or is of an earlier version: start a new run from "
+            "its weights with init_from=..."
         )
     best = cfg.callbacks.get("checkpoint")
     if best:
-        check_same_monitor(file, checkpoint, best.get("monitor"), best.get("mode"))
-
-
-def remember(checkpoint: dict[str, Any], task: FusionTask) -> None:
-    """Let a task know what the weights that it begins with were trained on."""
-    before = checkpoint["recipe"].get("trained_on", {})
-    task.recipe["trained_on"] = together(task.recipe["trained_on"], before)
-
-
-def allowed_memory(cfg: DictConfig) -> list[str]:
-    """Return what may be tested on though it was trained on."""
-    kinds = ("subjects_seen_in_training", "recordings_seen_in_training")
-    return [kind for kind in kinds if cfg.get(f"allow_{kind}")]
+        check_same_monitor(start.file, start.checkpoint, best.get("monitor"), best.get("mode"))
 
 
 @rank_zero_only

@@ -12,9 +12,10 @@ from hydra.utils import instantiate
 from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint
+from avfusion.checkpoint import check_targets
 from avfusion.metrics.stages import check_monitor
-from avfusion.run.configuration import check_config, plain
+from avfusion.run.configuration import check_config, plain, with_description
+from avfusion.run.rebuild import make_task
 from avfusion.run.values import arguments
 from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name
 from avfusion.threads import count_allowed_cores
@@ -40,11 +41,6 @@ def check_training(cfg: DictConfig) -> None:
             raise ValueError(f"trainer.limit_{stage}_batches must be above 0, got 0.")
     for key, monitor, mode in monitors(cfg):
         check_monitor(monitor, mode, key=key)
-    if cfg.ckpt_path is not None and cfg.init_from is not None:
-        raise ValueError("ckpt_path goes on with a run, init_from starts a new one: give only one.")
-    for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
-        if path is not None:
-            read_checkpoint(find_checkpoint(path, name))
     check_targets(Path("this run"), plain(cfg.data))
     check_model(cfg)
 
@@ -73,10 +69,9 @@ def check_model(cfg: DictConfig) -> None:
         "face_map": {"channels": 3},
     }
     target = trial_target(cfg, description)
-    trial = cfg.copy()
-    trial.description = description | {"outputs": target.outputs}
+    trial = with_description(cfg, description | {"outputs": target.outputs})
     with warnings.catch_warnings(action="ignore"):  # of torch about empty weights
-        task = instantiate(trial.model, target=target, _convert_="all")
+        task = make_task(trial.model, target)
     for name, weight in task.named_parameters():
         if not weight.numel():
             part = name.rpartition(".")[0]

@@ -1,6 +1,6 @@
 """What programs read off the configuration that Hydra composes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,13 @@ def plain(config: DictConfig) -> Any:
 def without_hydra(config: DictConfig) -> DictConfig:
     """Return what a program gets of what Hydra composed."""
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def with_description(config: DictConfig, description: Mapping[str, Any]) -> DictConfig:
+    """Return a configuration that knows its data, which a model takes its sizes from."""
+    known = config.copy()
+    known.description = dict(description)
+    return known
 
 
 def output_folder() -> Path:

@@ -1,16 +1,16 @@
 """Task and data of a checkpoint, from nothing but the checkpoint."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from avfusion.checkpoint import check_fit, find_checkpoint, read_checkpoint
+from avfusion.checkpoint import Recipe, check_fit, find_checkpoint, read_checkpoint
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
@@ -20,12 +20,20 @@ from avfusion.environment import data_folder
 from avfusion.features import answering
 from avfusion.features.answering import check_answerable
 from avfusion.features.identity import with_classes
-from avfusion.run.assembly import allowed_memory
 from avfusion.run.configuration import output_folder, plain
+from avfusion.targets import Target
 from avfusion.task import FusionTask
 
 
-def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[FusionTask, FaceAudioDataModule]:
+class Rebuilt(NamedTuple):
+    """The task of a checkpoint, data for it, and what of these it was trained on, by kind."""
+
+    task: FusionTask
+    data: FaceAudioDataModule
+    seen: Mapping[str, list[str]]
+
+
+def rebuild(cfg: DictConfig, trainer: L.Trainer) -> Rebuilt:
     """Return the task of a checkpoint, and its own data or other data for it."""
     if trainer.world_size > 1:
         raise ValueError(
@@ -39,27 +47,38 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> tuple[FusionTask, FaceAudioD
     task = rebuild_task(recipe)
     check_fit(file, checkpoint, task)
     task.load_state_dict(checkpoint["state_dict"])
-    task.recipe = recipe
     maps = str(file) if reads_maps(task.network) else None
     device = str(trainer.strategy.root_device)
     own = data_of(cfg, recipe, maps, device)
     own |= {"target": None, "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
-    data = instantiate(own, target=lambda description: task.target, _convert_="all")
-    data.trainer = trainer  # whose device computes face maps
+    given = {"target": lambda description: task.target, "device": device}
+    data = instantiate(own, **given, _convert_="all")
     if maps:
         data.read_maps()
-    check_data(file, data, task)
-    if cfg.get("input") is None:
-        data.seen = check_seen(file, recipe, data.store, [cfg.split], allowed_memory(cfg))
-    return task, data
+    check_data(file, data, recipe["description"])
+    if cfg.get("input") is not None:
+        return Rebuilt(task, data, {})
+    seen = check_seen(file, recipe, data.store, [cfg.split], allowed_memory(cfg))
+    return Rebuilt(task, data, seen)
 
 
 def rebuild_task(recipe: dict[str, Any]) -> FusionTask:
     """Return the task of a recipe, with first weights."""
     target = instantiate(recipe["target"], _convert_="all")(recipe["description"])
-    return instantiate(recipe["model"], target=target, _convert_="all")
+    return make_task(recipe["model"], target, Recipe(**recipe))
+
+
+def make_task(model: Mapping[Any, Any], target: Target, recipe: Recipe | None = None) -> FusionTask:
+    """Build the task of a configuration; Hydra would take a recipe for one, too."""
+    return instantiate(model, _convert_="all", _partial_=True)(target=target, recipe=recipe)
+
+
+def allowed_memory(cfg: DictConfig) -> list[str]:
+    """Return what may be tested on though it was trained on."""
+    kinds = ("subjects_seen_in_training", "recordings_seen_in_training")
+    return [kind for kind in kinds if cfg.get(f"allow_{kind}")]
 
 
 def stored(store: Path) -> dict[str, Any]:
@@ -67,10 +86,9 @@ def stored(store: Path) -> dict[str, Any]:
     return {"_target_": "avfusion.data.datamodule.FaceAudioDataModule", "store": str(store)}
 
 
-def check_data(file: Path, data: FaceAudioDataModule, task: FusionTask) -> None:
-    """Refuse data of other features than those of a checkpoint."""
-    descriptions = (data.description, task.recipe["description"])
-    ours, theirs = (comparable(description, data.maps) for description in descriptions)
+def check_data(file: Path, data: FaceAudioDataModule, description: dict[str, Any]) -> None:
+    """Refuse data of other features than those that a checkpoint was trained on."""
+    ours, theirs = (comparable(each, data.maps) for each in (data.description, description))
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,15 @@ HPARAMS_RUN = "final"  # the run of TensorBoard's HPARAMS tab, inside the run's 
 
 
 def collect_results(
-    trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule
+    trainer: L.Trainer,
+    task: FusionTask,
+    data: FaceAudioDataModule,
+    seen: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """Return the metrics of a test, and what has to be known about them, under flat names."""
+    """Return the metrics of a test, and what has to be known about them, under flat names.
+
+    ``seen`` is what an earlier training, on other data, has seen of the clips (``check_seen``).
+    """
     named = sorted(trainer.callback_metrics.items())
     shared = data.description["shared_subjects"]
     return {
@@ -38,7 +45,7 @@ def collect_results(
         "data/split": data.eval_split,
         "data/shared_subjects": None if shared is None else len(shared),  # null: unknown
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
-        **{f"data/{name}": len(found) for name, found in data.seen.items()},
+        **{f"data/{name}": len(found) for name, found in seen.items()},
     }
 
 

@@ -17,6 +17,8 @@ from avfusion.features import answering
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.direct import answer_recordings
 from avfusion.run.checks import check_model
+from avfusion.run.configuration import with_description
+from avfusion.run.rebuild import make_task
 from avfusion.task import FusionTask
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -33,9 +35,8 @@ def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
     check_model(cfg)
     data = instantiate(cfg.data, _convert_="all")
     data.prepare_data()
-    cfg.description = data.description
     L.seed_everything(cfg.seed, verbose=False)
-    return instantiate(cfg.model, target=data.target, _convert_="all"), data
+    return make_task(with_description(cfg, data.description).model, data.target), data
 
 
 def train(task: FusionTask, data: FaceAudioDataModule, epochs: int) -> dict[str, float]:
@@ -48,8 +49,8 @@ def train(task: FusionTask, data: FaceAudioDataModule, epochs: int) -> dict[str,
 def answers(task: FusionTask, data: FaceAudioDataModule, split: str) -> Sequence[Answer]:
     """Return the answer for each clip of a split."""
     check_splits(data.store, split)
-    data.eval_split = split
-    return collect_answers(data.store, silent_trainer().predict(task, datamodule=data) or [])
+    batches = silent_trainer().predict(task, datamodule=data.reading(split))
+    return collect_answers(data.store, batches or [])
 
 
 def answers_for(
