@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 import hydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from avfusion.run.command import run
@@ -46,8 +45,7 @@ def main(cfg: DictConfig) -> float:
         start = read_start(cfg)
         trainer = assembly.build_trainer(cfg)
         device = str(trainer.strategy.root_device)  # computes face maps, where there are to be any
-        data = instantiate(cfg.data, device=device, _convert_="all")
-        data.prepare_data()
+        data = assembly.build_data(cfg, device)
         cfg = with_description(cfg, data.description)
         seen = assembly.find_seen(cfg, data, start)
         task = assembly.build_task(cfg, data, start)

@@ -25,7 +25,7 @@ OURS = [
     ("train data.batch_size=0", "data.batch_size must be at least 1, got 0"),
     ("train data.num_workers=-1", "data.num_workers must be at least 0, got -1"),
     ("train data.eval_split=tset", "data.eval_split must be one of ... 'test'), got 'tset'"),
-    ("train optimizer.lr=-0.1", "optimizer.lr must be at least 0, got -0.1"),
+    ("train optimizer.lr=-0.1", "optimizer.lr must be positive and finite, got -0.1"),
     ("train optimizer.lr=0", "optimizer.lr must be positive and finite, got 0"),
     ("train +model.lr_factors.fusion=-1", "model.lr_factors.fusion must be at least 0, got -1"),
     ("train +model.lr_factors.face=0.5", "model.lr_factors has no part 'face': the network"),
@@ -40,7 +40,7 @@ OURS = [
     ("train model.network.face_encoder.groups=7", "multiples of groups=7, got [32, 64, 64]"),
     (
         "train 'model.network.face_encoder.widths=[0, 0]'",
-        "model.network.face_encoder.layers.2 would have ... set every width ... to at least 1",
+        "model.network.face_encoder.widths must be at least 1, each of them, got [0, 0]",
     ),
     ("train model.network.modality_dropout=1", "modality_dropout must lie in [0, 1), got 1"),
     ("train loss.label_smoothing=2", "loss.label_smoothing must lie in [0, 1), got 2"),

@@ -9,12 +9,14 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from avfusion.bounds import NonNegativeFloat
+
 
 def build(
     network: nn.Module,
     name: str,
     lr: float,
-    weight_decay: float = 0.0,
+    weight_decay: NonNegativeFloat = 0.0,
     groups: Mapping[str, float] | None = None,
     lr_factors: Mapping[str, float] | None = None,
     **options: Any,

@@ -4,7 +4,7 @@ import pytest
 from conftest import CONF, MODELS, load, quiet_trainer
 
 from avfusion.run import checks
-from avfusion.run.checks import check_devices, check_training
+from avfusion.run.checks import check_devices, check_model, check_training
 from avfusion.run.start import read_start
 
 
@@ -22,18 +22,22 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_passes_before_its_data_is_known(model):
-    check_training(load("train", f"model={model}"))
+    cfg = load("train", f"model={model}")
+    check_training(cfg)
+    check_model(cfg)
 
 
 @pytest.mark.parametrize("group", ["trainer", "experiment", "optimizer", "scheduler", "callbacks"])
 def test_every_choice_of_a_training_passes(group):
     for path in sorted((CONF / group).glob("*.yaml")):
-        check_training(load("train", f"{group}={path.stem}"))
+        cfg = load("train", f"{group}={path.stem}")
+        check_training(cfg)
+        check_model(cfg)
 
 
 @pytest.mark.parametrize("weights", ["null", "balanced", "[1, 2, 1.5]"])
 def test_weights_of_classes_that_are_not_known_yet_pass(weights):
-    check_training(load("train", "model=audio_only", f"loss.weights={weights}"))
+    check_model(load("train", "model=audio_only", f"loss.weights={weights}"))
 
 
 def test_a_part_with_a_width_of_zero_is_named():
@@ -41,7 +45,7 @@ def test_a_part_with_a_width_of_zero_is_named():
     with pytest.raises(
         ValueError, match=r"model\.network\.face_encoder\.layers\.2 .*shape \(0, 12"
     ):
-        check_training(load("train", widths))
+        check_model(load("train", widths))
 
 
 def test_a_monitor_of_any_callback_must_be_a_metric():

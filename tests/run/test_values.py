@@ -1,6 +1,9 @@
 """Values are of the types that constructors name, wherever those can tell."""
 
+import re
+
 import pytest
+from conftest import MODELS, load
 
 from avfusion.run.values import check_values, described, fits
 
@@ -91,3 +94,39 @@ def test_a_name_that_a_constructor_does_not_take_is_answered_with_the_nearest(na
 
 def test_any_name_passes_where_a_constructor_takes_any():
     check_values({"_target_": "avfusion.optimizer.build", "nesterov": True}, "optimizer")
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        ({"_target_": ENCODER, "groups": 0}, "encoder.groups must be at least 1, got 0"),
+        ({"_target_": ENCODER, "widths": [8, 0]}, "1, each of them, got [8, 0]"),
+        ({"_target_": "avfusion.fusion.tensor.TensorFusion", "dim": -1}, "encoder.dim must be at"),
+        ({"_target_": "avfusion.optimizer.build", "weight_decay": -0.1}, "at least 0, got -0.1"),
+    ],
+)
+def test_the_least_value_is_the_one_that_the_constructor_names(part, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        check_values(part, "encoder")
+    least = {"groups": 1, "widths": [8, 1], "dim": None, "weight_decay": 0}
+    check_values({name: least.get(name, value) for name, value in part.items()}, "encoder")
+
+
+@pytest.mark.parametrize(
+    ("key", "least"),
+    [("max_epochs", 1), ("accumulate_grad_batches", 1), ("gradient_clip_val", 0)],
+)
+def test_what_lightning_would_take_has_a_least_value_too(key, least):
+    check_values({"_target_": "lightning.Trainer", key: least}, "trainer")
+    with pytest.raises(ValueError, match=f"trainer.{key} must be at least {least}, got -1"):
+        check_values({"_target_": "lightning.Trainer", key: -1}, "trainer")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_fusion_names_the_least_width_of_its_vector(model):
+    fusion = load("train", f"model={model}").model.network.get("fusion") or {}
+    if "dim" not in fusion:
+        pytest.skip("it has no fusion, or one that takes its width from the network")
+    target = {"_target_": fusion["_target_"], "dim": 0}
+    with pytest.raises(ValueError, match=r"model\.network\.fusion\.dim must be at least 1, got 0"):
+        check_values(target, "model.network.fusion")

@@ -3,7 +3,8 @@
 A corpus is a class with a ``name``, an ``on_error`` (``"skip"`` or ``"raise"``: what becomes of a
 clip that cannot be read), the names of ``allowed_leaks`` (those of ``avfusion.data.leaks``), and a
 ``read()`` that returns its checked ``Contents``. Reading opens no
-recording, so every mistake in the description of a corpus shows before long work starts.
+recording, so every mistake in the description of a corpus shows before long work starts. One that
+may have to render or download its files first says whether they are there, in ``is_there``.
 """
 
 from avfusion.corpora.cifar10 import Cifar10

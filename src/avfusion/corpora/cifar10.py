@@ -39,6 +39,11 @@ class Cifar10:
         self.validation = validation
         self.split_seed = split_seed
 
+    @property
+    def is_there(self) -> bool:
+        """Whether reading downloads nothing."""
+        return bool(self.files())
+
     def read(self) -> Contents:
         """Return the contents, downloaded if they are not there yet."""
         unpack = "the unpacked cifar-10-python.tar.gz"

@@ -82,12 +82,17 @@ class CocktailParty:
         key = hashlib.sha256(settings.encode()).hexdigest()[:8]
         self.root = Path(root) / f"{faces}_faces-{key}"
 
+    @property
+    def is_there(self) -> bool:
+        """Whether reading renders nothing."""
+        return self.root.exists()
+
     def read(self) -> Contents:
         """Return the contents, rendered if they are not there yet."""
-        if not self.root.exists():  # else nothing is written, not even a lock
+        if not self.is_there:  # else nothing is written, not even a lock
             self.root.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.root}.lock"):
-                if not self.root.exists():
+                if not self.is_there:
                     self.render()
         return Manifest(str(self.root), classes=EMOTIONS, on_error="raise").read()
 

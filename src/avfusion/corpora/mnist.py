@@ -35,6 +35,11 @@ class Mnist:
         self.validation = validation
         self.split_seed = split_seed
 
+    @property
+    def is_there(self) -> bool:
+        """Whether reading downloads nothing."""
+        return bool(self.files())
+
     def read(self) -> Contents:
         """Return the contents, downloaded if they are not there yet."""
         unpack = f"the files {', '.join(FILES)}"

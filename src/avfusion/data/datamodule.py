@@ -16,7 +16,7 @@ from avfusion.data.dataset import SplitDataset
 from avfusion.data.fitness import check_augmentation, check_reading, check_splits
 from avfusion.data.loader import ResumableLoader, load
 from avfusion.data.order import InOrder, Order
-from avfusion.data.prepare import prepare
+from avfusion.data.prepare import Preparation
 from avfusion.data.store import Store
 from avfusion.features import Features
 from avfusion.targets import Target, check_kind, choose_target
@@ -62,9 +62,20 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.seed = seed
         self.device = device
         self.maps = False  # instead of pictures, see read_maps
+        self.preparation: Preparation | None = None  # which has read the corpus
         self.opened: tuple[Store, Target] | None = None
         self.training: ResumableLoader | None = None
         self.position = {"clips": 0, "clips_per_step": 0}  # in the epoch that training goes on with
+
+    @property
+    def is_made(self) -> bool:
+        """Whether opening the store renders, downloads and decodes nothing."""
+        if self.corpus is None or self.features is None:
+            return True
+        if not getattr(self.corpus, "is_there", True):
+            return False
+        self.preparation = Preparation(self.corpus, self.features, self.path)
+        return self.preparation.is_done
 
     @property
     def store(self) -> Store:
@@ -80,8 +91,9 @@ class FaceAudioDataModule(L.LightningDataModule):
         """Open the store, made first where that is possible, and make the target for it."""
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
-                made = prepare(self.corpus, self.features, self.path, device=self.device)
-                self.path, self.corpus = made, None
+                preparation = self.preparation or Preparation(self.corpus, self.features, self.path)
+                self.path = preparation.carry_out(device=self.device)
+                self.corpus = self.preparation = None
             store = Store(self.path)
             target = self.make_target(store.description)
             check_kind(target, store.description["labels"], self.path)

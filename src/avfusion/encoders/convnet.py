@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.encoders.standardise import Standardise
 from avfusion.initialisation import he
 
@@ -65,8 +66,8 @@ class ConvNet(nn.Module):
         self,
         mean: Sequence[float],
         std: Sequence[float],
-        widths: Sequence[int] = (32, 64, 64),
-        groups: int = 1,
+        widths: Sequence[PositiveInt] = (32, 64, 64),
+        groups: PositiveInt = 1,
     ) -> None:
         super().__init__()
         if len(widths) < 2 or any(width % groups for width in widths):

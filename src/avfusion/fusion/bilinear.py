@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 from avfusion.layers.bilinear_map import BilinearMap
 
@@ -16,7 +17,7 @@ class BilinearFusion(nn.Module):
     """
 
     def __init__(
-        self, face_dim: int, audio_dim: int, dim: int = 256, width: int | None = None
+        self, face_dim: int, audio_dim: int, dim: PositiveInt = 256, width: int | None = None
     ) -> None:
         super().__init__()
         self.dim = dim

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 from avfusion.layers.chunks import chunk_norms, chunk_sizes
 from avfusion.layers.input_maps import input_maps
@@ -24,7 +25,7 @@ class BlockFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 256,
+        dim: PositiveInt = 256,
         width: int = 160,
         chunks: int = 20,
         rank: int = 5,

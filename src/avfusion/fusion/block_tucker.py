@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 from avfusion.layers.bilinear_map import BilinearMap
 from avfusion.layers.chunks import chunk_norms, chunk_sizes
@@ -23,7 +24,7 @@ class BlockTuckerFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 256,
+        dim: PositiveInt = 256,
         width: int = 160,
         chunks: int = 16,
         shared: bool = False,

@@ -4,13 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import draw_side_by_side
 
 
 class ConcatFusion(nn.Module):
     """Put the two vectors side by side and project them: a sum of one linear map of each."""
 
-    def __init__(self, face_dim: int, audio_dim: int, dim: int = 256) -> None:
+    def __init__(self, face_dim: int, audio_dim: int, dim: PositiveInt = 256) -> None:
         super().__init__()
         self.dim = dim
         self.project = nn.Linear(face_dim + audio_dim, dim)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import draw_side_by_side, he
 
 
@@ -21,7 +22,7 @@ class ConcatMLPFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 256,
+        dim: PositiveInt = 256,
         hidden: Sequence[int] = (156, 156),
     ) -> None:
         super().__init__()

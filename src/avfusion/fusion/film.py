@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 
 
@@ -15,7 +16,7 @@ class FiLMFusion(nn.Module):
     """
 
     def __init__(
-        self, face_dim: int, audio_dim: int, dim: int = 256, condition: str = "audio"
+        self, face_dim: int, audio_dim: int, dim: PositiveInt = 256, condition: str = "audio"
     ) -> None:
         super().__init__()
         if condition not in ("audio", "face"):

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 
 
@@ -16,7 +17,12 @@ class GatedFusion(nn.Module):
     """
 
     def __init__(
-        self, face_dim: int, audio_dim: int, dim: int = 256, width: int = 183, gate: str = "audio"
+        self,
+        face_dim: int,
+        audio_dim: int,
+        dim: PositiveInt = 256,
+        width: int = 183,
+        gate: str = "audio",
     ) -> None:
         super().__init__()
         if gate not in ("audio", "face"):

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 
 
@@ -14,7 +15,7 @@ class GMUFusion(nn.Module):
     biases.
     """
 
-    def __init__(self, face_dim: int, audio_dim: int, dim: int = 128) -> None:
+    def __init__(self, face_dim: int, audio_dim: int, dim: PositiveInt = 128) -> None:
         super().__init__()
         self.dim = dim
         self.face_hidden = nn.Linear(face_dim, dim, bias=False)

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
+
 
 class LMFFusion(nn.Module):
     """Map the outer product of both vectors, each after a one, by a tensor of a given rank.
@@ -14,7 +16,7 @@ class LMFFusion(nn.Module):
     about the same size at any width, with ones for the one; weights start equal.
     """
 
-    def __init__(self, face_dim: int, audio_dim: int, dim: int = 64, rank: int = 4) -> None:
+    def __init__(self, face_dim: int, audio_dim: int, dim: PositiveInt = 64, rank: int = 4) -> None:
         super().__init__()
         if rank < 1:
             raise ValueError(f"rank must be at least 1, got {rank}.")

@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import he
 from avfusion.layers.activation import activation as activation_of
 from avfusion.layers.normalisation import PowerNorm
@@ -22,7 +23,7 @@ class LowRankFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 256,
+        dim: PositiveInt = 256,
         activation: str = "relu",
         rank: int | None = None,
         normalize: bool = False,

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.layers.count_sketch import CountSketch
 from avfusion.layers.normalisation import PowerNorm
 
@@ -23,7 +24,7 @@ class MCBFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 4000,
+        dim: PositiveInt = 4000,
         normalize: bool = True,
         eps: float = 1e-6,
         seed: int = 0,

@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 from avfusion.layers.activation import activation as activation_of
 from avfusion.layers.normalisation import PowerNorm
@@ -23,7 +24,7 @@ class MFBFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 256,
+        dim: PositiveInt = 256,
         width: int = 48,
         factor: int = 5,
         activation: str = "none",

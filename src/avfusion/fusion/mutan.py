@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 from avfusion.layers.input_maps import input_maps
 from avfusion.layers.normalisation import PowerNorm
@@ -22,7 +23,7 @@ class MutanFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 256,
+        dim: PositiveInt = 256,
         width: int = 90,
         rank: int = 5,
         shared: bool = False,

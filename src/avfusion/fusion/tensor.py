@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 from avfusion.layers.bilinear_map import outer_product
 
@@ -17,7 +18,11 @@ class TensorFusion(nn.Module):
     """
 
     def __init__(
-        self, face_dim: int, audio_dim: int, dim: int | None = None, width: int | None = None
+        self,
+        face_dim: int,
+        audio_dim: int,
+        dim: PositiveInt | None = None,
+        width: int | None = None,
     ) -> None:
         super().__init__()
         products = (1 + (width or face_dim)) * (1 + (width or audio_dim))

@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.initialisation import lecun
 from avfusion.layers.bilinear_map import BilinearMap
 from avfusion.layers.input_maps import input_maps
@@ -24,7 +25,7 @@ class TuckerFusion(nn.Module):
         self,
         face_dim: int,
         audio_dim: int,
-        dim: int = 256,
+        dim: PositiveInt = 256,
         width: int = 49,
         shared: bool = False,
         normalize: bool = False,

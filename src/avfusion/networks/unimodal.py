@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from avfusion.bounds import PositiveInt
 from avfusion.data.clips import Clips
 from avfusion.networks.placeholder import ModalityDropout, Placeholder
 from avfusion.networks.scores import Encoder, Part, Scores
@@ -18,7 +19,7 @@ class FaceOnly(nn.Module):
         face_encoder: Encoder,
         attention: Part,
         head: Part,
-        query_dim: int = 512,
+        query_dim: PositiveInt = 512,
         modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()

@@ -28,7 +28,13 @@ from avfusion.data.seen import check_seen, together, trained_on
 from avfusion.encoders.stored import reads_maps
 from avfusion.features.identity import name_of
 from avfusion.metrics.stages import check_monitor
-from avfusion.run.checks import check_devices, check_numbered_devices, monitors
+from avfusion.run.checks import (
+    check_devices,
+    check_model,
+    check_numbered_devices,
+    check_task,
+    monitors,
+)
 from avfusion.run.configuration import output_folder, plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.provenance import write_provenance
@@ -82,6 +88,19 @@ def whole_epochs(trainer: L.Trainer) -> None:
     loop._iteration_based_training = lambda: False  # private, and used for nothing else
 
 
+def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
+    """Build the data, made first where that is possible; ``device`` computes their face maps.
+
+    Before such work, which may take hours, a draft of the model refuses values that its parts do
+    not take. Where the data are there, the model itself does, and no draft is built.
+    """
+    data = instantiate(cfg.data, device=device, _convert_="all")
+    if not data.is_made:
+        check_model(cfg)
+    data.prepare_data()
+    return data
+
+
 def build_task(
     cfg: DictConfig, data: FaceAudioDataModule, start: Start | None = None
 ) -> FusionTask:
@@ -97,6 +116,7 @@ def build_task(
         check_continuable(start, cfg)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = make_task(cfg.model, data.target, recipe)
+    check_task(task)
     give_maps(task, data)
     looks = hasattr(task.network, "face_encoder") and data.description["boxes"]
     for key, monitor, mode in monitors(cfg):

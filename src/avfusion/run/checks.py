@@ -18,6 +18,7 @@ from avfusion.run.configuration import check_config, plain, with_description
 from avfusion.run.rebuild import make_task
 from avfusion.run.values import arguments
 from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name
+from avfusion.task import FusionTask
 from avfusion.threads import count_allowed_cores
 
 
@@ -42,7 +43,6 @@ def check_training(cfg: DictConfig) -> None:
     for key, monitor, mode in monitors(cfg):
         check_monitor(monitor, mode, key=key)
     check_targets(Path("this run"), plain(cfg.data))
-    check_model(cfg)
 
 
 def monitors(cfg: DictConfig) -> Iterator[tuple[str, str, str]]:
@@ -55,7 +55,7 @@ def monitors(cfg: DictConfig) -> Iterator[tuple[str, str, str]]:
 
 
 def check_model(cfg: DictConfig) -> None:
-    """Let every part of a model refuse its values, before its data is made.
+    """Let every part of a draft of the model refuse its values, before long work on its data.
 
     The data is not known yet: it is taken to have as many classes as weights are given.
     """
@@ -72,6 +72,11 @@ def check_model(cfg: DictConfig) -> None:
     trial = with_description(cfg, description | {"outputs": target.outputs})
     with warnings.catch_warnings(action="ignore"):  # of torch about empty weights
         task = make_task(trial.model, target)
+    check_task(task)
+
+
+def check_task(task: FusionTask) -> None:
+    """Refuse weights without numbers, and what optimizer and schedule do not take."""
     for name, weight in task.named_parameters():
         if not weight.numel():
             part = name.rpartition(".")[0]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import lightning as L
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 import avfusion.run.quiet  # noqa: F401  its import is its effect
@@ -16,7 +15,7 @@ from avfusion.encoders.stored import reads_maps
 from avfusion.features import answering
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.direct import answer_recordings
-from avfusion.run.checks import check_model
+from avfusion.run.assembly import build_data
 from avfusion.run.configuration import with_description
 from avfusion.run.rebuild import make_task
 from avfusion.task import FusionTask
@@ -32,9 +31,7 @@ def configuration(*overrides: str, program: str = "train") -> DictConfig:
 
 def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
     """Return an untrained task and its data, which is made first where it can be."""
-    check_model(cfg)
-    data = instantiate(cfg.data, _convert_="all")
-    data.prepare_data()
+    data = build_data(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     return make_task(with_description(cfg, data.description).model, data.target), data
 

@@ -1,14 +1,16 @@
 """Values of a configuration that cannot be meant, found before anything is built from them."""
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pydoc import locate
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from avfusion.bounds import AtLeast, NonNegativeFloat, NonNegativeInt, PositiveInt
 from avfusion.run.suggestions import did_you_mean, nearest
 
-# What is no argument of a constructor, by the key of the group that holds it.
+# What is no argument of a constructor of this package, by the key of the group that holds it.
 OWN: dict[str, dict[str, Any]] = {
     "": {
         "seed": int,
@@ -20,33 +22,25 @@ OWN: dict[str, dict[str, Any]] = {
         "batch_size": int | None,
         "figures": bool,
         "figure_format": str,
-        "workers": int | None,
+        "workers": PositiveInt | None,
     },
     "prepare": {
         "stores": str,
-        "workers": int | None,
+        "workers": PositiveInt | None,
         "device": str,
-        "limit": int | None,
+        "limit": PositiveInt | None,
         "dry_run": bool,
         "verify": bool,
     },
-}
-# What others would take without a word, or refuse only in the middle of the work.
-LEAST = {
-    "optimizer.lr": 0,
-    "optimizer.weight_decay": 0,
-    "model.network.fusion.dim": 1,
-    "model.network.query_dim": 1,
-    "model.network.face_encoder.groups": 1,
-    "workers": 1,
-    "prepare.workers": 1,
-    "prepare.limit": 1,
-    "trainer.max_epochs": 1,
-    "trainer.accumulate_grad_batches": 1,
-    "trainer.check_val_every_n_epoch": 1,
-    "trainer.log_every_n_steps": 0,
-    "trainer.gradient_clip_val": 0,
-    "callbacks.early_stopping.patience": 0,
+    # Lightning takes lower ones without a word, or refuses them only in the middle of the work.
+    "trainer": {
+        "max_epochs": PositiveInt | None,
+        "accumulate_grad_batches": PositiveInt,
+        "check_val_every_n_epoch": PositiveInt | None,
+        "log_every_n_steps": NonNegativeInt | None,
+        "gradient_clip_val": NonNegativeFloat | None,
+    },
+    "callbacks.early_stopping": {"patience": NonNegativeInt},
 }
 WORDS = {
     int: "a whole number",
@@ -67,14 +61,16 @@ def check_values(part: Any, key: str = "") -> None:
         return
     if "_target_" in part:
         _check_names(part, part["_target_"], key)
-    kinds = arguments(part["_target_"]) if "_target_" in part else OWN.get(key, {})
+    kinds = arguments(part["_target_"]) if "_target_" in part else {}
+    kinds = kinds | OWN.get(key, {})
     for name, value in part.items():
         path = f"{key}.{name}" if key else str(name)
         if name in kinds and not fits(value, kinds[name]):
             given = "null" if value is None else repr(value)
             raise ValueError(f"{path} must be {described(kinds[name])}, got {given}.")
-        if path in LEAST and isinstance(value, int | float) and value < LEAST[path]:
-            raise ValueError(f"{path} must be at least {LEAST[path]}, got {value}.")
+        for least in too_low(value, kinds.get(name)):
+            each_of = ", each of them" if isinstance(value, list) else ""
+            raise ValueError(f"{path} must be at least {least}{each_of}, got {value}.")
         check_values(value, path)
 
 
@@ -100,7 +96,8 @@ def arguments(target: str) -> dict[str, Any]:
     """Return the types of the arguments of a class or function, as far as they are known."""
     found: Any = locate(target)
     try:
-        return get_type_hints(found.__init__ if isinstance(found, type) else found)  # type: ignore[misc]
+        of = found.__init__ if isinstance(found, type) else found  # type: ignore[misc]
+        return get_type_hints(of, include_extras=True)
     except (NameError, TypeError):
         return {}
 
@@ -108,6 +105,8 @@ def arguments(target: str) -> dict[str, Any]:
 def fits(value: Any, kind: Any) -> bool:
     """Say whether a value is of a type; references, objects to build and NaN are what they are."""
     origin, inner = get_origin(kind) or kind, get_args(kind)
+    if origin is Annotated:
+        return fits(value, inner[0])
     if kind is Any or origin is Literal or isinstance(kind, TypeVar) or unknown(value):
         return True
     if origin in (Union, UnionType):
@@ -121,6 +120,20 @@ def fits(value: Any, kind: Any) -> bool:
     if origin is float:
         return type(value) in (int, float) and value == value  # NaN is not
     return type(value) is origin
+
+
+def too_low(value: Any, kind: Any) -> Iterator[float]:
+    """Yield the bounds of a type that a value, or one within it, stays below."""
+    if isinstance(value, list):
+        for one, inner in product(value, get_args(kind)):
+            yield from too_low(one, inner)
+    elif get_origin(kind) is Annotated:
+        bounds = [bound for bound in kind.__metadata__ if isinstance(bound, AtLeast)]
+        number = isinstance(value, int | float)
+        yield from (least for (least,) in bounds if number and value < least)
+    elif get_origin(kind) in (Union, UnionType):
+        for inner in get_args(kind):
+            yield from too_low(value, inner)
 
 
 def unknown(value: Any) -> bool:
@@ -138,6 +151,8 @@ def within(origin: Any, kind: type) -> bool:
 def described(kind: Any) -> str:
     """Say in words what a type takes."""
     origin, inner = get_origin(kind) or kind, get_args(kind)
+    if origin is Annotated:
+        return described(inner[0])
     if origin in (Union, UnionType):
         words = [described(one) for one in inner if not (one is int and float in inner)]
         return " or ".join(dict.fromkeys(word for word in words if word != OBJECT)) or OBJECT
@@ -152,4 +167,5 @@ def described(kind: Any) -> str:
 
 def each(kinds: Sequence[Any]) -> str:
     """Say in words what a container holds, where that is simple."""
-    return "".join(f", each {WORDS[kind]}" for kind in kinds if kind in WORDS)
+    plain = (get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds)
+    return "".join(f", each {WORDS[kind]}" for kind in plain if kind in WORDS)
