@@ -3,7 +3,6 @@
 python src/prepare.py corpus=manifest corpus.root=<folder with a manifest.csv>
 python src/prepare.py corpus.root=<folder> features.face.detector=haar
 python src/prepare.py corpus.root=<folder> prepare.dry_run=true
-python src/prepare.py corpus.root=<folder> prepare.export=clips.csv
 """
 
 from pathlib import Path

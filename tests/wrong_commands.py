@@ -55,8 +55,8 @@ OURS = [
     # Losses and labels that are not made for each other
     ("train loss=bce", "BinaryCrossEntropy is for clips of several classes ... set loss=cross_en"),
     (f"train {STORE} loss=bce", "clips of several classes, and these ... set loss=cross_entropy"),
-    (f"train {SEVERAL}", "CrossEntropy is for clips of one class each ... these ... set loss=bce"),
-    (f"train {SEVERAL} loss=focal", "Focal is for clips of one class each ... set loss=bce"),
+    (f"train {SEVERAL}", "CrossEntropy is for clips of one class ... these ... set loss=bce"),
+    (f"train {SEVERAL} loss=focal", "Focal is for clips of one class ... set loss=bce"),
     (f"train {SEVERAL} loss=bce model=seed2017", "Seed2017 answers with ... choose another model"),
     (
         f"train {SEVERAL} loss=bce 'loss.weights=[1, 2]'",
@@ -67,7 +67,7 @@ OURS = [
         "cocktail_party has one class, and the target",
     ),
     (f"train {STORE} target=multi_label loss=bce", "has one class, and ... several classes: prep"),
-    (f"train {SEVERAL} target=single_label", "has several classes ... of one class: prepare ..."),
+    (f"train {SEVERAL} target=single_label", "has several classes ... of one class: prepare"),
     (f"eval ckpt_path=$run {SEVERAL}", "has several classes ... one class: ... multilabel=false"),
     ("prepare corpus=manifest corpus.root=$twice", "Line 2 ... 'a|b|a', which names a twice: once"),
     # What is monitored

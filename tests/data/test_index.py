@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import clip_record
+from conftest import clip_record, single_label
 
 from avfusion.corpora import Box
 from avfusion.data import index as module
@@ -132,7 +132,7 @@ def test_codes_count_and_find_what_a_list_of_text_does(tmp_path, small_groups):
 def test_a_store_opens_no_column_and_training_those_that_a_batch_needs(recordings_store):
     store = Store(recordings_store)
     assert len(store) == 24 and store.index.opened == []
-    SplitDataset(store, "train", ["high", "low"]).__getitems__([0, 1])
+    SplitDataset(store, "train", single_label("high", "low")).__getitems__([0, 1])
     read = {"split", "label", "place", "frames", "has_face", "has_audio", *BOX}
     assert set(store.index.opened) == read
     before = list(store.index.opened)
@@ -195,7 +195,7 @@ def test_clips_without_subject_or_content_were_never_trained_on(tmp_path, party_
     class Few(Store):
         def __init__(self, records):
             write_index(tmp_path / INDEX, records)
-            self.index, self.spelling = Index(tmp_path / INDEX), {}
+            self.index, self._spell = Index(tmp_path / INDEX), None
 
     nothing = trained_on(Few([clip_record("a"), clip_record("b", subject="Bo", split="test")]))
     assert nothing == {"subjects": "", "recordings": ""}

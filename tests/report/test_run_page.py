@@ -94,7 +94,9 @@ def test_without_its_store_a_page_lacks_nothing_but_the_pictures(told, copy, mon
     assert len(texts) == 2 and "their store is not at /nowhere/store" in texts[0]
     examples = view_of(predictions).examples(predictions, 2)
     drawn = [place for some in examples.values() for place in some]
-    assert len(drawn) == 4 and {*predictions.clip_ids[drawn]} <= {*page.texts}
+    right = int(predictions.right.sum())
+    assert len(drawn) == min(2, right) + min(2, len(predictions.right) - right) > 0
+    assert {*predictions.clip_ids[drawn]} <= {*page.texts}
     numbers = page_of(told, 0).numbers
     assert numbers <= page.numbers
 

@@ -80,14 +80,14 @@ class FaceAudioDataModule(L.LightningDataModule):
     @property
     def store(self) -> Store:
         """The store, made first where the corpus can be made here."""
-        return self.open()[0]
+        return self._open_store()[0]
 
     @property
     def target(self) -> Target:
         """What is predicted of a clip."""
-        return self.open()[1]
+        return self._open_store()[1]
 
-    def open(self) -> tuple[Store, Target]:
+    def _open_store(self) -> tuple[Store, Target]:
         """Open the store, made first where that is possible, and make the target for it."""
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
