@@ -34,7 +34,10 @@ def trained_on(store: Store) -> dict[str, str]:
 
 def spell(digests: Sequence[int] | UInt64[np.ndarray, "digests"]) -> str:
     """Return digests in order, each once, as one string: a list would be slow to check and load."""
-    return np.unique(np.asarray(digests, ">u8")).tobytes().hex(" ", 8)
+    ordered = np.sort(np.asarray(digests, np.uint64))  # np.unique takes ten times as long
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first].astype(">u8").tobytes().hex(" ", 8)
 
 
 def read(digests: str) -> UInt64[np.ndarray, "digests"]:
@@ -65,11 +68,21 @@ def find_seen(digests: Digests, store: Store, splits: Collection[str]) -> dict[s
     seen = np.zeros(len(store), bool)
     for column in DIGESTS:
         rows, contents = _known(clips[column], among)
-        seen[rows[np.isin(contents, trained)]] = True
+        seen[rows[_among(contents, trained)]] = True
     return {
         "subjects_seen_in_training": sorted(spelled.values()),
         "recordings_seen_in_training": clips["clip_id"].filter(pa.array(seen)).to_pylist(),
     }
+
+
+def _among(
+    values: UInt64[np.ndarray, "values"], ordered: UInt64[np.ndarray, "ordered"]
+) -> Bool[np.ndarray, "values"]:
+    """Say of each value whether it is one of those that stand in order."""
+    places = np.searchsorted(ordered, values)
+    inside = places < len(ordered)
+    inside[inside] = ordered[places[inside]] == values[inside]
+    return inside
 
 
 def _known(
