@@ -42,8 +42,7 @@ def main(cfg: DictConfig) -> None:
 
     with discard(folder):
         batches = trainer.predict(task, datamodule=data) or []
-        takes = getattr(task.network, "takes", ("face", "audio"))
-        answers = collect_answers(data.store, batches, takes)
+        answers = collect_answers(data.store, batches, data.modalities)
         print(printable(describe_answers(*by_recording(answers), data.target)))
         print(write_answers(folder, answers, data.target, form))
         raw = cfg.input is not None

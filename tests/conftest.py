@@ -35,6 +35,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.prepare import prepare
 from avfusion.data.record import ClipRecord
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
+from avfusion.features.stream import Stream
 from avfusion.run.configuration import with_description
 from avfusion.targets import SingleLabel, choose_target
 from avfusion.task import FusionTask
@@ -94,27 +95,40 @@ def toy_description(classes: int = 3, features: int = 75) -> dict:
         "clips": {"train": 10 * classes, "val": classes, "test": classes},
         "boxes": True,
         "leaks": {},
-        "face": {"channels": 3, "mean": [0.0] * 3, "std": [1.0] * 3},
-        "face_map": {"channels": 3},
-        "audio": {"features": features, "mean": [0.0] * features, "std": [1.0] * features},
+        "streams": {
+            "frames": toy_stream("face", "pictures", (1, 32, 32, 3), 3),
+            "mfcc": toy_stream("audio", "sequence", (12, features), features),
+            "face_map": toy_stream("face", "maps", (1, 3, 32, 32), 0),
+        },
     }
 
 
+def toy_stream(modality: str, kind: str, shape: tuple[int, ...], features: int) -> dict:
+    """What a store would say of a stream whose features need no normalisation."""
+    mean, std = (0.0,) * features, (1.0,) * features
+    return Stream(modality, kind, shape, "float32", mean=mean, std=std).plain()
+
+
 def toy_clips(batch: int = 4, frames: int = 12, size: int = 32, pictures: int = 1) -> Clips:
-    """A batch of noise with boxes, as it reaches a network."""
+    """A batch of noise with boxes, as it reaches a network; its pictures are its face maps, too."""
     lengths = torch.randint(3, frames + 1, (batch,))
     audio = torch.randn(batch, frames, 75)
     audio[torch.arange(frames) >= lengths[:, None]] = 0
+    face = torch.rand(batch, pictures, 3, size, size)
     return Clips(
-        face=torch.rand(batch, pictures, 3, size, size),
-        audio=audio,
-        audio_length=lengths,
+        streams={"frames": face, "mfcc": audio, "face_map": face},
+        lengths={"mfcc": lengths},
         has_face=torch.ones(batch, dtype=torch.bool),
         has_audio=torch.ones(batch, dtype=torch.bool),
         label=torch.arange(batch) % 3,
         box=torch.tensor([[0.1, 0.1, 0.6, 0.6]]).repeat(batch, 1),
         row=torch.arange(batch),
     )
+
+
+def doubled(clips: Clips) -> Clips:
+    """Clips with their streams in double precision."""
+    return clips._replace(streams={name: part.double() for name, part in clips.streams.items()})
 
 
 def single_label(*class_names: str) -> SingleLabel:
@@ -159,12 +173,15 @@ def save_run(
 ) -> FusionTask:
     """Write the checkpoint of an untrained network, with what ``maps`` it would have been given."""
     cfg = load("train", f"model={model}", *overrides)
-    description = toy_description() | ({} if maps is None else {"face_map": maps[0]})
+    description = toy_description()
+    if maps is not None:
+        description["streams"]["face_map"] |= maps[0]
     task = build_task(cfg, description, recorded=True)
     checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe.plain()}
     (folder / "checkpoints").mkdir(parents=True)
-    carried = {} if maps is None else {"map_encoder": maps[1]}
-    torch.save(checkpoint | carried, folder / "checkpoints" / "best.ckpt")
+    encoders = {} if maps is None else {"encoders": {"face_map": maps[1]}}
+    checkpoint["FaceAudioDataModule"] = encoders
+    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
     return task
 
 

@@ -115,7 +115,7 @@ def test_every_corpus_can_be_built(group, option, recordings):
 @options("features")
 def test_every_choice_of_features_can_be_computed(group, option):
     features = instantiate(choose(group, option).features, _convert_="all")
-    assert set(features.arrays(1)) == {"face", "sound", "audio"}
+    assert set(features.arrays(1)) == {"frames", "mfcc", "waveform"}
 
 
 @options("data")
@@ -124,7 +124,7 @@ def test_every_choice_of_data_can_be_built(group, option):
     assert isinstance(data, FaceAudioDataModule)
     clips = toy_clips(2)
     for augment in data.augmentation:
-        assert augment(clips).face.shape == clips.face.shape
+        assert augment(clips).streams["frames"].shape == clips.streams["frames"].shape
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -34,7 +34,7 @@ def test_a_store_of_cifar10_holds_the_pictures_of_the_batches(tmp_path, in_proce
     assert len(store) == 60
     for row, clip_id in enumerate(store.texts("clip_id")):
         batch, _, place = clip_id.rpartition("_")
-        face = store.faces(np.array([row]))[0]
+        face = store.read("frames", np.array([row]))[0]
         assert np.array_equal(face[0].numpy(), written[batch][0][int(place)])
     training = np.concatenate(
         [
@@ -43,7 +43,7 @@ def test_a_store_of_cifar10_holds_the_pictures_of_the_batches(tmp_path, in_proce
         ]
     )
     mean = training.mean(axis=(0, 2, 3))
-    np.testing.assert_allclose(store.description["face"]["mean"], mean, rtol=1e-6)
+    np.testing.assert_allclose(store.description["streams"]["frames"]["mean"], mean, rtol=1e-6)
 
 
 def test_a_store_of_mnist_holds_the_digits_in_each_channel(tmp_path, in_process):
@@ -51,7 +51,7 @@ def test_a_store_of_mnist_holds_the_digits_in_each_channel(tmp_path, in_process)
     store = data_of("mnist", tmp_path).store
     for row in store.rows("test"):
         place = int(store.record(int(row)).clip_id.removeprefix("test_"))
-        (face,) = store.faces(np.array([row]))[0].numpy()
+        (face,) = store.read("frames", np.array([row]))[0].numpy()
         assert face.shape == (3, 28, 28)
         assert all(np.array_equal(channel, written["t10k"][0][place]) for channel in face)
 
@@ -60,9 +60,9 @@ def test_pictures_have_no_sound_and_nobody_is_known(tmp_path, in_process):
     write_mnist(tmp_path / "files")
     data = data_of("mnist", tmp_path, "data.batch_size=8")
     clips = next(iter(data.train_dataloader()))
-    assert clips.has_face.all() and not clips.has_audio.any() and not clips.audio.any()
+    assert clips.has_face.all() and not clips.has_audio.any() and not clips.streams["mfcc"].any()
     assert data.description["shared_subjects"] is None
-    assert data.description["audio"]["mean"] == []
+    assert data.description["streams"]["mfcc"]["mean"] == []
 
 
 def test_a_picture_that_is_trained_and_tested_on_is_allowed_and_recorded(tmp_path, in_process):

@@ -36,7 +36,7 @@ def test_logged_scores_are_those_of_the_whole_split(data):
     batches = list(data.test_dataloader())
     logits, labels = [], []
     for batch in batches:
-        clips = batch._replace(face=batch.face.float() / 255)
+        clips = batch.with_floats()
         logits.append(task.eval()(clips).logits.detach())
         labels.append(clips.label)
     logits, labels = torch.cat(logits), torch.cat(labels)
@@ -54,7 +54,7 @@ def test_one_training_step_is_one_step_of_its_optimizer(data):
     trainer = quiet_trainer(max_steps=1, limit_val_batches=0)
     trainer.fit(task, datamodule=data)
     batch = next(iter(data.train_dataloader()))
-    clips = batch._replace(face=batch.face.float() / 255)
+    clips = batch.with_floats()
     other.loss(other(clips).logits, clips.label).backward()
     of_voice = {id(parameter) for parameter in other.network.audio_encoder.parameters()}
     optimizer = torch.optim.AdamW(

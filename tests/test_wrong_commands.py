@@ -25,7 +25,7 @@ from avfusion.corpora import cocktail_party
 from avfusion.data import work
 from avfusion.data.store import read_description
 
-OTHER_MAPS = {"channels": 64, "encoder": {}, "weights": "hub", "sha256": "0"}
+OTHER_MAPS = {"encoder": {"_target_": "other"}, "weights": "hub", "sha256": "0"}
 HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs and .hydra
 
 
@@ -65,13 +65,15 @@ def places(
         "clip_id,label,subject,split,image_path\n1,a|b|a,s,train,text\n"
     )
     none_to_test = {"train": 24, "val": 8, "test": 0}
+    remapped = read_description(mapped_store)["streams"]
+    remapped["face_map"] |= OTHER_MAPS
     broken = copied(party_store, root / "broken")
     (broken / "description.json").write_text('{"format": ')
     return found | {
         "store": party_store,
         "other": recordings_store,
         "mapped": mapped_store,
-        "remapped": copied(mapped_store, root / "remapped", face_map=OTHER_MAPS),
+        "remapped": copied(mapped_store, root / "remapped", streams=remapped),
         "seer": write_checkpoints(root / "seer", mapped_store, "model/face_encoder=stored"),
         "several": several_store,
         "recordings": recordings,

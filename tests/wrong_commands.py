@@ -114,7 +114,7 @@ OURS = [
     # Face maps
     (
         f"train {STORE} model/face_encoder=stored",
-        "stored needs a store with face maps, got one without: prepare it with features.maps.run=",
+        "has no stream face_map, ... only frames, mfcc, waveform: ... features.maps.run=<run>",
     ),
     (
         "train data.features.maps.run=$nowhere",
@@ -131,12 +131,12 @@ OURS = [
         "features.maps.encoder.size must be a whole number or null, got 'big'",
     ),
     (
-        "train data=store data.store=$mapped data.batch_size=8 model/face_encoder=stored",
-        "cannot be augmented as pictures can: set data.augmentation.face=null",
+        f"train {STORE} model.network.audio_encoder.stream=wavlm",
+        "has no stream wavlm, ... only frames, mfcc, waveform: let its encoders read one of these",
     ),
     (
         "eval ckpt_path=$seer data=store data.store=$other",
-        "has no face maps, which this network reads: prepare the corpus with features.maps.run=",
+        "has no stream face_map, which the network reads, only frames, mfcc, waveform: ...",
     ),
     (
         "eval ckpt_path=$seer data=store data.store=$remapped",

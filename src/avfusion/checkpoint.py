@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avfusion.corpora.spelling import canonical
 
@@ -62,12 +62,21 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not checkpoint.get("recipe"):
         raise ValueError(f"{file} does not say how to rebuild its network: train it here.")
     check_targets(file, checkpoint["recipe"])
-    if "target" not in checkpoint["recipe"]:
+    recipe = checkpoint["recipe"]
+    if "target" not in recipe or "streams" not in recipe["description"]:
         raise ValueError(
             f"{file} was written by an earlier version of avfusion, which cannot be read any more: "
             "train it again."
         )
     return checkpoint
+
+
+def stream_encoders(checkpoint: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
+    """Return the weights of what computed the streams that a network was trained on, by stream."""
+    found: dict[str, dict[str, Tensor]] = checkpoint.get("FaceAudioDataModule", {}).get(
+        "encoders", {}
+    )
+    return found
 
 
 def check_targets(file: Path, recipe: object) -> None:

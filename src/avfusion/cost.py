@@ -21,7 +21,7 @@ def megaflops(network: nn.Module, clips: Clips) -> float:
     LSTMs and fused attention for free. Elementwise operations and Fourier transforms do not count.
     """
     copied = copy.deepcopy(network).eval().requires_grad_(False).float().to("meta")
-    one = Clips(*(part[:1].to("meta") for part in clips))
+    one = clips.map(lambda part: part[:1].to("meta"))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         copied(one)
     return counter.get_total_flops() / 1e6

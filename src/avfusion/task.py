@@ -33,8 +33,7 @@ class FusionTask(L.LightningModule):
     wide below.
 
     ``recipe`` is what rebuilds this task and travels in every checkpoint; without, a checkpoint
-    holds weights only. So do, where the network reads stored face maps, the weights of the encoder
-    that made them.
+    holds weights only.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class FusionTask(L.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.recipe = recipe
-        self.map_encoder: dict[str, Tensor] = {}
 
         # Buffers never change, and exchanging them in validation would wait for ever where
         # processes have unequal numbers of batches.
@@ -159,8 +157,6 @@ class FusionTask(L.LightningModule):
         return optimizer, self.scheduler(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint say how to rebuild this task, and compute its face maps."""
+        """Let the checkpoint say how to rebuild this task."""
         if self.recipe is not None:
             checkpoint["recipe"] = self.recipe.plain()
-        if self.map_encoder:
-            checkpoint["map_encoder"] = self.map_encoder

@@ -30,12 +30,14 @@ def test_every_clip_has_its_place_in_rows_of_equal_length():
 def test_the_figure_shows_the_pictures_as_they_reach_the_network_with_names_and_boxes():
     clips = toy_clips(3, size=8)
     clips = clips._replace(label=torch.tensor([0, 1, -1]))
-    face, audio = batch_figure(clips, single_label("low", "high")).axes
+    face, audio = batch_figure(
+        clips.streams["frames"], clips.streams["mfcc"], clips, single_label("low", "high")
+    ).axes
     shown = torch.from_numpy(face.get_images()[0].get_array().data)
-    assert torch.equal(shown[:8, 8:16], clips.face[1, 0].permute(1, 2, 0))
+    assert torch.equal(shown[:8, 8:16], clips.streams["frames"][1, 0].permute(1, 2, 0))
     assert [text.get_text() for text in face.texts] == ["low", "high", "?"]
     assert [box.get_x() for box in face.patches] == pytest.approx([0.8, 8.8, 0.8])
-    assert audio.get_images()[0].get_array().shape == (2 * 75, 2 * clips.audio.shape[1])
+    assert audio.get_images()[0].get_array().shape == (2 * 75, 2 * clips.streams["mfcc"].shape[1])
 
 
 def test_less_than_one_clip_is_refused():

@@ -60,7 +60,7 @@ def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_stor
         with wave.open(io.BytesIO(event.encoded_audio_string)) as file:
             assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
             heard = np.frombuffer(file.readframes(-1), np.int16).astype(int)
-        shard = np.load(party_store / "sound" / f"{store.shard[row]:05d}.npy")
+        shard = np.load(party_store / "waveform" / f"{store.shard[row]:05d}.npy")
         stored = shard[store.place[row]][: len(heard)].astype(int)
         assert len(heard) == store.record(row).samples
         assert abs(heard - stored).max() <= 1

@@ -30,10 +30,10 @@ def test_vectors_are_those_between_the_parts_and_know_their_clips(party_store, t
     data, task, parts = written(party_store, tmp_path, "lowrank", 7)
     assert set(parts) == {"face", "audio", "fused"}
     rows = data.store.rows("test")[:7]
-    faces = data.store.faces(rows).float() / 255
+    faces = data.store.read("frames", rows).float() / 255
     network = task.network.eval()
     with torch.no_grad():
-        heard = data.store.audio_frames(rows), torch.from_numpy(data.store.frames[rows])
+        heard = data.store.read("mfcc", rows), torch.from_numpy(data.store.lengths("mfcc")[rows])
         _, audio = network.audio_encoder(*heard)
         face, _ = network.attention(network.face_encoder(faces), audio)
         fused = network.fusion(face, audio)

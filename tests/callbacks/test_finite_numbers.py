@@ -42,7 +42,7 @@ class Poison(L.Callback):
 
     def on_train_batch_start(self, trainer, task, batch, batch_idx) -> None:
         if self.where == "input" and trainer.global_step + 1 == self.step:
-            batch.audio[1, 0, 0] = torch.inf
+            batch.streams["mfcc"][1, 0, 0] = torch.inf
 
     def on_train_batch_end(self, trainer, task, *_) -> None:
         if self.where == "update" and trainer.global_step == self.step:

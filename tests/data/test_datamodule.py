@@ -1,5 +1,6 @@
 """Claims about the loaders."""
 
+import shutil
 from collections import defaultdict
 from itertools import chain
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import torch
 from conftest import quiet_trainer, single_label
 
 from avfusion.data import prepare as preparation
+from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 from avfusion.targets import MultiLabel, SingleLabel
@@ -45,7 +47,7 @@ def rows(batches):
 
 
 def deafening(clips):
-    return clips._replace(audio=clips.audio + 1000)
+    return clips.with_stream("mfcc", clips.streams["mfcc"] + 1000)
 
 
 @pytest.fixture
@@ -74,15 +76,15 @@ def test_each_epoch_of_a_trainer_reads_all_clips_in_another_order(after_two_epoc
 
 def test_only_training_clips_are_augmented(after_two_epochs):
     for stage, batches in after_two_epochs.items():
-        loud = [(clips.audio > 500).all().item() for clips in batches]
+        loud = [(clips.streams["mfcc"] > 500).all().item() for clips in batches]
         assert set(loud) == {stage not in ("val", "test")}
 
 
 def test_pictures_reach_the_network_between_zero_and_one(after_two_epochs, data):
     for clips in chain(*after_two_epochs.values()):
-        stored = data.store.faces(clips.row.numpy())
-        assert clips.face.dtype == torch.float32
-        np.testing.assert_allclose(clips.face.numpy(), stored.numpy() / 255, atol=1e-6)
+        stored = data.store.read("frames", clips.row.numpy())
+        assert clips.streams["frames"].dtype == torch.float32
+        np.testing.assert_allclose(clips.streams["frames"].numpy(), stored.numpy() / 255, atol=1e-6)
 
 
 def test_validation_and_test_clips_are_read_in_order(data):
@@ -128,7 +130,10 @@ def test_a_worker_reads_the_same_batches(recordings_store, data):
     worker = FaceAudioDataModule(str(recordings_store), batch_size=6, num_workers=1)
     pairs = zip(data.train_dataloader(), worker.train_dataloader(), strict=True)
     for ours, theirs in pairs:
-        assert all(map(torch.equal, ours[:4], theirs[:4])) and torch.equal(ours.row, theirs.row)
+        ours, theirs = (clips.named() for clips in (ours, theirs))
+        del ours["box"], theirs["box"]  # not a number
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 def test_classes_are_those_of_the_store_unless_others_are_given(recordings_store):
@@ -192,23 +197,82 @@ def test_bad_options_are_refused_with_their_value(option, value):
         FaceAudioDataModule("store", **{option: value})
 
 
-@pytest.fixture
-def mapped(mapped_store):
-    return FaceAudioDataModule(str(mapped_store), batch_size=6)
+def test_batches_hold_the_streams_that_are_asked_for_as_the_store_has_them(mapped_store):
+    for streams in (("frames", "mfcc"), ("face_map", "waveform"), ("waveform",), ("frames",)):
+        data = FaceAudioDataModule(str(mapped_store), batch_size=6, streams=streams)
+        (batch,) = data.val_dataloader()
+        store, rows = data.store, data.store.rows("val")
+        clips = data.on_after_batch_transfer(batch, 0)
+        assert tuple(clips.streams) == streams
+        for name, values in clips.streams.items():
+            unit = {"frames": 255, "waveform": 2**15}.get(name, 1)
+            assert values.dtype == torch.float32
+            assert torch.equal(values, store.read(name, rows).float() / unit)
+        assert clips.lengths.keys() == {"mfcc", "waveform"} & {*streams}
+        assert torch.equal(data.shown(clips, "face"), store.read("frames", rows).float() / 255)
+        assert torch.equal(data.shown(clips, "audio"), store.read("mfcc", rows))
 
 
-def test_networks_that_read_maps_get_those_of_the_store_and_others_its_pictures(mapped):
-    store, rows = mapped.store, mapped.store.rows("val")
-    for face, read in ((store.faces(rows).float() / 255, None), (store.face_maps(rows), True)):
-        if read:
-            mapped.read_maps()
-        (batch,) = mapped.val_dataloader()
-        clips = mapped.on_after_batch_transfer(batch, 0)
-        assert clips.face.dtype == torch.float32
-        assert torch.equal(clips.face, face.float())
-        assert torch.equal(mapped.pictures(clips), store.faces(rows).float() / 255)
+def test_by_default_the_first_stream_of_each_modality_is_read(mapped_store):
+    data = FaceAudioDataModule(str(mapped_store))
+    assert data.streams == ("frames", "mfcc") and data.modalities == ("face", "audio")
 
 
-def test_a_store_without_maps_is_refused_where_a_network_reads_them(data):
-    with pytest.raises(ValueError, match=r"has no face maps, .* prepare the corpus with features"):
-        data.read_maps()
+def test_no_array_is_opened_but_those_that_are_read(mapped_store, tmp_path):
+    """The others are taken away, so that whoever opened them would fail."""
+    for streams in (("frames",), ("mfcc",), ("face_map", "mfcc"), ("waveform",)):
+        store = shutil.copytree(mapped_store, tmp_path / "-".join(streams))
+        for name in {"frames", "mfcc", "waveform", "face_map"} - {*streams}:
+            shutil.rmtree(store / name)
+        data = FaceAudioDataModule(str(store), batch_size=6, streams=streams)
+        trainer = quiet_trainer(max_epochs=1, log_every_n_steps=1)
+        trainer.fit(Listener(), data)
+        trainer.test(Listener(), data, verbose=False)
+        assert {*data.store.opened} == {*streams}
+        both = {"frames": "face", "face_map": "face", "mfcc": "audio", "waveform": "audio"}
+        assert {*data.modalities} == {both[name] for name in streams}
+
+
+def test_a_stream_that_a_store_lacks_is_refused_with_those_that_it_has(
+    recordings_store, party, small_features, tmp_path, in_process
+):
+    sentence = (
+        r"has no stream face_map, .* only frames, mfcc, waveform: .*features\.maps\.run=<run>"
+    )
+    data = FaceAudioDataModule(str(recordings_store), streams=("face_map", "mfcc"))
+    with pytest.raises(ValueError, match=rf"The store in {recordings_store} {sentence}"):
+        data.prepare_data()
+    with pytest.raises(ValueError, match=rf"What is prepared in {tmp_path} {sentence}"):
+        FaceAudioDataModule(str(tmp_path), party, small_features, streams=("face_map",))
+    assert not list(tmp_path.iterdir())
+
+
+def test_changes_of_what_is_not_read_are_left_out_and_said_to_be(mapped_store, caplog):
+    caplog.set_level("INFO", "avfusion")
+    augmentation = {"face": FaceAugmentation(), "audio": AudioAugmentation(), "own": deafening}
+    for streams, kept in (
+        (("frames", "mfcc"), [FaceAugmentation, AudioAugmentation]),
+        (("face_map", "mfcc"), [AudioAugmentation]),
+        (("face_map", "waveform"), []),
+    ):
+        caplog.clear()
+        data = FaceAudioDataModule(str(mapped_store), augmentation=augmentation, streams=streams)
+        data.prepare_data()
+        assert [type(change) for change in data.augmentation[:-1]] == kept
+        assert data.augmentation[-1] is deafening
+        said = [record.message for record in caplog.records if "left out" in record.message]
+        assert len(said) == 2 - len(kept)
+        assert ("face_map" in streams) == any("stream frames" in sentence for sentence in said)
+
+
+def test_its_state_carries_what_computed_the_streams_that_are_read(mapped_store):
+    for streams in (("frames", "mfcc"), ("face_map", "mfcc")):
+        data = FaceAudioDataModule(str(mapped_store), streams=streams)
+        carried = data.state_dict().get("encoders", {})
+        assert carried.keys() == {"face_map"} & {*streams}
+        for name, weights in carried.items():
+            kept = torch.load(mapped_store / name / "encoder.pt", weights_only=True)
+            assert kept.keys() == weights.keys()
+            assert all(torch.equal(weights[key], value) for key, value in kept.items())
+        data.load_state_dict(data.state_dict() | {"clips": 4, "clips_per_step": 2})
+        assert data.position == {"clips": 4, "clips_per_step": 2}

@@ -22,10 +22,12 @@ def test_a_batch_holds_the_rows_of_the_store(store):
     rows = store.rows("train")[[2, 5, 11]]
     clips = SplitDataset(store, "train", TARGET).__getitems__([2, 5, 11])
     assert clips.row.tolist() == rows.tolist()
-    assert np.array_equal(clips.face, store.face[0][rows].transpose(0, 1, 4, 2, 3))
-    frames = clips.audio.shape[1]
-    assert np.array_equal(clips.audio, store.audio[0][rows][:, :frames])
-    assert clips.audio_length.tolist() == store.frames[rows].tolist()
+    assert np.array_equal(
+        clips.streams["frames"], store.shards("frames")[0][rows].transpose(0, 1, 4, 2, 3)
+    )
+    frames = clips.streams["mfcc"].shape[1]
+    assert np.array_equal(clips.streams["mfcc"], store.shards("mfcc")[0][rows][:, :frames])
+    assert clips.lengths["mfcc"].tolist() == store.lengths("mfcc")[rows].tolist()
     assert [NAMES[label] for label in clips.label] == store.labels.texts(rows)
 
 
@@ -41,15 +43,15 @@ def test_audio_frames_end_with_the_longest_clip_of_the_batch(store):
     dataset = SplitDataset(store, "train", TARGET)
     for positions in ([0], [0, 4], [1, 3], list(range(16))):
         clips = dataset.__getitems__(positions)
-        assert clips.audio.shape[1] == clips.audio_length.max()
-    short, long = dataset.__getitems__([0]), dataset.__getitems__([0, 3])
-    assert short.audio.shape[1] < long.audio.shape[1]
-    assert torch.equal(long.audio[0, : short.audio.shape[1]], short.audio[0])
-    assert not long.audio[0, short.audio.shape[1] :].any()
+        assert clips.streams["mfcc"].shape[1] == clips.lengths["mfcc"].max()
+    short, long = (dataset.__getitems__(some).streams["mfcc"] for some in ([0], [0, 3]))
+    assert short.shape[1] < long.shape[1]
+    assert torch.equal(long[0, : short.shape[1]], short[0])
+    assert not long[0, short.shape[1] :].any()
 
 
 def test_pictures_have_their_channels_last_in_memory(store):
-    face = SplitDataset(store, "train", TARGET).__getitems__([0, 1]).face
+    face = SplitDataset(store, "train", TARGET).__getitems__([0, 1]).streams["frames"]
     assert face.dtype == torch.uint8
     assert face.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 

@@ -42,12 +42,13 @@ def test_a_store_describes_its_classes_sizes_and_boxes(party_store, recordings_s
     assert (len(party["class_names"]), sum(party["class_counts"])) == (8, 24)
     assert (recordings["class_names"], recordings["class_counts"]) == (["high", "low"], [8, 8])
     for description in (party, recordings):
-        assert len(description["face"]["mean"]) == description["face"]["channels"] == 3
-        assert len(description["audio"]["std"]) == description["audio"]["features"] == 75
+        for name, features in (("frames", 3), ("mfcc", 75)):
+            stream = description["streams"][name]
+            assert len(stream["mean"]) == len(stream["std"]) == stream["shape"][-1] == features
 
 
 def test_a_store_to_test_on_has_no_statistics(tmp_path, small_features, in_process):
     write_recordings(tmp_path, subjects=1)
     corpus = Manifest(str(tmp_path), splits={"test": 1})
     description = read_description(prepare(corpus, small_features, tmp_path / "stores"))
-    assert description["audio"]["mean"] == description["face"]["std"] == []
+    assert description["streams"]["mfcc"]["mean"] == description["streams"]["frames"]["std"] == []

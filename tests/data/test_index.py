@@ -145,7 +145,7 @@ def test_columns_of_a_store_are_those_of_its_records(party_store):
     records = store.records(range(len(store)))
     assert store.texts("clip_id") == [record.clip_id for record in records]
     assert store.labels.texts(range(len(store))) == [record.label for record in records]
-    assert store.frames.tolist() == [record.frames for record in records]
+    assert store.lengths("mfcc").tolist() == [record.frames for record in records]
     assert store.has_face.tolist() == [record.has_face for record in records]
     np.testing.assert_array_equal(store.boxes, np.array([r.box for r in records], np.float32))
     assert [store.record(row) for row in (3, 0)] == [records[3], records[0]]

@@ -50,24 +50,25 @@ def test_a_store_holds_the_maps_of_its_pictures_in_half_precision(
     store = Store(prepare(few, two, tmp_path / "stores"))
     maps = np.load(store.root / "face_map" / "00000.npy")
     assert maps.shape == (4, 2, 64, 4, 4) and maps.dtype == np.float16
-    pictures = np.load(store.root / "face" / "00000.npy")
+    pictures = np.load(store.root / "frames" / "00000.npy")
     for clip in range(4):
         for picture in range(2):
             face = torch.tensor(pictures[clip, picture] / 255, dtype=torch.float32)
             by_hand = trained[1](face.permute(2, 0, 1)[None, None])[0, :, 0].detach().half()
             np.testing.assert_allclose(maps[clip, picture], by_hand, rtol=2e-3, atol=1e-6)
     rows = np.array([0, 2])
-    assert np.array_equal(store.face_maps(rows), maps[rows])
+    assert np.array_equal(store.read("face_map", rows), maps[rows])
 
 
 def test_the_description_tells_of_the_encoder_and_its_weights_are_kept(
     few, tmp_path, in_process, features, trained
 ):
     store = Store(prepare(few, features, tmp_path / "stores"))
-    told = store.description["face_map"]
-    assert told["channels"] == 64
+    told = store.description["streams"]["face_map"]
+    assert (told["modality"], told["kind"], told["shape"]) == ("face", "maps", [1, 64, 4, 4])
     assert told["encoder"] == {
         "_target_": "avfusion.encoders.ConvNet",
+        "stream": "frames",
         "mean": [0.0] * 3,
         "std": [1.0] * 3,
         "widths": [32, 64, 64],
@@ -76,8 +77,9 @@ def test_the_description_tells_of_the_encoder_and_its_weights_are_kept(
     assert told["weights"] == f"{trained[0]}/checkpoints/best.ckpt"
     assert told["sha256"] == features.maps.sha256 == store.description["features"]["maps"]["sha256"]
     weights = trained[1].state_dict()
-    assert store.map_encoder().keys() == weights.keys()
-    assert all(torch.equal(value, weights[name]) for name, value in store.map_encoder().items())
+    kept = store.encoder("face_map")
+    assert kept.keys() == weights.keys()
+    assert all(torch.equal(value, weights[name]) for name, value in kept.items())
     verify(store.root)
 
 
@@ -87,7 +89,7 @@ def test_clips_without_a_face_have_maps_of_zeros(few, tmp_path, in_process, feat
     masking = replace(features, policies=replace(features.policies, missing="mask"))
     store = Store(prepare(few, masking, tmp_path / "stores"))
     assert store.has_face.tolist() == [True, False, True, True]
-    assert [bool(clip.any()) for clip in store.face_map[0]] == store.has_face.tolist()
+    assert [bool(clip.any()) for clip in store.shards("face_map")[0]] == store.has_face.tolist()
 
 
 def test_other_maps_have_a_store_of_their_own_and_none_leave_it_as_it_was(
@@ -99,7 +101,7 @@ def test_other_maps_have_a_store_of_their_own_and_none_leave_it_as_it_was(
     stores = [prepare(few, setting, tmp_path / "stores") for setting in settings]
     assert len(set(stores)) == 3 and stores[0] == stores[3]
     assert not (stores[0] / "face_map").exists()
-    assert "face_map" not in Store(stores[0]).description
+    assert "face_map" not in Store(stores[0]).streams
 
 
 def test_preparing_again_computes_nothing(few, tmp_path, in_process, features, monkeypatch):
@@ -115,11 +117,11 @@ def test_maps_that_were_interrupted_are_gone_on_with(
     whole = prepare(few, features, tmp_path / "whole")
     mapped, real = [], mapping.write_part_maps
 
-    def interrupted_in_the_third(part, encoder):
+    def interrupted_in_the_third(part, name, encoder):
         mapped.append(part.recordings[0].clip_id)
         if len(mapped) == 3:
             raise KeyboardInterrupt
-        real(part, encoder)
+        real(part, name, encoder)
 
     monkeypatch.setattr(mapping, "write_part_maps", interrupted_in_the_third)
     with pytest.raises(KeyboardInterrupt):
@@ -141,9 +143,9 @@ def test_shards_and_batches_do_not_change_the_maps(
     monkeypatch.setattr(work, "SHARD_BYTES", 3 * clip_bytes)
     monkeypatch.setattr(mapping, "PICTURES", 1)
     sharded = Store(prepare(few, features, tmp_path / "sharded"))
-    assert [len(shard) for shard in sharded.face_map] == [3, 1]
+    assert [len(shard) for shard in sharded.shards("face_map")] == [3, 1]
     rows = np.arange(4)
-    ours, theirs = (store.face_maps(rows).float() for store in (sharded, whole))
+    ours, theirs = (store.read("face_map", rows).float() for store in (sharded, whole))
     torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=1e-6)
 
 
@@ -173,10 +175,10 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     assert not stores.exists()
     store = Store(prepare(few, features, stores))
     text = summary(store.root)
-    assert f"Face maps of 64 channels, by the encoder of {trained[0]}/checkpoints" in text
+    assert f"Face maps of 64 channels (face_map), by the encoder of {trained[0]}/check" in text
     store.description["clips"] = {"train": 64, "val": 8, "test": 8}
     command = next_command(store)[-1]
-    assert command.endswith(" model/face_encoder=stored data.augmentation.face=null")
+    assert command.endswith(" model/face_encoder=stored")
 
 
 def test_maps_are_computed_on_the_device_of_the_trainer(
@@ -186,7 +188,7 @@ def test_maps_are_computed_on_the_device_of_the_trainer(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     device = str(quiet_trainer().strategy.root_device)
     data = FaceAudioDataModule(str(tmp_path / "stores"), few, features, device=device)
-    assert Store(data.store.root).face_map[0].any()
+    assert Store(data.store.root).shards("face_map")[0].any()
 
     used = []
     monkeypatch.setattr(preparation, "write_maps", lambda *given: used.append(given[-1]) or {})

@@ -103,29 +103,32 @@ def test_a_store_holds_the_features_of_each_clip(recordings, recordings_store, l
     store = Store(recordings_store)
     contents = Manifest(str(recordings)).read()
     assert store.texts("clip_id") == [c.clip_id for c in contents.recordings]
-    sound = np.load(recordings_store / "sound" / "00000.npy")
+    sound = np.load(recordings_store / "waveform" / "00000.npy")
     for place, recording in enumerate(contents.recordings):
         clip = long_features(recording)
-        assert np.array_equal(store.face[0][place], clip.face)
-        assert np.array_equal(store.audio[0][place, : len(clip.audio)], clip.audio)
+        assert np.array_equal(store.shards("frames")[0][place], clip.face)
+        assert np.array_equal(store.shards("mfcc")[0][place, : len(clip.audio)], clip.audio)
         assert np.array_equal(sound[place, : len(clip.sound)], clip.sound)
         assert store.record(place).samples == len(clip.sound)
-        assert store.frames[place] == len(clip.audio)
+        assert store.lengths("mfcc")[place] == len(clip.audio)
 
 
 def test_what_follows_a_short_clip_is_zero(recordings_store):
     store = Store(recordings_store)
-    assert len(set(store.frames)) > 2
-    for place, frames in enumerate(store.frames):
-        assert not store.audio[0][place, frames:].any() and store.audio[0][place, frames - 1].any()
+    assert len(set(store.lengths("mfcc"))) > 2
+    for place, frames in enumerate(store.lengths("mfcc")):
+        assert (
+            not store.shards("mfcc")[0][place, frames:].any()
+            and store.shards("mfcc")[0][place, frames - 1].any()
+        )
 
 
 def test_a_store_of_other_processes_holds_the_features_too(party, party_store, small_features):
     store = Store(party_store)
     for place, recording in enumerate(party.read().recordings):
         clip = small_features(recording)
-        assert np.array_equal(store.face[0][place], clip.face)
-        assert np.array_equal(store.audio[0][place], clip.audio)
+        assert np.array_equal(store.shards("frames")[0][place], clip.face)
+        assert np.array_equal(store.shards("mfcc")[0][place], clip.audio)
         np.testing.assert_allclose(store.boxes[place], clip.box, atol=1e-6)
 
 
@@ -277,8 +280,8 @@ def test_an_own_feature_class_has_a_store_of_its_own_that_says_so(
     mfcc = Store(prepare(Manifest(str(few)), small_features, tmp_path / "stores"))
     own, tripled = prepared(OWN), prepared(OWN.replace("2 *", "3 *"))
     assert len({mfcc.root, own.root, tripled.root}) == 3
-    assert np.array_equal(own.audio[0], 2 * mfcc.audio[0])
-    assert np.array_equal(tripled.audio[0], 3 * mfcc.audio[0])
+    assert np.array_equal(own.shards("mfcc")[0], 2 * mfcc.shards("mfcc")[0])
+    assert np.array_equal(tripled.shards("mfcc")[0], 3 * mfcc.shards("mfcc")[0])
     told = own.description["features"]["audio"]
     assert told["class"] == "own_frames.Doubled" and told["duration"] == 0.6
     assert told["source_sha256"] != tripled.description["features"]["audio"]["source_sha256"]
@@ -374,10 +377,10 @@ def test_a_limit_takes_clips_from_all_over_the_corpus(
 def test_a_changed_byte_is_found_when_asked(few, tmp_path, in_process, small_features):
     store = prepare(Manifest(str(few)), small_features, tmp_path / "stores")
     verify(store)
-    array = np.load(store / "audio" / "00000.npy", mmap_mode="r+")
+    array = np.load(store / "mfcc" / "00000.npy", mmap_mode="r+")
     array[1, 2, 3] += 1
     array.flush()
-    with pytest.raises(ValueError, match=r"1 files of .* \(audio/00000\.npy\): delete"):
+    with pytest.raises(ValueError, match=r"1 files of .* \(mfcc/00000\.npy\): delete"):
         verify(store)
 
 
@@ -572,9 +575,9 @@ def test_the_clips_between_bad_ones_are_read_from_their_places(
     bad, tmp_path, in_process, small_features
 ):
     store = Store(prepare(Manifest(str(bad)), small_features, tmp_path))
-    good, late = np.load(store.root / "sound" / "00000.npy")[store.place]
+    good, late = np.load(store.root / "waveform" / "00000.npy")[store.place]
     assert late.std() == pytest.approx(4 * good.std(), rel=1e-3)
-    assert store.faces(np.array([0, 1]))[:, 0, 0].max() == 200
+    assert store.read("frames", np.array([0, 1]))[:, 0, 0].max() == 200
 
 
 def test_a_bad_clip_is_an_error_by_its_name_where_that_is_asked(
@@ -616,10 +619,12 @@ def test_statistics_are_those_of_the_true_frames_of_the_training_clips(recording
     store = Store(recordings_store)
     rows = store.rows("train")
     assert 0 < len(rows) < len(store)
-    frames = np.concatenate([store.audio[0][row, : store.frames[row]] for row in rows])
-    pixels = store.face[0][rows].reshape(-1, 3) / 255
-    for name, table in (("audio", frames), ("face", pixels)):
-        description = store.description[name]
+    frames = np.concatenate(
+        [store.shards("mfcc")[0][row, : store.lengths("mfcc")[row]] for row in rows]
+    )
+    pixels = store.shards("frames")[0][rows].reshape(-1, 3) / 255
+    for name, table in (("mfcc", frames), ("frames", pixels)):
+        description = store.description["streams"][name]
         np.testing.assert_allclose(description["mean"], table.mean(0, np.float64), rtol=1e-6)
         std = table.std(0, dtype=np.float64)
         np.testing.assert_allclose(description["std"], np.where(std < 1e-6, 1, std), rtol=1e-5)
@@ -633,12 +638,12 @@ def test_shards_and_parts_do_not_change_what_is_read(
     monkeypatch.setattr(work, "PART_CLIPS", 3)
     sharded = Store(prepare(Manifest(str(recordings)), long_features, tmp_path))
     whole, rows = Store(recordings_store), np.arange(24)
-    assert [len(shard) for shard in sharded.face] == [7, 7, 7, 3]
-    assert (sharded.faces(rows) == whole.faces(rows)).all()
-    assert (sharded.audio_frames(rows) == whole.audio_frames(rows)).all()
+    assert [len(shard) for shard in sharded.shards("frames")] == [7, 7, 7, 3]
+    assert (sharded.read("frames", rows) == whole.read("frames", rows)).all()
+    assert (sharded.read("mfcc", rows) == whole.read("mfcc", rows)).all()
     assert sharded.description["class_counts"] == whole.description["class_counts"]
-    for name in ("audio", "face"):
-        assert sharded.description[name]["std"] == pytest.approx(whole.description[name]["std"])
+    for name, stream in sharded.streams.items():
+        assert stream.std == pytest.approx(whole.streams[name].std)
 
 
 def test_parts_change_no_byte_of_the_index_and_of_the_report(
@@ -664,7 +669,7 @@ def test_a_store_without_clips_to_validate_on_is_read(tmp_path, small_features, 
 def test_a_store_can_be_moved(recordings_store, tmp_path):
     moved = Store(shutil.copytree(recordings_store, tmp_path / "moved"))
     rows = np.array([1, 5])
-    assert (moved.faces(rows) == Store(recordings_store).faces(rows)).all()
+    assert (moved.read("frames", rows) == Store(recordings_store).read("frames", rows)).all()
 
 
 @pytest.mark.parametrize(
@@ -687,7 +692,7 @@ def test_faces_of_several_pictures_are_stored_one_after_the_other(
 ):
     three = replace(small_features, face=FaceFeatures(size=32, pictures=3))
     store = Store(prepare(Manifest(str(few)), three, tmp_path))
-    assert store.faces(np.arange(4)).shape == (4, 3, 3, 32, 32)
+    assert store.read("frames", np.arange(4)).shape == (4, 3, 3, 32, 32)
 
 
 def test_the_program_starts_without_what_only_training_needs():

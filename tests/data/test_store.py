@@ -36,26 +36,30 @@ def test_splits_share_out_the_rows_in_order(recordings_store):
 
 def test_faces_are_those_of_the_files_with_their_channels_last_in_memory(party_store):
     rows = np.array([0, 3, 40])
-    faces = Store(party_store).faces(rows)
-    expected = np.load(party_store / "face" / "00000.npy")[rows].transpose(0, 1, 4, 2, 3)
+    faces = Store(party_store).read("frames", rows)
+    expected = np.load(party_store / "frames" / "00000.npy")[rows].transpose(0, 1, 4, 2, 3)
     assert faces.dtype == torch.uint8 and np.array_equal(faces, expected)
     assert faces.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_audio_frames_end_with_the_longest_clip(recordings_store):
     store = Store(recordings_store)
-    short, long = (int(pick(store.frames)) for pick in (np.argmin, np.argmax))
+    short, long = (int(pick(store.lengths("mfcc"))) for pick in (np.argmin, np.argmax))
     both = np.array(sorted((short, long)))
-    assert store.audio_frames(np.array([short])).shape[1] == store.frames[short]
-    assert store.audio_frames(both).shape[1] == store.frames[long] > store.frames[short]
+    assert store.read("mfcc", np.array([short])).shape[1] == store.lengths("mfcc")[short]
+    assert (
+        store.read("mfcc", both).shape[1]
+        == store.lengths("mfcc")[long]
+        > store.lengths("mfcc")[short]
+    )
 
 
 def test_a_batch_is_a_copy_that_may_be_changed(party_store):
     store, rows = Store(party_store), np.array([2])
-    before = store.faces(rows).clone()
-    store.faces(rows).zero_()
-    store.audio_frames(rows).zero_()
-    assert torch.equal(store.faces(rows), before) and store.audio_frames(rows).any()
+    before = store.read("frames", rows).clone()
+    store.read("frames", rows).zero_()
+    store.read("mfcc", rows).zero_()
+    assert torch.equal(store.read("frames", rows), before) and store.read("mfcc", rows).any()
 
 
 def test_unknown_boxes_are_not_numbers(recordings_store, party_store):
@@ -70,8 +74,8 @@ def test_unknown_boxes_are_not_numbers(recordings_store, party_store):
 def test_rows_are_gathered_across_shards(party_store, rows, tmp_path):
     sharded = shutil.copytree(party_store, tmp_path / "store")
     whole, sizes = Store(party_store), (4, 1, 5)
-    for name in ("face", "audio"):
-        array, start = getattr(whole, name)[0], 0
+    for name in ("frames", "mfcc"):
+        array, start = whole.shards(name)[0], 0
         for number, size in enumerate(sizes):
             np.save(shard_file(sharded, name, number), array[start : start + size])
             start += size
@@ -79,5 +83,5 @@ def test_rows_are_gathered_across_shards(party_store, rows, tmp_path):
     store.shard[:10] = np.repeat([0, 1, 2], sizes)
     store.place[:10] = [0, 1, 2, 3, 0, 0, 1, 2, 3, 4]
     picked = np.array(rows)
-    assert torch.equal(store.faces(picked), whole.faces(picked))
-    assert torch.equal(store.audio_frames(picked), whole.audio_frames(picked))
+    assert torch.equal(store.read("frames", picked), whole.read("frames", picked))
+    assert torch.equal(store.read("mfcc", picked), whole.read("mfcc", picked))

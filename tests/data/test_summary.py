@@ -27,6 +27,8 @@ from avfusion.data.summary import (
     summary,
     table,
 )
+from avfusion.features import AudioFeatures, FaceFeatures, Features
+from avfusion.run.streams import streams_of
 
 
 def cells(text, row):
@@ -167,7 +169,9 @@ def told(clips, detector="none", skipped=None, **audio) -> Told:
     clips = [clip_record(has_face=True, **clip) for clip in clips]
     settings = {"audio": {"crop": "centre", "max_duration": 10.0} | audio}
     settings["face"] = {"detector": detector, "pictures": 1}
-    return Told(clips, {"features": settings, "skipped": skipped or {}})
+    streams = Features(FaceFeatures(), AudioFeatures()).streams
+    plain = {name: stream.plain() for name, stream in streams.items()}
+    return Told(clips, {"features": settings, "skipped": skipped or {}, "streams": plain})
 
 
 @pytest.mark.parametrize(
@@ -251,6 +255,27 @@ def test_the_next_command_has_what_the_store_needs(clips, others, options):
     cfg = load("train", *words[2:])
     assert cfg.data.store == str(store.root) and cfg.data.batch_size <= clips[0]
     assert words[4:] == options
+
+
+def test_the_next_command_names_the_streams_that_have_other_names():
+    store = told([])
+    store.description |= {
+        "clips": {"train": 99, "val": 5, "test": 5},
+        "labels": "single_label",
+        "class_names": ["a", "b"],
+        "streams": {
+            "frames": {"modality": "face", "kind": "pictures"},
+            "logmel": {"modality": "audio", "kind": "sequence"},
+            "vgg16": {"modality": "face", "kind": "maps"},
+        },
+    }
+    store.description["features"]["audio"]["class"] = "mine.LogMel"
+    words = shlex.split(next_command(store)[-1])
+    assert streams_of(load("train", *words[2:]).model) == ["vgg16", "logmel"]
+    assert words[-2:] == [
+        "data.augmentation.audio.stream=logmel",
+        "data.augmentation.audio.band=0",
+    ]
 
 
 def test_without_clips_to_validate_on_there_is_a_way_to_get_them():

@@ -34,7 +34,7 @@ def test_of_a_run_it_is_the_face_encoder_with_its_weights(tmp_path):
 def test_of_a_run_on_stored_maps_it_is_the_encoder_that_made_them(tmp_path):
     first = save_run(tmp_path / "first", "lowrank")
     maps = FaceMaps(str(tmp_path / "first"))
-    face_map = {"channels": 64, "encoder": maps.recipe()}
+    face_map = {"encoder": maps.recipe()}
     weights = first.network.face_encoder.state_dict()
     save_run(tmp_path / "second", "lowrank", "model/face_encoder=stored", maps=(face_map, weights))
     again = FaceMaps(str(tmp_path / "second"))

@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from conftest import CONF, MODELS, build, toy_clips
+from conftest import CONF, MODELS, build, load, toy_clips
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from avfusion.graph.operations import graph_of
 from avfusion.graph.recorder import RECURRENT, unrolled
+from avfusion.run.streams import streams_of
 
 PARTS = [
     f"model/{group}={path.stem}"
@@ -49,10 +50,9 @@ def test_every_network_leads_from_its_clips_to_its_scores(model, part):
     assert torch.equal(torch.get_rng_state(), before)
     names = [node.name for node in graph]
     assert len(names) == len(set(names))
-    needed = {"face": "clips/face", "audio": "clips/audio"}
     known = reached(graph, "scores/logits")
-    takes = getattr(task.network, "takes", tuple(needed))
-    assert {needed[name] for name in takes} <= known
+    overrides = [f"model={model}", *([part] if part else [])]
+    assert {f"clips/{name}" for name in streams_of(load("train", *overrides).model)} <= known
     tops = {name.partition("/")[0] for name in known}
     parts = {name for name, part in task.network.named_children() if [*part.parameters()]}
     assert parts - tops == set()
@@ -83,7 +83,7 @@ class Small(nn.Module):
         self.heads = nn.ModuleDict({"left": nn.Linear(5, 2), "right": nn.Linear(5, 2)})
 
     def forward(self, clips):
-        body = self.body(clips.audio.sum(dim=1))
+        body = self.body(clips.streams["mfcc"].sum(dim=1))
         left, right = self.heads["left"](body).chunk(2, dim=1)
         return Scores(torch.cat([right, left], dim=1) + self.heads["right"](body).T.T, None)
 
@@ -91,8 +91,8 @@ class Small(nn.Module):
 def test_the_graph_is_that_which_a_reader_would_draw():
     nodes = {node.name: node for node in graph_of(Small(), toy_clips(4, frames=12))}
     assert {name: node.inputs for name, node in nodes.items()} == {
-        "clips/audio": [],
-        "sum": ["clips/audio"],
+        "clips/mfcc": [],
+        "sum": ["clips/mfcc"],
         "body/Linear_0": ["sum"],
         "body/ReLU_1": ["body/Linear_0"],
         "left": ["body/ReLU_1"],
@@ -102,7 +102,7 @@ def test_the_graph_is_that_which_a_reader_would_draw():
         "add": ["cat", "right"],
         "scores/logits": ["add"],
     }
-    assert nodes["clips/audio"].shapes == [(4, 12, 75)]
+    assert nodes["clips/mfcc"].shapes == [(4, 12, 75)]
     assert nodes["chunk"].shapes == [(4, 1), (4, 1)]
     assert nodes["body/Linear_0"].kind == "linear"
     assert nodes["body/Linear_0"].weights == "weight [5, 75], bias [5]"
@@ -117,8 +117,8 @@ class Packed(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, clips):
-        lengths = clips.audio_length.cpu()
-        packed = pack_padded_sequence(clips.audio, lengths, True, enforce_sorted=False)
+        lengths = clips.lengths["mfcc"].cpu()
+        packed = pack_padded_sequence(clips.streams["mfcc"], lengths, True, enforce_sorted=False)
         frames, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         return Scores(self.head(frames.mean(dim=1) + torch.randn(8)), None)
 
@@ -128,7 +128,7 @@ def test_a_network_that_looks_at_lengths_is_drawn_too_and_nothing_is_drawn_at_ra
     before = torch.get_rng_state()
     graph = graph_of(network, clips)
     assert torch.equal(torch.get_rng_state(), before)
-    assert {"clips/audio", "clips/audio_length", "lstm"} <= {
+    assert {"clips/mfcc", "clips/mfcc_length", "lstm"} <= {
         name.removesuffix("/lstm") for name in reached(graph, "scores/logits")
     }
 

@@ -5,8 +5,8 @@ from hydra.utils import instantiate
 from torch import nn
 
 
-class Stored(nn.Module):
-    channels = 512
+class Known(nn.Module):
+    channels, stream = 512, "frames"
 
     def __init__(self, face_map: torch.Tensor | None = None) -> None:
         super().__init__()
@@ -25,15 +25,15 @@ def network(face_encoder: nn.Module, classes: int = 3) -> nn.Module:
 
 @pytest.mark.parametrize("classes", [2, 8])
 def test_lowrank_on_maps_of_512_channels_has_the_announced_number_of_parameters(classes):
-    count = sum(parameter.numel() for parameter in network(Stored(), classes).parameters())
+    count = sum(parameter.numel() for parameter in network(Known(), classes).parameters())
     assert count == 1_889_680 + 401 * classes
 
 
 def test_equals_its_parts_applied_in_turn():
     face_map = torch.randn(3, 512, 1, 14, 14)
-    net, clips = network(Stored(face_map)), toy_clips(3)
+    net, clips = network(Known(face_map)), toy_clips(3)
     logits, glimpses, *_ = net(clips)
-    voice = net.audio_encoder(clips.audio, clips.audio_length)[1]
+    voice = net.audio_encoder(clips.streams["mfcc"], clips.lengths["mfcc"])[1]
     weights = net.attention(face_map, voice)[1]
     face = torch.stack(
         [(face_map.flatten(2) * weights[:, [g]]).sum(dim=2) for g in range(2)], dim=1
@@ -47,15 +47,15 @@ def test_equals_its_parts_applied_in_turn():
 
 
 def test_any_map_with_positions_in_space_and_time_is_accepted():
-    glimpses = network(Stored(torch.randn(2, 512, 4, 7, 5)))(toy_clips(2)).glimpses
+    glimpses = network(Known(torch.randn(2, 512, 4, 7, 5)))(toy_clips(2)).glimpses
     assert glimpses.shape == (2, 2, 4, 7, 5)
 
 
 def test_the_answers_from_single_glimpses_see_nothing_of_the_others():
     face_map = torch.randn(3, 512, 1, 14, 14)
-    net, clips = network(Stored(face_map)), toy_clips(3)
+    net, clips = network(Known(face_map)), toy_clips(3)
     single = net(clips).single
-    voice = net.audio_encoder(clips.audio, clips.audio_length)[1]
+    voice = net.audio_encoder(clips.streams["mfcc"], clips.lengths["mfcc"])[1]
     face = net.attention(face_map, voice)[0]
     assert single.shape == (2, 3, 3)
     for glimpse, own in enumerate((slice(0, 512), slice(512, 1024))):
@@ -74,5 +74,9 @@ def test_single_glimpses_answer_in_training_only_and_where_there_are_several():
 def test_voice_and_face_both_reach_the_logits(model):
     task, clips = build(model), toy_clips(4)
     logits = task(clips).logits
-    assert not torch.allclose(logits, task(clips._replace(face=1 - clips.face)).logits)
-    assert not torch.allclose(logits, task(clips._replace(audio=-clips.audio)).logits)
+    assert not torch.allclose(
+        logits, task(clips.with_stream("frames", 1 - clips.streams["frames"])).logits
+    )
+    assert not torch.allclose(
+        logits, task(clips.with_stream("mfcc", -clips.streams["mfcc"])).logits
+    )

@@ -1,19 +1,14 @@
 import math
+from operator import itemgetter
 from statistics import mean
 
 import pytest
 import torch
-from conftest import MODELS, build, toy_clips
-
-from avfusion.data.clips import Clips
+from conftest import MODELS, build, doubled, toy_clips
 
 # seed2017 is kept with its faults: its clips change each other, its attention does not learn, its
 # evaluation is noisy and its padding counts (test_seed2017.py has a claim for each).
 each_model = pytest.mark.parametrize("model", [name for name in MODELS if name != "seed2017"])
-
-
-def doubled(clips: Clips) -> Clips:
-    return clips._replace(face=clips.face.double(), audio=clips.audio.double())
 
 
 def assert_same(ours, theirs):
@@ -40,18 +35,18 @@ def test_scores_have_a_logit_per_class_and_glimpses_that_sum_to_one(model, class
 def test_padding_never_changes_the_result(model):
     task, clips = build(model).double(), doubled(toy_clips(4))
     noise = torch.randn(4, 20, 75, dtype=torch.double)
-    true = (torch.arange(20) < clips.audio_length[:, None])[..., None]
-    longer = torch.cat([clips.audio, noise[:, 12:]], dim=1)
-    assert_same(task(clips), task(clips._replace(audio=torch.where(true, longer, noise))))
+    true = (torch.arange(20) < clips.lengths["mfcc"][:, None])[..., None]
+    longer = torch.cat([clips.streams["mfcc"], noise[:, 12:]], dim=1)
+    assert_same(task(clips), task(clips.with_stream("mfcc", torch.where(true, longer, noise))))
 
 
 @each_model
 def test_clips_in_a_batch_never_change_each_other(model):
     task, clips = build(model).double().train(), doubled(toy_clips(5))
     together = task(clips)
-    for k, length in enumerate(clips.audio_length.tolist()):
-        clip = Clips(*(part[k : k + 1] for part in clips))
-        alone = task(clip._replace(audio=clip.audio[:, :length]))
+    for k, length in enumerate(clips.lengths["mfcc"].tolist()):
+        clip = clips.map(itemgetter(slice(k, k + 1)))
+        alone = task(clip.with_stream("mfcc", clip.streams["mfcc"][:, :length]))
         assert_same(alone, type(together)(*(None if s is None else s[k : k + 1] for s in together)))
 
 

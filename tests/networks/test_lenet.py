@@ -13,7 +13,7 @@ def test_at_32_pixels_it_has_the_parameters_of_the_notes_and_none_beside():
 
 def test_at_32_pixels_it_is_the_function_of_the_notes():
     network, clips = build("lenet").network, toy_clips(5, size=32)
-    x = clips.face[:, 0]  # with the statistics of a toy, normalisation does nothing
+    x = clips.streams["frames"][:, 0]  # with the statistics of a toy, normalisation does nothing
     x = F.max_pool2d(F.relu(F.conv2d(x, network.lower.weight, network.lower.bias)), 2)
     x = F.max_pool2d(F.relu(F.conv2d(x, network.upper.weight, network.upper.bias)), 2)
     x = F.relu(F.linear(x.reshape(-1, 16 * 5 * 5), network.seen.weight, network.seen.bias))
@@ -32,14 +32,14 @@ def test_a_gray_picture_as_one_channel_is_itself_standardized():
     network, clips = build("lenet", "model.network.channels=1").network, toy_clips(5, size=32)
     network.standardise.mean += 0.25
     network.standardise.std += 1.0
-    gray = clips.face[:, :, :1].expand(-1, -1, 3, -1, -1)
+    gray = clips.streams["frames"][:, :, :1].expand(-1, -1, 3, -1, -1)
     x = (gray[:, 0, :1] - 0.25) / 2
     x = F.max_pool2d(F.relu(F.conv2d(x, network.lower.weight, network.lower.bias)), 2)
     x = F.max_pool2d(F.relu(F.conv2d(x, network.upper.weight, network.upper.bias)), 2)
     x = F.relu(F.linear(x.reshape(-1, 16 * 5 * 5), network.seen.weight, network.seen.bias))
     x = F.relu(F.linear(x, network.head.hidden.weight, network.head.hidden.bias))
     logits = F.linear(x, network.head.logits.weight, network.head.logits.bias)
-    torch.testing.assert_close(network(clips._replace(face=gray)).logits, logits)
+    torch.testing.assert_close(network(clips.with_stream("frames", gray)).logits, logits)
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])
@@ -51,8 +51,10 @@ def test_other_numbers_of_channels_are_refused(channels):
 def test_a_digit_of_28_pixels_is_seen_in_a_black_frame():
     network, clips = build("lenet").network, toy_clips(3, size=28)
     framed = torch.zeros(3, 1, 3, 32, 32)
-    framed[..., 2:30, 2:30] = clips.face
-    torch.testing.assert_close(network(clips).logits, network(clips._replace(face=framed)).logits)
+    framed[..., 2:30, 2:30] = clips.streams["frames"]
+    torch.testing.assert_close(
+        network(clips).logits, network(clips.with_stream("frames", framed)).logits
+    )
 
 
 @pytest.mark.parametrize("size", [8, 30, 33, 112])
@@ -63,7 +65,9 @@ def test_pictures_of_any_size_get_a_logit_per_class(size):
 
 def test_hears_nothing_and_holds_nothing_to_hear_with():
     task, clips = build("lenet"), toy_clips(4)
-    other = clips._replace(audio=torch.randn_like(clips.audio))
+    other = clips.with_stream("mfcc", torch.randn_like(clips.streams["mfcc"]))
     assert torch.equal(task(clips).logits, task(other).logits)
-    assert not torch.allclose(task(clips).logits, task(clips._replace(face=1 - clips.face)).logits)
+    assert not torch.allclose(
+        task(clips).logits, task(clips.with_stream("frames", 1 - clips.streams["frames"])).logits
+    )
     assert not any("audio" in name for name in task.state_dict())

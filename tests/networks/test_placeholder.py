@@ -13,9 +13,10 @@ each_model = pytest.mark.parametrize("model", [name for name in MODELS if name !
 def without(clips, modality, which=0):
     """Clips one of which has noise where its face or its voice would be."""
     flag = torch.arange(len(clips.label)) != which
-    features = getattr(clips, modality)
+    stream = {"face": "frames", "audio": "mfcc"}[modality]
+    features = clips.streams[stream]
     noise = torch.where(flag.view(-1, *[1] * (features.ndim - 1)), features, torch.rand(1) * 9)
-    return clips._replace(**{modality: noise, f"has_{modality}": flag})
+    return clips.with_stream(stream, noise)._replace(**{f"has_{modality}": flag})
 
 
 @each_model

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from conftest import build, toy_clips
+from conftest import build, doubled, toy_clips
 from hydra.errors import InstantiationException
 
-from avfusion.data.clips import Clips
 from avfusion.networks.repairs import REPAIRS
 
 both = pytest.mark.parametrize("model", ["seed2017", "lowrank"])
@@ -50,8 +49,9 @@ def test_glimpses_sum_to_one_over_the_batch_instead_of_the_positions(model):
 @both
 def test_a_clip_changes_with_those_beside_it(model):
     task, clips = made(model), toy_clips(6)
-    others = Clips(*(part.clone() for part in clips))
-    others.face[1:] = torch.rand_like(others.face[1:])
+    others = clips.map(torch.clone)
+    face = others.streams["frames"]
+    face[1:] = torch.rand_like(face[1:])
     alone, beside = (task(some).glimpses[0] for some in (clips, others))
     assert torch.equal(alone, beside) == (model == "lowrank")
 
@@ -72,13 +72,16 @@ def test_no_gradient_reaches_attention_and_face_encoder(model):
 @both
 def test_padding_changes_the_voice(model):
     task, clips = made(model), toy_clips(6)
-    longer = torch.nn.functional.pad(clips.audio, (0, 0, 0, 30))
+    longer = torch.nn.functional.pad(clips.streams["mfcc"], (0, 0, 0, 30))
     if model == "seed2017":
         short, long = (
-            task.network.listen(task.network.standardise(a)) for a in (clips.audio, longer)
+            task.network.listen(task.network.standardise(a))
+            for a in (clips.streams["mfcc"], longer)
         )
     else:
-        short, long = (task(clips._replace(audio=a)).logits for a in (clips.audio, longer))
+        short, long = (
+            task(clips.with_stream("mfcc", a)).logits for a in (clips.streams["mfcc"], longer)
+        )
     assert torch.allclose(short, long, atol=1e-5) == (model == "lowrank")
 
 
@@ -127,7 +130,7 @@ def as_lowrank(seed):
 def test_fully_repaired_it_is_the_function_of_lowrank_with_as_many_parameters():
     seed = repaired(*REPAIRS).double()
     lowrank, clips = as_lowrank(seed).double(), toy_clips(5, frames=20)
-    clips = clips._replace(face=clips.face.double(), audio=clips.audio.double())
+    clips = doubled(clips)
     clips = clips._replace(has_face=clips.row != 1, has_audio=clips.row != 3)
     for mode in (True, False):
         ours, theirs = seed.train(mode)(clips), lowrank.train(mode)(clips)
@@ -160,10 +163,10 @@ def learning_parts(task) -> set[str]:
 def state_dependent(task) -> bool:
     """Whether a clip's voice depends on its place in the batch."""
     clips = toy_clips(6)
-    clips = clips._replace(audio=clips.audio[:1].expand(6, -1, -1))
+    clips = clips.with_stream("mfcc", clips.streams["mfcc"][:1].expand(6, -1, -1))
     voices = []
     task.network.audio_factors.register_forward_hook(lambda _, given, out: voices.append(given[0]))
-    task(clips._replace(audio_length=clips.audio_length[:1].expand(6)))
+    task(clips._replace(lengths={"mfcc": clips.lengths["mfcc"][:1].expand(6)}))
     return not torch.allclose(voices[0][0], voices[0][5], atol=1e-6)
 
 

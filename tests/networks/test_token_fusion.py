@@ -1,6 +1,6 @@
 import pytest
 import torch
-from conftest import build, toy_clips
+from conftest import build, doubled, toy_clips
 
 MODELS = ["crossattention", "bottleneck"]
 each_model = pytest.mark.parametrize("model", MODELS)
@@ -9,9 +9,9 @@ each_model = pytest.mark.parametrize("model", MODELS)
 @each_model
 def test_equals_its_parts_applied_in_turn(model):
     net, clips = build(model).network.double(), toy_clips(3)
-    clips = clips._replace(face=clips.face.double(), audio=clips.audio.double())
-    face_map = net.face_encoder(clips.face)
-    frames = net.audio_encoder(clips.audio, clips.audio_length)[0]
+    clips = doubled(clips)
+    face_map = net.face_encoder(clips.streams["frames"])
+    frames = net.audio_encoder(clips.streams["mfcc"], clips.lengths["mfcc"])[0]
     face = net.face_tokens.norm(net.face_tokens.project(face_map.flatten(2).transpose(1, 2)))
     audio = net.audio_tokens.norm(net.audio_tokens.project(frames))
     waves = 10_000 ** -(torch.arange(64) / 64)
@@ -21,7 +21,7 @@ def test_equals_its_parts_applied_in_turn(model):
     angles = place.view(16, 3, 1) * 10_000 ** -(torch.arange(21) / 21)
     grid = torch.cat([angles.sin(), angles.cos()], dim=2).flatten(1)
     face = face + torch.nn.functional.pad(grid, (0, 2))
-    fused, weights = net.fusion(face, audio, clips.audio_length)
+    fused, weights = net.fusion(face, audio, clips.lengths["mfcc"])
     logits, glimpses, *_ = net(clips)
     torch.testing.assert_close(logits, net.head(fused), rtol=0, atol=1e-6)
     torch.testing.assert_close(glimpses, weights.view(3, 1, 1, 4, 4), rtol=0, atol=1e-6)
@@ -50,7 +50,7 @@ def test_where_a_face_stands_and_when_a_frame_is_heard_matter(model):
 def test_the_length_of_a_voice_that_is_missing_changes_nothing(model):
     net, clips = build(model, "model.network.modality_dropout=0.1").network.eval(), toy_clips(4)
     clips = clips._replace(has_audio=torch.tensor([False, True, True, True]))
-    other = clips.audio_length.clone()
+    other = clips.lengths["mfcc"].clone()
     other[0] = 13 - other[0]
     logits = net(clips).logits
     torch.testing.assert_close(net(clips._replace(audio_length=other)).logits, logits)
@@ -67,5 +67,9 @@ def test_any_audio_encoder_gives_it_tokens(model, encoder):
 def test_both_modalities_reach_the_logits(model):
     task, clips = build(model), toy_clips(4)
     logits = task(clips).logits
-    assert not torch.allclose(logits, task(clips._replace(face=1 - clips.face)).logits)
-    assert not torch.allclose(logits, task(clips._replace(audio=-clips.audio)).logits)
+    assert not torch.allclose(
+        logits, task(clips.with_stream("frames", 1 - clips.streams["frames"])).logits
+    )
+    assert not torch.allclose(
+        logits, task(clips.with_stream("mfcc", -clips.streams["mfcc"])).logits
+    )

@@ -5,21 +5,29 @@ from conftest import build, toy_clips
 def test_face_only_hears_nothing():
     task, clips = build("face_only"), toy_clips(4)
     logits = task(clips).logits
-    assert torch.equal(logits, task(clips._replace(audio=torch.randn_like(clips.audio))).logits)
-    assert not torch.allclose(logits, task(clips._replace(face=1 - clips.face)).logits)
+    assert torch.equal(
+        logits, task(clips.with_stream("mfcc", torch.randn_like(clips.streams["mfcc"]))).logits
+    )
+    assert not torch.allclose(
+        logits, task(clips.with_stream("frames", 1 - clips.streams["frames"])).logits
+    )
 
 
 def test_audio_only_sees_nothing_and_has_no_glimpses():
     task, clips = build("audio_only"), toy_clips(4)
     logits, glimpses, *_ = task(clips)
     assert glimpses is None
-    assert torch.equal(logits, task(clips._replace(face=1 - clips.face)).logits)
-    assert not torch.allclose(logits, task(clips._replace(audio=-clips.audio)).logits)
+    assert torch.equal(
+        logits, task(clips.with_stream("frames", 1 - clips.streams["frames"])).logits
+    )
+    assert not torch.allclose(
+        logits, task(clips.with_stream("mfcc", -clips.streams["mfcc"])).logits
+    )
 
 
 def test_face_only_looks_as_if_its_query_were_the_voice():
     network, clips = build("face_only").network, toy_clips(4)
-    face_map = network.face_encoder(clips.face)
+    face_map = network.face_encoder(clips.streams["frames"])
     face, weights = network.attention(face_map, network.query.repeat(4, 1))
     logits, glimpses, *_ = network(clips)
     torch.testing.assert_close(logits, network.head(face))

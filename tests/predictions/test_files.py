@@ -121,12 +121,13 @@ def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
     answered, model, asked, tmp_path
 ):
     store, target, _ = answered
-    data = FaceAudioDataModule(str(store.root), batch_size=5)
+    stream = {"face": "frames", "audio": "mfcc"}[asked]
+    data = FaceAudioDataModule(str(store.root), batch_size=5, streams=(stream,))
     lacking = int(store.rows("test")[3])
     getattr(data.store, f"has_{asked}")[lacking] = False
     task = build_for(data, model)
     batches = quiet_trainer().predict(task, datamodule=data)
-    answers = collect_answers(data.store, batches, task.network.takes)
+    answers = collect_answers(data.store, batches, data.modalities)
     unanswered = [answer for answer in answers if answer.probabilities is None]
     assert [answer.row for answer in unanswered] == [lacking]
     assert f"not answered, the network takes only the {asked}: " in unanswered[0].note

@@ -51,7 +51,7 @@ def test_results_say_what_has_to_be_known_about_them(finished):
     folder, _, task, data = finished
     results = json.loads((folder / "results.json").read_text())
     weights = sum(value.numel() for value in task.network.state_dict().values())
-    assert results["parameters"] == weights - 2 * data.description["audio"]["features"]
+    assert results["parameters"] == weights - 2 * data.description["streams"]["mfcc"]["shape"][-1]
     assert results["data/store"] == str(data.path)
     assert results["data/split"] == "test"
     assert results["data/shared_subjects"] == 0

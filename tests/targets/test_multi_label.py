@@ -193,7 +193,8 @@ def test_clips_to_draw_are_so_many_of_each_class_and_each_is_drawn_once():
 def test_a_picture_of_the_batch_names_all_classes_of_a_clip():
     label = torch.tensor([[1, 0, 1], [0, 1, 0], [-1, -1, -1]])
     clips = toy_clips(3)._replace(label=label)
-    texts = batch_figure(clips, target_of("a", "b", "c")).axes[0].texts
+    shown = (clips.streams["frames"], clips.streams["mfcc"], clips)
+    texts = batch_figure(*shown, target_of("a", "b", "c")).axes[0].texts
     assert [text.get_text() for text in texts] == ["a|c", "b", "?"]
 
 

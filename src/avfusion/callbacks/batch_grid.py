@@ -6,6 +6,7 @@ import lightning as L
 
 from avfusion.callbacks.places import places
 from avfusion.data.clips import Clips
+from avfusion.features.stream import MODALITIES
 from avfusion.figures.answers import batch_figure
 
 
@@ -25,8 +26,8 @@ class BatchGrid(L.Callback):
         if not found:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        shown = Clips(*(part[: self.clips].cpu() for part in batch))
-        shown = shown._replace(face=data.pictures(shown))
-        figure = batch_figure(shown, data.target)
+        few = batch.map(lambda part: part[: self.clips].cpu())
+        pictures, audio = (data.shown(few, modality) for modality in MODALITIES)
+        figure = batch_figure(pictures, audio, few, data.target)
         for place in found:
             place.figure("train/first_batch", figure, 0)

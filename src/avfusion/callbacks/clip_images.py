@@ -15,7 +15,7 @@ from avfusion.corpora.labels import ClassesOf
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
 from avfusion.figures.clip import clip_figure
-from avfusion.figures.clip_view import clip_view
+from avfusion.figures.clip_view import clip_view, sound_of
 from avfusion.targets import Target
 
 
@@ -55,7 +55,7 @@ class ClipImages(L.Callback):
             heard = {row: tag for row, tag in self.tags.items() if data.store.has_audio[row]}
             for row, tag in heard.items():
                 for place in found:
-                    place.sound(f"sounds/{tag}", data.store.sound(row), trainer.global_step)
+                    place.sound(f"sounds/{tag}", sound_of(data.store, row), trainer.global_step)
             self.sounded = True
         self.last.listen(pl_module.network)
 

@@ -64,8 +64,8 @@ class Embeddings(L.Callback):
             size = (self.thumbnail, self.thumbnail)
             self.rows += batch.row.tolist()
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            first = data.pictures(batch)[:, 0]
-            self.pictures.append(F.interpolate(first, size, mode="area").cpu())
+            first = data.shown(batch, "face")[:, 0]
+            self.pictures.append(F.interpolate(first, size, mode="area"))
             if len(self.rows) >= self.clips:
                 self.stop()
 

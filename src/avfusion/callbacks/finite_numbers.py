@@ -161,7 +161,7 @@ def find_part(task: FusionTask, clips: Clips, in_loss: bool = True) -> tuple[str
 
     Where the loss itself is finite (not ``in_loss``), -inf of masks is not what is looked for.
     """
-    for name, value in clips._asdict().items():
+    for name, value in clips.named().items():
         if name != "box" and not_finite(value):
             return "input", f"{name} of the clips in rows {clips.row.tolist()}"
     found: list[str] = []

@@ -15,15 +15,22 @@ class FaceAugmentation:
 
     ``shift`` is the largest move in fractions of the picture, ``crop`` the largest part of its side
     that is cut away, ``flip`` the probability of a mirror image, ``colour`` the largest relative
-    change of brightness, contrast and each channel's strength. The box moves along.
+    change of brightness, contrast and each channel's strength. The box moves along. ``stream``
+    names the pictures; networks that do not read them get theirs as they are.
     """
 
     def __init__(
-        self, shift: float = 0.05, crop: float = 0.15, flip: float = 0.5, colour: float = 0.2
+        self,
+        shift: float = 0.05,
+        crop: float = 0.15,
+        flip: float = 0.5,
+        colour: float = 0.2,
+        stream: str = "frames",
     ) -> None:
         for name, value in (("shift", shift), ("crop", crop), ("flip", flip), ("colour", colour)):
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augmentation.face.{name} must lie in [0, 1], got {value}.")
+        self.stream = stream
         self.shift = shift
         self.crop = crop
         self.flip = flip
@@ -31,12 +38,14 @@ class FaceAugmentation:
 
     def __call__(self, clips: Clips) -> Clips:
         """Return the clips with other pictures and boxes."""
-        batch, device = len(clips.face), clips.face.device
+        pictures = clips.streams[self.stream]
+        batch, device = len(pictures), pictures.device
         side = 1 - self.crop * torch.rand(batch, device=device)
         move = self.shift * (2 * torch.rand(batch, 2, device=device) - 1)
         mirrored = torch.rand(batch, device=device) < self.flip
-        face = self.recolour(geometry(clips.face, side, move, mirrored))
-        return clips._replace(face=face, box=moved_box(clips.box, side, move, mirrored))
+        face = self.recolour(geometry(pictures, side, move, mirrored))
+        moved = clips._replace(box=moved_box(clips.box, side, move, mirrored))
+        return moved.with_stream(self.stream, face)
 
     def recolour(
         self, face: Float[Tensor, "batch pictures 3 height width"]
@@ -91,16 +100,23 @@ class AudioAugmentation:
     ``noise`` is the standard deviation of Gaussian noise, in those of the clip's features.
     ``blocks`` is how many parts a frame has in which the same band is hidden: by default the three
     of MFCC with two differences, which features of another class have to name themselves.
+    ``stream`` names the frames; networks that do not read them get theirs as they are.
     """
 
     def __init__(
-        self, time: float = 0.2, band: float = 0.2, noise: float = 0.1, blocks: int | None = None
+        self,
+        time: float = 0.2,
+        band: float = 0.2,
+        noise: float = 0.1,
+        blocks: int | None = None,
+        stream: str = "mfcc",
     ) -> None:
         for name, value in (("time", time), ("band", band), ("noise", noise)):
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augmentation.audio.{name} must lie in [0, 1], got {value}.")
         if blocks is not None and blocks < 1:
             raise ValueError(f"data.augmentation.audio.blocks must be at least 1, got {blocks}.")
+        self.stream = stream
         self.time = time
         self.band = band
         self.noise = noise
@@ -108,7 +124,7 @@ class AudioAugmentation:
 
     def __call__(self, clips: Clips) -> Clips:
         """Return the clips with other audio frames; padding stays zero."""
-        audio, length = clips.audio, clips.audio_length
+        audio, length = clips.streams[self.stream], clips.lengths[self.stream]
         _, frames, features = audio.shape
         true = (torch.arange(frames, device=audio.device) < length[:, None])[..., None]
         count = length[:, None, None]
@@ -121,7 +137,7 @@ class AudioAugmentation:
         band = stretch(coefficients, self.band, features // blocks).repeat(1, blocks)
         hidden = hidden | band[:, None]
         noisy = audio + self.noise * deviation * torch.randn_like(audio)
-        return clips._replace(audio=torch.where(hidden, mean, noisy) * true)
+        return clips.with_stream(self.stream, torch.where(hidden, mean, noisy) * true)
 
 
 def stretch(length: Tensor, most: float, size: int) -> Bool[Tensor, "batch size"]:

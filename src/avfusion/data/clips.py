@@ -1,27 +1,70 @@
 """The batch."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, int16, uint8
+
+UNITS = {uint8: 255, int16: 2**15}  # what stands for one in whole numbers
 
 
 class Clips(NamedTuple):
-    """Some clips, each a face and a voice.
+    """Some clips: what is read of their faces and voices, and what is known of them.
 
-    ``face`` is RGB, bytes from the store and [0, 1] once on the device, or holds the store's face
-    maps for networks that read those; ``audio`` holds audio frames, padded with zeros after
-    ``audio_length`` of them. ``label`` is encoded as the target of the data does it.
-    A clip without a face or without sound has zeros there, ``audio_length`` 1, and its flag off.
-    ``box`` is the speaker's face (left, top, right, bottom) in fractions of the picture, NaN where
-    unknown; ``row`` finds the clip in the index of its store.
+    ``streams`` holds what the network reads of a store, by name: pictures
+    ``[batch, pictures, 3, height, width]``, RGB; maps ``[batch, pictures, channels, rows,
+    columns]``; sequences ``[batch, steps, ...]``, padded with zeros after as many as ``lengths``,
+    which has the same names, says of each clip. Pictures and waveforms are whole numbers as they
+    come from the store, and in [0, 1] and [-1, 1) once they are on the device.
+
+    ``label`` is encoded as the target of the data does it. A clip without a face or without sound
+    has zeros there, lengths of 1, and its flag off. ``box`` is the speaker's face
+    (left, top, right, bottom) in fractions of the picture, NaN where unknown; ``row`` finds the
+    clip in the index of its store.
     """
 
-    face: Shaped[Tensor, "batch pictures channels height width"]
-    audio: Float[Tensor, "batch frames features"]
-    audio_length: Int[Tensor, "batch"]
+    streams: dict[str, Shaped[Tensor, "batch *item"]]
+    lengths: dict[str, Int[Tensor, "batch"]]
     has_face: Bool[Tensor, "batch"]
     has_audio: Bool[Tensor, "batch"]
     label: Shaped[Tensor, "batch *outputs"]
     box: Float[Tensor, "batch 4"]
     row: Int[Tensor, "batch"]
+
+    def sequence(
+        self, name: str
+    ) -> tuple[Float[Tensor, "batch steps *item"], Int[Tensor, "batch"]]:
+        """Return a stream that has a time axis, and how many steps of each clip are true."""
+        if name not in self.lengths:
+            raise ValueError(
+                f"The stream {name} has no time axis, as what an audio encoder reads must have: "
+                f"set model.network.audio_encoder.stream to another one, such as mfcc."
+            )
+        return self.streams[name], self.lengths[name]
+
+    def with_stream(self, name: str, values: Shaped[Tensor, "batch *item"]) -> "Clips":
+        """Return the clips with other values of one stream."""
+        return self._replace(streams=self.streams | {name: values})
+
+    def with_floats(self) -> "Clips":
+        """Return the clips with streams of floating-point numbers, as networks read them."""
+        return self._replace(streams={name: to_float(part) for name, part in self.streams.items()})
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Clips":
+        """Return the clips with every tensor changed, such as moved to a device."""
+        streams = {name: change(values) for name, values in self.streams.items()}
+        lengths = {name: change(steps) for name, steps in self.lengths.items()}
+        others = (change(getattr(self, name)) for name in self._fields[2:])
+        return Clips(streams, lengths, *others)
+
+    def named(self) -> dict[str, Tensor]:
+        """Return every tensor under a name of its own."""
+        lengths = {f"{name}_length": steps for name, steps in self.lengths.items()}
+        return self.streams | lengths | {name: getattr(self, name) for name in self._fields[2:]}
+
+
+def to_float(values: Shaped[Tensor, "batch *item"]) -> Float[Tensor, "batch *item"]:
+    """Return floating-point numbers; bytes become [0, 1], 16 bits of sound [-1, 1)."""
+    one = UNITS.get(values.dtype)
+    return values.float() if one is None else values.float() / one

@@ -1,7 +1,8 @@
 """The loaders of a store's splits."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avfusion.corpora import Corpus
-from avfusion.data.clips import Clips
+from avfusion.data.clips import Clips, to_float
 from avfusion.data.dataset import SplitDataset
-from avfusion.data.fitness import check_augmentation, check_reading, check_splits
+from avfusion.data.fitness import (
+    applicable,
+    check_augmentation,
+    check_reading,
+    check_splits,
+    check_streams,
+)
 from avfusion.data.loader import ResumableLoader, load
 from avfusion.data.order import InOrder, Order
 from avfusion.data.prepare import Preparation
 from avfusion.data.store import Store
 from avfusion.features import Features
+from avfusion.features.stream import MODALITIES
 from avfusion.targets import Target, check_kind, choose_target
 
 TargetFactory = Callable[[Mapping[str, Any]], Target]
@@ -31,7 +39,11 @@ class FaceAudioDataModule(L.LightningDataModule):
     gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
     ``target`` makes what is predicted from the store's description, by default as its labels are.
     ``eval_split`` is what test and predict read. ``device`` computes face maps where a store is
-    made here: a name of torch's, or ``auto``.
+    made here: a name of torch's, or ``auto``. ``streams`` names the arrays that batches hold, which
+    are those that a network reads; by default the first of each modality.
+
+    A checkpoint gets the weights of what computed one of these streams, so that it can be computed
+    again of other recordings.
     """
 
     def __init__(
@@ -47,21 +59,24 @@ class FaceAudioDataModule(L.LightningDataModule):
         seed: int = 0,
         root: str | None = None,
         device: str = "auto",
+        streams: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
+        if corpus is not None and features is not None:
+            check_streams(streams or (), features.names, f"What is prepared in {store}")
         self.path = Path(store)
         self.root = root
         self.corpus = corpus
         self.features = features
         self.augmentation = [change for change in (augmentation or {}).values() if change]
+        self.asked = streams
         self.make_target = target or choose_target
         self.eval_split = eval_split
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
         self.device = device
-        self.maps = False  # instead of pictures, see read_maps
         self.preparation: Preparation | None = None  # which has read the corpus
         self.opened: tuple[Store, Target] | None = None
         self.training: ResumableLoader | None = None
@@ -87,6 +102,19 @@ class FaceAudioDataModule(L.LightningDataModule):
         """What is predicted of a clip."""
         return self._open_store()[1]
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The names of the streams that batches hold."""
+        if self.asked is None:
+            return tuple(self.store.shown(modality) for modality in MODALITIES)
+        return tuple(self.asked)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that are read."""
+        read = {self.store.streams[name].modality for name in self.streams}
+        return tuple(modality for modality in MODALITIES if modality in read)
+
     def _open_store(self) -> tuple[Store, Target]:
         """Open the store, made first where that is possible, and make the target for it."""
         if self.opened is None:
@@ -95,11 +123,13 @@ class FaceAudioDataModule(L.LightningDataModule):
                 self.path = preparation.carry_out(device=self.device)
                 self.corpus = self.preparation = None
             store = Store(self.path)
+            check_streams(self.asked or (), store.streams, f"The store in {self.path}")
             target = self.make_target(store.description)
             check_kind(target, store.description["labels"], self.path)
             if target.class_names != store.description["class_names"]:
                 store.respell(target.spell)
             self.opened = store, target
+            self.augmentation = applicable(self.augmentation, self.streams)
         return self.opened
 
     @property
@@ -114,20 +144,12 @@ class FaceAudioDataModule(L.LightningDataModule):
         other.eval_split = eval_split
         return other
 
-    def read_maps(self) -> None:
-        """Give networks the face maps of the store in the place of its pictures."""
-        if "face_map" not in self.description:
-            raise ValueError(
-                f"The store in {self.path} has no face maps, which this network reads: prepare the "
-                "corpus with features.maps.run=<run or checkpoint>, here that of the network."
-            )
-        self.maps = True
-
-    def pictures(self, clips: Clips) -> Float[Tensor, "batch pictures 3 height width"]:
-        """Return what can be shown of clips: their pictures, also where networks read maps."""
-        if not self.maps:
-            return clips.face.float()
-        return self.store.faces(clips.row.cpu().numpy()).float() / 255
+    def shown(self, clips: Clips, modality: str) -> Float[Tensor, "batch *item"]:
+        """Return what people are shown of clips, on the CPU: also where no network reads it."""
+        name = self.store.shown(modality)
+        if name in clips.streams:
+            return clips.streams[name].float().cpu()
+        return to_float(self.store.read(name, clips.row.cpu().numpy()))
 
     def prepare_data(self) -> None:
         """Make the store where that is possible, and open it."""
@@ -135,7 +157,7 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def dataset(self, split: str) -> SplitDataset:
         """Return the clips of one split."""
-        return SplitDataset(self.store, split, self.target, self.maps)
+        return SplitDataset(self.store, split, self.target, self.streams)
 
     def loader(self, split: str, shuffle: bool = False) -> ResumableLoader:
         """Load one split, this process's part of it."""
@@ -153,7 +175,12 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.training.start = self.position["clips"]
         return self.training
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
+        """Return where an epoch stands, and, where there are any, the ``encoders``."""
+        state: dict[str, Any] = self.epoch_position()
+        return state | ({"encoders": self.encoders} if self.encoders else {})
+
+    def epoch_position(self) -> dict[str, int]:
         """Return how many clips of an unfinished epoch were read by all processes together.
 
         Lightning restores loaders too late for this one, which its schedule asks for first.
@@ -171,9 +198,15 @@ class FaceAudioDataModule(L.LightningDataModule):
         clips = 0 if over else self.training.served
         return {"clips": clips, "clips_per_step": self.batch_size * order.ranks}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    @cached_property
+    def encoders(self) -> dict[str, dict[str, Tensor]]:
+        """The weights of what computed the streams that are read, by stream."""
+        computed = [name for name in self.streams if self.store.streams[name].encoder is not None]
+        return {name: self.store.encoder(name) for name in computed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a position."""
-        self.position = state_dict
+        self.position = {name: state_dict[name] for name in ("clips", "clips_per_step")}
 
     def val_dataloader(self) -> DataLoader[Clips]:
         """Load the validation clips in order."""
@@ -188,8 +221,8 @@ class FaceAudioDataModule(L.LightningDataModule):
         return self.loader(self.eval_split)
 
     def on_after_batch_transfer(self, batch: Clips, dataloader_idx: int) -> Clips:
-        """Bring pictures to [0, 1], and augment training clips, on the device."""
-        clips = batch._replace(face=batch.face.float() / (1 if self.maps else 255))
+        """Give networks floating-point numbers, and augment training clips, on the device."""
+        clips = batch.with_floats()
         if self.trainer is not None and self.trainer.training:
             for augment in self.augmentation:
                 clips = augment(clips)

@@ -1,5 +1,7 @@
 """One split of a store, as a data set of torch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch.utils.data import Dataset
 
@@ -9,11 +11,14 @@ from avfusion.targets import Target
 
 
 class SplitDataset(Dataset[Clips]):
-    """The clips of one split, read a batch at a time, with pictures or with their ``maps``."""
+    """The clips of one split and some of their ``streams``, read a batch at a time."""
 
-    def __init__(self, store: Store, split: str, target: Target, maps: bool = False) -> None:
+    def __init__(
+        self, store: Store, split: str, target: Target, streams: Sequence[str] = ("frames", "mfcc")
+    ) -> None:
         self.store = store
-        self.maps = maps
+        self.streams = streams
+        self.sequences = [name for name in streams if store.streams[name].kind == "sequence"]
         self.rows = store.rows(split)
         self.labels = target.encode(store.labels.names)[store.labels.numbers]
 
@@ -25,10 +30,10 @@ class SplitDataset(Dataset[Clips]):
         rows = self.rows.take(positions)
         rows.sort()
         store = self.store
+        lengths = {name: store.lengths(name).take(rows) for name in self.sequences}
         return Clips(
-            face=store.face_maps(rows) if self.maps else store.faces(rows),
-            audio=store.audio_frames(rows),
-            audio_length=torch.from_numpy(store.frames.take(rows)),
+            streams={name: store.read(name, rows) for name in self.streams},
+            lengths={name: torch.from_numpy(one) for name, one in lengths.items()},
             has_face=torch.from_numpy(store.has_face.take(rows)),
             has_audio=torch.from_numpy(store.has_audio.take(rows)),
             label=torch.from_numpy(self.labels.take(rows, axis=0)),

@@ -4,10 +4,9 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from avfusion.corpora import Contents, Corpus
 from avfusion.corpora.recording import listed
@@ -19,6 +18,7 @@ from avfusion.data.part import Part, kept
 from avfusion.data.statistics import Moments
 from avfusion.data.store import INDEX, read_description
 from avfusion.features import Features
+from avfusion.features.stream import FRAMES, Stream
 from avfusion.targets import choose_target
 
 
@@ -28,16 +28,18 @@ def finish(
     contents: Contents,
     features: Features,
     parts: Sequence[Part],
-    face_map: dict[str, Any] | None = None,
+    computed: Mapping[str, Stream] | None = None,
 ) -> None:
-    """Write everything that a store holds beside its shards; ``face_map`` tells of its maps.
+    """Write everything that a store holds beside its shards.
+
+    ``computed`` are the streams that encoders have made of those that decoding gives.
 
     The journals are read one after the other, so that the outcomes of a large corpus need no room
     at once.
     """
     skipped: Counter[str] = Counter()
     details: list[str] = []  # for as long as no clip can be used
-    moments = dict.fromkeys(("face", "audio"), Moments.sum(()))
+    moments = dict.fromkeys((FRAMES, features.audio.stream), Moments.sum(()))
     with table(root / "report.csv", REPORT) as report, IndexWriter(root / INDEX) as writer:
         for part in parts:
             written = kept(part)
@@ -57,10 +59,12 @@ def finish(
             f"{skipped_reasons(skipped)}. {listed(details)}"
         )
     index = Index(root / INDEX)
+    streams = features.streams | dict(computed or {})
+    for name, total in moments.items():
+        scale = 1 / 255 if name == FRAMES else 1  # as networks read pictures
+        streams[name] = streams[name].measured(total.mean_and_deviation(scale))
     description = describe(corpus.name, contents, features, index.columns(*COLUMNS), skipped) | {
-        "face": {"channels": 3, **moments["face"].mean_and_deviation(scale=1 / 255)},
-        "audio": {"features": features.audio.features, **moments["audio"].mean_and_deviation()},
-        **({} if face_map is None else {"face_map": face_map}),
+        "streams": {name: stream.plain() for name, stream in streams.items()},
         "leaks": find_leaks(index.columns(*CONTENT), choose_target(contents._asdict()).classes_of),
         "checksums": checksums(root),
     }

@@ -1,14 +1,17 @@
 """What of a store, or of how it is read, does not fit a training or a test."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 
 from avfusion.corpora.recording import SPLITS, listed
-from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation, FaceAugmentation
+from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation
 from avfusion.data.clips import Clips
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
 from avfusion.features.identity import CLASS, name_of, with_classes
 from avfusion.targets import Target
+
+log = logging.getLogger(__name__)
 
 
 def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
@@ -60,13 +63,14 @@ def check_labels(store: Store, split: str, target: Target) -> None:
 def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Clips]]) -> None:
     """Refuse to hide bands of audio frames whose parts nobody has named."""
     audio = with_classes(store.description["features"])["audio"]
-    features = store.description["audio"]["features"]
     for change in augmentation:
         if not isinstance(change, AudioAugmentation) or not change.band:
             continue
-        if change.blocks is None and audio[CLASS] != name_of(AudioFeatures):
+        features = store.streams[change.stream].shape[-1]
+        known = change.stream == AudioFeatures.stream and audio[CLASS] == name_of(AudioFeatures)
+        if change.blocks is None and not known:
             raise ValueError(
-                f"The audio frames of {store.root} are those of {audio[CLASS]}, and "
+                f"The {change.stream} of {store.root} are no MFCC of {name_of(AudioFeatures)}, and "
                 "data.augmentation.audio hides bands of MFCC and of their differences: set "
                 "data.augmentation.audio.blocks=1 where a frame is one spectrum (of "
                 f"{features} numbers), or data.augmentation.audio.band=0 to hide none."
@@ -79,10 +83,28 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
             )
 
 
-def check_unchanged(augmentation: Sequence[Callable[[Clips], Clips]]) -> None:
-    """Refuse changes of pictures, for networks that read stored face maps in their place."""
-    if any(isinstance(change, FaceAugmentation) for change in augmentation):
+def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> None:
+    """Refuse names of streams that a store lacks."""
+    missing = [name for name in asked if name not in streams]
+    if missing:
         raise ValueError(
-            "Face maps are stored and cannot be augmented as pictures can: set "
-            "data.augmentation.face=null, or choose another model/face_encoder."
+            f"{place} has no stream {' and no '.join(missing)}, which the network reads, only "
+            f"{', '.join(streams)}: let its encoders read one of these (their key stream), or "
+            "prepare the corpus with it, face maps with features.maps.run=<run> or "
+            "features/maps=timm (data.features.maps... where training prepares the data itself)."
         )
+
+
+def applicable(
+    augmentation: Sequence[Callable[[Clips], Clips]], streams: Sequence[str]
+) -> list[Callable[[Clips], Clips]]:
+    """Return the changes of what is read; of the others, a sentence says that they are left out."""
+    changed = {change: getattr(change, "stream", None) for change in augmentation}
+    for change, stream in changed.items():
+        if stream is not None and stream not in streams:
+            log.info(
+                "%s changes the stream %s, which this network does not read: it is left out.",
+                type(change).__name__,
+                stream,
+            )
+    return [change for change, stream in changed.items() if stream in (None, *streams)]

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from avfusion.data.part import Part, kept
 from avfusion.data.store import WEIGHTS, shard_file
 from avfusion.data.work import check_room, create
 from avfusion.features.maps import FaceMaps, digest
+from avfusion.features.stream import FRAMES, Stream
 
 log = logging.getLogger(__name__)
 PICTURES = 32  # that the encoder sees at a time
@@ -41,26 +41,27 @@ def map_device(name: str) -> torch.device:
     return device
 
 
-def write_maps(
-    root: Path, parts: list[Part], maps: FaceMaps, device: torch.device
-) -> dict[str, Any]:
-    """Write the maps of the parts that have none yet; return what a description says of them."""
-    encoder = maps.build().to(device)
-    reserve(root, encoder)
+def write_maps(root: Path, parts: list[Part], maps: FaceMaps, device: torch.device) -> Stream:
+    """Write the maps of the parts that have none yet; return the stream that they are."""
+    encoder, name = maps.build().to(device), maps.stream
+    shape = reserve(root, name, encoder)
     started, todo = perf_counter(), [part for part in parts if not journal(part).exists()]
     for part in track(todo, "Computing face maps", transient=True):
-        write_part_maps(part, encoder)
+        write_part_maps(part, name, encoder)
         journal(part).touch()
     if todo:
         log.info("Face maps: %d clips in %.1f s", clips(todo), perf_counter() - started)
     weights = {name: value.cpu() for name, value in encoder.state_dict().items()}
-    torch.save(weights, root / WEIGHTS)
-    return {
-        "channels": encoder.channels,
-        "encoder": maps.recipe(),
-        "weights": maps.weights,
-        "sha256": digest(weights),
-    }
+    torch.save(weights, root / name / WEIGHTS)
+    return Stream(
+        "face",
+        "maps",
+        shape,
+        "float16",
+        encoder=maps.recipe(),
+        weights=maps.weights,
+        sha256=digest(weights),
+    )
 
 
 def journal(part: Part) -> Path:
@@ -73,25 +74,29 @@ def clips(parts: list[Part]) -> int:
     return sum(len(part.recordings) for part in parts)
 
 
-def reserve(root: Path, encoder: nn.Module) -> None:
-    """Create the shards that are not there, as long as those of the pictures."""
-    faces = sorted((root / "face").glob("*.npy"))
+def reserve(root: Path, name: str, encoder: nn.Module) -> tuple[int, ...]:
+    """Create the shards that are not there, as long as those of the pictures.
+
+    Return the shape of the maps of a clip.
+    """
+    faces = sorted((root / FRAMES).glob("*.npy"))
     shapes = [np.load(file, mmap_mode="r").shape for file in faces]
     picture = np.zeros((1, 1, *shapes[0][2:]), np.uint8)
     each = maps_of(encoder, picture).shape[2:]
     needed = sum(2 * int(np.prod([*shape[:2], *each])) for shape in shapes)
-    others = [path for path in root.rglob("*.npy") if path.parent.name != "face_map"]
+    others = [path for path in root.rglob("*.npy") if path.parent.name != name]
     check_room(root, needed + sum(path.stat().st_size for path in others))
     for number, shape in enumerate(shapes):
-        create(shard_file(root, "face_map", number), (*shape[:2], *each), np.dtype(np.float16))
+        create(shard_file(root, name, number), (*shape[:2], *each), np.dtype(np.float16))
+    return (shapes[0][1], *each)
 
 
-def write_part_maps(part: Part, encoder: nn.Module) -> None:
+def write_part_maps(part: Part, name: str, encoder: nn.Module) -> None:
     """Write the maps of the clips of a part that have a face."""
     records = [outcome.record for outcome in kept(part).outcomes]
     places = [record.place for record in records if record is not None and record.has_face]
-    faces = np.load(shard_file(part.root, "face", part.shard), mmap_mode="r")
-    maps = np.load(shard_file(part.root, "face_map", part.shard), "r+")
+    faces = np.load(shard_file(part.root, FRAMES, part.shard), mmap_mode="r")
+    maps = np.load(shard_file(part.root, name, part.shard), "r+")
     step = max(1, PICTURES // faces.shape[1])
     for start in range(0, len(places), step):
         some = places[start : start + step]

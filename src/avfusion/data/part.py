@@ -14,6 +14,7 @@ from avfusion.data.statistics import Moments
 from avfusion.data.store import shard_file
 from avfusion.data.watch import named, watched
 from avfusion.features import ClipFeatures, Features, Unreadable
+from avfusion.features.stream import FRAMES
 
 CRASHED = "crashes or hangs its decoder"
 
@@ -48,7 +49,7 @@ class Written(NamedTuple):
 
 def write_part(part: Part) -> None:
     """Decode the recordings, write the features of those that can be used, and the journal."""
-    names = part.features.arrays(1)
+    names = part.features.streams
     arrays = {name: np.load(shard_file(part.root, name, part.shard), "r+") for name in names}
     outcomes, training = [], []
     for place, recording in enumerate(part.recordings, part.first):
@@ -59,16 +60,16 @@ def write_part(part: Part) -> None:
                 raise ValueError(f"Clip {recording.clip_id} cannot be used: {error}.") from error
             outcomes.append(Outcome(None, error.reason, str(error)))
             continue
-        for name, array in arrays.items():
-            features = getattr(clip, name)
-            array[place, : len(features)] = features
+        for name, values in part.features.values(clip).items():
+            arrays[name][place, : len(values)] = values
         outcomes.append(Outcome(ClipRecord.of(recording, clip, part.shard, place), clip.note))
         if recording.split == "train":
             training.append(moments(clip))
     for array in arrays.values():
         array.flush()
     faces, audios = zip(*training, strict=True) if training else ((), ())
-    keep(part, Written(outcomes, {"face": Moments.sum(faces), "audio": Moments.sum(audios)}))
+    counted = {FRAMES: Moments.sum(faces), part.features.audio.stream: Moments.sum(audios)}
+    keep(part, Written(outcomes, counted))
 
 
 def moments(clip: ClipFeatures) -> tuple[Moments, Moments]:

@@ -98,8 +98,10 @@ class Preparation:
         report_abandoned(self.root)
         parts = allocate(partial, journals, corpus, contents, features)
         pace = write_parts(parts, f"Preparing {corpus.name}", workers)
-        maps = write_maps(partial, parts, features.maps, device) if features.maps else None
-        finish(partial, corpus, contents, features, parts, maps)
+        computed = {}
+        if features.maps:
+            computed[features.maps.stream] = write_maps(partial, parts, features.maps, device)
+        finish(partial, corpus, contents, features, parts, computed)
         refuse_leaks(read_description(partial)["leaks"], self.allowed)
         if pace.clips:
             pace_file(self.root).write_text(json.dumps(pace), encoding="utf-8")
@@ -184,7 +186,7 @@ def digest(
     chosen = {name: part for name, part in identify(features, "features").items() if name != "maps"}
     if "model_sha256" in chosen["face"]:
         chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
-    settings = [FORMAT, chosen, corpus.on_error, contents[1:3]]
+    settings = [FORMAT, features.names, chosen, corpus.on_error, contents[1:3]]
     if features.maps is not None:
         settings.append([identify(type(features.maps), "features.maps"), features.maps.identity()])
     if contents.labels != "single_label":

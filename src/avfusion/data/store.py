@@ -4,11 +4,12 @@
   description.json   format, class names, sizes, feature settings, statistics, checksums
   index.parquet      a record per kept clip: id, label, subject, split, lengths, boxes, where from
   report.csv         a row per recording: kept or skipped, and why
-  face/00000.npy     shards: [clips, pictures, size, size, 3] uint8, RGB
-  sound/00000.npy    [clips, samples] int16, mono at 16 kHz
-  audio/00000.npy    [clips, frames, features] float32
-  face_map/00000.npy [clips, pictures, channels, rows, columns] float16, where they are asked for
-  face_map/encoder.pt  weights of the encoder that made them
+  <stream>/00000.npy shards of a stream, [clips, ...], as the description says of it:
+    frames           [clips, pictures, size, size, 3] uint8, RGB
+    waveform         [clips, samples] int16, mono at 16 kHz
+    mfcc             [clips, frames, features] float32, or what other audio features are called
+    face_map         [clips, pictures, channels, rows, columns] float16, where they are asked for
+  <stream>/encoder.pt  weights of the encoder that computed it, where one did
 """
 
 import json
@@ -21,21 +22,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Bool, Float16, Float32, Int16, Int64, Shaped, UInt8
+from jaxtyping import Bool, Float32, Int64, Shaped
 from torch import Tensor
 
 from avfusion.data.index import Codes, Index, Rows, values_of
 from avfusion.data.record import BOX, ClipRecord
+from avfusion.features.stream import Stream
 
 FORMAT = 3
 INDEX = "index.parquet"
-WEIGHTS = "face_map/encoder.pt"
+LENGTHS = "lengths.npy"
+WEIGHTS = "encoder.pt"
 
 
 class Store:
     """The clips of a store; ``rows`` are positions in its index.
 
-    Columns of the index are read when they are first asked for, and only those.
+    Columns of the index, and the arrays of a stream, are opened when they are first asked for.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -43,9 +46,10 @@ class Store:
         self.description = read_description(self.root)
         self.index = Index(self.root / INDEX)
         self._spell: Callable[[str], str] | None = None
-        self.face = self.shards("face")
-        self.audio = self.shards("audio")
-        self.face_map = self.shards("face_map")
+        described = self.description["streams"].items()
+        self.streams = {name: Stream.from_plain(values) for name, values in described}
+        self.opened: dict[str, list[np.ndarray]] = {}  # shards, by stream
+        self._lengths: dict[str, Int64[np.ndarray, clips]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let the processes of a loader open the store anew rather than copy it."""
@@ -63,11 +67,6 @@ class Store:
     def place(self) -> Int64[np.ndarray, "clips"]:
         """The place of each clip in its shard."""
         return self.column("place")
-
-    @cached_property
-    def frames(self) -> Int64[np.ndarray, "clips"]:
-        """The number of audio frames of each clip."""
-        return self.column("frames")
 
     @cached_property
     def has_face(self) -> Bool[np.ndarray, "clips"]:
@@ -133,52 +132,50 @@ class Store:
         self.__dict__.pop("labels", None)
 
     def shards(self, name: str) -> list[np.ndarray]:
-        """Map the shards of one array; as plain arrays, whose slices cost less than memmap's."""
-        files = sorted((self.root / name).glob("*.npy"))
-        return [np.asarray(np.load(file, mmap_mode="r")) for file in files]
+        """Map the shards of a stream; as plain arrays, whose slices cost less than memmap's."""
+        if name not in self.opened:
+            files = sorted((self.root / name).glob("[0-9]*.npy"))
+            self.opened[name] = [np.asarray(np.load(file, mmap_mode="r")) for file in files]
+        return self.opened[name]
 
     def rows(self, split: str) -> Int64[np.ndarray, "rows"]:
         """Return the rows of a split, in the order of the corpus."""
         return np.flatnonzero(self.splits.where(split))
 
-    def faces(
-        self, rows: Int64[np.ndarray, "batch"]
-    ) -> UInt8[Tensor, "batch pictures 3 height width"]:
-        """Return pictures; their channels are last in memory, as convolutions like them."""
-        return torch.from_numpy(self.gather(self.face, rows).transpose(0, 1, 4, 2, 3))
+    def shown(self, modality: str) -> str:
+        """Return the stream of a modality that people are shown: the first."""
+        return next(name for name, one in self.streams.items() if one.modality == modality)
 
-    def face_maps(
-        self, rows: Int64[np.ndarray, "batch"]
-    ) -> Float16[Tensor, "batch pictures channels rows columns"]:
-        """Return face maps, where the store has them."""
-        return torch.from_numpy(self.gather(self.face_map, rows))
+    def read(self, name: str, rows: Int64[np.ndarray, "batch"]) -> Shaped[Tensor, "batch *item"]:
+        """Copy a stream of some clips, which must be in the order of the store.
 
-    def map_encoder(self) -> dict[str, Tensor]:
-        """Return the weights of the encoder that made the face maps."""
-        return torch.load(self.root / WEIGHTS, map_location="cpu", weights_only=True)
+        Pictures are [batch, pictures, 3, height, width], their channels last in memory, as
+        convolutions like them; a sequence has as many steps as the longest of these clips.
+        """
+        values = self.gather(self.shards(name), rows)
+        kind = self.streams[name].kind
+        if kind == "pictures":
+            values = values.transpose(0, 1, 4, 2, 3)
+        elif kind == "sequence":
+            values = values[:, : self.lengths(name).take(rows).max()]
+        return torch.from_numpy(values)
 
-    def audio_frames(
-        self, rows: Int64[np.ndarray, "batch"]
-    ) -> Float32[Tensor, "batch frames features"]:
-        """Return audio frames, as many as the longest of these clips has."""
-        longest = self.frames.take(rows).max()
-        return torch.from_numpy(self.gather(self.audio, rows)[:, :longest])
+    def lengths(self, name: str) -> Int64[np.ndarray, "clips"]:
+        """Return how many steps of a sequence are true in each clip: at least one."""
+        if name not in self._lengths:
+            column, file = self.streams[name].lengths, self.root / name / LENGTHS
+            steps = np.load(file) if column is None else self.column(column)
+            self._lengths[name] = np.maximum(steps, 1).astype(np.int64, copy=False)
+        return self._lengths[name]
 
-    def clip(
-        self, row: int
-    ) -> tuple[UInt8[Tensor, "pictures 3 height width"], Float32[np.ndarray, "frames features"]]:
-        """Return pictures and true audio frames of one clip."""
-        rows = np.array([row])
-        return self.faces(rows)[0], self.audio_frames(rows)[0].numpy()
+    def clip(self, name: str, row: int) -> Shaped[Tensor, "*item"]:
+        """Copy a stream of one clip, a sequence without padding."""
+        return self.read(name, np.array([row]))[0]
 
-    @cached_property
-    def _samples(self) -> Int64[np.ndarray, "clips"]:
-        return self.column("samples")
-
-    def sound(self, row: int) -> Int16[np.ndarray, "samples"]:
-        """Return the samples of one clip, at 16 kHz."""
-        shard = np.load(shard_file(self.root, "sound", int(self.shard[row])), mmap_mode="r")
-        return np.array(shard[self.place[row], : self._samples[row]])
+    def encoder(self, name: str) -> dict[str, Tensor]:
+        """Return the weights of the encoder that computed a stream."""
+        file = self.root / name / WEIGHTS
+        return torch.load(file, map_location="cpu", weights_only=True)
 
     def gather(self, shards: list[np.ndarray], rows: Int64[np.ndarray, "batch"]) -> np.ndarray:
         """Copy rows out of their shards; they must be in the order of the shards."""

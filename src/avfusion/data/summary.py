@@ -19,7 +19,7 @@ from avfusion.data.index import Codes, values_of
 from avfusion.data.prepare import Preparation, pace_file
 from avfusion.data.store import Store
 from avfusion.data.work import Pace
-from avfusion.features import AudioFeatures, Features
+from avfusion.features import AudioFeatures, FaceMaps, Features
 from avfusion.features.identity import CLASS, name_of, with_classes
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.targets import Target, choose_target
@@ -60,11 +60,12 @@ def summary(path: Path, already_there: bool = False) -> str:
     for name, found in description["leaks"].items():
         if found:
             lines.append(f"{name} ({len(found)}), which every result records: {listed(found)}")
-    maps = description.get("face_map")
-    if maps is not None:
-        lines.append(
-            f"Face maps of {maps['channels']} channels, by the encoder of {maps['weights']}."
-        )
+    for name, stream in store.streams.items():
+        if stream.kind == "maps":
+            lines.append(
+                f"Face maps of {stream.shape[1]} channels ({name}), by the encoder of "
+                f"{stream.weights}."
+            )
     return "\n".join([*lines, *next_command(store)])
 
 
@@ -169,8 +170,16 @@ def needed(description: Mapping[str, Any]) -> list[str]:
         options.append(f"loss={target.losses[0]}")
     if MONITOR not in target.scores:
         options.append(f"monitor=val/{target.scores[0]}")
-    if "face_map" in description:
-        options += ["model/face_encoder=stored", "data.augmentation.face=null"]
+    streams = description["streams"]
+    maps = [name for name, one in streams.items() if one["kind"] == "maps"]
+    if maps:
+        options.append("model/face_encoder=stored")
+        if maps[0] != FaceMaps.stream:
+            options.append(f"model.network.face_encoder.stream={maps[0]}")
+    heard = next(name for name, one in streams.items() if one["modality"] == "audio")
+    if heard != AudioFeatures.stream:
+        options.append(f"model.network.audio_encoder.stream={heard}")
+        options.append(f"data.augmentation.audio.stream={heard}")
     if with_classes(description["features"])["audio"][CLASS] != name_of(AudioFeatures):
         options.append("data.augmentation.audio.band=0")
     return options
@@ -190,7 +199,7 @@ def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int |
     """Say what a preparation would do; nothing is decoded or written."""
     plan = Preparation(corpus, features, stores, limit)
     contents, root = plan.contents, plan.root
-    clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
+    clip_bytes = sum(stream.clip_bytes for stream in features.streams.values())
     size = len(contents.recordings) * clip_bytes / 1e9
     maps = " and face maps" if features.maps is not None else ""
     state = "is already there" if plan.is_done else "would be written"

@@ -34,7 +34,8 @@ def allocate(
     root: Path, journals: Path, corpus: Corpus, contents: Contents, features: Features
 ) -> list[Part]:
     """Create the shards that are not there, full of zeros, and return what goes where."""
-    clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
+    streams = features.streams
+    clip_bytes = sum(stream.clip_bytes for stream in streams.values())
     check_room(root, clip_bytes * len(contents.recordings))
     journals.mkdir(parents=True, exist_ok=True)
     length = max(1, SHARD_BYTES // clip_bytes)
@@ -43,8 +44,9 @@ def allocate(
     parts = []
     for shard, start in enumerate(range(0, len(contents.recordings), length)):
         recordings = contents.recordings[start : start + length]
-        for name, array in features.arrays(1).items():
-            create(shard_file(root, name, shard), (len(recordings), *array.shape[1:]), array.dtype)
+        for name, stream in streams.items():
+            shape = (len(recordings), *stream.shape)
+            create(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
         for first in range(0, len(recordings), step):
             some = recordings[first : first + step]
             parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))

@@ -30,8 +30,10 @@ class BiLSTM(nn.Module):
         dropout: float = 0.0,
         bias: bool = True,
         pooling: str = "mean",
+        stream: str = "mfcc",
     ) -> None:
         super().__init__()
+        self.stream = stream
         if hidden < 1 or layers < 1:
             raise ValueError(
                 f"BiLSTM needs hidden and layers of at least 1, got {hidden}, {layers}."

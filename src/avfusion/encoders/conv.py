@@ -27,8 +27,10 @@ class Conv(nn.Module):
         layers: int = 4,
         kernel: int = 3,
         pooling: str = "mean",
+        stream: str = "mfcc",
     ) -> None:
         super().__init__()
+        self.stream = stream
         if hidden < 1 or layers < 1:
             raise ValueError(f"Conv needs hidden and layers of at least 1, got {hidden}, {layers}.")
         if kernel < 1 or kernel % 2 == 0:

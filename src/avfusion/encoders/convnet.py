@@ -68,11 +68,18 @@ class ConvNet(nn.Module):
         std: Sequence[float],
         widths: Sequence[PositiveInt] = (32, 64, 64),
         groups: PositiveInt = 1,
+        stream: str = "frames",
     ) -> None:
         super().__init__()
+        self.stream = stream
         if len(widths) < 2 or any(width % groups for width in widths):
             raise ValueError(
                 f"ConvNet needs two or more widths, multiples of groups={groups}, got {widths}."
+            )
+        if len(mean) not in (0, 3):
+            raise ValueError(
+                f"ConvNet sees pictures of three colors, and the stream {stream} has {len(mean)} "
+                "features: set model.network.face_encoder.stream=frames."
             )
         self.channels = widths[-1]
         self.standardise = Standardise(mean, std)

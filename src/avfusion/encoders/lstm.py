@@ -29,8 +29,10 @@ class LSTM(nn.Module):
         dropout: float = 0.0,
         bias: bool = True,
         pooling: str = "mean",
+        stream: str = "mfcc",
     ) -> None:
         super().__init__()
+        self.stream = stream
         if hidden < 1 or layers < 1:
             raise ValueError(f"LSTM needs hidden and layers of at least 1, got {hidden}, {layers}.")
         check_dropout(dropout)

@@ -32,8 +32,10 @@ class TimmEncoder(nn.Module):
         reduction: int = 16,
         freeze: str | int = "none",
         size: int | None = None,
+        stream: str = "frames",
     ) -> None:
         super().__init__()
+        self.stream = stream
         stages = stages_until(name, reduction)
         self.channels: int = stages[-1]["num_chs"]
         self.network = load(name, pretrained, len(stages) - 1)

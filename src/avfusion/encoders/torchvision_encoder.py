@@ -20,8 +20,15 @@ class TorchvisionEncoder(nn.Module):
     the features. Pictures are normalised as the network's own data were.
     """
 
-    def __init__(self, name: str, pretrained: str = "none", freeze: str | int = "none") -> None:
+    def __init__(
+        self,
+        name: str,
+        pretrained: str = "none",
+        freeze: str | int = "none",
+        stream: str = "frames",
+    ) -> None:
         super().__init__()
+        self.stream = stream
         network, mean, std = load(name, pretrained)
         layers = list(network.features)
         while isinstance(layers[-1], nn.MaxPool2d):

@@ -24,8 +24,10 @@ class Transformer(nn.Module):
         layers: int = 2,
         heads: int = 4,
         pooling: str = "mean",
+        stream: str = "mfcc",
     ) -> None:
         super().__init__()
+        self.stream = stream
         if hidden < 1 or layers < 1:
             raise ValueError(
                 f"Transformer needs hidden and layers of at least 1, got {hidden}, {layers}."

@@ -34,7 +34,7 @@ def answering(
         rebuilt({**settings["face"], **(face or {})}, "features.face", FaceFeatures),
         rebuilt(settings["audio"], "features.audio", AudioFeatures),
         Policies.answering(),
-        None if maps is None else FaceMaps(maps),
+        None if maps is None else FaceMaps(maps, stream=settings["maps"]["stream"]),
         **{name: settings[name] for name in settings if name not in PARTS},
     )
 

@@ -15,6 +15,7 @@ from avfusion.features.maps import FaceMaps
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.policies import Policies
 from avfusion.features.source import Unreadable
+from avfusion.features.stream import FRAMES, WAVEFORM, Stream
 
 NEXT_NOTE = "; "  # between the notes of a clip, some of which have a comma
 
@@ -55,16 +56,47 @@ class Features:
         check_contract(self.audio, AudioFrames, "features.audio")
         if self.maps is not None and self.maps.encoder is None:
             object.__setattr__(self, "maps", None)  # neither a run nor an encoder was given
+        if len({*self.names}) < len(self.names) or not all(map(str.isidentifier, self.names)):
+            raise ValueError(
+                f"The streams of a store need names of their own, of letters, digits and _, got "
+                f"{', '.join(self.names)}: set features.maps.stream, or stream of the audio "
+                "features."
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all streams that a store of these features has."""
+        return [FRAMES, self.audio.stream, WAVEFORM, *([self.maps.stream] if self.maps else [])]
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """The streams that decoding gives, by name; of each modality, the first is shown."""
+        face, audio = self.face, self.audio
+        hop = getattr(audio, "hop", None)
+        heard = Stream(
+            "audio",
+            "sequence",
+            (audio.frames(audio.samples), audio.features),
+            "float32",
+            rate=None if hop is None else SAMPLE_RATE / hop,
+            offset=audio.window / 2 / SAMPLE_RATE,
+            lengths="frames",
+        )
+        return {
+            FRAMES: Stream("face", "pictures", (face.pictures, face.size, face.size, 3), "uint8"),
+            audio.stream: heard,
+            WAVEFORM: Stream(
+                "audio", "sequence", (audio.samples,), "int16", SAMPLE_RATE, lengths="samples"
+            ),
+        }
+
+    def values(self, clip: ClipFeatures) -> dict[str, np.ndarray]:
+        """Return what each stream holds of a clip, of its true length."""
+        return {FRAMES: clip.face, self.audio.stream: clip.audio, WAVEFORM: clip.sound}
 
     def arrays(self, clips: int) -> dict[str, np.ndarray]:
-        """Return zeros to hold the features of some clips."""
-        face, audio = self.face, self.audio
-        frames = audio.frames(audio.samples)
-        return {
-            "face": np.zeros((clips, face.pictures, face.size, face.size, 3), np.uint8),
-            "sound": np.zeros((clips, audio.samples), np.int16),
-            "audio": np.zeros((clips, frames, audio.features), np.float32),
-        }
+        """Return zeros to hold the streams of some clips."""
+        return {name: stream.zeros(clips) for name, stream in self.streams.items()}
 
     def __call__(self, recording: Recording) -> ClipFeatures:
         """Decode one recording, or raise ``Unreadable`` with the reason."""
@@ -80,13 +112,13 @@ class Features:
             )
         if has_audio != (seen is not None):
             notes.append("sound only" if has_audio else "picture only")
-        none = self.arrays(1)
-        seen_or_none = seen or Seen(none["face"][0], None, None)
-        kept = sound.samples.astype(np.int16) if sound and has_audio else none["sound"][0, :0]
+        streams = self.streams
+        seen_or_none = seen or Seen(streams[FRAMES].zeros(1)[0], None, None)
+        kept = sound.samples.astype(np.int16) if sound and has_audio else np.zeros(0, np.int16)
         return ClipFeatures(
             face=seen_or_none.face,
             sound=kept,
-            audio=self.frames(kept) if has_audio else none["audio"][0, :1],
+            audio=self.frames(kept) if has_audio else streams[self.audio.stream].zeros(1)[0, :1],
             box=seen_or_none.box,
             crop=seen_or_none.crop,
             note=NEXT_NOTE.join(notes),

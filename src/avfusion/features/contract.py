@@ -15,9 +15,15 @@ from avfusion.features.picture import Picture
 class AudioFrames(Protocol):
     """How sound becomes audio frames, as ``AudioFeatures`` does it for MFCC.
 
-    ``samples`` is how many, at 16 kHz, a clip keeps at most, ``window`` how many it needs,
-    ``features`` the numbers per frame, ``silence`` the energy in dBFS below which a clip is silent.
+    ``stream`` names what they are, ``samples`` is how many, at 16 kHz, a clip keeps at most,
+    ``window`` how many it needs, ``features`` the numbers per frame, ``silence`` the energy in dBFS
+    below which a clip is silent. Where there is a ``hop``, the samples from one frame to the next,
+    the time of each frame is known.
     """
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream of a store that holds them."""
 
     @property
     def samples(self) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint
+from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint, stream_encoders
+from avfusion.features.stream import FRAMES
 
 log = logging.getLogger(__name__)
 PREFIX = "network.face_encoder."
@@ -24,12 +25,13 @@ class FaceMaps:
     the one that made the maps which its network was trained on. ``encoder`` is the recipe of an
     encoder, filled in where there is a run. Without weights of its own (``pretrained``) it keeps
     the first ones, which are always the same. ``sha256`` is filled in: that of the run's weights,
-    or of the file that ``pretrained`` names.
+    or of the file that ``pretrained`` names. ``stream`` is the name that the maps get in a store.
     """
 
     run: str | None = None
     encoder: Mapping[str, Any] | None = None
     sha256: str | None = None
+    stream: str = "face_map"
 
     def __post_init__(self) -> None:
         if self.run is None:
@@ -76,6 +78,11 @@ class FaceMaps:
             encoder = instantiate(recipe, _convert_="all")
         if not (isinstance(encoder, nn.Module) and hasattr(encoder, "channels")):
             raise ValueError(f"features.maps.encoder must be a face encoder, got {self.encoder}.")
+        if (reads := getattr(encoder, "stream", FRAMES)) != FRAMES:
+            raise ValueError(
+                f"features.maps.encoder reads the stream {reads}, and face maps are computed of "
+                f"{FRAMES}: give an encoder of those."
+            )
         if self.run is not None:
             encoder.load_state_dict(encoder_of(self.run)[1])
         elif self.pretrained == "none":
@@ -88,8 +95,9 @@ def encoder_of(run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     file = find_checkpoint(run, "best")
     checkpoint = read_checkpoint(file)
     recipe, weights = checkpoint["recipe"], checkpoint["state_dict"]
-    if "map_encoder" in checkpoint:
-        return recipe["description"]["face_map"]["encoder"], checkpoint["map_encoder"]
+    seen = (recipe["model"]["network"].get("face_encoder") or {}).get("stream")
+    if seen in (computed := stream_encoders(checkpoint)):
+        return recipe["description"]["streams"][seen]["encoder"], computed[seen]
     own = {k.removeprefix(PREFIX): value for k, value in weights.items() if k.startswith(PREFIX)}
     if not own:
         raise ValueError(

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,11 @@ class AudioFeatures:
     in dBFS, the mean square of what is kept, under which a clip counts as silent. ``crop`` keeps
     ``duration`` seconds from the centre or the start, or the whole clip up to ``max_duration``.
     Davis and Mermelstein, 1980, https://doi.org/10.1109/TASSP.1980.1163420; differences as in
-    Furui, 1986, https://doi.org/10.1109/TASSP.1986.1164788, over two frames on each side.
+    Furui, 1986, https://doi.org/10.1109/TASSP.1986.1164788, over two frames on each side. A derived
+    class that computes something else names its ``stream`` otherwise.
     """
+
+    stream: ClassVar[str] = "mfcc"
 
     duration: float = 1.5
     crop: str = "centre"

@@ -110,15 +110,20 @@ def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequenc
     return figure
 
 
-def batch_figure(clips: Clips, target: Target) -> Figure:
+def batch_figure(
+    pictures: Float[Tensor, "batch pictures 3 height width"],
+    audio: Float[Tensor, "batch frames features"],
+    clips: Clips,
+    target: Target,
+) -> Figure:
     """Draw the first picture and the audio frames of clips as a network sees them."""
     columns = math.ceil(len(clips.label) ** 0.5)
     rows = math.ceil(len(clips.label) / columns)
     figure = Figure(figsize=(1.2 * columns * 2 + 0.4, 1.2 * rows + 0.4), layout="constrained")
     panels = figure.subplots(1, 2)
-    faces = clips.face[:, 0].permute(0, 2, 3, 1).float()
-    flat = clips.audio.flatten(0, 1)
-    heard = ((clips.audio - flat.mean(dim=0)) / flat.std(dim=0).clamp(min=1e-6)).transpose(1, 2)
+    faces = pictures[:, 0].permute(0, 2, 3, 1)
+    flat = audio.flatten(0, 1)
+    heard = ((audio - flat.mean(dim=0)) / flat.std(dim=0).clamp(min=1e-6)).transpose(1, 2)
     panels[0].imshow(tiled(faces, columns).clamp(0, 1).numpy())
     panels[1].imshow(
         tiled(heard.flip(1)[..., None], columns)[..., 0].numpy(), cmap=HEAT, vmin=-3, vmax=3

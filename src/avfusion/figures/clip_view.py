@@ -10,6 +10,7 @@ from torch import Tensor
 from avfusion.data.record import ClipRecord
 from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.features.stream import FRAMES, WAVEFORM
 from avfusion.targets import Target
 
 
@@ -55,7 +56,7 @@ def clip_view(
     target: Target,
 ) -> ClipView:
     """Return what is to be drawn of a clip and of the network's answer."""
-    clip, (face, _) = store.record(row), store.clip(row)
+    clip, face = store.record(row), store.clip(FRAMES, row)
     box, said = store.boxes[row], target.decide(probabilities)
     parts = " | ".join(f"{name} ({value:.2f})" for name, value in said.parts.items())
     answer = f"predicted: {parts or 'none'}"
@@ -69,13 +70,18 @@ def clip_view(
         answer,
         clip.clip_id,
         glimpses,
-        store.sound(row) if store.has_audio[row] else None,
+        sound_of(store, row) if store.has_audio[row] else None,
         None if np.isnan(box).any() else box,
         right,
         cropped_face(clip) if store.has_face[row] else "no face",
         start,
         seconds,
     )
+
+
+def sound_of(store: Store, row: int) -> Int16[np.ndarray, "samples"]:
+    """Return the samples of one clip, at 16 kHz."""
+    return store.clip(WAVEFORM, row).numpy()
 
 
 def heard_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float, float | None]:

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avfusion.data.clips import Clips
 from avfusion.graph.recorder import Node, Recorder
@@ -21,18 +21,17 @@ def graph_of(network: nn.Module, clips: Clips) -> list[Node]:
     ghosts = [nn.Parameter(torch.empty_like(one, device="meta"), False) for one in weights]
     try:
         memory: dict[int, Any] = dict(zip(map(id, weights), ghosts, strict=True))
-        return record(copy.deepcopy(network, memory), Clips(*(part.to("meta") for part in clips)))
+        return record(copy.deepcopy(network, memory), clips.map(lambda part: part.to("meta")))
     except RuntimeError:
         with torch.random.fork_rng(devices=[]):
-            few = Clips(*(part.cpu() for part in clips))
-            return record(copy.deepcopy(network).cpu(), few)
+            return record(copy.deepcopy(network).cpu(), clips.map(Tensor.cpu))
 
 
 def record(network: nn.Module, clips: Clips) -> list[Node]:
     """Return the operations of a network that is not needed afterwards."""
     recorder = Recorder(network.eval())
-    for field, part in zip(Clips._fields, clips, strict=True):
-        recorder.add(f"clips/{field}", "clips", [], [part])
+    for name, part in clips.named().items():
+        recorder.add(f"clips/{name}", "clips", [], [part])
     with torch.no_grad(), recorder:
         scores = network(clips)
     for field, part in zip(scores._fields, scores, strict=True):

@@ -39,9 +39,10 @@ class AttentionFusion(nn.Module):
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
         clips = self.modality_dropout(clips)
-        _, audio = self.audio_encoder(clips.audio, clips.audio_length)
+        _, audio = self.audio_encoder(*clips.sequence(self.audio_encoder.stream))
         audio = self.no_audio(audio, clips.has_audio)
-        face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
+        face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
+        face_map = self.no_face(face_map, clips.has_face)
         face, weights = self.attention(face_map, audio)
         logits = self.head(self.fusion(face, audio))
         single = self.answer_by_glimpse(face, audio, weights.shape[1]) if self.training else None

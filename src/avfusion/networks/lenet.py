@@ -27,8 +27,6 @@ class LeNet(nn.Module):
     have it for digits: the mean of the standardized colors, which of a gray picture is the picture.
     """
 
-    takes = ("face",)
-
     def __init__(
         self,
         mean: Sequence[float],
@@ -36,12 +34,14 @@ class LeNet(nn.Module):
         head: Part,
         modality_dropout: float = 0.0,
         channels: int = 3,
+        stream: str = "frames",
     ) -> None:
         super().__init__()
         if channels not in (1, 3):
             raise ValueError(
                 f"model.network.channels must be 3 (colors) or 1 (their mean), got {channels}."
             )
+        self.stream = stream
         self.channels = channels
         self.modality_dropout = ModalityDropout(modality_dropout)
         self.no_face = Placeholder(120, learned=modality_dropout > 0)
@@ -54,7 +54,8 @@ class LeNet(nn.Module):
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]``."""
         clips = self.modality_dropout(clips)
-        face = framed(clips.face).flatten(0, 1)
+        pictures = clips.streams[self.stream]
+        face = framed(pictures).flatten(0, 1)
         standard = self.standardise(face.movedim(1, -1)).movedim(-1, 1)
         if self.channels == 1:
             standard = standard.mean(dim=1, keepdim=True)
@@ -62,7 +63,7 @@ class LeNet(nn.Module):
         upper = F.max_pool2d(F.relu(self.upper(lower)), 2)
         cells = F.adaptive_avg_pool2d(upper, CELLS)
         seen = F.relu(self.seen(cells.flatten(1)))
-        vector = seen.unflatten(0, clips.face.shape[:2]).mean(dim=1)
+        vector = seen.unflatten(0, pictures.shape[:2]).mean(dim=1)
         return Scores(self.head(self.no_face(vector, clips.has_face)), None)
 
 

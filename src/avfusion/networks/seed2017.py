@@ -40,12 +40,14 @@ class Seed2017(nn.Module):
         batch_size: int,
         layers: int = 49,
         repairs: Sequence[str] = (),
+        stream: str = "mfcc",
     ) -> None:
         super().__init__()
         check_repairs(batch_size, layers, repairs)
         self.repairs = frozenset(repairs)
         layers = 1 if "layers" in repairs else layers
         channels = face_encoder.channels
+        self.stream = stream  # of its own LSTMs
         self.face_encoder = face_encoder
         self.no_face = Placeholder(channels, learned=False)
         self.standardise = Standardise(mean, std)
@@ -78,12 +80,14 @@ class Seed2017(nn.Module):
 
     def forward(self, clips: Clips) -> Scores:
         """Return log-probabilities ``[batch, classes]`` and what serves as glimpses."""
-        face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
+        face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
+        face_map = self.no_face(face_map, clips.has_face)
         batch, size = len(face_map), face_map.shape[2:]
         repaired = "states" in self.repairs
         full = batch if repaired else self.first_states.shape[2]
-        heard = self.standardise(clips.audio) * clips.has_audio[:, None, None]
-        audio = self.listen(filled(heard, full), clips.audio_length if repaired else None)
+        frames, length = clips.sequence(self.stream)
+        heard = self.standardise(frames) * clips.has_audio[:, None, None]
+        audio = self.listen(filled(heard, full), length if repaired else None)
         if repaired:
             audio = audio * clips.has_audio[:, None]
         face, weights = self.look(filled(face_map.flatten(3), full), audio)

@@ -50,10 +50,12 @@ class TokenFusion(nn.Module):
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
         clips = self.modality_dropout(clips)
-        audio, _ = self.audio_encoder(clips.audio, clips.audio_length)
+        heard, length = clips.sequence(self.audio_encoder.stream)
+        audio, _ = self.audio_encoder(heard, length)
         audio = self.no_audio(audio.transpose(1, 2), clips.has_audio)
-        face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
-        length = torch.where(clips.has_audio, clips.audio_length, 1)  # one placeholder is enough
+        face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
+        face_map = self.no_face(face_map, clips.has_face)
+        length = torch.where(clips.has_audio, length, 1)  # one placeholder is enough
         fused, weights = self.fusion(self.face_tokens(face_map), self.audio_tokens(audio), length)
         return Scores(self.head(fused), weights.unflatten(-1, face_map.shape[2:]))
 

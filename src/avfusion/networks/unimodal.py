@@ -12,8 +12,6 @@ from avfusion.networks.scores import Encoder, Part, Scores
 class FaceOnly(nn.Module):
     """Look with glimpses that no voice directs: a learned vector stands in for the audio vector."""
 
-    takes = ("face",)
-
     def __init__(
         self,
         face_encoder: Encoder,
@@ -33,15 +31,14 @@ class FaceOnly(nn.Module):
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
         clips = self.modality_dropout(clips)
-        face_map = self.no_face(self.face_encoder(clips.face), clips.has_face)
+        face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
+        face_map = self.no_face(face_map, clips.has_face)
         face, weights = self.attention(face_map, self.query.expand(len(face_map), -1))
         return Scores(self.head(face), weights.unflatten(-1, face_map.shape[2:]))
 
 
 class AudioOnly(nn.Module):
     """Listen without looking."""
-
-    takes = ("audio",)
 
     def __init__(self, audio_encoder: Encoder, head: Part, modality_dropout: float = 0.0) -> None:
         super().__init__()
@@ -53,5 +50,5 @@ class AudioOnly(nn.Module):
     def forward(self, clips: Clips) -> Scores:
         """Return logits ``[batch, classes]``."""
         clips = self.modality_dropout(clips)
-        _, audio = self.audio_encoder(clips.audio, clips.audio_length)
+        _, audio = self.audio_encoder(*clips.sequence(self.audio_encoder.stream))
         return Scores(self.head(self.no_audio(audio, clips.has_audio)), None)

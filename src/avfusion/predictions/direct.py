@@ -13,6 +13,7 @@ from avfusion.data.clips import Clips
 from avfusion.data.part import decode
 from avfusion.data.record import ClipRecord
 from avfusion.features import ClipFeatures, Features, Unreadable
+from avfusion.features.stream import FRAMES
 from avfusion.predictions.answers import Answer
 from avfusion.task import FusionTask
 
@@ -39,8 +40,9 @@ def answer_recordings(
     while found := list(islice(decoded, batch_size)):
         first = len(answers)
         clips = batch_clips([clip for _, clip in found], features, first)
+        on_device = clips.map(lambda part: part.to(task.device))
         with _evaluating(task):
-            _, probabilities, glimpses = task.predict_step(_on(task, clips), 0)
+            _, probabilities, glimpses = task.predict_step(on_device.with_floats(), 0)
         for place, (recording, clip) in enumerate(found):
             record = ClipRecord.of(recording, clip, 0, first + place)
             looks = None if glimpses is None else glimpses[place].cpu()
@@ -52,31 +54,27 @@ def answer_recordings(
 
 
 def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 0) -> Clips:
-    """Return the batch that a store of these clips would give: bytes; rows count from ``first``."""
+    """Return the batch that a store of these clips would give; rows count from ``first``."""
     arrays = features.arrays(len(clips))
+    lengths = {name: [1] * len(clips) for name, one in features.streams.items() if one.lengths}
     for place, clip in enumerate(clips):
-        for name in ("face", "audio"):
-            values = getattr(clip, name)
+        for name, values in features.values(clip).items():
             arrays[name][place, : len(values)] = values
-    lengths = [len(clip.audio) for clip in clips]
+            if name in lengths:
+                lengths[name][place] = max(1, len(values))
     boxes = [clip.box or [float("nan")] * 4 for clip in clips]
-    # Channels stay last in memory, as convolutions like them.
-    face = torch.from_numpy(arrays["face"].transpose(0, 1, 4, 2, 3))
+    # Channels of pictures stay last in memory, as convolutions like them.
+    arrays[FRAMES] = arrays[FRAMES].transpose(0, 1, 4, 2, 3)
+    arrays |= {name: arrays[name][:, : max(steps)] for name, steps in lengths.items()}
     return Clips(
-        face=face,
-        audio=torch.from_numpy(arrays["audio"][:, : max(lengths)]),
-        audio_length=torch.tensor(lengths),
+        streams={name: torch.from_numpy(array) for name, array in arrays.items()},
+        lengths={name: torch.tensor(steps) for name, steps in lengths.items()},
         has_face=torch.tensor([clip.has_face for clip in clips]),
         has_audio=torch.tensor([clip.has_audio for clip in clips]),
         label=torch.full((len(clips),), -1),
         box=torch.from_numpy(np.array(boxes, np.float32)),
         row=torch.arange(first, first + len(clips)),
     )
-
-
-def _on(task: FusionTask, clips: Clips) -> Clips:
-    moved = Clips(*(part.to(task.device) for part in clips))
-    return moved._replace(face=moved.face.float() / 255)
 
 
 def _decoded(

@@ -23,9 +23,8 @@ from avfusion.callbacks.checkpoints import check_same_monitor
 from avfusion.checkpoint import Recipe, check_same, check_targets, load_fitting
 from avfusion.checkpoint_io import AtomicCheckpointIO
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.fitness import check_batch, check_splits, check_unchanged
+from avfusion.data.fitness import check_batch, check_splits
 from avfusion.data.seen import check_seen, together, trained_on
-from avfusion.encoders.stored import reads_maps
 from avfusion.features.identity import name_of
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.checks import (
@@ -40,6 +39,7 @@ from avfusion.run.loggers import build_loggers
 from avfusion.run.provenance import write_provenance
 from avfusion.run.rebuild import allowed_memory, make_task
 from avfusion.run.start import Start
+from avfusion.run.streams import make_data
 from avfusion.task import FusionTask
 from avfusion.threads import log_threads, share_threads
 
@@ -94,7 +94,7 @@ def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
     Before such work, which may take hours, a draft of the model refuses values that its parts do
     not take. Where the data are there, the model itself does, and no draft is built.
     """
-    data = instantiate(cfg.data, device=device, _convert_="all")
+    data = make_data(cfg.data, cfg.model, device=device)
     if not data.is_made:
         check_model(cfg)
     data.prepare_data()
@@ -117,7 +117,6 @@ def build_task(
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = make_task(cfg.model, data.target, recipe)
     check_task(task)
-    give_maps(task, data)
     looks = hasattr(task.network, "face_encoder") and data.description["boxes"]
     for key, monitor, mode in monitors(cfg):
         check_monitor(monitor, mode, data.target, looks, key)
@@ -238,8 +237,7 @@ def allow_unused_parameters(
 def parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule) -> list[str]:
     """Return the names of what a network does not learn, found by one step of a copy of it."""
     dataset = data.dataset("train")
-    clips = dataset.__getitems__(list(range(min(2, len(dataset)))))
-    clips = clips._replace(face=clips.face.float() / (1 if data.maps else 255))
+    clips = dataset.__getitems__(list(range(min(2, len(dataset))))).with_floats()
     network = copy.deepcopy(task.network)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         scores = network(clips)
@@ -247,14 +245,6 @@ def parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule) -> 
         loss.backward()
     named = network.named_parameters()
     return [name for name, value in named if value.requires_grad and value.grad is None]
-
-
-def give_maps(task: FusionTask, data: FaceAudioDataModule) -> None:
-    """Let a network that reads stored face maps have them, and its checkpoints their encoder."""
-    if reads_maps(task.network):
-        data.read_maps()
-        check_unchanged(data.augmentation)
-        task.map_encoder = data.store.map_encoder()
 
 
 def hand_over(trainer: L.Trainer, start: Start | None) -> Path | None:

@@ -16,10 +16,13 @@ from avfusion.checkpoint import check_targets
 from avfusion.metrics.stages import check_monitor
 from avfusion.run.configuration import check_config, plain, with_description
 from avfusion.run.rebuild import make_task
+from avfusion.run.streams import streams_of
 from avfusion.run.values import arguments
 from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name
 from avfusion.task import FusionTask
 from avfusion.threads import count_allowed_cores
+
+TRIAL = {"shape": [1, 3, 1, 1], "mean": [0.0] * 3, "std": [1.0] * 3}  # of any stream
 
 
 def check_training(cfg: DictConfig) -> None:
@@ -65,8 +68,7 @@ def check_model(cfg: DictConfig) -> None:
         "class_names": [str(number) for number in range(classes)],
         "class_counts": [1] * classes,
         "clips": {"train": classes},
-        **{name: {"mean": [0.0] * 3, "std": [1.0] * 3} for name in ("face", "audio")},
-        "face_map": {"channels": 3},
+        "streams": dict.fromkeys(streams_of(cfg.model), TRIAL),
     }
     target = trial_target(cfg, description)
     trial = with_description(cfg, description | {"outputs": target.outputs})

@@ -1,7 +1,7 @@
 """Task and data of a checkpoint, from nothing but the checkpoint."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,14 +13,15 @@ from omegaconf import DictConfig
 from avfusion.checkpoint import Recipe, check_fit, find_checkpoint, read_checkpoint
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.fitness import check_streams
 from avfusion.data.prepare import prepare
 from avfusion.data.seen import check_seen
-from avfusion.encoders.stored import reads_maps
 from avfusion.environment import data_folder
 from avfusion.features import answering
 from avfusion.features.answering import check_answerable
 from avfusion.features.identity import with_classes
 from avfusion.run.configuration import output_folder, plain
+from avfusion.run.streams import make_data, streams_of
 from avfusion.targets import Target
 from avfusion.task import FusionTask
 
@@ -47,16 +48,16 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> Rebuilt:
     task = rebuild_task(recipe)
     check_fit(file, checkpoint, task)
     task.load_state_dict(checkpoint["state_dict"])
-    maps = str(file) if reads_maps(task.network) else None
+    streams = streams_of(recipe["model"])
+    described = recipe["description"]["streams"]
+    maps = str(file) if any(described[name]["encoder"] for name in streams) else None
     device = str(trainer.strategy.root_device)
     own = data_of(cfg, recipe, maps, device)
     own |= {"target": None, "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
     given = {"target": lambda description: task.target, "device": device}
-    data = instantiate(own, **given, _convert_="all")
-    if maps:
-        data.read_maps()
+    data = make_data(own, recipe["model"], **given)
     check_data(file, data, recipe["description"])
     if cfg.get("input") is not None:
         return Rebuilt(task, data, {})
@@ -88,7 +89,7 @@ def stored(store: Path) -> dict[str, Any]:
 
 def check_data(file: Path, data: FaceAudioDataModule, description: dict[str, Any]) -> None:
     """Refuse data of other features than those that a checkpoint was trained on."""
-    ours, theirs = (comparable(each, data.maps) for each in (data.description, description))
+    ours, theirs = (comparable(each, data.streams) for each in (data.description, description))
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "
@@ -96,13 +97,16 @@ def check_data(file: Path, data: FaceAudioDataModule, description: dict[str, Any
         )
 
 
-def comparable(description: dict[str, Any], maps: bool) -> dict[str, Any]:
-    """Return the settings on which features depend, whatever clips are kept and where files are."""
+def comparable(description: dict[str, Any], streams: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that streams depend on, whatever clips are kept and where files are."""
     settings = with_classes(description["features"])
     settings = {name: part for name, part in settings.items() if name not in ("policies", "maps")}
     settings["face"] |= {"model": None}
-    if maps:
-        settings["face_map"] = description["face_map"] | {"weights": None}
+    read = {name: description["streams"][name] for name in streams}
+    settings["streams"] = {
+        name: {key: stream[key] for key in ("shape", "encoder", "sha256")}
+        for name, stream in read.items()
+    }
     return settings
 
 
@@ -111,8 +115,8 @@ def data_of(
 ) -> dict[str, Any]:
     """Return the data to answer for.
 
-    ``maps`` is the checkpoint itself where its network reads face maps: it holds their encoder, and
-    so stands for the run that it came from.
+    ``maps`` is the checkpoint itself where its network reads computed face maps: it holds their
+    encoder, and so stands for the run that it came from.
     """
     if cfg.get("input") is not None:
         return recordings_of(cfg, recipe, maps, device)
@@ -126,6 +130,7 @@ def recordings_of(
     settings = recipe["description"]["features"]
     face = {"model": cfg.face_model} if cfg.face_model else {}
     features = answering(settings, face, maps)
+    check_streams(streams_of(recipe["model"]), features.names, "What recordings become")
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input), output_folder()), features)
     description = recipe["description"]

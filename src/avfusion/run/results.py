@@ -51,11 +51,11 @@ def collect_results(
 
 def costs(network: nn.Module, data: FaceAudioDataModule) -> dict[str, float]:
     """Return the parameters of a network, and of its fusion alone, and what one clip costs."""
-    clip = data.dataset(data.eval_split).__getitems__([0])
+    clip = data.dataset(data.eval_split).__getitems__([0]).with_floats()
     known = {"parameters": parameters(network)}
     if hasattr(network, "fusion"):
         known["parameters_of_fusion"] = parameters(network.get_submodule("fusion"))
-    return known | {"megaflops": megaflops(network, clip._replace(face=clip.face.float()))}
+    return known | {"megaflops": megaflops(network, clip)}
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> Path:

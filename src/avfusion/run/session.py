@@ -11,7 +11,6 @@ import avfusion.run.quiet  # noqa: F401  its import is its effect
 from avfusion.corpora.unlabelled import find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_splits
-from avfusion.encoders.stored import reads_maps
 from avfusion.features import answering
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.direct import answer_recordings
@@ -62,11 +61,12 @@ def answers_for(
     origin are answered by is ``src/predict.py``: there a decoder that crashes ends only itself.
 
     Raises:
-        ValueError: where the network reads stored face maps, or no recording can be used.
+        ValueError: where the network reads what an encoder computed, or no recording can be used.
     """
-    if reads_maps(task.network):
+    if data.encoders:
         raise ValueError(
-            "This network reads face maps that are stored beforehand: answer with src/predict.py."
+            f"This network reads {' and '.join(data.encoders)}, which an encoder computes of a "
+            "store: answer with src/predict.py."
         )
     features = answering(data.description["features"])
     return answer_recordings(find_recordings(recordings), features, task, data.batch_size)

@@ -1,0 +1,56 @@
+"""The streams that the encoders of a configured network read."""
+
+import inspect
+from collections.abc import Iterator
+from pydoc import locate
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from avfusion.data.datamodule import FaceAudioDataModule
+
+
+def make_data(data: Any, model: Any, **own: Any) -> FaceAudioDataModule:
+    """Make the data of a configuration, which reads what its model names, and nothing else."""
+    return instantiate(data, streams=streams_of(model), **own, _convert_="all")
+
+
+def streams_of(model: Any) -> list[str]:
+    """Return the names of the streams that a model reads, of its configuration, each once.
+
+    A part of a network names one under its key ``stream``, or by the default of its class.
+    """
+    network: Any = model["network"]
+    if not isinstance(network, DictConfig):
+        network = OmegaConf.create(network)
+    names = list(dict.fromkeys(_named(network)))
+    if not names:
+        raise ValueError(
+            f"model.network ({network.get('_target_')}) reads no stream: set the key stream of its "
+            "encoders, or its own, such as model.network.stream=frames."
+        )
+    return names
+
+
+def _named(part: DictConfig) -> Iterator[str]:
+    if "stream" in part:
+        yield str(part.stream)
+    elif "_target_" in part:
+        default = _default(str(part._target_))
+        if default is not None:
+            yield default
+    for key in map(str, part):
+        if OmegaConf.is_interpolation(part, key) or OmegaConf.is_missing(part, key):
+            continue
+        if isinstance(part[key], DictConfig):
+            yield from _named(part[key])
+
+
+def _default(target: str) -> str | None:
+    try:
+        parameters = inspect.signature(locate(target)).parameters  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # not there, or written in C
+        return None
+    default = parameters["stream"].default if "stream" in parameters else None
+    return default if isinstance(default, str) else None
