@@ -15,6 +15,7 @@ from avfusion.features import answering
 from avfusion.predictions.answers import Answer, collect_answers
 from avfusion.predictions.direct import answer_recordings
 from avfusion.run.assembly import build_data
+from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
 from avfusion.run.rebuild import make_task
 from avfusion.task import FusionTask
@@ -32,7 +33,9 @@ def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
     """Return an untrained task and its data, which is made first where it can be."""
     data = build_data(cfg)
     L.seed_everything(cfg.seed, verbose=False)
-    return make_task(with_description(cfg, data.description).model, data.target), data
+    task = make_task(with_description(cfg, data.description).model, data.target)
+    check_task(task)
+    return task, data
 
 
 def train(task: FusionTask, data: FaceAudioDataModule, epochs: int) -> dict[str, float]:
