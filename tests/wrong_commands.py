@@ -136,7 +136,7 @@ OURS = [
     ),
     (
         "eval ckpt_path=$seer data=store data.store=$other",
-        "has no stream face_map, which the network reads, only frames, mfcc, waveform: ...",
+        "has no stream face_map, which the network reads, only frames, mfcc, waveform: let its",
     ),
     (
         "eval ckpt_path=$seer data=store data.store=$remapped",
