@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -37,7 +37,7 @@ from avfusion.data.record import ClipRecord
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
 from avfusion.features.stream import Stream
 from avfusion.run.configuration import with_description
-from avfusion.targets import SingleLabel, choose_target
+from avfusion.targets import SingleLabel, Target, choose_target
 from avfusion.task import FusionTask
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +134,16 @@ def doubled(clips: Clips) -> Clips:
 def single_label(*class_names: str) -> SingleLabel:
     """The target of clips that have one of these classes."""
     return SingleLabel({"class_names": class_names})
+
+
+def labels_of(target: Target, numbers: Iterable[int]) -> list[str]:
+    """A label for each number: the class with that place or, where labels are numbers, halves."""
+    names = target.class_names
+    if target.kind != "continuous":
+        return [names[number] for number in numbers]
+    return [
+        "|".join(f"{name}={n / 2 - i}" for i, name in enumerate(sorted(names))) for n in numbers
+    ]
 
 
 def build_task(cfg: DictConfig, description: dict, recorded: bool = False) -> FusionTask:
@@ -387,6 +397,31 @@ def mapped_store(recordings, long_features, tmp_path_factory) -> Path:
 def several_store(recordings, small_features, tmp_path_factory) -> Path:
     """The store of those recordings with several classes: high, low and, of both, late."""
     table = write_several(recordings, tmp_path_factory.mktemp("several"))
+    allowed = {"allow_two_labels_for_one_recording": True}  # cut short, tones are the same
+    corpus = Manifest(str(table), media_root=str(recordings), **allowed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work, "run_parallel", one_process)
+        return prepare(corpus, small_features, tmp_path_factory.mktemp("stores"))
+
+
+def write_numbers(recordings: Path, folder: Path) -> Path:
+    """Write a CSV of those recordings with a pitch for each and a tint for all but two of four."""
+    with (recordings / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for place, row in enumerate(rows):
+        low, take = row.pop("label") == "low", int(row["clip_id"][-1])
+        row["target.pitch"] = str((-0.75 if low else 0.5) + place / 100)
+        row["target.tint"] = "" if take in (1, 2) else str(3 + take)
+        for media in ("image_path", "audio_path"):
+            row[media] = str(recordings / row[media])
+    folder.mkdir(exist_ok=True)
+    return write_manifest(folder, rows)
+
+
+@pytest.fixture(scope="session")
+def number_store(recordings, small_features, tmp_path_factory) -> Path:
+    """The store of those recordings with numbers: a pitch and, of half of them, a tint."""
+    table = write_numbers(recordings, tmp_path_factory.mktemp("numbers"))
     allowed = {"allow_two_labels_for_one_recording": True}  # cut short, tones are the same
     corpus = Manifest(str(table), media_root=str(recordings), **allowed)
     with pytest.MonkeyPatch.context() as patch:

@@ -8,6 +8,7 @@ from pathlib import Path
 from avfusion.corpora.columns import BOX, COLUMNS, MEDIA, REQUIRED, check_names
 from avfusion.corpora.labels import ClassLabels, LabelReader, check_classes
 from avfusion.corpora.mistakes import Mistakes, WrongLine
+from avfusion.corpora.numbers import Ranges, Targets, check_targets, find_numbers
 from avfusion.corpora.paths import find, told_missing
 from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
 from avfusion.corpora.spelling import canonical
@@ -27,6 +28,9 @@ class Manifest:
     other names for them. A folder of frames counts as an image_path. ``splits`` replaces the
     column by fractions (subjects stay together) or by ranges of rows. ``multilabel`` says whether
     a label may name several classes, with ``|`` between them; None: whether any label does.
+    ``targets`` names numbers in the columns ``target.<name>``, or maps names to columns; the labels
+    of clips are then these numbers. None: all such columns, where there is no column of labels.
+    ``ranges`` gives the lowest and the highest value of some of them.
 
     Names of columns, splits, classes and subjects that look alike are one (see ``canonical``). Ids
     of clips are one only where nobody could see a difference: case and width tell them apart.
@@ -42,6 +46,8 @@ class Manifest:
         splits: Plan | None = None,
         split_seed: int = 0,
         multilabel: bool | None = None,
+        targets: Targets | None = None,
+        ranges: Ranges | None = None,
         allow_subject_overlap: bool = False,
         allow_same_sound_in_two_splits: bool = False,
         allow_same_picture_in_two_splits: bool = False,
@@ -62,6 +68,7 @@ class Manifest:
             check_plan(splits)
         check_names(columns or {}, media_root)
         check_classes([str(name) for name in classes or ()])
+        check_targets(targets, ranges or {})
         self.name = path.name.removesuffix(".csv")
         outermost = path if path.is_dir() else path.parents[1]
         self.media_root = Path(media_root or outermost).resolve()
@@ -71,6 +78,8 @@ class Manifest:
         self.splits = splits
         self.split_seed = split_seed
         self.multilabel = multilabel
+        self.targets = targets
+        self.ranges = ranges or {}
         self.allow_subject_overlap = allow_subject_overlap
         self.on_error = on_error
         self.allowed_leaks = [
@@ -123,7 +132,8 @@ class Manifest:
 
     def label_reader(self) -> LabelReader:
         """Return what reads the labels of this table."""
-        return ClassLabels(self.columns["label"], self.classes, self.multilabel)
+        numbers = find_numbers(self.path, self.columns, self.targets, self.ranges)
+        return numbers or ClassLabels(self.columns["label"], self.classes, self.multilabel)
 
     def check_files(self, recordings: list[Recording], mistakes: Mistakes) -> None:
         """Refuse files that are missing, or say which clips will be skipped for that."""

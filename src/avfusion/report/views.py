@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from avfusion.predictions.archive import Predictions
 from avfusion.report.class_view import ClassView
 from avfusion.report.markup import Html
+from avfusion.report.number_view import NumberView
 
 
 @runtime_checkable
@@ -45,7 +46,11 @@ class View(Protocol):
         ...
 
 
-VIEWS: dict[str, View] = {"single_label": ClassView(), "multi_label": ClassView()}
+VIEWS: dict[str, View] = {
+    "single_label": ClassView(),
+    "multi_label": ClassView(),
+    "continuous": NumberView(),
+}
 
 
 def view_of(predictions: Predictions) -> View:

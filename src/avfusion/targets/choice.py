@@ -6,11 +6,14 @@ from typing import Any
 from torch import nn
 
 import avfusion.loss
+from avfusion.targets.continuous import Continuous
 from avfusion.targets.contract import Target
 from avfusion.targets.multi_label import MultiLabel
 from avfusion.targets.single_label import SingleLabel
 
-TARGETS: dict[str, type[Target]] = {kind.kind: kind for kind in (SingleLabel, MultiLabel)}
+TARGETS: dict[str, type[Target]] = {
+    kind.kind: kind for kind in (SingleLabel, MultiLabel, Continuous)
+}
 
 
 def choose_target(description: Mapping[str, Any]) -> Target:

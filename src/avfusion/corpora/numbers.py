@@ -1,0 +1,147 @@
+"""Numbers of clips: the columns ``target.<name>`` of a manifest, and labels that hold them.
+
+A label of numbers is a text such as ``arousal=0.37|valence=-0.2``, in which missing ones are left
+out. It is for people and files; whoever computes asks the target, which encodes it.
+"""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from avfusion.corpora.columns import same
+from avfusion.corpora.labels import BARS, label_of, split_label
+from avfusion.corpora.mistakes import Mistakes
+from avfusion.corpora.recording import Recording, listed
+from avfusion.corpora.spelling import canonical
+from avfusion.corpora.table import filled
+
+PREFIX = "target."
+Targets = Sequence[str] | Mapping[str, str]  # names of numbers, or names and their columns
+Ranges = Mapping[str, Sequence[float]]  # lowest and highest value, by name
+
+
+def write_numbers(numbers: Mapping[str, str]) -> str:
+    """Return the label that holds some numbers, given as text by their names."""
+    return label_of([f"{name}={number}" for name, number in numbers.items()])
+
+
+def read_numbers(label: str) -> dict[str, float]:
+    """Return the numbers that a label holds by their names; none of any other text."""
+    found = {}
+    for part in split_label(label):
+        name, equal, number = part.rpartition("=")
+        with suppress(ValueError):
+            if equal:
+                found[name] = float(number)
+    return found
+
+
+class NumberLabels:
+    """Labels made of the numbers in a table's columns.
+
+    ``columns`` are those columns, by our names for them, ``ranges`` what a number must lie within.
+    """
+
+    kind = "continuous"
+
+    def __init__(self, columns: Mapping[str, str], ranges: Ranges) -> None:
+        self.columns: Mapping[str, str] = {
+            f"{PREFIX}{name}": theirs for name, theirs in columns.items()
+        }
+        self.names = list(columns)
+        self.ranges = ranges
+        if wrong := [name for name in self.names if not name or "=" in name or BARS.search(name)]:
+            raise ValueError(
+                f"The target {wrong[0]!r} needs another name: one without '=' and '|', which stand "
+                "around numbers in labels."
+            )
+        if unknown := sorted(set(ranges) - set(self.names)):
+            raise ValueError(
+                f"corpus.ranges has {listed(unknown)}, of which the manifest has no number: its "
+                f"numbers are {listed(self.names)}."
+            )
+
+    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> str:
+        """Return the label of a row, and add what is wrong with its numbers to ``mistakes``."""
+        cells = {name: row.get(f"{PREFIX}{name}", "") for name in self.names}
+        if not any(cells.values()):
+            cure = (
+                "leave the line out, or give a number (a missing one beside others is no mistake)"
+            )
+            mistakes.add_line(line, f"has no {' and no '.join(self.names)}", cure)
+        known = {name: self._checked(line, name, text, mistakes) for name, text in cells.items()}
+        return write_numbers({name: repr(value) for name, value in known.items() if value == value})
+
+    def _checked(self, line: int, name: str, text: str, mistakes: Mistakes) -> float:
+        """Return the number in a cell, NaN where there is none or a wrong one."""
+        if not text:
+            return math.nan
+        value = math.nan
+        with suppress(ValueError):
+            value = float(text)
+        if not math.isfinite(value):
+            cure = "give a finite number with a decimal point, or leave the cell empty"
+            mistakes.add_line(line, f"has the {name} {text!r}, which is none", cure)
+            return math.nan
+        low, high = self.ranges.get(name, (-math.inf, math.inf))
+        if not low <= value <= high:
+            cure = f"correct it, or set corpus.ranges.{name}=[<lowest>, <highest>]"
+            mistakes.add_line(line, f"has the {name} {text}, not from {low} to {high}", cure)
+            return math.nan
+        return value
+
+    def tidy(self, recordings: Mapping[int, Recording], mistakes: Mistakes) -> list[Recording]:
+        """Return the recordings as they were read."""
+        return list(recordings.values())
+
+    def name(self, recordings: Sequence[Recording]) -> tuple[list[Recording], list[str]]:
+        """Return recordings and the names of their numbers."""
+        return list(recordings), self.names
+
+
+def find_numbers(
+    path: Path, columns: Mapping[str, str], targets: Targets | None, ranges: Ranges
+) -> NumberLabels | None:
+    """Return how to read the numbers of a table; None of one that has labels instead.
+
+    ``columns`` are the names of a manifest's columns. Without ``targets`` they are all columns
+    ``target.<name>`` of a table that has no column of labels.
+    """
+    header = _read_header(path)
+    if targets is None:
+        labeled = any(same(name, columns["label"]) for name in header)
+        found = [name for name in header if canonical(name).startswith(PREFIX)]
+        targets = [] if labeled else {name.partition(".")[2].strip(): name for name in found}
+    if not isinstance(targets, Mapping):
+        targets = {name: f"{PREFIX}{name}" for name in targets}
+    if targets:
+        return NumberLabels(targets, ranges)
+    if ranges:
+        raise ValueError(
+            f"corpus.ranges are given for {listed([*ranges])}, and clips of {path} have labels: "
+            "name the numbers as in corpus.targets=[arousal], or leave out corpus.ranges."
+        )
+    return None
+
+
+def check_targets(targets: Targets | None, ranges: Ranges) -> None:
+    """Refuse names that are the same, and ranges that no number lies within."""
+    names = [canonical(name) for name in targets or ()]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"corpus.targets names {twice[0]} twice: each number needs its own name.")
+    for name, limits in ranges.items():
+        numbers = isinstance(limits, Sequence) and all(isinstance(x, int | float) for x in limits)
+        if not numbers or len(limits) != 2 or not limits[0] < limits[1]:
+            raise ValueError(
+                f"corpus.ranges.{name} must be a lowest and a highest number, as in [-1, 1], got "
+                f"{limits!r}."
+            )
+
+
+def _read_header(path: Path) -> list[str]:
+    """Return the names of a table's columns, nothing where they cannot be read."""
+    with suppress(UnicodeDecodeError, csv.Error), path.open(newline="", encoding="utf-8-sig") as f:
+        return next(filled(f), (0, []))[1]
+    return []

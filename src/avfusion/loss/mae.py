@@ -1,0 +1,17 @@
+"""Mean absolute error, of numbers."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class MeanAbsoluteError(nn.Module):
+    """The absolute error of numbers; missing ones, which are NaN, do not count."""
+
+    def forward(
+        self, outputs: Float[Tensor, "batch names"], label: Float[Tensor, "batch names"]
+    ) -> Float[Tensor, ""]:
+        """Return the mean over the known numbers of the batch, 0 where there is none."""
+        known = ~label.isnan()
+        error = torch.where(known, outputs - label, 0.0)
+        return error.abs().sum() / known.sum().clamp(min=1)

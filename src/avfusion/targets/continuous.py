@@ -1,0 +1,104 @@
+"""One or several numbers for each clip, such as arousal and valence."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
+
+from avfusion.corpora.numbers import read_numbers, write_numbers
+from avfusion.corpora.spelling import canonical
+from avfusion.targets.contract import Decision
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
+
+SCORES = ("ccc", "pcc", "rmse", "mae")
+
+
+class Continuous:
+    """Each clip has numbers, of which some may be missing; ``class_names`` are their names.
+
+    Encoded, a label is its numbers, NaN where one is missing; losses and metrics leave those out.
+    A prediction is what the head gives: numbers in the units of the labels.
+    """
+
+    kind = "continuous"
+    has = "numbers"
+    setting = "corpus.targets=[<names>]"
+    exclusive = False
+    minimum_outputs = 1
+    losses: tuple[str, ...] = ("mse", "mae", "ccc")
+    quantity = "value"
+    quantities = "values"
+    limits: tuple[float, float] | None = None
+    scores: tuple[str, ...] = SCORES
+    class_scores: tuple[str, ...] = SCORES
+    plots: tuple[str, ...] = ("scatter",)
+
+    def __init__(self, description: Mapping[str, Any]) -> None:
+        self.class_names = list(description["class_names"])
+        self._spellings = {canonical(name): name for name in self.class_names}
+
+    @property
+    def outputs(self) -> int:
+        """A number for each name."""
+        return len(self.class_names)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the numbers."""
+        return tuple(self.class_names)
+
+    def encode(self, labels: Sequence[str]) -> Float32[np.ndarray, "clips names"]:
+        """Return the numbers of each label, NaN where one is missing."""
+        encoded = np.full((len(labels), len(self.class_names)), np.nan, np.float32)
+        for row, label in zip(encoded, labels, strict=True):
+            numbers = read_numbers(label)
+            row[:] = [numbers.get(name, np.nan) for name in self.class_names]
+        return encoded
+
+    def decode(self, encoded: Float[Tensor, "names"]) -> str:
+        """Return the label that holds the numbers of a clip."""
+        each = zip(self.class_names, encoded.cpu().numpy().astype(np.float32), strict=True)
+        return write_numbers({name: str(value) for name, value in each if value == value}) or "?"
+
+    def classes_of(self, label: str) -> list[str]:
+        """Return the names of the numbers that a label holds."""
+        return list(read_numbers(label))
+
+    def spell(self, label: str) -> str:
+        """Return a label with the names that its names look like."""
+        each = (part.rpartition("=") for part in label.split("|")) if label else ()
+        return write_numbers(
+            {self._spellings.get(canonical(name), name): number for name, _, number in each}
+        )
+
+    def indicators(self, encoded: Float[Tensor, "clips names"]) -> Int[Tensor, "clips names"]:
+        """Return 1 where a number is known, -1 where it is missing."""
+        return torch.where(encoded.isnan(), -1, 1)
+
+    def predict(self, outputs: Float[Tensor, "*batch names"]) -> Float[Tensor, "*batch names"]:
+        """Return the outputs."""
+        return outputs.float()
+
+    def decide(self, prediction: Float[Tensor, "names"]) -> Decision:
+        """Return the numbers, rounded in their label."""
+        each = dict(zip(self.class_names, prediction.tolist(), strict=True))
+        return Decision(write_numbers({name: f"{v:.3g}" for name, v in each.items()}), each)
+
+    def describe(self, prediction: Float[Tensor, "names"]) -> list[str]:
+        """Return each number, rounded."""
+        return [f"{value:.3g}" for value in prediction.tolist()]
+
+    def is_right(self, decision: Decision, label: str) -> bool | None:
+        """Say nothing: a number is near or far."""
+        return None
+
+    def metrics(self) -> "dict[str, Metric]":
+        """Return how predictions agree with the numbers, for each name and on average."""
+        from avfusion.metrics.agreement import Agreement
+
+        return {"agreement": Agreement(self.class_names)}

@@ -1,0 +1,217 @@
+"""Clips with numbers: what is stored, learned, reported and answered."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import build_for, events_of, load, quiet_trainer, results, single_label, write_numbers
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from avfusion.callbacks.scatter import Scatter
+from avfusion.comparison.records import read_run
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.fitness import check_labels
+from avfusion.data.store import Store
+from avfusion.data.summary import summary
+from avfusion.figures.clip_view import clip_view
+from avfusion.figures.scatter import scatter_figure
+from avfusion.metrics.stages import check_monitor
+from avfusion.predictions.answers import collect_answers
+from avfusion.predictions.archive import load_predictions
+from avfusion.predictions.files import by_recording, write_answers
+from avfusion.predictions.table import describe_answers
+from avfusion.report.number_view import number_rows, subject_rows
+from avfusion.report.plates import run_plates
+from avfusion.report.run_page import run_page
+from avfusion.report.sources import read_sources
+from avfusion.run.results import collect_results, headline, write_results
+from avfusion.targets.continuous import Continuous
+
+NAMES = ("pitch", "tint")
+
+
+def target_of(*names: str) -> Continuous:
+    return Continuous({"class_names": names})
+
+
+def test_a_label_is_a_number_for_each_name_and_what_is_missing_is_nan():
+    target = target_of("pitch", "tint")
+    found = target.encode(["tint=2.5|pitch=-1.0", "tint=3.0", "", "merry", "other=1.0"])
+    expected = np.full((5, 2), np.nan, np.float32)
+    expected[:2] = [[-1, 2.5], [np.nan, 3]]
+    np.testing.assert_array_equal(found, expected)
+    assert target.decode(torch.tensor([0.1, torch.nan])) == "pitch=0.1"
+    assert target.classes_of("tint=3.0") == ["tint"]
+    assert target.spell("TINT=3.0|\uff30itch=0.5") == "pitch=0.5|tint=3.0"
+    known = target.indicators(torch.tensor([[0.0, torch.nan]]))
+    assert known.tolist() == [[1, -1]]
+
+
+def test_a_prediction_is_the_numbers_themselves_and_neither_right_nor_wrong():
+    target = target_of("pitch", "tint")
+    said = target.decide(target.predict(torch.tensor([0.25, -2.0])))
+    assert said == ("pitch=0.25|tint=-2", {"pitch": 0.25, "tint": -2.0})
+    assert target.is_right(said, "pitch=0.25") is None
+    assert (target.columns, target.describe(torch.tensor([0.25, -2.0]))) == (NAMES, ["0.25", "-2"])
+
+
+@pytest.mark.parametrize("name", ["ccc", "pcc", "ccc_tint"])
+def test_what_is_reported_can_be_monitored(name):
+    check_monitor(f"val/{name}", "max", target_of(*NAMES))
+    check_monitor(f"val/{name}", "max")  # before the data is known
+    with pytest.raises(ValueError, match=f"would keep the worst val/{name}"):
+        check_monitor(f"val/{name}", "min", target_of(*NAMES))
+    with pytest.raises(ValueError, match="is no metric of this run"):
+        check_monitor(f"val/{name}", "max", single_label("a", "b"))
+    check_monitor("val/rmse", "min", target_of(*NAMES))
+
+
+def test_a_store_counts_the_clips_of_each_number_and_names_loss_and_monitor(number_store):
+    description = Store(number_store).description
+    assert description["labels"] == "continuous" and description["class_names"] == list(NAMES)
+    lines = [line.split() for line in summary(number_store).splitlines()]
+    assert ["pitch", "16", "4", "4"] in lines and ["tint", "8", "2", "2"] in lines
+    assert lines[-1][-2:] == ["loss=mse", "monitor=val/ccc"]
+
+
+def test_a_network_of_other_numbers_is_not_tested_on_these(number_store):
+    with pytest.raises(ValueError, match=r"does not know, pitch: it knows loudness, tint"):
+        check_labels(Store(number_store), "test", target_of("loudness", "tint"))
+
+
+@pytest.fixture(scope="module")
+def trained(number_store, tmp_path_factory):
+    """Folder, task, data and scores of a run that everything looked at."""
+    folder = tmp_path_factory.mktemp("numbers")
+    data = FaceAudioDataModule(str(number_store), batch_size=8)
+    callbacks = load("train", "callbacks=default", "callbacks.predictions.folder=x").callbacks
+    wanted = ("predictions", *load("train", "callbacks=dashboard").callbacks)
+    callbacks.predictions.folder = str(folder)
+    looking = [instantiate(callbacks[name]) for name in wanted]
+    logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+    trainer = quiet_trainer(max_epochs=1, logger=logger, callbacks=looking, log_every_n_steps=1)
+    task = build_for(data, "lowrank", "loss=mse")
+    trainer.fit(task, datamodule=data)
+    trainer.test(task, datamodule=data, verbose=False)
+    scores = collect_results(trainer, task, data, {})
+    write_results(folder, scores)
+    return folder, task, data, scores
+
+
+def test_the_scores_of_a_test_follow_from_its_predictions(trained):
+    folder, _, _, scores = trained
+    found = load_predictions(folder)
+    assert found.labels == "continuous" and found.class_names == list(NAMES)
+    for number, name in enumerate(NAMES):
+        true, said = (values[:, number].astype(float) for values in (found.targets, found.outputs))
+        known = ~np.isnan(true)
+        assert known.sum() == (4, 2)[number]
+        true, said = true[known], said[known]
+        apart = true.var() + said.var() + (true.mean() - said.mean()) ** 2
+        ccc = 2 * ((true - true.mean()) * (said - said.mean())).mean() / apart
+        assert scores[f"test/ccc_{name}"] == pytest.approx(ccc, rel=1e-4)
+        assert scores[f"test/mae_{name}"] == pytest.approx(np.abs(true - said).mean(), rel=1e-5)
+    errors = (found.outputs - found.targets)[~np.isnan(found.targets)]
+    assert scores["test/loss"] == pytest.approx((errors**2).mean(), rel=1e-5)
+    means = [scores[f"test/ccc_{name}"] for name in NAMES]
+    assert scores["test/ccc"] == pytest.approx(np.mean(means))
+    assert f"CCC {scores['test/ccc']:.3f}" in headline(scores)
+
+
+def test_there_is_a_scatter_plot_in_place_of_confusions_and_curves(trained):
+    tags = events_of(trained[0]).Tags()
+    assert {"val/scatter", "test/scatter", "train/first_batch"} <= set(tags["images"])
+    assert not any("confusion" in tag for tag in tags["images"])
+    assert not any("precision_recall" in tag for tag in tags["tensors"])
+    clips = {tag for tag in tags["images"] if tag.startswith("clips/")}
+    assert clips and {tag.split("/")[1].rpartition("_")[0] for tag in clips} <= set(NAMES)
+
+
+def test_a_scatter_plot_has_every_clip_whose_number_is_known_and_its_ccc():
+    scatter = Scatter()
+    counts = scatter.count(torch.zeros(0, 2), torch.zeros(0, 2))
+    true = torch.tensor([[1.0, 5.0], [2.0, torch.nan], [3.0, torch.nan], [4.0, torch.nan]])
+    said = torch.tensor([[2.0, 4.0], [2.0, 0.0], [4.0, 0.0], [4.0, 0.0]])
+    for some in (slice(0, 1), slice(1, 4)):
+        counts = scatter.add(counts, scatter.count(said[some], true[some]))
+    one, other = scatter_figure(counts[..., 0], counts[..., 1], NAMES).axes
+    assert one.get_title() == "pitch: CCC 0.80, 4 clips"
+    assert other.get_title() == "tint: CCC 0.00, 1 clip"
+    points = np.stack(one.lines[-1].get_data(), axis=1)
+    np.testing.assert_array_equal(points, np.stack([true[:, 0], said[:, 0]], axis=1))
+
+
+def test_answers_have_a_column_per_number(trained, tmp_path):
+    _, task, data, scores = trained
+    answers = collect_answers(data.store, quiet_trainer().predict(task, datamodule=data))
+    with write_answers(tmp_path, answers, data.target).open() as file:
+        rows = list(csv.DictReader(file))
+    true = data.target.encode([row["label"] for row in rows])
+    said = np.array([[float(row[name]) for name in NAMES] for row in rows])
+    assert np.nanmean(np.abs(true - said)[:, 0]) == pytest.approx(
+        scores["test/mae_pitch"], rel=1e-4
+    )
+    table = json.loads((tmp_path / "predictions.json").read_text())
+    assert table[0]["values"] == pytest.approx(dict(zip(NAMES, said[0], strict=True)), abs=1e-5)
+    head, first, *_ = describe_answers(*by_recording(answers), data.target).splitlines()
+    assert head.split() == ["recording", "true", *NAMES]
+    assert first.split()[-1] == f"{said[0, 1]:.3g}"
+
+
+def test_a_drawn_clip_has_no_verdict(trained, number_store):
+    store, target = Store(number_store), trained[2].target
+    view = clip_view(store, 0, torch.tensor([0.5, 4.0]), None, target)
+    assert view.right is None
+    assert view.answer == "true: pitch=-0.75|tint=3.0   predicted: pitch (0.50) | tint (4.00)"
+
+
+def test_a_page_shows_numbers_subjects_and_the_clips_that_are_nearest_and_farthest(trained):
+    run = read_run_of(trained)
+    sources = read_sources(run)
+    plates = run_plates(run, sources, 1)
+    assert [plate.name for plate in plates if plate.group == "answers"] == ["scatter"]
+    assert {"nearest_1", "farthest_1"} <= {plate.name for plate in plates}
+    page = run_page(run, sources, plates, 1)
+    for section in ("numbers", "subjects", "nearest-answers", "farthest-answers"):
+        assert f'id="{section}"' in page
+    assert "not that of results.json" not in page
+    for name, clips, ccc, *_ in number_rows(sources.predictions):
+        assert ccc == pytest.approx(run.results[f"test/ccc_{name}"], rel=1e-5)
+        assert clips == {"pitch": 4, "tint": 2}[name]
+    ((subject, clips, rmse, *_),) = subject_rows(sources.predictions)
+    errors = sources.predictions.outputs - sources.predictions.targets
+    assert (subject, clips) == ("s5", 4)
+    assert rmse == pytest.approx(np.sqrt(np.nanmean(errors**2)), rel=1e-5)
+
+
+def read_run_of(trained):
+    folder, *_ = trained
+    (folder / "config.yaml").write_text("monitor: val/ccc\ndescription: {labels: continuous}\n")
+    return read_run(folder)
+
+
+def test_a_page_without_predictions_has_the_ccc_of_each_number(trained):
+    run = read_run_of(trained)
+    page = run_page(run, "none.", run_plates(run, None, 0), 0)
+    assert 'id="numbers"' in page and "the CCC of each number" in page
+    assert repr(run.results["test/ccc_tint"]) in page
+
+
+@pytest.mark.slow
+def test_recordings_are_prepared_learned_and_answered_for(run, recordings, tmp_path):
+    table = write_numbers(recordings, tmp_path / "numbers")
+    root = (f"corpus.root={table}", f"corpus.media_root={recordings}")
+    small = ("features.face.size=32", "prepare.workers=1")
+    prepared = run("prepare", "corpus=manifest", *root, *small)
+    command = prepared.stdout.strip().splitlines()[-1].split()
+    brief = ("trainer=debug", "callbacks=plain", "data.batch_size=8")
+    run("train", *command[2:], *brief, f"hydra.run.dir={tmp_path}/run")
+    assert -1 <= results(tmp_path / "run")["test/ccc"] <= 1
+    answered = ("workers=1", f"hydra.run.dir={tmp_path}/answers")
+    run("predict", f"ckpt_path={tmp_path}/run", f"input={recordings}/s0_0.wav", *answered)
+    with (tmp_path / "answers" / "predictions.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert set(NAMES) < set(row) and row["label"] == ""
