@@ -10,7 +10,7 @@ SEEDS = range(5)
 
 
 def voice(seed, pitch, aroused):
-    return speak(np.random.default_rng(seed), pitch, aroused)
+    return speak(np.random.default_rng(seed), pitch, float(aroused))
 
 
 def mean_pitch(wave, frame=800):

@@ -8,6 +8,7 @@ may have to render or download its files first says whether they are there, in `
 """
 
 from avfusion.corpora.cifar10 import Cifar10
+from avfusion.corpora.cocktail_arousal import CocktailArousal
 from avfusion.corpora.cocktail_party import CocktailParty
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.mnist import Mnist
@@ -17,6 +18,7 @@ __all__ = [
     "SPLITS",
     "Box",
     "Cifar10",
+    "CocktailArousal",
     "CocktailParty",
     "Contents",
     "Corpus",

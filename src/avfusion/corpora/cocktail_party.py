@@ -56,9 +56,15 @@ class Party(NamedTuple):
 
 
 class CocktailParty:
-    """Render the corpus on first use into a folder of its settings under ``root``."""
+    """Render the corpus on first use into a folder of its settings under ``root``.
+
+    Who inherits renders other clips: ``render_clips`` writes those of a job and returns their rows,
+    under the ``header``; ``variant`` tells its folders from those of others.
+    """
 
     name = "cocktail_party"
+    variant = ""
+    header: tuple[str, ...] = (*HEADER, *HEADER_BOX)
     on_error = "raise"
     labels = "single_label"
     allowed_leaks = ("untrained_classes",)  # a small one may lack some by chance
@@ -78,7 +84,8 @@ class CocktailParty:
         self.clips = dict(clips)
         self.faces = faces
         self.seed = seed
-        settings = json.dumps([VERSION, self.clips, faces, seed])
+        variant = [self.variant] if self.variant else []
+        settings = json.dumps([VERSION, self.clips, faces, seed, *variant])
         key = hashlib.sha256(settings.encode()).hexdigest()[:8]
         self.root = Path(root) / f"{faces}_faces-{key}"
 
@@ -94,7 +101,16 @@ class CocktailParty:
             with FileLock(f"{self.root}.lock"):
                 if not self.is_there:
                     self.render()
-        return Manifest(str(self.root), classes=EMOTIONS, on_error="raise").read()
+        return self.manifest().read()
+
+    def manifest(self) -> Manifest:
+        """Return the corpus as it was rendered."""
+        return Manifest(str(self.root), classes=EMOTIONS, on_error="raise")
+
+    @staticmethod
+    def render_clips(party: Party) -> list[list[object]]:
+        """Write the files of some clips and return their rows of the manifest."""
+        return render_party(party)
 
     def render(self) -> None:
         """Write pictures, sounds and manifest beside the folder, then move them into place."""
@@ -108,10 +124,10 @@ class CocktailParty:
             for first in range(0, count, CLIPS_PER_JOB)
         ]
         sizes = [party.end - party.first for party in parties]
-        rows = dict(run_parallel(render_party, parties, sizes, "Rendering the cocktail party"))
+        rows = dict(run_parallel(self.render_clips, parties, sizes, "Rendering the cocktail party"))
         with (partial / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow((*HEADER, *HEADER_BOX))
+            writer.writerow(self.header)
             for number in sorted(rows):
                 writer.writerows(rows[number])
         os.replace(partial, self.root)
@@ -146,7 +162,7 @@ def render_clip(party: Party, number: int, cast: list[Person]) -> list[object]:
 
     looks = [guest.look for guest in guests]
     picture, boxes = draw_party(rng, looks, [EXPRESSIONS[e] for e in expressions])
-    wave = speak(rng, guests[speaker].pitch, aroused=not calm)
+    wave = speak(rng, guests[speaker].pitch, float(not calm))
     clip_id = f"{party.split}_{number:05d}"
     image, audio = f"image/{clip_id}.png", f"audio/{clip_id}.wav"
     picture.save(party.root / image, compress_level=1)

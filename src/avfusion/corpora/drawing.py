@@ -1,5 +1,6 @@
 """Drawn faces of the cocktail party: few strokes, told apart by size, skin and expression."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,15 +33,21 @@ def draw_subject(rng: np.random.Generator, kind: str) -> Look:
 
 
 def draw_party(
-    rng: np.random.Generator, looks: list[Look], expressions: list[str]
+    rng: np.random.Generator,
+    looks: list[Look],
+    expressions: list[str],
+    openings: Sequence[float] | None = None,
 ) -> tuple[Image.Image, list[Box]]:
-    """Draw some faces on a plain ground, and return their boxes in pixels."""
+    """Draw some faces on a plain ground, and return their boxes in pixels.
+
+    ``openings`` say how wide mouths stand open, from 0 to 1, in place of their expressions.
+    """
     red, green, blue = (int(value) for value in rng.integers(60, 200, 3))
     picture = Image.new("RGB", (SIDE, SIDE), (red, green, blue))
     pencil, place = ImageDraw.Draw(picture), SIDE / CELLS
     cells = rng.permutation(CELLS**2)[: len(looks)]
     boxes = []
-    for look, expression, cell in zip(looks, expressions, cells, strict=True):
+    for face, (look, expression, cell) in enumerate(zip(looks, expressions, cells, strict=True)):
         x, y = (np.array([cell % CELLS, cell // CELLS]) + 0.5) * place + rng.uniform(
             -SHIFT, SHIFT, 2
         )
@@ -48,7 +55,10 @@ def draw_party(
         box = Box(x - radius, y - radius * TALLER, x + radius, y + radius * TALLER)
         pencil.ellipse(box, fill=look.skin)
         draw_eyes(pencil, x, y, radius, BROWS[expression])
-        draw_mouth(pencil, x, y + radius * 0.5, radius, expression)
+        if openings is None:
+            draw_mouth(pencil, x, y + radius * 0.5, radius, expression)
+        else:
+            draw_opening(pencil, x, y + radius * 0.5, radius, openings[face])
         boxes.append(box)
     return picture, boxes
 
@@ -80,3 +90,11 @@ def draw_mouth(
     else:
         hole = [x - half / 2, y - radius * 0.22, x + half / 2, y + radius * 0.25]
         pencil.ellipse(hole, fill=(90, 0, 0))
+
+
+def draw_opening(
+    pencil: ImageDraw.ImageDraw, x: float, y: float, radius: float, opening: float
+) -> None:
+    """Draw a mouth that is nearly shut at an opening of 0, and wide open at 1."""
+    half, high = radius * 0.3, radius * (0.03 + 0.37 * opening)
+    pencil.ellipse([x - half, y - high, x + half, y + high], fill=(90, 0, 0))

@@ -12,13 +12,19 @@ NOISE = 0.01  # standard deviation, full scale being 1
 PEAK = 8.0  # of the loudest voice, before it is scaled to full scale
 
 
-def speak(rng: np.random.Generator, pitch: float, aroused: bool) -> np.ndarray:
+# Syllables per second, swing of the pitch, tilt of the spectrum and loudness: of a calm voice, and
+# of an aroused one.
+CALM, AROUSED = (3.0, 0.05, 1.6, 0.3), (6.0, 0.2, 1.0, 1.0)
+
+
+def speak(rng: np.random.Generator, pitch: float, arousal: float) -> np.ndarray:
     """Return a voice in [-1, 1]; an aroused one is faster, louder, brighter and less even.
 
-    ``pitch`` is the mean fundamental frequency in Hz.
+    ``pitch`` is the mean fundamental frequency in Hz, ``arousal`` lies between 0 and 1.
     """
-    tempo = (6 if aroused else 3) * rng.uniform(0.9, 1.1)  # syllables per second
-    swing, tilt, loudness = (0.2, 1.0, 1.0) if aroused else (0.05, 1.6, 0.3)
+    ends = zip(CALM, AROUSED, strict=True)
+    tempo, swing, tilt, loudness = (np.interp(arousal, (0, 1), pair) for pair in ends)
+    tempo *= rng.uniform(0.9, 1.1)
     time = np.arange(round(SECONDS * RATE)) / RATE
     glide = 1 + swing * np.sin(2 * np.pi * tempo * time + rng.uniform(0, 6))
     phase = 2 * np.pi * np.cumsum(pitch * rng.uniform(0.98, 1.02) * glide) / RATE

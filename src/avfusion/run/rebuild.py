@@ -154,9 +154,10 @@ def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
         data = data | {"features": features | {"maps": features["maps"] | {"run": maps}}}
     corpus = dict(data["corpus"])
     name = corpus["_target_"].rpartition(".")[2]
-    own = f"{home}/cocktail_party" if name == "CocktailParty" else f"{home}/{name.lower()}"
+    rendered = name in ("CocktailParty", "CocktailArousal")  # anywhere, so on this machine, too
+    own = f"{home}/cocktail_party" if rendered else f"{home}/{name.lower()}"
     given = data.get("root") or corpus.get("root")
-    if name == "CocktailParty":  # rendered anywhere
+    if rendered:
         corpus["root"] = own
     elif given and not Path(given).is_dir() and (data.get("root") or Path(own).is_dir()):
         if "root" in corpus:
