@@ -39,7 +39,7 @@ class Clips(NamedTuple):
         if name not in self.lengths:
             raise ValueError(
                 f"The stream {name} has no time axis, as what an audio encoder reads must have: "
-                f"set model.network.audio_encoder.stream to another one, such as mfcc."
+                "set model.network.audio_encoder.stream to another one, such as mfcc."
             )
         return self.streams[name], self.lengths[name]
 

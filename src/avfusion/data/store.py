@@ -49,7 +49,7 @@ class Store:
         described = self.description["streams"].items()
         self.streams = {name: Stream.from_plain(values) for name, values in described}
         self.opened: dict[str, list[np.ndarray]] = {}  # shards, by stream
-        self._lengths: dict[str, Int64[np.ndarray, clips]] = {}
+        self._lengths: dict[str, np.ndarray] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let the processes of a loader open the store anew rather than copy it."""
