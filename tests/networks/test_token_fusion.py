@@ -40,7 +40,7 @@ def test_where_a_face_stands_and_when_a_frame_is_heard_matter(model):
     def shifted(audio, length):
         return heard(audio, length)[0].flip(1), None
 
-    clips = clips._replace(audio_length=torch.full((4,), 12))
+    clips = clips._replace(lengths={"mfcc": torch.full((4,), 12)})
     logits = net(clips).logits
     net.audio_encoder.forward = shifted
     assert (net(clips).logits - logits).abs().max() > 1e-4
@@ -53,7 +53,7 @@ def test_the_length_of_a_voice_that_is_missing_changes_nothing(model):
     other = clips.lengths["mfcc"].clone()
     other[0] = 13 - other[0]
     logits = net(clips).logits
-    torch.testing.assert_close(net(clips._replace(audio_length=other)).logits, logits)
+    torch.testing.assert_close(net(clips._replace(lengths={"mfcc": other})).logits, logits)
 
 
 @each_model
