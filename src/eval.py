@@ -29,8 +29,8 @@ def main(cfg: DictConfig) -> None:
         check_config(cfg)
         trainer = assembly.build_trainer(cfg)
         task, data, seen = rebuild(cfg, trainer)
-        check_splits(data.store, cfg.split)
-        check_labels(data.store, cfg.split, data.target)
+        check_splits(data.splits, cfg.split)
+        check_labels(data.store, data.splits, cfg.split, data.target)
 
     trainer.test(task, datamodule=data, verbose=False)
     results = collect_results(trainer, task, data, seen)

@@ -38,7 +38,7 @@ def main(cfg: DictConfig) -> None:
         check_config(cfg)
         trainer = assembly.build_trainer(cfg)
         task, data, _ = rebuild(cfg, trainer)
-        check_splits(data.store, cfg.split)
+        check_splits(data.splits, cfg.split)
 
     with discard(folder):
         batches = trainer.predict(task, datamodule=data) or []

@@ -32,8 +32,11 @@ from avfusion.corpora import CocktailParty, Manifest, cocktail_party
 from avfusion.data import work
 from avfusion.data.clips import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.index import write_index
 from avfusion.data.prepare import prepare
 from avfusion.data.record import ClipRecord
+from avfusion.data.splits import Splits, make_plan, split_clips
+from avfusion.data.store import FORMAT, INDEX, Store
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
 from avfusion.features.stream import Stream
 from avfusion.run.configuration import with_description
@@ -344,10 +347,37 @@ def recordings(tmp_path_factory) -> Path:
 def clip_record(clip_id: str = "a", **known: Any) -> ClipRecord:
     """A record of half a second of sound, of which nothing else is known but ``known``."""
     unknown = {field.name: None for field in fields(ClipRecord)}
-    empty = {"label": "", "subject": "", "split": "train", "note": "", "seconds": 0.5}
+    empty = {"label": "", "subject": "", "session": "", "split": "train", "note": ""}
+    empty |= {"seconds": 0.5}
     numbers = {"shard": 0, "place": 0, "samples": 8000, "frames": 15, "pictures": 0}
     flags = {"has_face": False, "has_audio": True}
     return ClipRecord(**unknown | empty | numbers | flags | known | {"clip_id": clip_id})
+
+
+def indexed(root: Path, records: Iterable[ClipRecord], **description: Any) -> Store:
+    """A store of these records and nothing else, which says of itself what is given."""
+    root.mkdir(parents=True, exist_ok=True)
+    write_index(root / INDEX, records)
+    known = {"class_names": ["a", "b"], "labels": "single_label", "leaks": {}, "allowed_leaks": []}
+    streams = {
+        "frames": Stream("face", "pictures", (1, 32, 32, 3), "uint8"),
+        "mfcc": Stream("audio", "sequence", (15, 75), "float32", lengths="frames"),
+    }
+    known["streams"] = {name: stream.plain() for name, stream in streams.items()}
+    (root / "report.csv").write_text("clip_id,outcome\n")
+    (root / "description.json").write_text(json.dumps(known | description | {"format": FORMAT}))
+    return Store(root)
+
+
+def split_by(
+    store: Store,
+    splits: Any = None,
+    fold: int | str | None = None,
+    seed: int = 0,
+    by_subject: bool = True,
+) -> Splits:
+    """The splits of a store by what the command line says of them."""
+    return split_clips(make_plan(splits, fold, seed, by_subject), store)
 
 
 def write_several(recordings: Path, folder: Path) -> Path:

@@ -200,13 +200,39 @@ def test_real_recordings_prepare_and_train(run, folder, tmp_path):
     root = SHARED / "data" / folder
     if not root.exists():
         pytest.skip(f"no recordings in {root}: set AVFUSION_SHARED to a folder that has them")
-    columns = ["corpus.columns.subject=speaker", "corpus.allow_subject_overlap=true"]
-    prepared = run("prepare", "corpus=manifest", f"corpus.root={root}", *columns)
+    columns = "corpus.columns.subject=speaker"
+    prepared = run("prepare", "corpus=manifest", f"corpus.root={root}", columns)
     command = prepared.stdout.strip().splitlines()[-1].split()
     (store,) = (word for word in command if word.startswith("data.store="))
-    options = ("data.batch_size=4", f"hydra.run.dir={tmp_path}")
+    options = ("data.batch_size=4", f"hydra.run.dir={tmp_path}", "data.allow_subject_overlap=true")
     run("train", "data=store", store, *SMALL[1:], *options)
     assert (results(tmp_path)["data/shared_subjects"] > 0) == (folder != "dev_chimeric_emotion")
+
+
+def test_folds_share_a_store_and_are_tested_by_the_plan_of_their_training(run, tmp_path):
+    root = write_recordings(tmp_path / "recordings", each=2)
+    made = run("prepare", f"corpus.root={root}", "features.face.size=32", "prepare.workers=1")
+    (store,) = (word for word in made.stdout.split() if word.startswith("data.store="))
+    folder = Path(store.removeprefix("data.store="))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    data = ("data=store", store, "data.splits={folds: 3}", "data.batch_size=4")
+    sweep = ("-m", "data.fold=1,2", *data, f"hydra.sweep.dir={tmp_path}/sweep")
+    run("train", *sweep, "trainer.max_epochs=1", "trainer.accelerator=cpu")
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    runs = sorted(path.parent for path in tmp_path.glob("sweep/**/results.json"))
+    by_plan = {results(one)["data/splits"]: one for one in runs}
+    assert sorted(by_plan) == ["{folds: 3} data.fold=1", "{folds: 3} data.fold=2"]
+    first = by_plan["{folds: 3} data.fold=1"]
+    tested = [set(load_predictions(one).subjects.tolist()) for one in runs]
+    assert not set.intersection(*tested) and all(len(people) == 2 for people in tested)
+
+    for again in ((), ("data=store", store)):
+        run("eval", f"ckpt_path={first}", *again, f"hydra.run.dir={tmp_path}/eval")
+        ours, theirs = results(tmp_path / "eval"), results(first)
+        assert ours["test/accuracy"] == theirs["test/accuracy"]
+        assert ours["data/splits"] == "{folds: 3} data.fold=1"
+    process = run("eval", f"ckpt_path={first}", "fold=0", fails=True)
+    assert "was trained on 2 subjects of the test split" in " ".join(process.stderr.split())
 
 
 def test_a_multirun_gives_each_job_a_folder(run, tmp_path):

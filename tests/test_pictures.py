@@ -30,7 +30,8 @@ def data_of(name: str, root, *overrides: str) -> FaceAudioDataModule:
 
 def test_a_store_of_cifar10_holds_the_pictures_of_the_batches(tmp_path, in_process):
     written = write_cifar10(tmp_path / "files")
-    store = data_of("cifar10", tmp_path).store
+    data = data_of("cifar10", tmp_path)
+    store = data.store
     assert len(store) == 60
     for row, clip_id in enumerate(store.texts("clip_id")):
         batch, _, place = clip_id.rpartition("_")
@@ -39,21 +40,33 @@ def test_a_store_of_cifar10_holds_the_pictures_of_the_batches(tmp_path, in_proce
     training = np.concatenate(
         [
             written[clip.clip_id.rpartition("_")[0]][0][int(clip.clip_id[-5:])][None] / 255
-            for clip in store.records(store.rows("train"))
+            for clip in store.records(data.splits.rows("train"))
         ]
     )
     mean = training.mean(axis=(0, 2, 3))
-    np.testing.assert_allclose(store.description["streams"]["frames"]["mean"], mean, rtol=1e-6)
+    np.testing.assert_allclose(data.description["streams"]["frames"]["mean"], mean, rtol=1e-6)
 
 
 def test_a_store_of_mnist_holds_the_digits_in_each_channel(tmp_path, in_process):
     written = write_mnist(tmp_path / "files")
-    store = data_of("mnist", tmp_path).store
-    for row in store.rows("test"):
+    data = data_of("mnist", tmp_path)
+    store = data.store
+    for row in data.splits.rows("test"):
         place = int(store.record(int(row)).clip_id.removeprefix("test_"))
         (face,) = store.read("frames", np.array([row]))[0].numpy()
         assert face.shape == (3, 28, 28)
         assert all(np.array_equal(channel, written["t10k"][0][place]) for channel in face)
+
+
+def test_ranges_of_rows_divide_the_training_pictures_and_leave_the_test(tmp_path, in_process):
+    write_cifar10(tmp_path / "files")
+    own = data_of("cifar10", tmp_path)
+    data = data_of("cifar10", tmp_path, "data.splits={train: [0, 41], val: [41, 50]}")
+    assert data.splits.counts() == {"train": 41, "val": 9, "test": 10}
+    ids = data.store.texts("clip_id")
+    assert {ids[row].rpartition("_")[0] for row in data.splits.rows("test")} == {"test_batch"}
+    assert data.splits.rows("val").tolist() == list(range(41, 50))
+    assert data.path == own.path and own.splits.counts() == {"train": 45, "val": 5, "test": 10}
 
 
 def test_pictures_have_no_sound_and_nobody_is_known(tmp_path, in_process):

@@ -23,6 +23,7 @@ from wrong_commands import CHEAP, OURS, THEIRS, TYPED
 
 from avfusion.corpora import cocktail_party
 from avfusion.data import work
+from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import read_description
 
 OTHER_MAPS = {"encoder": {"_target_": "other"}, "weights": "hub", "sha256": "0"}
@@ -32,7 +33,7 @@ HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs an
 def write_checkpoints(folder: Path, store: Path, *overrides: str) -> Path:
     """Write what a training on a store leaves, untrained."""
     cfg = load("train", "data=store", f"data.store={store}", "data.batch_size=8", *overrides)
-    task = build_task(cfg, read_description(store), recorded=True)
+    task = build_task(cfg, FaceAudioDataModule(str(store)).description, recorded=True)
     (folder / "checkpoints").mkdir(parents=True)
     for name in ("best", "last"):
         checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe.plain()}
@@ -64,7 +65,6 @@ def places(
     (root / "twice.csv").write_text(
         "clip_id,label,subject,split,image_path\n1,a|b|a,s,train,text\n"
     )
-    none_to_test = {"train": 24, "val": 8, "test": 0}
     remapped = read_description(mapped_store)["streams"]
     remapped["face_map"] |= OTHER_MAPS
     broken = copied(party_store, root / "broken")
@@ -79,7 +79,6 @@ def places(
         "recordings": recordings,
         "run": write_checkpoints(root / "run", party_store),
         "old": copied(party_store, root / "old", format=1),
-        "no_test": copied(party_store, root / "no_test", clips=none_to_test),
         "broken": broken,
         "twice": root / "twice.csv",
         "sound": write_sound(root / "sound.wav", tone(1.0)),

@@ -19,7 +19,8 @@ OURS = [
     ),
     ("predict ckpt_path=$run input=$sound figures=maybe", "figures must be true or false, got"),
     (f"prepare {ROOT} features.face.size=big", "features.face.size must be a whole number, got"),
-    (f"prepare {ROOT} corpus.splits=many", "corpus.splits must be named values ... got 'many'"),
+    ("train data.splits=many", "data.splits='many' is no plan: give column, fractions or ranges"),
+    ("train data.splits=3", "data.splits must be text or named values or null, got 3"),
     (f"prepare {ROOT} corpus.classes=low", "corpus.classes must be a list or null, got 'low'"),
     # Numbers and names
     ("train data.batch_size=0", "data.batch_size must be at least 1, got 0"),
@@ -104,7 +105,7 @@ OURS = [
         "must be one of ... 'test'), got 'tset' (which is split= of",
     ),
     (
-        "eval ckpt_path=$run data=store data.store=$no_test",
+        "eval ckpt_path=$run data=store data.store=$store 'splits={train: 0.9, val: 0.1}'",
         "no test clips ... choose another split",
     ),
     (
@@ -155,8 +156,10 @@ OURS = [
         f"prepare {ROOT} features.policies.missing=ignore",
         "policies.missing must be one of ... 'ign",
     ),
-    (f"prepare {ROOT} 'corpus.splits={{train: 0.5, test: 0.1}}'", "corpus.splits must sum to 1"),
-    (f"prepare {ROOT} 'corpus.splits={{trian: 1}}'", "corpus.splits names ['trian']: give train"),
+    ("train 'data.splits={train: 0.5, test: 0.1}'", "must be at least 0 and sum to 1, got ... 0.6"),
+    ("train 'data.splits={trian: 1}'", "data.splits={trian: 1} is no plan: give column"),
+    ("train 'data.splits={folds: 5}'", "needs data.fold, the one to test on: give one, or ... -m"),
+    ("train data.fold=1", "data.fold=1 chooses among folds, and data.splits=column has none"),
     (f"prepare {ROOT} corpus.media_root=$nowhere", "corpus.media_root=$nowhere is no folder: set"),
     (f"prepare {ROOT} prepare.limit=-1", "prepare.limit must be at least 1, got -1"),
     (f"prepare {ROOT} prepare.workers=0", "prepare.workers must be at least 1, got 0"),

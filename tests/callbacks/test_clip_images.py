@@ -6,7 +6,7 @@ import wave
 import numpy as np
 import pytest
 import torch
-from conftest import clip_record, events_of, single_label
+from conftest import clip_record, events_of, single_label, split_by
 from PIL import Image
 
 from avfusion.callbacks import ClipImages
@@ -38,7 +38,7 @@ def test_a_class_with_fewer_clips_shows_those_it_has():
 
 def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, party_store):
     store, events = Store(party_store), events_of(watched)
-    labels = store.labels.texts(store.rows("val"))
+    labels = store.labels.texts(split_by(store).rows("val"))
     expected = {
         f"clips/{name}_{n + 1}" for name in labels for n in range(min(2, labels.count(name)))
     }
@@ -52,7 +52,7 @@ def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, par
 
 def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_store):
     store, events = Store(party_store), events_of(watched)
-    rows = store.rows("val").tolist()
+    rows = split_by(store).rows("val").tolist()
     chosen = choose(rows, store.labels.texts(rows), 2, 0, whole_label)
     assert len(events.Tags()["audio"]) == len(chosen)
     for row, tag in chosen.items():
@@ -76,7 +76,7 @@ def drawn(view):
 @pytest.fixture
 def view(party_store):
     store = Store(party_store)
-    row, names = int(store.rows("val")[0]), store.description["class_names"]
+    row, names = int(split_by(store).rows("val")[0]), store.description["class_names"]
     glimpses = torch.rand(2, 1, 4, 4).flatten(1).softmax(dim=1).view(2, 1, 4, 4)
     sure = 0.9 * torch.eye(len(names))[names.index(store.record(row).label)] + 0.1 / len(names)
     return clip_view(store, row, sure, glimpses, single_label(*names))
@@ -97,7 +97,7 @@ def test_a_right_clip_is_framed_otherwise_than_a_wrong_one(view):
 def test_the_title_says_what_is_true_and_what_was_answered_how_surely(view, party_store):
     title = clip_figure(view).texts[0].get_text()
     store = Store(party_store)
-    label = store.record(int(store.rows("val")[0])).label
+    label = store.record(int(split_by(store).rows("val")[0])).label
     probability = 0.9 + 0.1 / len(store.description["class_names"])
     assert f"true: {label}" in title and f"predicted: {label} ({probability:.2f})" in title
     assert title.endswith("right")

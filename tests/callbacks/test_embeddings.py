@@ -29,7 +29,7 @@ def written(store, folder, model, clips):
 def test_vectors_are_those_between_the_parts_and_know_their_clips(party_store, tmp_path):
     data, task, parts = written(party_store, tmp_path, "lowrank", 7)
     assert set(parts) == {"face", "audio", "fused"}
-    rows = data.store.rows("test")[:7]
+    rows = data.splits.rows("test")[:7]
     faces = data.store.read("frames", rows).float() / 255
     network = task.network.eval()
     with torch.no_grad():

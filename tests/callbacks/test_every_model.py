@@ -53,5 +53,5 @@ def test_one_that_reads_stored_maps_is_drawn_with_the_pictures(mapped_store, tmp
     assert {"train/first_batch", "val/confusion"} <= set(tags["images"])
     with Image.open(next(tmp_path.rglob("sprite.png"))) as sprite:
         first = np.array(sprite.convert("RGB"))[:32, :32].transpose(2, 0, 1)
-    picture = data.store.read("frames", data.store.rows("test")[:1])[0, 0].numpy()
+    picture = data.store.read("frames", data.splits.rows("test")[:1])[0, 0].numpy()
     assert abs(first.astype(int) - picture).max() <= 1

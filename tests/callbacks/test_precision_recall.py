@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import events_of, single_label
+from conftest import events_of, single_label, split_by
 from tensorboard.util import tensor_util
 
 from avfusion.callbacks.precision_recall import THRESHOLDS, above_thresholds, precision_recall
@@ -35,7 +35,7 @@ def test_there_is_a_curve_for_each_class_that_occurs_and_it_starts_with_every_cl
 ):
     store, events = Store(party_store), events_of(watched)
     for stage, drawn in (("val", 2), ("test", 1)):
-        labels = store.labels.texts(store.rows(stage))
+        labels = store.labels.texts(split_by(store).rows(stage))
         tags = {tag for tag in events.Tags()["tensors"] if tag.startswith(f"{stage}_precision")}
         assert tags == {f"{stage}_precision_recall/{label}" for label in labels}
         for tag in tags:

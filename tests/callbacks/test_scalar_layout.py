@@ -35,7 +35,7 @@ SHAPE = ["largest weight, similarity of glimpses", "entropy of a glimpse (nats)"
 @pytest.mark.parametrize("boxes", [True, False])
 def test_charts_that_the_data_would_leave_empty_are_left_out(party_store, tmp_path, boxes):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
-    data.store.description["boxes"] = boxes
+    data.description["boxes"] = boxes
     logger = TensorBoardLogger(tmp_path, name="", version="")
     trainer = quiet_trainer(
         max_steps=1, log_every_n_steps=1, logger=logger, callbacks=[ScalarLayout()]
@@ -61,7 +61,7 @@ def test_a_chart_of_many_lines_is_split_into_some_of_at_most_eight(lines, sizes)
 def test_no_custom_chart_has_more_than_eight_lines_of_a_run(party_store, tmp_path):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
     data.target.class_names.extend(f"a(b)+{number}" for number in range(19))
-    data.store.description |= {"class_names": data.target.class_names, "class_counts": [1] * 27}
+    data.description.update(class_names=data.target.class_names, class_counts=[1] * 27)
     task = build_for(data, "lowrank")
     logger = TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False)
     trainer = quiet_trainer(

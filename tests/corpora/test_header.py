@@ -5,12 +5,13 @@ from conftest import write_manifest
 
 from avfusion.corpora import Box, Manifest
 
-COLUMNS = ("clip_id", "image_path", "audio_path", "label", "subject", "split")
+COLUMNS = ("clip_id", "image_path", "audio_path", "label", "subject", "split", "session")
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
 
 
 def row(number):
     values = (f"c{number}", "a.png", "a.wav", "x", f"s{number}", ("train", "test")[number % 2])
+    values += ("x",)
     return dict(zip(COLUMNS, values, strict=True)) | dict(zip(BOX, (1, 2, 3, 4), strict=True))
 
 
@@ -49,6 +50,7 @@ MEANT = {
     "label": ["LABEL", "Label ", " label\t", "la\u200bbel", "\uff2c\uff21\uff22\uff25\uff2c"],
     "subject": ["Subject ", "SUBJECT", "sub\u00adject", "\u3000subject"],
     "split": [" Split", "SPLIT", "split\u200b"],
+    "session": ["Session", "ses-sion"],
     "box_left": ["Box Left", "box-left", "BoxLeft", " BOX_LEFT "],
 }
 
@@ -78,6 +80,7 @@ def test_names_that_a_user_gave_are_read_as_they_are_meant_too(read):
         *(("image_path", name) for name in ("image_paths", "Image", "Imagepaht")),
         *(("box_left", name) for name in ("box_lft", "left", "bbox_left", "box_left_px")),
         *(("split", name) for name in ("splits", "spilt", "Spli t s")),
+        *(("session", name) for name in ("sessions", "session_id")),
         *(("label", name) for name in ("labels", "lable")),
         *(("subject", name) for name in ("subjects", "sujbect")),
     ],
@@ -114,8 +117,3 @@ def test_blank_lines_and_rows_are_no_clips(read, tmp_path):
     head, *rows = path.read_text().splitlines()
     path.write_text("\n".join(["", " ", ",,,", head, "", *rows, ",,,,,", " , ,", ""]))
     assert Manifest(str(tmp_path)).read() == expected
-
-
-def test_a_split_column_is_nobodys_business_where_splits_are_given(read):
-    splits = {"train": 0.5, "test": 0.5}
-    assert read({"split": "splits"}, splits=splits) == read({"split": None}, splits=splits)

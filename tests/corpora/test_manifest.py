@@ -110,7 +110,7 @@ def test_cells_are_read_without_the_blanks_around_them(folder):
     assert {clip.split for clip in found.recordings} == {"train", "test"}
 
 
-@pytest.mark.parametrize("column", ["clip_id", "label", "subject", "split"])
+@pytest.mark.parametrize("column", ["clip_id", "label", "subject"])
 def test_a_missing_column_is_named_beside_those_that_are_there(folder, column):
     table = [{k: v for k, v in row.items() if k != column} for row in rows()]
     refused(
@@ -120,10 +120,12 @@ def test_a_missing_column_is_named_beside_those_that_are_there(folder, column):
     )
 
 
-def test_a_missing_split_column_is_none_of_ours_where_splits_are_given(folder):
-    table = [{k: v for k, v in row.items() if k != "split"} for row in rows(label="low")]
-    found = contents(folder, table, splits={"train": 0.5, "val": 0.25, "test": 0.25})
-    assert sorted(clip.split for clip in found.recordings) == ["test", "train", "train", "val"]
+def test_a_corpus_may_have_sessions_and_no_splits(folder):
+    table = [{k: v for k, v in row.items() if k != "split"} for row in rows(session="x")]
+    found = contents(folder, table).recordings
+    assert [(clip.split, clip.session) for clip in found] == [("", "x")] * 4
+    assert {clip.session for clip in contents(folder, rows()).recordings} == {""}
+    assert contents(folder, rows(split="")).class_names == ["high", "low"]
 
 
 def test_columns_may_have_other_names(folder):
@@ -164,9 +166,13 @@ def test_a_folder_of_frames_is_an_image_path(folder):
     assert found.image == folder / "frames"
 
 
-def test_splits_of_other_names_are_refused(folder):
+def test_splits_of_other_names_and_of_none_beside_others_are_refused(folder):
     table = rows(split=lambda number: "all" if number else "train")
     refused(folder, table, r"must be train, val, test, got all \(3 clips\): correct the column")
+    table = rows(split=lambda number: ("all", "train", "", "all")[number])
+    refused(folder, table, r"got all \(2 clips\), none \(1 clips\): correct")
+    table = rows(split=lambda number: "train" if number else "")
+    refused(folder, table, r"got none \(1 clips\): correct the column, or leave it out and choose")
 
 
 def test_classes_are_the_sorted_labels_of_the_training_split(folder):
@@ -178,21 +184,16 @@ def test_a_corpus_to_test_on_has_the_classes_of_all_its_clips(folder):
     assert contents(folder, rows(split="test")).class_names == ["high", "low"]
 
 
-def test_a_label_that_the_training_split_lacks_is_refused(folder):
+def test_a_label_that_the_training_split_lacks_is_refused_and_without_splits_a_class(folder):
     table = rows(label=lambda number: "lowe" if number == 3 else "low")
     refused(folder, table, r"'lowe' \(1 clips\) are not among the classes \['low'\]: correct them")
+    assert contents(folder, [row | {"split": ""} for row in table]).class_names == ["low", "lowe"]
 
 
 def test_given_classes_keep_their_order_and_refuse_others(folder):
     classes = ["neutral", "low", "high"]
     assert contents(folder, rows(), classes=classes).class_names == classes
     refused(folder, rows(), r"'high' \(2 clips\) .*corpus\.classes", classes=["low"])
-
-
-def test_a_shared_subject_is_refused_unless_it_is_allowed(folder):
-    table = rows(subject=lambda number: "Ann" if number in (0, 3) else f"s{number}")
-    refused(folder, table, r"1 subjects .*\(Ann\)")
-    assert contents(folder, table, allow_subject_overlap=True).shared_subjects == ["Ann"]
 
 
 def test_boxes_are_read_where_they_are_given(folder):
@@ -215,18 +216,10 @@ def test_a_bad_box_is_refused_with_its_line(folder, box):
     )
 
 
-def test_fractions_replace_the_split_column(folder):
-    found = contents(folder, rows(20, split="all"), splits={"train": 0.5, "test": 0.5})
-    assert sorted(clip.split for clip in found.recordings) == ["test"] * 10 + ["train"] * 10
-
-
-@pytest.mark.parametrize(
-    ("option", "value"), [("on_error", "ignore"), ("splits", {"train": 0.7, "test": 0.7})]
-)
-def test_bad_options_are_refused_before_anything_is_read(folder, option, value):
+def test_bad_options_are_refused_before_anything_is_read(folder):
     write_manifest(folder, rows())
-    with pytest.raises(ValueError, match=rf"corpus\.{option}"):
-        Manifest(str(folder), **{option: value})
+    with pytest.raises(ValueError, match=r"corpus\.on_error"):
+        Manifest(str(folder), on_error="ignore")
 
 
 @pytest.mark.parametrize("name", ["../a.wav", "/etc/passwd", "b/../../a.wav", "..\\a.wav"])

@@ -7,7 +7,6 @@ import pytest
 from conftest import write_manifest, write_recordings
 
 from avfusion.corpora import Manifest
-from avfusion.data.leaks import refuse_leaks
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
 
@@ -55,11 +54,10 @@ def test_every_kind_of_mistake_is_named_with_its_line(refusal, tmp_path):
     table[5] |= {"image_path": "", "audio_path": ""}
     table[6]["audio_path"] = "/etc/passwd"
     table[7]["image_path"] = "nope.png"
-    table[8]["subject"] = "S0"
     table[10]["label"] = "hapy"
     said = refusal(table, on_error="raise")
     place = f"{tmp_path}/manifest.csv"
-    assert said.startswith(f"{place} has 9 mistakes. (1) ")
+    assert said.startswith(f"{place} has 8 mistakes. (1) ")
     for sentence in (
         f"clip_id 'c0' stands in lines 2 and 3 of {place}: give each clip an id of its own.",
         f"Line 4 of {place} has an empty label.",
@@ -68,8 +66,6 @@ def test_every_kind_of_mistake_is_named_with_its_line(refusal, tmp_path):
         f"Line 8 of {place} names /etc/passwd, which is not in {tmp_path}: set corpus.media_root",
         "got dev (1 clips): correct the column",
         "See line 6.",
-        "1 subjects are in more than one split (s0)",
-        "See lines 2, 10.",
         "'hapy' (1 clips) are not among the classes ['low']",
         "See line 12.",
         f"1 of the 21 files of {place} are missing: {tmp_path}/nope.png.",
@@ -119,19 +115,6 @@ def test_ids_are_one_only_where_nobody_sees_a_difference(refusal, tmp_path):
     assert "stands in lines 4 and 5 of" in refusal(table)
 
 
-def test_leaks_of_several_kinds_are_told_at_once():
-    leaks = {
-        "same_sound_in_two_splits": ["a = b"],
-        "two_labels_for_one_recording": ["c = d"],
-        "untrained_classes": ["x"],
-        "same_sound_twice": ["a = b"],
-    }
-    with pytest.raises(ValueError, match=r"same sound .* more than one label") as refused:
-        refuse_leaks(leaks, ["untrained_classes"])
-    assert "corpus.allow_two_labels_for_one_recording=true" in str(refused.value)
-    assert "untrained" not in str(refused.value)
-
-
 @pytest.fixture
 def incomplete(tmp_path):
     """Recordings of which one lacks its sound, one its picture, and one all that it names."""
@@ -148,7 +131,7 @@ def test_clips_whose_files_are_missing_are_skipped_and_listed(
     incomplete, small_features, tmp_path, in_process, caplog
 ):
     with caplog.at_level(logging.WARNING):
-        corpus = Manifest(str(incomplete), allow_same_sound_in_two_splits=True)
+        corpus = Manifest(str(incomplete))
         path = prepare(corpus, small_features, tmp_path / "stores")
     assert "4 of the 48 files of" in caplog.text and "skipped for that: 3" in caplog.text
     store = Store(path)
@@ -165,7 +148,7 @@ def test_clips_whose_files_are_missing_are_skipped_and_listed(
 def test_a_file_that_comes_later_makes_another_store(
     incomplete, recordings, small_features, tmp_path, in_process
 ):
-    corpus = Manifest(str(incomplete), allow_same_sound_in_two_splits=True)
+    corpus = Manifest(str(incomplete))
     before = prepare(corpus, small_features, tmp_path / "stores")
     (incomplete / "s0_0.wav").write_bytes((recordings / "s0_0.wav").read_bytes())
     after = prepare(corpus, small_features, tmp_path / "stores")
@@ -193,10 +176,3 @@ def test_where_no_clip_has_its_files_nothing_is_begun(incomplete):
         path.unlink()
     with pytest.raises(FileNotFoundError, match=r"24 of 24 clips .* set corpus\.media_root="):
         Manifest(str(incomplete)).read()
-
-
-def test_subjects_that_ranges_of_rows_share_are_told_with_their_lines(refusal):
-    table = rows(6)
-    table[4]["subject"] = "S0 "
-    said = refusal(table, splits={"train": [0, 3], "test": [3, 6]})
-    assert "1 subjects are in more than one split (s0)" in said and "See lines 2, 6." in said

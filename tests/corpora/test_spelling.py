@@ -4,16 +4,28 @@ import unicodedata
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from conftest import clip_record, single_label, write_manifest, write_picture
+from conftest import (
+    clip_record,
+    indexed,
+    single_label,
+    split_by,
+    write_manifest,
+    write_picture,
+)
 
-from avfusion.corpora import Manifest, Recording
+from avfusion.corpora import Manifest
 from avfusion.corpora.spelling import canonical
-from avfusion.corpora.splits import assign, check_subjects
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_labels
 from avfusion.data.index import tabulate
-from avfusion.data.leaks import find_leaks
+from avfusion.data.leaks import (
+    find_repeats,
+    find_shared_subjects,
+    find_untrained,
+    sentence_of_overlap,
+)
 from avfusion.data.prepare import prepare
 from avfusion.data.seen import find_seen, trained_on
 from avfusion.data.store import Store
@@ -70,25 +82,23 @@ def test_the_form_of_a_form_is_itself_for_every_character():
                 assert canonical(canonical(name)) == canonical(name)
 
 
-def people(*subjects, splits=("train", "val", "test")):
-    return [
-        Recording(f"c{number}", "x", subject, splits[number % len(splits)])
-        for number, subject in enumerate(subjects)
-    ]
-
-
 @pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
-def test_one_person_in_two_splits_is_a_leak_however_it_is_spelled(names):
-    clips = people("Bo", *names[:2])
-    with pytest.raises(ValueError, match="1 subjects are in more than one split") as refusal:
-        check_subjects(clips, allow_overlap=False)
-    assert names[0] in str(refusal.value) and ascii(names[1]) in str(refusal.value)
-    assert check_subjects(clips, allow_overlap=True) == [names[0]]
-    clips = people(*names, *map(str, range(20)))
-    fractions = {"train": 0.5, "val": 0.25, "test": 0.25}
+def test_one_person_in_two_splits_is_a_leak_however_it_is_spelled(names, tmp_path):
+    def store_of(name, *subjects):
+        clips = (clip_record(f"c{n}", subject=subject) for n, subject in enumerate(subjects))
+        return indexed(tmp_path / name, clips)
+
+    store = store_of("shared", "Bo", *names[:2])
+    splits = split_by(store, {"train": [0, 1], "val": [1, 2], "test": [2, 3]})
+    clips = splits.tabulate(store.columns("subject"))
+    assert find_shared_subjects(clips) == [names[0]]
+    refusal = sentence_of_overlap(clips)
+    assert refusal.startswith("1 subjects are in more than one split")
+    assert names[0] in refusal and ascii(names[1]) in refusal
+    store = store_of("many", *names, *map(str, range(20)))
     for seed in range(3):
-        assigned = assign(clips, fractions, seed, by_subject=True)
-        assert len({clip.split for clip in assigned if clip.subject in names}) == 1
+        numbers = split_by(store, {"train": 0.5, "val": 0.25, "test": 0.25}, seed=seed).numbers
+        assert len({*numbers[: len(names)].tolist()}) == 1
 
 
 @pytest.fixture
@@ -162,7 +172,9 @@ def test_splits_are_known_however_they_are_spelled(read):
 
 def leaks_of(one, other):
     labels = {"a": one, "b": other}
-    return find_leaks(tabulate(clip_record(n, label=x, audio_digest=7) for n, x in labels.items()))
+    return find_repeats(
+        tabulate(clip_record(n, label=x, audio_digest=7) for n, x in labels.items())
+    )
 
 
 @pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
@@ -172,13 +184,13 @@ def test_spellings_of_a_label_are_no_two_labels_of_a_recording(names):
     clips = [
         clip_record(split=s, label=n) for s, n in zip(("train", "test"), names[:2], strict=True)
     ]
-    assert find_leaks(tabulate(clips))["untrained_classes"] == []
+    assert find_untrained(tabulate(clips)) == []
 
 
 def test_a_network_knows_its_classes_however_a_store_spells_them(recordings_store):
     names = ["LOW\u200b", "Hi\uff47h"]
     data = FaceAudioDataModule(str(recordings_store), target=lambda _: single_label(*names))
-    check_labels(data.store, "test", data.target)
+    check_labels(data.store, data.splits, "test", data.target)
     assert set(data.store.texts("label")) == set(data.store.labels.names) == set(names)
     assert {record.label for record in data.store.records(range(24))} == set(names)
     there = FaceAudioDataModule(str(recordings_store), target=lambda _: single_label("low", "high"))
@@ -201,7 +213,8 @@ def test_the_store_counts_a_person_once_and_shows_what_was_written(
     assert Store(path).texts("subject") == [*spellings[:2], "JOS\u00c9", "Bo"]
     (line,) = [line for line in summary(path).splitlines() if line.startswith("subjects")]
     assert line.split() == ["subjects", "1", "0", "1"]
-    digests = trained_on(Store(path))
+    training = np.array([True, True, True, False])
+    digests = trained_on(Store(path), training)
     assert len(digests["subjects"].split()) == 1
-    seen = find_seen(digests, Store(path), ["train"])["subjects_seen_in_training"]
+    seen = find_seen(digests, Store(path), training)["subjects_seen_in_training"]
     assert seen == [spellings[0]]

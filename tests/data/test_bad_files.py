@@ -6,7 +6,7 @@ import pytest
 from conftest import SHARED, write_manifest
 
 from avfusion.corpora import Manifest
-from avfusion.data.prepare import prepare
+from avfusion.data.prepare import faults_of_column, prepare
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
 
@@ -89,10 +89,19 @@ def test_a_file_is_kept_or_skipped_with_its_reason(report, name):
         ("label_typos", r"Line 7 .* empty label"),
         ("missing_files", r"1 of the 2 files .* missing: .*nope\.mp4"),
         ("label_typos", r"'hapy' \(1 clips\), .* classes \['angry'\].*See lines 4, 5, 6, 8\."),
-        ("speaker_leak", r"2 subjects are in more than one split \(s1, s2\)"),
     ],
 )
 def test_a_bad_manifest_is_refused_in_one_sentence(name, sentence):
     path = BAD / "manifest" / f"{name}.csv"
     with pytest.raises((ValueError, FileNotFoundError), match=sentence):
         Manifest(str(path), columns={"subject": "speaker"}, on_error="raise").read()
+
+
+def test_people_in_two_splits_are_told_before_anything_is_decoded():
+    path = BAD / "manifest" / "speaker_leak.csv"
+    contents = Manifest(
+        str(path), columns={"subject": "speaker"}, classes=["happy", "sad", "angry"]
+    ).read()
+    fault, other = faults_of_column(contents, [])
+    assert "of classes: happy" in other
+    assert fault.startswith("2 subjects are in more than one split (s1, s2)")

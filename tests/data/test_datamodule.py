@@ -70,7 +70,7 @@ def after_two_epochs(recordings_store):
 def test_each_epoch_of_a_trainer_reads_all_clips_in_another_order(after_two_epochs, data):
     first, second = (rows(after_two_epochs["train", epoch]) for epoch in (0, 1))
     for epoch in (first, second):
-        assert sorted(epoch) == data.store.rows("train").tolist()
+        assert sorted(epoch) == data.splits.rows("train").tolist()
     assert first != second
 
 
@@ -89,7 +89,7 @@ def test_pictures_reach_the_network_between_zero_and_one(after_two_epochs, data)
 
 def test_validation_and_test_clips_are_read_in_order(data):
     for split, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
-        assert rows(loader) == data.store.rows(split).tolist()
+        assert rows(loader) == data.splits.rows(split).tolist()
     assert rows(data.predict_dataloader()) == rows(data.test_dataloader())
 
 
@@ -119,7 +119,7 @@ def test_processes_share_out_the_clips(recordings_store, split):
         data = FaceAudioDataModule(str(recordings_store), batch_size=2)
         data.trainer = SimpleNamespace(global_rank=rank, world_size=3)
         shares.append(rows(data.loader(split, shuffle=split == "train")))
-    read, clips = list(chain(*shares)), data.store.rows(split).tolist()
+    read, clips = list(chain(*shares)), data.splits.rows(split).tolist()
     assert len(set(read)) == len(read) and set(read) <= set(clips)
     assert {len(share) for share in shares} == {5} if split == "train" else set(read) == set(clips)
 
@@ -183,9 +183,8 @@ def test_a_module_reads_nothing_before_it_is_asked(tmp_path):
 
 
 def test_an_empty_split_is_refused_with_those_that_there_are(recordings_store):
-    data = FaceAudioDataModule(str(recordings_store))
-    data.store.description["clips"]["val"] = 0
-    with pytest.raises(ValueError, match=r"no val clips, only \{'train': 16"):
+    data = FaceAudioDataModule(str(recordings_store), splits={"train": 0.5, "test": 0.5})
+    with pytest.raises(ValueError, match=r"no val clips, only \{'train': 12"):
         data.val_dataloader()
 
 
@@ -201,7 +200,7 @@ def test_batches_hold_the_streams_that_are_asked_for_as_the_store_has_them(mappe
     for streams in (("frames", "mfcc"), ("face_map", "waveform"), ("waveform",), ("frames",)):
         data = FaceAudioDataModule(str(mapped_store), batch_size=6, streams=streams)
         (batch,) = data.val_dataloader()
-        store, rows = data.store, data.store.rows("val")
+        store, rows = data.store, data.splits.rows("val")
         clips = data.on_after_batch_transfer(batch, 0)
         assert tuple(clips.streams) == streams
         for name, values in clips.streams.items():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import clip_record, single_label
+from conftest import clip_record, indexed, single_label, split_by
 
 from avfusion.corpora import Box
 from avfusion.data import index as module
@@ -20,7 +20,7 @@ from avfusion.data.index import (
     tabulate,
     write_index,
 )
-from avfusion.data.leaks import CONTENT, find_leaks
+from avfusion.data.leaks import CONTENT, find_leaks, find_repeats
 from avfusion.data.record import BOX, ClipRecord, PictureSize, Window
 from avfusion.data.seen import find_seen, trained_on
 from avfusion.data.store import INDEX, Store
@@ -42,6 +42,7 @@ def known(number: int) -> ClipRecord:
         f"id{number:05d}/{number}",
         label="low",
         subject=f"s{number % 3}",
+        session=ODD[(number + 1) % 7],
         split="test",
         shard=number // 7,
         place=number,
@@ -132,11 +133,13 @@ def test_codes_count_and_find_what_a_list_of_text_does(tmp_path, small_groups):
 def test_a_store_opens_no_column_and_training_those_that_a_batch_needs(recordings_store):
     store = Store(recordings_store)
     assert len(store) == 24 and store.index.opened == []
-    SplitDataset(store, "train", single_label("high", "low")).__getitems__([0, 1])
+    rows = split_by(store).rows("train")
+    assert store.index.opened == ["split"]
+    SplitDataset(store, rows, single_label("high", "low")).__getitems__([0, 1])
     read = {"split", "label", "place", "frames", "has_face", "has_audio", *BOX}
     assert set(store.index.opened) == read
     before = list(store.index.opened)
-    trained_on(store)
+    trained_on(store, np.arange(24) < 16)
     assert store.index.opened[len(before) :] == ["subject", "face_digest", "audio_digest"]
 
 
@@ -180,7 +183,7 @@ def test_leaks_and_overlap_of_many_clips_are_those_that_a_loop_finds():
         )
         for number in range(400)
     ]
-    leaks = find_leaks(tabulate(records).select(CONTENT))
+    leaks = find_leaks(tabulate(records)) | find_repeats(tabulate(records).select(CONTENT))
     for kind, digest in (("sound", "audio_digest"), ("picture", "face_digest")):
         assert leaks[f"same_{kind}_in_two_splits"] == find_leaks_by_lists(records, digest, "split")
     silent = [record for record in records if record.audio_digest is None]
@@ -191,20 +194,19 @@ def test_leaks_and_overlap_of_many_clips_are_those_that_a_loop_finds():
     assert min(len(found) for name, found in leaks.items() if name != "untrained_classes") > 10
 
 
-def test_clips_without_subject_or_content_were_never_trained_on(tmp_path, party_store):
-    class Few(Store):
-        def __init__(self, records):
-            write_index(tmp_path / INDEX, records)
-            self.index, self._spell = Index(tmp_path / INDEX), None
-
-    nothing = trained_on(Few([clip_record("a"), clip_record("b", subject="Bo", split="test")]))
+def test_clips_without_subject_or_content_were_never_trained_on(tmp_path):
+    first, second = np.array([True, False]), np.array([False, True])
+    clips = [clip_record("a"), clip_record("b", subject="Bo")]
+    nothing = trained_on(indexed(tmp_path / "nothing", clips), first)
     assert nothing == {"subjects": "", "recordings": ""}
-    digests = trained_on(Few([clip_record("a", subject="Bo", audio_digest=5)]))
+    clips = [clip_record("a", subject="Bo", audio_digest=5), clip_record("b", audio_digest=6)]
+    digests = trained_on(indexed(tmp_path / "digests", clips), first)
     assert digests["recordings"] == f"{5:016x}"
-    other = Few([clip_record("b", split="test"), clip_record("c", split="test", face_digest=5)])
-    found = find_seen(digests, other, ["test"])
+    other = indexed(tmp_path / "other", [clip_record("b"), clip_record("c", face_digest=5)])
+    found = find_seen(digests, other, second)
     assert list(found.values()) == [[], ["c"]]
-    assert list(find_seen(nothing, other, ["test"]).values()) == [[], []]
+    assert list(find_seen(digests, other, first).values()) == [[], []]
+    assert list(find_seen(nothing, other, second).values()) == [[], []]
 
 
 def test_an_export_is_a_table_for_people(tmp_path):

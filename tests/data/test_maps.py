@@ -16,7 +16,7 @@ from avfusion.data.finish import verify
 from avfusion.data.maps import map_device, maps_of
 from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
-from avfusion.data.summary import next_command, preview, summary
+from avfusion.data.summary import needed, preview, summary
 from avfusion.encoders import ConvNet
 from avfusion.features import FaceFeatures, FaceMaps, Features
 
@@ -176,9 +176,8 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     store = Store(prepare(few, features, stores))
     text = summary(store.root)
     assert f"Face maps of 64 channels (face_map), by the encoder of {trained[0]}/check" in text
-    store.description["clips"] = {"train": 64, "val": 8, "test": 8}
-    command = next_command(store)[-1]
-    assert command.endswith(" model/face_encoder=stored")
+    options = needed(store, {"train": 64, "val": 8, "test": 8})
+    assert options == ["model/face_encoder=stored"]
 
 
 def test_maps_are_computed_on_the_device_of_the_trainer(

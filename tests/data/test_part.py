@@ -1,6 +1,7 @@
 """Claims about the part of a store that one process writes."""
 
 import multiprocessing
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,9 @@ from conftest import tone, write_picture, write_sound
 from avfusion.corpora import Box, Manifest, Recording
 from avfusion.data import watch, work
 from avfusion.data.part import Part, kept, write_part
+from avfusion.data.statistics import Moments, packed_size, standardized
 from avfusion.data.work import allocate
+from avfusion.features import Policies
 from avfusion.features.sound import decode_sound
 
 
@@ -23,6 +26,9 @@ def clips(tmp_path, small_features):
     for name, array in small_features.arrays(6).items():
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "00003.npy", array)
+    for name, columns in standardized(small_features.streams).items():
+        (tmp_path / "moments" / name).mkdir(parents=True)
+        np.save(tmp_path / "moments" / name / "00003.npy", np.zeros((6, packed_size(columns))))
     picture, box = tmp_path / "a.png", Box(4.0, 4.0, 12.0, 12.0)
     return [
         Recording(
@@ -72,7 +78,7 @@ def test_a_part_writes_its_own_places_and_leaves_those_of_bad_clips_empty(part, 
 
 
 def test_the_record_says_where_a_clip_is_and_where_it_comes_from(part, clips):
-    record = written(part).outcomes[2].record
+    record = written(part)[2].record
     assert (record.clip_id, record.split) == ("good_test", "test")
     assert (record.shard, record.place) == (3, 4)
     assert (record.samples, record.frames) == (8000, 1 + (8000 - 960) // 480)
@@ -83,23 +89,31 @@ def test_the_record_says_where_a_clip_is_and_where_it_comes_from(part, clips):
 
 
 def test_the_report_says_why_a_clip_was_skipped(part):
-    outcomes = written(part).outcomes
+    outcomes = written(part)
     reports = [o.report(clip) for o, clip in zip(outcomes, part.recordings, strict=True)]
     assert [report["outcome"] for report in reports] == ["kept", "skipped", "kept"]
     assert reports[1]["reason"] == "empty file" and reports[1]["detail"] == "bad.wav: empty file"
 
 
-def test_only_training_clips_that_can_be_used_are_counted_in_the_moments(part, clips):
-    moments = written(part).moments
+def test_each_clip_that_can_be_used_has_its_moments_whatever_its_split(part, clips):
+    write_part(part)
     clip = part.features(clips[0])
     for name, table in (("mfcc", clip.audio), ("frames", clip.face.reshape(-1, 3))):
-        assert moments[name].rows == len(table)
-        np.testing.assert_allclose(moments[name].total, table.sum(0, dtype=float))
+        packed = np.load(part.root / "moments" / name / "00003.npy")
+        assert [place for place in range(6) if packed[place].any()] == [2, 4]
+        for place in (2, 4):
+            moments = Moments.unpack(packed[place])
+            assert moments.rows == len(table)
+            np.testing.assert_allclose(moments.total, table.sum(0, dtype=float))
+            np.testing.assert_allclose(moments.squares, (table.astype(float) ** 2).sum(0))
 
 
-def test_a_part_without_training_clips_has_no_moments(part, clips):
-    moments = written(part._replace(recordings=clips[2:])).moments
-    assert moments["frames"].rows == moments["mfcc"].rows == 0
+def test_a_clip_without_sound_has_moments_of_nothing(part, clips, small_features):
+    masking = replace(small_features, policies=Policies(missing="mask"))
+    silent = replace(clips[0], audio=None)
+    write_part(part._replace(recordings=[silent], features=masking))
+    assert np.load(part.root / "moments" / "frames" / "00003.npy")[2, 0] == 32 * 32
+    assert not np.load(part.root / "moments" / "mfcc" / "00003.npy").any()
 
 
 def test_a_bad_clip_ends_the_part_where_that_is_asked(part):

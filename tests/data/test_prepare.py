@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import (
     ROOT,
+    split_by,
     tone,
     write_manifest,
     write_picture,
@@ -31,6 +32,7 @@ from avfusion.corpora import CocktailParty, Manifest
 from avfusion.data import finish, work
 from avfusion.data import prepare as preparation
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.description import describe_splits
 from avfusion.data.finish import verify
 from avfusion.data.prepare import prepare, safe
 from avfusion.data.store import Store, read_description
@@ -435,16 +437,17 @@ def test_the_same_recording_in_two_splits_is_refused_by_the_names_of_its_clips(
     tmp_path, in_process, small_features, column, what
 ):
     root = leaking(tmp_path, **{column: None})
-    sentence = rf"1 times the same {what} .*: c0 \(train\) = c1 \(test\)\. .*corpus\.allow"
-    for _ in range(2):
-        with pytest.raises(ValueError, match=sentence):
-            prepare(Manifest(str(root)), small_features, tmp_path / "stores")
-    allowed = Manifest(str(root), **{f"allow_same_{what}_in_two_splits": True})
-    store = prepare(allowed, small_features, tmp_path / "stores")
-    found = read_description(store)["leaks"][f"same_{what}_in_two_splits"]
-    assert found == ["c0 (train) = c1 (test)"]
+    store = prepare(Manifest(str(root)), small_features, tmp_path / "stores")
+    sentence = rf"1 times the same {what} .*: c0 \(train\) = c1 \(test\)\. .*data\.allow_same"
     with pytest.raises(ValueError, match=sentence):
-        prepare(Manifest(str(root)), small_features, tmp_path / "stores")
+        FaceAudioDataModule(str(store)).prepare_data()
+    assert f"is refused:\n1 times the same {what} is in two splits" in summary(store)
+    kind = f"same_{what}_in_two_splits"
+    allowed = FaceAudioDataModule(str(store), **{f"allow_{kind}": True})
+    assert allowed.description["leaks"][kind] == ["c0 (train) = c1 (test)"]
+    rows = {"train": [0, 2], "val": [2, 3], "test": [3, 5]}  # where both are in one split
+    other = FaceAudioDataModule(str(store), splits=rows, allow_untrained_classes=True)
+    assert other.description["leaks"][kind] == []
 
 
 def test_the_same_recording_under_two_labels_is_refused(tmp_path, in_process, small_features):
@@ -455,13 +458,17 @@ def test_the_same_recording_under_two_labels_is_refused(tmp_path, in_process, sm
     assert prepare(allowed, small_features, tmp_path / "stores").exists()
 
 
-def test_a_class_that_is_only_tested_on_is_refused_before_anything_is_decoded(
-    tmp_path, small_features, monkeypatch
+def test_a_class_that_is_only_tested_on_is_told_before_anything_is_decoded_and_then_refused(
+    tmp_path, small_features, in_process, caplog
 ):
-    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
     root = leaking(tmp_path, label="new")
-    with pytest.raises(ValueError, match=r"none to train on, of classes: new\."):
-        prepare(Manifest(str(root), classes=["low", "high", "new"]), small_features, tmp_path)
+    corpus = Manifest(str(root), classes=["low", "high", "new"])
+    store = prepare(corpus, small_features, tmp_path / "stores")
+    assert "are refused in training: 1 times there are clips to validate or test on" in caplog.text
+    with pytest.raises(ValueError, match=r"none to train on, of classes: new\. .*data\.allow_untr"):
+        FaceAudioDataModule(str(store)).prepare_data()
+    data = FaceAudioDataModule(str(store), allow_untrained_classes=True)
+    assert data.description["leaks"]["untrained_classes"] == ["new"]
 
 
 def test_the_same_sound_twice_in_a_split_is_named(tmp_path, in_process, small_features):
@@ -475,14 +482,16 @@ def test_a_limit_that_leaves_a_class_untrained_is_no_fault_of_the_corpus(
 ):
     corpus = Manifest(str(recordings))
     store = prepare(corpus, small_features, tmp_path, limit=23)
-    assert len(Store(prepare(corpus, small_features, tmp_path, limit=2))) == 2
-    assert read_description(store)["leaks"]["untrained_classes"] == []
+    few = prepare(corpus, small_features, tmp_path, limit=6)
+    assert read_description(few)["allowed_leaks"] == ["untrained_classes"]
+    assert len(FaceAudioDataModule(str(few)).store) == 6
+    assert FaceAudioDataModule(str(store)).description["leaks"]["untrained_classes"] == []
 
 
 def test_a_picture_may_be_shared_within_a_split(tmp_path, in_process, small_features):
     root = leaking(tmp_path, image_path=None, split="train", label="high")
-    leaks = read_description(prepare(Manifest(str(root)), small_features, tmp_path))["leaks"]
-    assert not any(leaks.values())
+    store = prepare(Manifest(str(root)), small_features, tmp_path)
+    assert not any(FaceAudioDataModule(str(store)).description["leaks"].values())
 
 
 KILLER = """
@@ -615,21 +624,6 @@ def test_checksums_are_those_of_all_files_but_the_description(party_store):
     assert checksums == {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
-def test_statistics_are_those_of_the_true_frames_of_the_training_clips(recordings_store):
-    store = Store(recordings_store)
-    rows = store.rows("train")
-    assert 0 < len(rows) < len(store)
-    frames = np.concatenate(
-        [store.shards("mfcc")[0][row, : store.lengths("mfcc")[row]] for row in rows]
-    )
-    pixels = store.shards("frames")[0][rows].reshape(-1, 3) / 255
-    for name, table in (("mfcc", frames), ("frames", pixels)):
-        description = store.description["streams"][name]
-        np.testing.assert_allclose(description["mean"], table.mean(0, np.float64), rtol=1e-6)
-        std = table.std(0, dtype=np.float64)
-        np.testing.assert_allclose(description["std"], np.where(std < 1e-6, 1, std), rtol=1e-5)
-
-
 def test_shards_and_parts_do_not_change_what_is_read(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):
@@ -641,9 +635,10 @@ def test_shards_and_parts_do_not_change_what_is_read(
     assert [len(shard) for shard in sharded.shards("frames")] == [7, 7, 7, 3]
     assert (sharded.read("frames", rows) == whole.read("frames", rows)).all()
     assert (sharded.read("mfcc", rows) == whole.read("mfcc", rows)).all()
-    assert sharded.description["class_counts"] == whole.description["class_counts"]
-    for name, stream in sharded.streams.items():
-        assert stream.std == pytest.approx(whole.streams[name].std)
+    told = [describe_splits(store, split_by(store)) for store in (sharded, whole)]
+    assert told[0]["class_counts"] == told[1]["class_counts"]
+    for name, stream in told[0]["streams"].items():
+        assert stream["std"] == pytest.approx(told[1]["streams"][name]["std"])
 
 
 def test_parts_change_no_byte_of_the_index_and_of_the_report(
@@ -661,9 +656,32 @@ def test_a_store_without_clips_to_validate_on_is_read(tmp_path, small_features, 
     manifest = tmp_path / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("s4,val", "s4,test"))
     path = prepare(Manifest(str(tmp_path)), small_features, tmp_path / "stores")
-    store = Store(path)
-    assert len(store.rows("val")) == 0 and store.splits.where("val").tolist() == [False] * 12
-    assert store.description["clips"]["val"] == 0 and "Training needs val clips" in summary(path)
+    splits = split_by(Store(path))
+    assert len(splits.rows("val")) == 0 and splits.where("val").tolist() == [False] * 12
+    assert splits.counts()["val"] == 0 and "Train on it by fractions, or by other" in summary(path)
+
+
+def test_five_folds_read_one_store_and_change_none_of_its_bytes(
+    recordings, recordings_store, long_features, monkeypatch
+):
+    before = files(recordings_store)
+    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded"))
+    tested = []
+    for fold in range(5):
+        data = FaceAudioDataModule(
+            str(recordings_store.parent),
+            Manifest(str(recordings)),
+            long_features,
+            splits={"folds": 5},
+            fold=fold,
+        )
+        data.prepare_data()
+        assert data.path == recordings_store
+        tested += data.splits.rows("test").tolist()
+        assert data.description["splits"]["fold"] == fold
+        assert sum(data.description["class_counts"]) == data.description["clips"]["train"]
+    assert sorted(tested) == list(range(24))
+    assert files(recordings_store) == before
 
 
 def test_a_store_can_be_moved(recordings_store, tmp_path):

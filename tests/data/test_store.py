@@ -24,16 +24,6 @@ def test_a_store_of_another_version_is_refused(party_store, tmp_path, version):
         Store(tmp_path)
 
 
-def test_splits_share_out_the_rows_in_order(recordings_store):
-    store = Store(recordings_store)
-    rows = [store.rows(split) for split in ("train", "val", "test")]
-    assert sorted(np.concatenate(rows)) == list(range(len(store))) == list(range(24))
-    for split, some in zip(("train", "val", "test"), rows, strict=True):
-        assert list(some) == sorted(some)
-        assert {record.split for record in store.records(some)} == {split}
-    assert len(store.rows("none")) == 0
-
-
 def test_faces_are_those_of_the_files_with_their_channels_last_in_memory(party_store):
     rows = np.array([0, 3, 40])
     faces = Store(party_store).read("frames", rows)

@@ -119,7 +119,7 @@ def test_an_added_stream_is_read_by_the_encoder_that_names_it_and_nothing_else_h
     task, data = build(cfg)
     assert data.streams == ("frames", "made_up")
     (batch,) = data.val_dataloader()
-    rows = data.store.rows("val")
+    rows = data.splits.rows("val")
     lengths = np.load(steps / "made_up" / "lengths.npy")[rows]
     assert batch.lengths["made_up"].tolist() == lengths.tolist()
     whole = np.load(steps / "made_up" / "00000.npy")[rows]

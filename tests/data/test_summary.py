@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clip_record, load, single_label, write_recordings
+from conftest import (
+    ROOT,
+    clip_record,
+    indexed,
+    load,
+    single_label,
+    split_by,
+    write_recordings,
+)
 
 from avfusion.corpora import Manifest
 from avfusion.data import work
@@ -28,6 +36,7 @@ from avfusion.data.summary import (
     table,
 )
 from avfusion.features import AudioFeatures, FaceFeatures, Features
+from avfusion.features.stream import Stream
 from avfusion.run.streams import streams_of
 
 
@@ -116,15 +125,28 @@ def to_test_on(tmp_path, small_features, in_process):
     rows = manifest.read_text().replace("s0,train", "s0,test").splitlines()
     manifest.write_text("\n".join([*rows[:-1], rows[-1].replace("s0,test", "s0,val")]))
     (tmp_path / "s0_1.wav").write_bytes(b"")
-    corpus = Manifest(str(tmp_path), allow_subject_overlap=True)
-    return prepare(corpus, small_features, tmp_path / "stores")
+    return prepare(Manifest(str(tmp_path)), small_features, tmp_path / "stores")
 
 
 def test_the_summary_says_what_is_unusual(to_test_on):
     text = summary(to_test_on)
     assert f"Skipped 1: empty file (1). Each is listed in {to_test_on}/report.csv." in text
-    assert "1 subjects are in several splits" in text
-    assert text.endswith(f"python src/eval.py ckpt_path=<run> data=store data.store={to_test_on}")
+    assert "Training by the splits of the corpus is refused:\n1 subjects are in more than" in text
+    command = f"python src/eval.py ckpt_path=<run> data=store data.store={to_test_on}"
+    assert text.endswith(f"{command} 'data.splits={{test: 1}}'")
+
+
+def test_what_is_known_to_be_refused_is_told_before_anything_is_decoded(
+    tmp_path, small_features, monkeypatch, caplog
+):
+    root = write_recordings(tmp_path / "recordings")
+    manifest = root / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",s5,", ",S0 ,").replace("high,s5", "new,s5"))
+    monkeypatch.setattr(work, "run_parallel", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare(Manifest(str(root)), small_features, tmp_path / "stores")
+    assert "are refused in training: 1 subjects are in more than one split (s0)" in caplog.text
+    assert "untrained" not in caplog.text
 
 
 def test_a_preview_says_what_would_happen_and_does_nothing(
@@ -229,47 +251,49 @@ def test_notes_are_counted_by_kind_and_split(recordings_store):
     assert kinds_of("a: 1; a: 2; b, c") == ["a", "b, c"] and kinds_of("") == []
 
 
+def stored(folder, counts, subjects=9, other=None, **description):
+    """A store in an odd folder with so many clips in each split, or in none."""
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    clips = [
+        clip_record(f"c{n}", split=split, label="ab"[n % 2], subject=f"{split}{n % subjects}")
+        for n, split in enumerate(splits)
+    ]
+    settings = {"audio": {"class": other} if other else {}, "face": {}}
+    return indexed(folder / "odd, 'name' = [1]", clips, features=settings, **description)
+
+
 @pytest.mark.parametrize(
-    ("clips", "others", "options"),
+    ("counts", "others", "options"),
     [
         ((32, 8, 8), {}, []),
         ((20, 5, 5), {}, ["data.batch_size=4"]),
-        ((1, 1, 1), {}, ["data.batch_size=1"]),
+        ((2, 1, 1), {}, ["data.batch_size=1"]),
         (
             (31, 5, 0),
             {"labels": "multi_label"},
             ["data.batch_size=4", "data.eval_split=val", "loss=bce"],
         ),
-        ((99, 5, 5), {"class": "mine.LogMel"}, ["data.augmentation.audio.band=0"]),
+        ((99, 5, 5), {"other": "mine.LogMel"}, ["data.augmentation.audio.band=0"]),
     ],
 )
-def test_the_next_command_has_what_the_store_needs(clips, others, options):
-    store = told([])
-    store.description["clips"] = dict(zip(("train", "val", "test"), clips, strict=True))
-    labels = others.get("labels", "single_label")
-    store.description |= {"labels": labels, "class_names": ["a", "b"]}
-    if "class" in others:
-        store.description["features"]["audio"]["class"] = others["class"]
+def test_the_next_command_has_what_the_store_needs(tmp_path, counts, others, options):
+    counts = dict(zip(("train", "val", "test"), counts, strict=True))
+    store = stored(tmp_path, counts, **others)
     words = shlex.split(next_command(store)[-1])
     assert words[:3] == ["python", "src/train.py", "data=store"]
     cfg = load("train", *words[2:])
-    assert cfg.data.store == str(store.root) and cfg.data.batch_size <= clips[0]
+    assert cfg.data.store == str(store.root) and cfg.data.batch_size <= counts["train"]
     assert words[4:] == options
 
 
-def test_the_next_command_names_the_streams_that_have_other_names():
-    store = told([])
-    store.description |= {
-        "clips": {"train": 99, "val": 5, "test": 5},
-        "labels": "single_label",
-        "class_names": ["a", "b"],
-        "streams": {
-            "frames": {"modality": "face", "kind": "pictures"},
-            "logmel": {"modality": "audio", "kind": "sequence"},
-            "vgg16": {"modality": "face", "kind": "maps"},
-        },
+def test_the_next_command_names_the_streams_that_have_other_names(tmp_path):
+    streams = {
+        "frames": Stream("face", "pictures", (1, 32, 32, 3), "uint8"),
+        "logmel": Stream("audio", "sequence", (15, 64), "float32"),
+        "vgg16": Stream("face", "maps", (1, 512, 7, 7), "float16"),
     }
-    store.description["features"]["audio"]["class"] = "mine.LogMel"
+    streams = {name: stream.plain() for name, stream in streams.items()}
+    store = stored(tmp_path, dict(train=99, val=5, test=5), other="mine.LogMel", streams=streams)
     words = shlex.split(next_command(store)[-1])
     assert streams_of(load("train", *words[2:]).model) == ["vgg16", "logmel"]
     assert words[-2:] == [
@@ -278,10 +302,31 @@ def test_the_next_command_names_the_streams_that_have_other_names():
     ]
 
 
-def test_without_clips_to_validate_on_there_is_a_way_to_get_them():
-    store = told([])
-    store.description["clips"] = {"train": 9, "val": 0, "test": 3}
-    assert "Training needs val clips" in next_command(store)[0]
+@pytest.mark.parametrize("counts", [{"": 60}, {"train": 30, "test": 30}, {"train": 60}])
+def test_without_splits_or_clips_to_validate_on_the_command_chooses_splits(tmp_path, counts):
+    store = stored(tmp_path, counts)
+    line, command = next_command(store)
+    assert line == "Train on it by fractions, or by other data.splits, with:"
+    words = shlex.split(command)
+    cfg = load("train", *words[2:])
+    assert cfg.data.splits == {"train": 0.7, "val": 0.1, "test": 0.2}
+    assert words[4:] == ["data.splits={train: 0.7, val: 0.1, test: 0.2}"]
+    assert all(split_by(store, dict(cfg.data.splits)).counts().values())
+
+
+def test_a_store_of_few_people_or_of_clips_to_test_on_is_for_tests(tmp_path):
+    two = stored(tmp_path / "two", {"": 20}, subjects=2)
+    assert next_command(two)[-1].endswith("'data.splits={test: 1}'")
+    test = stored(tmp_path / "test", {"test": 20})
+    words = shlex.split(next_command(test)[-1])
+    assert words[1] == "src/eval.py" and words[-1].startswith("data.store=")
+
+
+def test_the_table_of_a_store_without_splits_counts_all_clips(tmp_path):
+    store = stored(tmp_path, {"": 20})
+    text = "\n".join(table(store.columns("split", "label", "subject"), single_label("a", "b")))
+    assert cells(text, "clips") == ["20"] and cells(text, "subjects") == ["9"]
+    assert cells(text, "a") == cells(text, "b") == ["10"]
 
 
 @pytest.mark.slow

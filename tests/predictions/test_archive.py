@@ -64,7 +64,7 @@ def test_the_scores_of_a_test_follow_from_the_file(tested):
 
 def test_each_clip_stands_once_in_the_order_of_the_store_with_what_the_network_says(tested):
     folder, _, task, data = tested
-    found, rows = load_predictions(folder), data.store.rows("test")
+    found, rows = load_predictions(folder), data.splits.rows("test")
     assert found.rows.tolist() == rows.tolist() and found.split == "test"
     for place, row in enumerate(rows):
         clip = data.store.record(int(row))
@@ -93,7 +93,7 @@ def test_a_test_of_some_batches_leaves_their_clips_and_no_earlier_ones(tested, t
     trainer = quiet_trainer(callbacks=[SavePredictions(str(tmp_path))], limit_test_batches=2)
     (scores,) = trainer.test(task, datamodule=data, verbose=False)
     found = load_predictions(tmp_path)
-    assert found.rows.tolist() == data.store.rows("test")[:10].tolist()
+    assert found.rows.tolist() == data.splits.rows("test")[:10].tolist()
     assert found.right.mean() == pytest.approx(scores["test/accuracy"])
     np.testing.assert_allclose(found.outputs, load_predictions(folder).outputs[:10], atol=1e-5)
 

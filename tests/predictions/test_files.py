@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from conftest import build_for, clip_record, quiet_trainer, single_label
+from conftest import build_for, clip_record, quiet_trainer, single_label, split_by
 from PIL import Image
 
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -35,7 +35,7 @@ def rows_of(path):
 def test_every_clip_of_the_split_is_answered_once_in_the_order_of_the_store(answered, tmp_path):
     store, target, answers = answered
     rows = rows_of(write_answers(tmp_path, answers, target))
-    records = store.records(store.rows("test"))
+    records = store.records(split_by(store).rows("test"))
     assert [row["clip_id"] for row in rows] == [record.clip_id for record in records]
     assert [row["label"] for row in rows] == [record.label for record in records]
     assert not (tmp_path / "timelines").exists()
@@ -123,7 +123,7 @@ def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
     store, target, _ = answered
     stream = {"face": "frames", "audio": "mfcc"}[asked]
     data = FaceAudioDataModule(str(store.root), batch_size=5, streams=(stream,))
-    lacking = int(store.rows("test")[3])
+    lacking = int(split_by(store).rows("test")[3])
     getattr(data.store, f"has_{asked}")[lacking] = False
     task = build_for(data, model)
     batches = quiet_trainer().predict(task, datamodule=data)
@@ -141,7 +141,7 @@ def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
 
 def test_a_network_of_both_answers_with_the_one_that_is_there(answered):
     data = FaceAudioDataModule(str(answered[0].root), batch_size=5)
-    data.store.has_audio[int(data.store.rows("test")[3])] = False
+    data.store.has_audio[int(data.splits.rows("test")[3])] = False
     batches = quiet_trainer().predict(build_for(data, "lowrank"), datamodule=data)
     assert all(a.probabilities is not None for a in collect_answers(data.store, batches))
 

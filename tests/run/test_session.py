@@ -39,7 +39,7 @@ def test_a_session_trains_and_says_how_well(trained):
 def test_a_session_answers_for_each_clip_of_a_split_in_the_order_of_the_store(trained):
     task, data, *_ = trained
     found = session.answers(task, data, "test")
-    assert [answer.row for answer in found] == data.store.rows("test").tolist()
+    assert [answer.row for answer in found] == data.splits.rows("test").tolist()
     assert all(float(answer.probabilities.sum()) == pytest.approx(1, abs=1e-5) for answer in found)
 
 

@@ -9,11 +9,13 @@ import torch
 from conftest import (
     build,
     build_for,
+    clip_record,
     events_of,
     load,
     quiet_trainer,
     results,
     single_label,
+    split_by,
     toy_clips,
     toy_description,
     write_several,
@@ -26,7 +28,9 @@ from avfusion.callbacks.precision_recall import THRESHOLDS, above_thresholds
 from avfusion.corpora.labels import split_label
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
-from avfusion.data.leaks import untrained
+from avfusion.data.description import describe_splits
+from avfusion.data.index import tabulate
+from avfusion.data.leaks import find_untrained
 from avfusion.data.store import Store
 from avfusion.data.summary import summary
 from avfusion.figures.answers import batch_figure
@@ -144,15 +148,16 @@ def test_the_loss_is_the_mean_over_the_decisions(weights):
 def test_a_batch_says_of_each_class_whether_a_clip_has_it(several_store):
     store = Store(several_store)
     assert store.description["class_names"] == ["high", "late", "low"]
-    dataset = SplitDataset(store, "train", target_of("low", "high", "late"))
+    dataset = SplitDataset(store, np.arange(16), target_of("low", "high", "late"))
     clips = dataset.__getitems__([0, 1, 2, 3])
     assert clips.label.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]
-    unknown = SplitDataset(store, "train", target_of("low", "high")).__getitems__([0, 2])
+    unknown = SplitDataset(store, np.arange(16), target_of("low", "high")).__getitems__([0, 2])
     assert unknown.label.tolist() == [[1, 0], [-1, -1]]
 
 
 def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store):
-    description = Store(several_store).description
+    store = Store(several_store)
+    description = describe_splits(store, split_by(store))
     assert description["labels"] == "multi_label" and description["class_counts"] == [8, 8, 8]
     lines = [line.split() for line in summary(several_store).splitlines()]
     assert ["late", "8", "2", "2"] in lines
@@ -161,8 +166,9 @@ def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store
 
 def test_a_class_is_trained_whatever_it_is_trained_with():
     pairs = [("train", "a|b"), ("test", "b|c")]
-    assert untrained(pairs, split_label) == ["c"]
-    assert untrained(pairs) == ["b|c"]
+    clips = tabulate(clip_record(split=split, label=label) for split, label in pairs)
+    assert find_untrained(clips, split_label) == ["c"]
+    assert find_untrained(clips) == ["b|c"]
 
 
 def test_probabilities_are_those_of_each_class_alone():

@@ -46,7 +46,7 @@ class ClipImages(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not self.tags:
             seen = int(trainer.num_val_batches[0]) * data.batch_size
-            rows = data.store.rows("val")[:: trainer.world_size][:seen].tolist()
+            rows = data.splits.rows("val")[:: trainer.world_size][:seen].tolist()
             labels = data.store.labels.texts(rows)
             self.tags = choose(
                 rows, labels, self.clips_per_class, self.seed, data.target.classes_of

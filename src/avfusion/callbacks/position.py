@@ -40,5 +40,5 @@ class Position(L.Callback):
 
 def batches(data: FaceAudioDataModule, processes: int, position: int = 0) -> int:
     """Return how many batches each process reads of an epoch from a position in clips on."""
-    clips = len(data.store.rows("train")) - position
+    clips = len(data.splits.rows("train")) - position
     return math.ceil(clips // processes / data.batch_size)

@@ -51,7 +51,7 @@ class Cifar10:
         *training, test = [recordings(file) for file in files]
         known = [recording for batch in training for recording in batch]
         known = with_validation(known, self.validation, self.split_seed)
-        return Contents(known + test, CLASSES, None)
+        return Contents(known + test, CLASSES)
 
     def files(self) -> list[Path]:
         """Return the batches, nothing where none is there."""

@@ -12,7 +12,7 @@ from avfusion.corpora.spelling import canonical
 REQUIRED = ("clip_id", "label", "subject")
 MEDIA = ("video_path", "image_path", "audio_path")
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
-COLUMNS = (*REQUIRED, "split", *MEDIA, *BOX)
+COLUMNS = (*REQUIRED, "session", "split", *MEDIA, *BOX)
 RESEMBLING = 0.85  # of two names: twice the letters that match, over all letters
 
 

@@ -131,7 +131,8 @@ def name_classes(
     """Return recordings with one spelling for each class, and the classes in their order.
 
     Labels that look alike (see ``canonical``) are one class. It is spelled as ``given`` or, without
-    that, as most training clips spell it. Labels of none of the classes are refused.
+    that, as most clips spell it that the corpus itself trains on; where it says of none that it
+    does, all clips count. Labels of none of the classes are refused.
     """
     found = spellings(recordings, classes_of)
     if given is None:
@@ -175,8 +176,8 @@ def check_known(
         names = [f"{next(iter(some))!r} ({some.total()} clips)" for some in outside.values()]
         raise WrongClips(
             f"The labels {listed(names)} are not among the classes {[*known.values()]}: correct "
-            "them, or set corpus.classes=[...] (without it, the labels of the training split "
-            "count).",
+            "them, or set corpus.classes=[...] (without it, the labels of the "
+            "training split count).",
             [
                 clip
                 for clip in recordings

@@ -1,18 +1,18 @@
 """Any recordings, described by a CSV."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from avfusion.corpora.columns import BOX, COLUMNS, MEDIA, REQUIRED, check_names
 from avfusion.corpora.labels import ClassLabels, LabelReader, check_classes
-from avfusion.corpora.mistakes import Mistakes, WrongLine
+from avfusion.corpora.mistakes import Mistakes, WrongClips, WrongLine
 from avfusion.corpora.numbers import Ranges, Targets, check_targets, find_numbers
 from avfusion.corpora.paths import find, told_missing
-from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
+from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording, listed
 from avfusion.corpora.spelling import canonical
-from avfusion.corpora.splits import Plan, assign, check_plan, check_split_names, check_subjects
 from avfusion.corpora.table import read_rows
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ class Manifest:
 
     No path may lead out of ``media_root``: by default that folder, or for a CSV, which may lie in a
     folder of lists, the folder that holds its own.
-    Columns: clip_id, video_path or image_path and audio_path, label, subject, split; box_left,
-    box_top, box_right, box_bottom (the speaker's face, in pixels) where known. ``columns`` gives
-    other names for them. A folder of frames counts as an image_path. ``splits`` replaces the
-    column by fractions (subjects stay together) or by ranges of rows. ``multilabel`` says whether
-    a label may name several classes, with ``|`` between them; None: whether any label does.
+    Columns: clip_id, video_path or image_path and audio_path, label, subject; session and split
+    (train, val, test), where the corpus has them; box_left, box_top, box_right, box_bottom (the
+    speaker's face, in pixels) where known. ``columns`` gives other names for them. A folder of
+    frames counts as an image_path. ``multilabel`` says whether a label may name several classes,
+    with ``|`` between them; None: whether any label does.
     ``targets`` names numbers in the columns ``target.<name>``, or maps names to columns; the labels
     of clips are then these numbers. None: all such columns, where there is no column of labels.
     ``ranges`` gives the lowest and the highest value of some of them.
@@ -43,16 +43,10 @@ class Manifest:
         columns: Mapping[str, str] | None = None,
         classes: Sequence[str | int] | None = None,
         media_root: str | None = None,
-        splits: Plan | None = None,
-        split_seed: int = 0,
         multilabel: bool | None = None,
         targets: Targets | None = None,
         ranges: Ranges | None = None,
-        allow_subject_overlap: bool = False,
-        allow_same_sound_in_two_splits: bool = False,
-        allow_same_picture_in_two_splits: bool = False,
         allow_two_labels_for_one_recording: bool = False,
-        allow_untrained_classes: bool = False,
         on_error: str = "skip",
     ) -> None:
         path = Path(root).resolve()  # however it is spelled, it is the same corpus
@@ -64,8 +58,6 @@ class Manifest:
             )
         if on_error not in ON_ERROR:
             raise ValueError(f"corpus.on_error must be one of {ON_ERROR}, got {on_error!r}.")
-        if splits is not None:
-            check_plan(splits)
         check_names(columns or {}, media_root)
         check_classes([str(name) for name in classes or ()])
         check_targets(targets, ranges or {})
@@ -75,60 +67,33 @@ class Manifest:
         self.beside = Path(media_root).resolve() if media_root else self.path.parent
         self.columns = {ours: (columns or {}).get(ours, ours) for ours in COLUMNS}
         self.classes = [str(name) for name in classes] if classes else None
-        self.splits = splits
-        self.split_seed = split_seed
         self.multilabel = multilabel
         self.targets = targets
         self.ranges = ranges or {}
-        self.allow_subject_overlap = allow_subject_overlap
         self.on_error = on_error
-        self.allowed_leaks = [
-            name
-            for name, allowed in {
-                "same_sound_in_two_splits": allow_same_sound_in_two_splits,
-                # Who wants the same people in two splits may show the same photograph of them.
-                "same_picture_in_two_splits": allow_same_picture_in_two_splits
-                or allow_subject_overlap,
-                "two_labels_for_one_recording": allow_two_labels_for_one_recording,
-                "untrained_classes": allow_untrained_classes,
-            }.items()
-            if allowed
-        ]
+        allowed = allow_two_labels_for_one_recording
+        self.allowed_leaks = ["two_labels_for_one_recording"] if allowed else []
 
     def read(self) -> Contents:
         """Read the CSV and check every row of it; one error names all mistakes."""
         mistakes, labels = Mistakes(self.path), self.label_reader()
         columns = {ours: theirs for ours, theirs in self.columns.items() if ours != "label"}
         columns |= labels.columns
-        if self.splits is not None:  # they replace the column
-            columns = {ours: theirs for ours, theirs in columns.items() if ours != "split"}
-        needed = [ours for ours in (*REQUIRED, *labels.columns, "split") if ours in columns]
-        recordings, has_splits = {}, False
+        needed = [ours for ours in (*REQUIRED, *labels.columns) if ours in columns]
+        recordings = {}
         for line, row in read_rows(self.path, columns, needed, mistakes):
             label = labels.read(line, row, mistakes)
             recordings[line] = self.recording(line, row, label, mistakes)
-            has_splits = "split" in row
         clips = labels.tidy(recordings, mistakes)
         self.check_files(clips, mistakes)
         lines = {id(clip): line for clip, line in zip(clips, recordings, strict=True)}
-        shared: list[str] = []
         names: list[str] = []
-        if has_splits:
-            with mistakes.of_clips(lines):
-                check_split_names(clips)
-        elif self.splits is not None and not mistakes:
-            with mistakes.of_clips(lines):
-                by_subject = not self.allow_subject_overlap
-                named = {clip.clip_id: line for clip, line in zip(clips, recordings, strict=True)}
-                clips = assign(clips, self.splits, self.split_seed, by_subject)
-                lines = {id(clip): named[clip.clip_id] for clip in clips}
         with mistakes.of_clips(lines):
-            people = [clip for clip in clips if clip.subject and clip.split in SPLITS]
-            shared = check_subjects(people, self.allow_subject_overlap)
+            check_split_names(clips)
         with mistakes.of_clips(lines):
             clips, names = labels.name(clips)
         mistakes.refuse()
-        return Contents(clips, names, shared, labels.kind)
+        return Contents(clips, names, labels.kind)
 
     def label_reader(self) -> LabelReader:
         """Return what reads the labels of this table."""
@@ -166,9 +131,24 @@ class Manifest:
         box = None
         with mistakes.of_line(line):
             box = read_box([row.get(side, "") for side in BOX])
-        clip_id, subject, split = (row.get(ours, "") for ours in ("clip_id", "subject", "split"))
+        clip_id, subject, split, session = (
+            row.get(ours, "") for ours in ("clip_id", "subject", "split", "session")
+        )
         split = canonical(split) if canonical(split) in SPLITS else split
-        return Recording(clip_id, label, subject, split, video, image, audio, box)
+        files = (video, image, audio)
+        return Recording(clip_id, label, subject, split, *files, box, session=session)
+
+
+def check_split_names(recordings: Sequence[Recording]) -> None:
+    """Refuse a column of splits with other names, or with names for some clips only."""
+    other = Counter(clip.split for clip in recordings if clip.split not in SPLITS)
+    if set(other) - {""} or 0 < other[""] < len(recordings):
+        names = listed([f"{name or 'none'} ({count} clips)" for name, count in other.items()])
+        raise WrongClips(
+            f"The splits must be {', '.join(SPLITS)}, got {names}: correct the column, or leave it "
+            "out and choose data.splits={train: 0.7, val: 0.1, test: 0.2} in training.",
+            [clip for clip in recordings if clip.split not in SPLITS],
+        )
 
 
 def read_box(sides: list[str]) -> Box | None:

@@ -46,7 +46,7 @@ class Mnist:
         files = self.files() or fetch("MNIST", self.root, self.files, unpack)
         training = recordings(files[0], files[1], "train")
         training = with_validation(training, self.validation, self.split_seed)
-        return Contents(training + recordings(files[2], files[3], "test"), CLASSES, None)
+        return Contents(training + recordings(files[2], files[3], "test"), CLASSES)
 
     def files(self) -> list[Path]:
         """Return the four files, compressed or not, nothing where none is there."""

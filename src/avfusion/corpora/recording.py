@@ -22,21 +22,24 @@ class Box(NamedTuple):
 class Recording:
     """The files of one clip: a video, or a picture (or folder of frames), or a sound, or both.
 
-    ``box`` is the speaker's face in pixels of the picture, where known; ``window`` the samples of
-    the sound, at 16 kHz, that count, where it is not for the features to choose them; ``place``
-    the number of the picture in a file that holds many, which the clip_id names, too.
+    ``split`` is what the corpus itself assigns the clip to, empty where it does not; ``session``
+    the occasion of the recording, empty where unknown. ``box`` is the speaker's face in pixels of
+    the picture, where known; ``window`` the samples of the sound, at 16 kHz, that count, where it
+    is not for the features to choose them; ``place`` the number of the picture in a file that holds
+    many, which the clip_id names, too.
     """
 
     clip_id: str
     label: str
     subject: str
-    split: str
+    split: str = ""
     video: Path | None = None
     image: Path | None = None
     audio: Path | None = None
     box: Box | None = None
     window: tuple[int, int] | None = None
     place: int | None = field(default=None, repr=False)  # stores are named by the rest
+    session: str = ""
 
     @property
     def sound_source(self) -> Path | None:
@@ -52,14 +55,12 @@ class Recording:
 class Contents(NamedTuple):
     """A corpus after its checks.
 
-    ``shared_subjects`` are allowed to be in several splits; None where subjects are unknown.
     ``labels`` is the kind of the labels, a text each (see ``avfusion.targets``), ``class_names``
     are the names of what a target predicts, such as classes.
     """
 
     recordings: list[Recording]
     class_names: list[str]
-    shared_subjects: list[str] | None
     labels: str = "single_label"
 
 

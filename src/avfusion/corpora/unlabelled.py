@@ -37,7 +37,7 @@ class Unlabelled:
 
     def read(self) -> Contents:
         """Return the contents."""
-        return Contents(list(self.recordings), list(self.class_names), [], self.labels)
+        return Contents(list(self.recordings), list(self.class_names), self.labels)
 
 
 def find_recordings(given: str, folder: Path | None = None) -> list[Recording]:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from avfusion.corpora import Corpus
 from avfusion.data.clips import Clips, to_float
 from avfusion.data.dataset import SplitDataset
+from avfusion.data.description import describe_splits, refuse_splits
 from avfusion.data.fitness import (
     applicable,
     check_augmentation,
@@ -24,6 +25,7 @@ from avfusion.data.fitness import (
 from avfusion.data.loader import ResumableLoader, load
 from avfusion.data.order import InOrder, Order
 from avfusion.data.prepare import Preparation
+from avfusion.data.splits import Spelling, Splits, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import Features
 from avfusion.features.stream import MODALITIES
@@ -32,15 +34,27 @@ from avfusion.targets import Target, check_kind, choose_target
 TargetFactory = Callable[[Mapping[str, Any]], Target]
 
 
+class Opened(NamedTuple):
+    """A store that was opened to be read by a split plan."""
+
+    store: Store
+    splits: Splits
+    target: Target
+    description: dict[str, Any]
+
+
 class FaceAudioDataModule(L.LightningDataModule):
     """Paired faces and voices from a store.
 
     ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
     gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
     ``target`` makes what is predicted from the store's description, by default as its labels are.
-    ``eval_split`` is what test and predict read. ``device`` computes face maps where a store is
-    made here: a name of torch's, or ``auto``. ``streams`` names the arrays that batches hold, which
-    are those that a network reads; by default the first of each modality.
+    ``splits``, ``fold`` and ``split_seed`` spell the split plan, see ``avfusion.data.splits``.
+    ``eval_split`` is what test and predict read. What would let a test score memory is refused
+    unless it is allowed; with ``allow_subject_overlap``, plans deal out clips, not subjects.
+    ``device`` computes face maps where a store is made here: a name of torch's, or ``auto``.
+    ``streams`` names the arrays that batches hold, which are those that a network reads; by default
+    the first of each modality.
 
     A checkpoint gets the weights of what computed one of these streams, so that it can be computed
     again of other recordings.
@@ -53,6 +67,13 @@ class FaceAudioDataModule(L.LightningDataModule):
         features: Features | None = None,
         augmentation: Mapping[str, Callable[[Clips], Clips] | None] | None = None,
         target: TargetFactory | None = None,
+        splits: Spelling = None,
+        fold: int | str | None = None,
+        split_seed: int = 0,
+        allow_subject_overlap: bool = False,
+        allow_same_sound_in_two_splits: bool = False,
+        allow_same_picture_in_two_splits: bool = False,
+        allow_untrained_classes: bool = False,
         eval_split: str = "test",
         batch_size: int = 32,
         num_workers: int = 0,
@@ -72,13 +93,22 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.augmentation = [change for change in (augmentation or {}).values() if change]
         self.asked = streams
         self.make_target = target or choose_target
+        self.plan = make_plan(splits, fold, split_seed, by_subject=not allow_subject_overlap)
+        allowed = {
+            "subject_overlap": allow_subject_overlap,
+            "same_sound_in_two_splits": allow_same_sound_in_two_splits,
+            # Who wants the same people in two splits may show the same photograph of them.
+            "same_picture_in_two_splits": allow_same_picture_in_two_splits or allow_subject_overlap,
+            "untrained_classes": allow_untrained_classes,
+        }
+        self.allowed_leaks = [name for name, is_allowed in allowed.items() if is_allowed]
         self.eval_split = eval_split
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
         self.device = device
         self.preparation: Preparation | None = None  # which has read the corpus
-        self.opened: tuple[Store, Target] | None = None
+        self.opened: Opened | None = None
         self.training: ResumableLoader | None = None
         self.position = {"clips": 0, "clips_per_step": 0}  # in the epoch that training goes on with
 
@@ -95,12 +125,12 @@ class FaceAudioDataModule(L.LightningDataModule):
     @property
     def store(self) -> Store:
         """The store, made first where the corpus can be made here."""
-        return self._open_store()[0]
+        return self._open_store().store
 
     @property
     def target(self) -> Target:
         """What is predicted of a clip."""
-        return self._open_store()[1]
+        return self._open_store().target
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -115,8 +145,22 @@ class FaceAudioDataModule(L.LightningDataModule):
         read = {self.store.streams[name].modality for name in self.streams}
         return tuple(modality for modality in MODALITIES if modality in read)
 
-    def _open_store(self) -> tuple[Store, Target]:
-        """Open the store, made first where that is possible, and make the target for it."""
+    @property
+    def splits(self) -> Splits:
+        """Which clips of the store are in which split."""
+        return self._open_store().splits
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What a network has to know of the data, in plain containers."""
+        return self._open_store().description
+
+    def _open_store(self) -> Opened:
+        """Open the store, made first where that is possible, split it, and make the target for it.
+
+        Raises:
+            ValueError: where the plan does not fit the store, or a test would score memory.
+        """
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
                 preparation = self.preparation or Preparation(self.corpus, self.features, self.path)
@@ -124,18 +168,17 @@ class FaceAudioDataModule(L.LightningDataModule):
                 self.corpus = self.preparation = None
             store = Store(self.path)
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
-            target = self.make_target(store.description)
-            check_kind(target, store.description["labels"], self.path)
-            if target.class_names != store.description["class_names"]:
+            splits = split_clips(self.plan, store)
+            description = describe_splits(store, splits)
+            refuse_splits(store, splits, description["leaks"], self.allowed_leaks)
+            target = self.make_target(description)
+            check_kind(target, description["labels"], self.path)
+            if target.class_names != description["class_names"]:
                 store.respell(target.spell)
-            self.opened = store, target
+            description |= {"outputs": target.outputs}
+            self.opened = Opened(store, splits, target, description)
             self.augmentation = applicable(self.augmentation, self.streams)
         return self.opened
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """What a network has to know of the data, in plain containers."""
-        return self.store.description | {"outputs": self.target.outputs}
 
     def reading(self, eval_split: str) -> "FaceAudioDataModule":
         """Return the same data, of which test and predict read another split."""
@@ -157,11 +200,11 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     def dataset(self, split: str) -> SplitDataset:
         """Return the clips of one split."""
-        return SplitDataset(self.store, split, self.target, self.streams)
+        return SplitDataset(self.store, self.splits.rows(split), self.target, self.streams)
 
     def loader(self, split: str, shuffle: bool = False) -> ResumableLoader:
         """Load one split, this process's part of it."""
-        check_splits(self.store, split)
+        check_splits(self.splits, split)
         dataset = self.dataset(split)
         at = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         clips = len(dataset)

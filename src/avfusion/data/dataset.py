@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from torch.utils.data import Dataset
 
 from avfusion.data.clips import Clips
@@ -11,15 +13,22 @@ from avfusion.targets import Target
 
 
 class SplitDataset(Dataset[Clips]):
-    """The clips of one split and some of their ``streams``, read a batch at a time."""
+    """The clips of one split and some of their ``streams``, read a batch at a time.
+
+    ``rows`` are those of the split in the index of the store, in its order.
+    """
 
     def __init__(
-        self, store: Store, split: str, target: Target, streams: Sequence[str] = ("frames", "mfcc")
+        self,
+        store: Store,
+        rows: Int64[np.ndarray, "rows"],
+        target: Target,
+        streams: Sequence[str] = ("frames", "mfcc"),
     ) -> None:
         self.store = store
         self.streams = streams
         self.sequences = [name for name in streams if store.streams[name].kind == "sequence"]
-        self.rows = store.rows(split)
+        self.rows = rows
         self.labels = target.encode(store.labels.names)[store.labels.numbers]
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,14 +12,12 @@ from avfusion.corpora import Contents, Corpus
 from avfusion.corpora.recording import listed
 from avfusion.data.description import COLUMNS, describe, skipped_reasons
 from avfusion.data.index import Index, IndexWriter
-from avfusion.data.leaks import CONTENT, find_leaks
+from avfusion.data.leaks import CONTENT, find_repeats
 from avfusion.data.outcome import REPORT
 from avfusion.data.part import Part, kept
-from avfusion.data.statistics import Moments
 from avfusion.data.store import INDEX, read_description
 from avfusion.features import Features
-from avfusion.features.stream import FRAMES, Stream
-from avfusion.targets import choose_target
+from avfusion.features.stream import Stream
 
 
 def finish(
@@ -28,22 +26,22 @@ def finish(
     contents: Contents,
     features: Features,
     parts: Sequence[Part],
+    allowed_leaks: Collection[str] = (),
     computed: Mapping[str, Stream] | None = None,
 ) -> None:
     """Write everything that a store holds beside its shards.
 
-    ``computed`` are the streams that encoders have made of those that decoding gives.
+    ``allowed_leaks`` are the kinds of leakage that are in the nature of these clips, ``computed``
+    the streams that encoders have made of those that decoding gives.
 
     The journals are read one after the other, so that the outcomes of a large corpus need no room
     at once.
     """
     skipped: Counter[str] = Counter()
     details: list[str] = []  # for as long as no clip can be used
-    moments = dict.fromkeys((FRAMES, features.audio.stream), Moments.sum(()))
     with table(root / "report.csv", REPORT) as report, IndexWriter(root / INDEX) as writer:
         for part in parts:
-            written = kept(part)
-            for outcome, recording in zip(written.outcomes, part.recordings, strict=True):
+            for outcome, recording in zip(kept(part), part.recordings, strict=True):
                 report.writerow(outcome.report(recording))
                 if outcome.record is not None:
                     writer.write(outcome.record)
@@ -51,8 +49,6 @@ def finish(
                 skipped[outcome.reason] += 1
                 if not writer.written:
                     details.append(outcome.detail)
-            for name, before in moments.items():
-                moments[name] = Moments.sum((before, written.moments[name]))
     if not writer.written:
         raise ValueError(
             f"None of the {len(details)} clips of {corpus.name} can be used: "
@@ -60,12 +56,10 @@ def finish(
         )
     index = Index(root / INDEX)
     streams = features.streams | dict(computed or {})
-    for name, total in moments.items():
-        scale = 1 / 255 if name == FRAMES else 1  # as networks read pictures
-        streams[name] = streams[name].measured(total.mean_and_deviation(scale))
     description = describe(corpus.name, contents, features, index.columns(*COLUMNS), skipped) | {
         "streams": {name: stream.plain() for name, stream in streams.items()},
-        "leaks": find_leaks(index.columns(*CONTENT), choose_target(contents._asdict()).classes_of),
+        "leaks": find_repeats(index.columns(*CONTENT)),
+        "allowed_leaks": sorted(allowed_leaks),
         "checksums": checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")

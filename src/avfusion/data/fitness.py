@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from avfusion.corpora.recording import SPLITS, listed
 from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation
 from avfusion.data.clips import Clips
+from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
 from avfusion.features.identity import CLASS, name_of, with_classes
@@ -27,30 +28,31 @@ def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
         raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
 
 
-def check_splits(store: Store, *splits: str) -> None:
+def check_splits(splits: Splits, *names: str) -> None:
     """Refuse splits without clips."""
-    clips = store.description["clips"]
-    empty = [split for split in splits if not clips[split]]
+    clips = splits.counts()
+    empty = [name for name in names if not clips[name]]
     if empty:
         raise ValueError(
-            f"The store in {store.root} has no {' and no '.join(empty)} clips, only {clips}: "
-            "choose another split, or prepare the corpus with others."
+            f"data.splits={splits.plan} gives the store in {splits.root} no "
+            f"{' and no '.join(empty)} clips, only {clips}: choose another split, or other "
+            "data.splits."
         )
 
 
-def check_batch(store: Store, batch_size: int) -> None:
+def check_batch(splits: Splits, batch_size: int) -> None:
     """Refuse batches that no epoch of training fills."""
-    clips = store.description["clips"]["train"]
+    clips = splits.counts()["train"]
     if batch_size > clips:
         raise ValueError(
             f"data.batch_size={batch_size} is more than the {clips} training clips of "
-            f"{store.root}: set data.batch_size={clips} or less."
+            f"{splits.root}: set data.batch_size={clips} or less."
         )
 
 
-def check_labels(store: Store, split: str, target: Target) -> None:
+def check_labels(store: Store, splits: Splits, split: str, target: Target) -> None:
     """Refuse labels of the split to test on that are none of the classes."""
-    labels = store.labels.counts(store.splits.where(split))
+    labels = store.labels.counts(splits.where(split))
     named = {name for label in labels for name in target.classes_of(label)}
     other = sorted(named - set(target.class_names))
     if other:

@@ -25,6 +25,7 @@ SCHEMA = pa.schema(
         "clip_id": pa.string(),
         "label": FEW,
         "subject": FEW,
+        "session": FEW,
         "split": FEW,
         "shard": pa.int64(),
         "place": pa.int64(),

@@ -1,7 +1,7 @@
 """What makes a score on a store mean less than it seems."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from avfusion.corpora.spelling import canonical
 from avfusion.data.index import Codes
 
 Clip = Mapping[str, Any]  # its row of these columns
-CONTENT = ("clip_id", "label", "split", "face_digest", "audio_digest")
+CONTENT = ("clip_id", "label", "face_digest", "audio_digest")
 WHY = {
     "same_sound_in_two_splits": "the same sound is in two splits, so a test would score memory",
     "same_picture_in_two_splits": "the same picture is in two splits, so a test would score memory",
@@ -22,22 +22,52 @@ WHY = {
 }
 
 
-def find_leaks(clips: pa.Table, classes_of: ClassesOf = whole_label) -> dict[str, list[str]]:
-    """Return, under the names of WHY, the clips or classes that are concerned.
+def find_repeats(clips: pa.Table) -> dict[str, list[str]]:
+    """Return the clips that have the same content, whatever their splits.
 
-    ``clips`` are the columns ``CONTENT`` of an index.
+    ``clips`` are the columns ``CONTENT`` of an index. Two labels for one recording falsify results,
+    the same sound twice is no fault, but worth knowing: RAVDESS has such a pair.
     """
     sounds = by_content(clips, "audio_digest")
-    pictures = by_content(clips, "face_digest")
     silent = by_content(clips.filter(clips["audio_digest"].is_null()), "face_digest")
     return {
-        "same_sound_in_two_splits": told_apart(sounds, by="split"),
-        "same_picture_in_two_splits": told_apart(pictures, by="split"),
         "two_labels_for_one_recording": told_apart(sounds, "label") + told_apart(silent, "label"),
-        "untrained_classes": untrained(_pairs(clips), classes_of),
-        # No fault of a split, but worth knowing: RAVDESS has such a pair.
         "same_sound_twice": [" = ".join(clip["clip_id"] for clip in group) for group in sounds],
     }
+
+
+def find_leaks(clips: pa.Table, classes_of: ClassesOf = whole_label) -> dict[str, list[str]]:
+    """Return, under the names of WHY, what is wrong with the splits of clips.
+
+    ``clips`` are the columns ``CONTENT`` of an index, with the column ``split`` of a plan.
+    """
+    return {
+        "same_sound_in_two_splits": told_apart(by_content(clips, "audio_digest"), by="split"),
+        "same_picture_in_two_splits": told_apart(by_content(clips, "face_digest"), by="split"),
+        "untrained_classes": find_untrained(clips, classes_of),
+    }
+
+
+def find_shared_subjects(clips: pa.Table) -> list[str] | None:
+    """Return the subjects in more than one split, as they are spelled first; see ``canonical``.
+
+    ``clips`` have the columns ``subject`` and ``split``. None: no clip says whose it is.
+    """
+    if not any(map(canonical, Codes.of(clips["subject"]).names)):
+        return None
+    return [spellings[0] for spellings in _spellings_of_shared(clips)]
+
+
+def _spellings_of_shared(clips: pa.Table) -> list[list[str]]:
+    """Return how each subject that is in more than one split is spelled, each spelling once."""
+    spellings: dict[str, list[str]] = defaultdict(list)
+    splits = defaultdict(set)
+    for split, name in _pairs(clips, "subject"):
+        key = canonical(name)
+        splits[key].add(split)
+        if name not in spellings[key]:
+            spellings[key].append(name)
+    return sorted(spellings[key] for key, found in splits.items() if key and len(found) > 1)
 
 
 def by_content(clips: pa.Table, digest: str) -> list[list[Clip]]:
@@ -62,21 +92,21 @@ def told_apart(groups: Sequence[Sequence[Clip]], by: str) -> list[str]:
     ]
 
 
-def _pairs(clips: pa.Table) -> list[tuple[str, str]]:
-    """Return the splits with the labels that occur there, in the order of the clips."""
-    splits, labels = (Codes.of(clips[name]) for name in ("split", "label"))
+def _pairs(clips: pa.Table, column: str) -> list[tuple[str, str]]:
+    """Return the splits with what occurs there in a column, in the order of the clips."""
+    splits, labels = (Codes.of(clips[name]) for name in ("split", column))
     pairs = splits.numbers * np.int64(len(labels.names)) + labels.numbers
     firsts = np.sort(np.unique(pairs, return_index=True)[1])
     return list(zip(splits.texts(firsts), labels.texts(firsts), strict=True))
 
 
-def untrained(pairs: Iterable[tuple[str, str]], classes_of: ClassesOf = whole_label) -> list[str]:
+def find_untrained(clips: pa.Table, classes_of: ClassesOf = whole_label) -> list[str]:
     """Return the classes without any training clip, where there are training clips.
 
-    ``pairs`` are split and label of clips, each pair at least once.
+    ``clips`` have the columns ``label`` and ``split``.
     """
     names: dict[bool, dict[str, str]] = {True: {}, False: {}}
-    for split, label in pairs:
+    for split, label in _pairs(clips, "label"):
         for name in classes_of(label):
             names[split == "train"].setdefault(canonical(name), name)
     trained, other = names[True], names[False]
@@ -85,11 +115,40 @@ def untrained(pairs: Iterable[tuple[str, str]], classes_of: ClassesOf = whole_la
 
 def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:
     """Refuse what falsifies results, unless it is allowed by name; one error names all of it."""
-    sentences = [
-        f"{len(found)} times {WHY[name]}: {listed(list(found))}. Correct the corpus, or set "
-        f"corpus.allow_{name}=true, which every result then records."
+    if sentences := sentences_of(leaks, allowed):
+        raise ValueError(" ".join(sentences))
+
+
+def sentences_of(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> list[str]:
+    """Return a sentence about each kind of leakage that is found and not allowed."""
+    return [
+        f"{len(found)} times {WHY[name]}: {listed(list(found))}. {_cure(name)}"
         for name, found in leaks.items()
         if found and name in WHY and name not in allowed
     ]
-    if sentences:
-        raise ValueError(" ".join(sentences))
+
+
+def _cure(name: str) -> str:
+    if name == "two_labels_for_one_recording":
+        cure = f"Correct the corpus, or set corpus.allow_{name}=true"
+    else:
+        cure = f"Choose other data.splits, or set data.allow_{name}=true"
+    return f"{cure}, which every result then records."
+
+
+def sentence_of_overlap(clips: pa.Table) -> str:
+    """Return a sentence about the subjects in more than one split, empty where none is.
+
+    ``clips`` have the columns ``subject`` and ``split``.
+    """
+    spellings = _spellings_of_shared(clips)
+    if not spellings:
+        return ""
+    several = [" = ".join(map(ascii, names)) for names in spellings if len(names) > 1]
+    alike = f" (spellings that look alike are one: {listed(several)})" if several else ""
+    return (
+        f"{len(spellings)} subjects are in more than one split "
+        f"({listed([names[0] for names in spellings])}){alike}, so a test would score memory: "
+        "choose other data.splits, or set data.allow_subject_overlap=true, which every result "
+        "then records."
+    )

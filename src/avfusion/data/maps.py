@@ -93,7 +93,7 @@ def reserve(root: Path, name: str, encoder: nn.Module) -> tuple[int, ...]:
 
 def write_part_maps(part: Part, name: str, encoder: nn.Module) -> None:
     """Write the maps of the clips of a part that have a face."""
-    records = [outcome.record for outcome in kept(part).outcomes]
+    records = [outcome.record for outcome in kept(part)]
     places = [record.place for record in records if record is not None and record.has_face]
     faces = np.load(shard_file(part.root, FRAMES, part.shard), mmap_mode="r")
     maps = np.load(shard_file(part.root, name, part.shard), "r+")

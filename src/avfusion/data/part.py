@@ -10,11 +10,10 @@ import numpy as np
 from avfusion.corpora import Recording
 from avfusion.data.outcome import Outcome
 from avfusion.data.record import ClipRecord
-from avfusion.data.statistics import Moments
-from avfusion.data.store import shard_file
+from avfusion.data.statistics import Moments, standardized
+from avfusion.data.store import MOMENTS, shard_file
 from avfusion.data.watch import named, watched
 from avfusion.features import ClipFeatures, Features, Unreadable
-from avfusion.features.stream import FRAMES
 
 CRASHED = "crashes or hangs its decoder"
 
@@ -40,18 +39,15 @@ class Part(NamedTuple):
         return self.journals / f"{self.shard:05d}_{self.first:08d}.json"
 
 
-class Written(NamedTuple):
-    """What became of the recordings of a part, and the moments of its training clips."""
-
-    outcomes: list[Outcome]
-    moments: dict[str, Moments]
-
-
 def write_part(part: Part) -> None:
     """Decode the recordings, write the features of those that can be used, and the journal."""
-    names = part.features.streams
-    arrays = {name: np.load(shard_file(part.root, name, part.shard), "r+") for name in names}
-    outcomes, training = [], []
+    streams = part.features.streams
+    arrays = {name: np.load(shard_file(part.root, name, part.shard), "r+") for name in streams}
+    moments = {
+        name: np.load(shard_file(part.root, f"{MOMENTS}/{name}", part.shard), "r+")
+        for name in standardized(streams)
+    }
+    outcomes = []
     for place, recording in enumerate(part.recordings, part.first):
         try:
             clip = decoded(part, recording)
@@ -62,23 +58,14 @@ def write_part(part: Part) -> None:
             continue
         for name, values in part.features.values(clip).items():
             arrays[name][place, : len(values)] = values
+            if name in moments:
+                table = values.reshape(-1, values.shape[-1])
+                is_there = clip.has_face if streams[name].modality == "face" else clip.has_audio
+                moments[name][place] = Moments.of(table if is_there else table[:0]).pack()
         outcomes.append(Outcome(ClipRecord.of(recording, clip, part.shard, place), clip.note))
-        if recording.split == "train":
-            training.append(moments(clip))
-    for array in arrays.values():
+    for array in (*arrays.values(), *moments.values()):
         array.flush()
-    faces, audios = zip(*training, strict=True) if training else ((), ())
-    counted = {FRAMES: Moments.sum(faces), part.features.audio.stream: Moments.sum(audios)}
-    keep(part, Written(outcomes, counted))
-
-
-def moments(clip: ClipFeatures) -> tuple[Moments, Moments]:
-    """Return the moments of a clip's pixels and of its audio frames, where it has them."""
-    pixels, frames = clip.face.reshape(-1, 3), clip.audio
-    return (
-        Moments.of(pixels if clip.has_face else pixels[:0]),
-        Moments.of(frames if clip.has_audio else frames[:0]),
-    )
+    keep(part, outcomes)
 
 
 def decoded(part: Part, recording: Recording) -> ClipFeatures:
@@ -106,21 +93,15 @@ def decode(features: Features, recording: Recording) -> ClipFeatures:
         raise Unreadable("cannot be processed", recording.sources[0], repr(error)) from error
 
 
-def keep(part: Part, written: Written) -> None:
+def keep(part: Part, outcomes: list[Outcome]) -> None:
     """Write the journal of a part, whole or not at all."""
-    content = {
-        "outcomes": [outcome.plain() for outcome in written.outcomes],
-        "moments": {name: moments.plain() for name, moments in written.moments.items()},
-    }
+    content = [outcome.plain() for outcome in outcomes]
     partial = part.journal.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(content), encoding="utf-8")
     os.replace(partial, part.journal)
 
 
-def kept(part: Part) -> Written:
-    """Read the journal of a part."""
+def kept(part: Part) -> list[Outcome]:
+    """Read the journal of a part: what became of its recordings."""
     content = json.loads(part.journal.read_text(encoding="utf-8"))
-    return Written(
-        [Outcome.from_plain(outcome) for outcome in content["outcomes"]],
-        {name: Moments.from_plain(*numbers) for name, numbers in content["moments"].items()},
-    )
+    return [Outcome.from_plain(outcome) for outcome in content]

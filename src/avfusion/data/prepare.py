@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from filelock import FileLock
 
@@ -20,8 +21,10 @@ from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.corpora.companions import without_companions
 from avfusion.data.contents import FileContents
 from avfusion.data.finish import finish
-from avfusion.data.leaks import refuse_leaks, untrained
+from avfusion.data.index import Codes
+from avfusion.data.leaks import find_untrained, refuse_leaks, sentence_of_overlap, sentences_of
 from avfusion.data.maps import map_device, write_maps
+from avfusion.data.splits import Splits, numbers_of
 from avfusion.data.store import FORMAT, read_description
 from avfusion.data.work import allocate, write_parts
 from avfusion.features import Features
@@ -65,8 +68,9 @@ class Preparation:
         self.whole = corpus.read()
         self.contents = limited(self.whole, limit)
         check_sounds(corpus, self.contents, features)
-        # A few clips may lack a class by chance.
-        self.allowed = {*corpus.allowed_leaks} | ({"untrained_classes"} if limit else set())
+        self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
+        if len(self.contents.recordings) < len(self.whole.recordings):
+            self.inherent.add("untrained_classes")  # a few clips may lack one by chance
         self.files = FileContents(self.stores / f"{safe(corpus.name)}.files.json")
         key = digest(corpus, self.contents, features, self.files)
         self.root = find_prepared(self.stores, safe(corpus.name), key)
@@ -81,14 +85,13 @@ class Preparation:
         if not self.is_done:
             chosen = map_device(device) if self.features.maps else torch.device("cpu")
             check_own_frames(self.features)
-            refuse_leaks(
-                {"untrained_classes": untrained_classes(self.whole)}, self.corpus.allowed_leaks
-            )
+            for fault in faults_of_column(self.whole, self.corpus.allowed_leaks):
+                log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
             with locked(self.stores, self.root):
                 if not self.is_done:  # another process may have made it meanwhile
                     self.write(workers, chosen)
         self.files.remember()
-        refuse_leaks(read_description(self.root)["leaks"], self.allowed)
+        refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
         return self.root
 
     def write(self, workers: int | None, device: torch.device) -> None:
@@ -101,8 +104,8 @@ class Preparation:
         computed = {}
         if features.maps:
             computed[features.maps.stream] = write_maps(partial, parts, features.maps, device)
-        finish(partial, corpus, contents, features, parts, computed)
-        refuse_leaks(read_description(partial)["leaks"], self.allowed)
+        finish(partial, corpus, contents, features, parts, self.inherent, computed)
+        refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
         if pace.clips:
             pace_file(self.root).write_text(json.dumps(pace), encoding="utf-8")
         os.replace(partial, self.root)
@@ -159,10 +162,23 @@ def limited(contents: Contents, limit: int | None) -> Contents:
     return contents._replace(recordings=chosen)
 
 
-def untrained_classes(contents: Contents) -> list[str]:
-    """Return the classes of a corpus that no training clip has."""
-    pairs = dict.fromkeys((clip.split, clip.label) for clip in contents.recordings)
-    return untrained(pairs, choose_target(contents._asdict()).classes_of)
+def tabulate_recordings(contents: Contents) -> pa.Table:
+    """Return the split, label and subject of all recordings as columns."""
+    columns = {
+        name: pa.array((getattr(clip, name) for clip in contents.recordings), pa.string())
+        for name in ("split", "label", "subject")
+    }
+    return pa.table(columns)
+
+
+def faults_of_column(contents: Contents, allowed: Collection[str]) -> list[str]:
+    """Return why the corpus' own splits will be refused, as far as is known before decoding."""
+    clips = tabulate_recordings(contents)
+    splits = Splits(numbers_of(Codes.of(clips["split"])), "column", {}, Path())
+    clips = splits.tabulate(clips.drop_columns("split"))
+    untrained = find_untrained(clips, choose_target(contents._asdict()).classes_of)
+    overlap = sentence_of_overlap(clips)
+    return [overlap] * bool(overlap) + sentences_of({"untrained_classes": untrained}, allowed)
 
 
 def find_prepared(stores: Path, name: str, key: str) -> Path:
@@ -186,7 +202,7 @@ def digest(
     chosen = {name: part for name, part in identify(features, "features").items() if name != "maps"}
     if "model_sha256" in chosen["face"]:
         chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
-    settings = [FORMAT, features.names, chosen, corpus.on_error, contents[1:3]]
+    settings = [FORMAT, features.names, chosen, corpus.on_error, contents.class_names]
     if features.maps is not None:
         settings.append([identify(type(features.maps), "features.maps"), features.maps.identity()])
     if contents.labels != "single_label":

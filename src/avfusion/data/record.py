@@ -32,8 +32,9 @@ class PictureSize(NamedTuple):
 class ClipRecord:
     """One clip of a store.
 
-    ``label``, ``subject``, ``split`` are those of the recording, empty where unknown; ``shard`` and
-    ``place`` say where its arrays are. ``window`` is None where the recording is not cut.
+    ``label``, ``subject``, ``session`` are those of the recording, empty where unknown, ``split``
+    what the corpus itself assigns it to, if anything; ``shard`` and ``place`` say where its arrays
+    are. ``window`` is None where the recording is not cut.
     ``seconds`` is the length of the whole sound, ``samples`` what is kept of it at 16 kHz,
     ``frames`` the number of audio frames, ``pictures`` that of the recording's pictures. ``box`` is
     the speaker's face in fractions of the stored picture, ``crop`` the square cut out of the first
@@ -46,6 +47,7 @@ class ClipRecord:
     clip_id: str
     label: str
     subject: str
+    session: str
     split: str
     shard: int
     place: int
@@ -73,6 +75,7 @@ class ClipRecord:
             clip_id=legible(recording.clip_id),
             label=legible(recording.label),
             subject=legible(recording.subject),
+            session=legible(recording.session),
             split=recording.split,
             shard=shard,
             place=place,

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int64, UInt64
 from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
 from avfusion.data.index import DIGESTS, Codes
+from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 
 log = logging.getLogger(__name__)
@@ -20,9 +21,8 @@ Digests = Mapping[str, str]  # of subjects and of recordings, each joined by bla
 WHAT = {"subjects": "subjects", "recordings": "clips whose sound or picture"}
 
 
-def trained_on(store: Store) -> dict[str, str]:
-    """Return the digests of the training split: of equal length, and without anybody's name."""
-    training = store.splits.where("train")
+def trained_on(store: Store, training: Bool[np.ndarray, "clips"]) -> dict[str, str]:
+    """Return the digests of the training clips: of equal length, and without anybody's name."""
     clips = store.columns("subject", "face_digest", "audio_digest")
     subjects = Codes.of(clips["subject"]).counts(training).keys() - {""}
     contents = [_known(clips[column], training)[1] for column in DIGESTS]
@@ -55,9 +55,10 @@ def of_subject(name: str) -> int:
     return int.from_bytes(hashlib.sha256(canonical(name).encode()).digest()[:8])
 
 
-def find_seen(digests: Digests, store: Store, splits: Collection[str]) -> dict[str, list[str]]:
-    """Return the subjects of some splits, and the ids of their clips, that were trained on."""
-    among = store.splits.where(*splits)
+def find_seen(
+    digests: Digests, store: Store, among: Bool[np.ndarray, "clips"]
+) -> dict[str, list[str]]:
+    """Return the subjects of some clips, and the ids of those clips, that were trained on."""
     clips = store.columns("clip_id", "subject", "face_digest", "audio_digest")
     subjects, known = Codes.of(clips["subject"]), set(read(digests["subjects"]).tolist())
     spelled: dict[str, str] = {}
@@ -97,24 +98,27 @@ def check_seen(
     file: Path,
     recipe: Mapping[str, Any],
     store: Store,
-    splits: Collection[str],
+    splits: Splits,
+    names: Collection[str],
     allowed: Collection[str],
 ) -> dict[str, list[str]]:
     """Return what a checkpoint was trained on of splits, or refuse it where it is not allowed.
 
-    Within its own store it is that store which keeps the promise.
+    Where store and split plan are its own, it is that plan which keeps the promise.
     """
-    if recipe["description"].get("checksums") == store.description["checksums"]:
+    own = recipe["description"]
+    same_store = own.get("checksums") == store.description["checksums"]
+    if same_store and own.get("splits") == splits.record:
         return {}
     if recipe.get("trained_on") is None:
         log.warning("%s does not say what it was trained on: some of it may be tested on.", file)
         return {}
-    seen = find_seen(recipe["trained_on"], store, splits)
+    seen = find_seen(recipe["trained_on"], store, splits.where(*names))
     for name, found in seen.items():
         if found and name not in allowed:
             raise ValueError(
                 f"{file} was trained on {len(found)} {WHAT[name.partition('_')[0]]} of the "
-                f"{' and '.join(splits)} split of {store.root} ({listed(found)}), so a test would "
+                f"{' and '.join(names)} split of {store.root} ({listed(found)}), so a test would "
                 f"score memory: choose other clips, or set allow_{name}=true (such as where other "
                 "people have the same names), which every result then records."
             )

@@ -1,40 +1,44 @@
-"""Mean and standard deviation of the training split."""
+"""Moments of each clip, kept in a store, and mean and standard deviation of some clips.
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+Beside each stream that networks standardize lie the moments of its clips, a row of numbers each:
+how many rows of values the clip has, and of each column the sum and the sum of squares. They add
+up, so that any choice of training clips has its statistics without reading the stream again.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float64, Int, Shaped
+
+from avfusion.features.stream import Stream
+
+CHUNK = 2**13  # clips that are added at a time
 
 
 class Moments(NamedTuple):
-    """Rows, sum and sum of squares of each column of a table; they add up over clips."""
+    """Rows, sum and sum of squares of each column of a table; they add up over tables."""
 
     rows: int
-    total: np.ndarray
-    squares: np.ndarray
+    total: Float64[np.ndarray, "columns"]
+    squares: Float64[np.ndarray, "columns"]
 
-    @staticmethod
-    def of(table: np.ndarray) -> "Moments":
+    @classmethod
+    def of(cls, table: Shaped[np.ndarray, "rows columns"]) -> "Moments":
         """Return the moments of one table."""
         numbers = table.astype(np.float64)
         squares = np.einsum("rc,rc->c", numbers, numbers)
-        return Moments(len(numbers), np.ones(len(numbers)) @ numbers, squares)
+        return cls(len(numbers), np.ones(len(numbers)) @ numbers, squares)
 
-    def plain(self) -> list[Any]:
-        """Return plain numbers, which JSON keeps exactly."""
-        return [self.rows, self.total.tolist(), self.squares.tolist()]
+    def pack(self) -> Float64[np.ndarray, "numbers"]:
+        """Return all numbers in a row, as a store keeps them."""
+        return np.concatenate([[self.rows], self.total, self.squares])
 
-    @staticmethod
-    def from_plain(rows: int, total: Any, squares: Any) -> "Moments":
-        """Return moments from their plain numbers."""
-        return Moments(rows, np.array(total), np.array(squares))
-
-    @staticmethod
-    def sum(moments: Iterable["Moments"]) -> "Moments":
-        """Return the moments of all tables together."""
-        zero = np.zeros(())
-        rows, totals, squares = zip((0, zero, zero), *moments, strict=True)
-        return Moments(sum(rows), sum(totals), sum(squares))  # type: ignore[arg-type]
+    @classmethod
+    def unpack(cls, numbers: Float64[np.ndarray, "numbers"]) -> "Moments":
+        """Return the moments of such a row, or of a sum of some."""
+        rows, rest = int(numbers[0]), numbers[1:]
+        return cls(rows, rest[: len(rest) // 2], rest[len(rest) // 2 :])
 
     def mean_and_deviation(self, scale: float = 1) -> dict[str, list[float]]:
         """Return ``mean`` and ``std`` per column in units of ``scale``, empty without any data.
@@ -47,3 +51,34 @@ class Moments(NamedTuple):
         deviation = np.sqrt(np.maximum(self.squares / self.rows - mean**2, 0))
         deviation[deviation < 1e-6] = 1
         return {"mean": (mean * scale).tolist(), "std": (deviation * scale).tolist()}
+
+
+def standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
+    """Return how many columns each stream has that networks standardize: colors, or features."""
+    return {
+        name: stream.shape[-1]
+        for name, stream in streams.items()
+        if stream.kind == "pictures" or (stream.kind == "sequence" and len(stream.shape) > 1)
+    }
+
+
+def packed_size(columns: int) -> int:
+    """Return how many numbers the packed moments of a table have."""
+    return 1 + 2 * columns
+
+
+def sum_moments(
+    shards: Sequence[Float64[np.ndarray, "_ numbers"]],
+    shard: Int[np.ndarray, "rows"],
+    place: Int[np.ndarray, "rows"],
+) -> Moments:
+    """Return the moments of clips together, which lie at places of shards.
+
+    They are added one after the other, so that the same clips always give the same bits.
+    """
+    total = np.zeros(shards[0].shape[1])
+    for number, packed in enumerate(shards):
+        places = place[shard == number]
+        for start in range(0, len(places), CHUNK):
+            total += packed.take(places[start : start + CHUNK], axis=0).sum(axis=0)
+    return Moments.unpack(total)

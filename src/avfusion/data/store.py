@@ -1,17 +1,20 @@
-"""A prepared corpus on disk, read at the speed of memory.
+"""A prepared corpus on disk, read at the speed of memory; its splits are decided by who reads it.
 
 <store>/
-  description.json   format, class names, sizes, feature settings, statistics, checksums
-  index.parquet      a record per kept clip: id, label, subject, split, lengths, boxes, where from
+  description.json   format, class names, sizes, feature settings, checksums
+  index.parquet      a record per kept clip: id, label, subject, session, the corpus' own split,
+                     lengths, boxes, where from
   report.csv         a row per recording: kept or skipped, and why
   <stream>/00000.npy shards of a stream, [clips, ...], as the description says of it:
     frames           [clips, pictures, size, size, 3] uint8, RGB
     waveform         [clips, samples] int16, mono at 16 kHz
     mfcc             [clips, frames, features] float32, or what other audio features are called
     face_map         [clips, pictures, channels, rows, columns] float16, where they are asked for
+  moments/<stream>/00000.npy  [clips, numbers] float64: statistics of any training clips
   <stream>/encoder.pt  weights of the encoder that computed it, where one did
 """
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,11 +30,13 @@ from torch import Tensor
 
 from avfusion.data.index import Codes, Index, Rows, values_of
 from avfusion.data.record import BOX, ClipRecord
+from avfusion.data.statistics import Moments, sum_moments
 from avfusion.features.stream import Stream
 
 FORMAT = 3
 INDEX = "index.parquet"
 LENGTHS = "lengths.npy"
+MOMENTS = "moments"
 WEIGHTS = "encoder.pt"
 
 
@@ -88,11 +93,6 @@ class Store:
         return boxes
 
     @cached_property
-    def splits(self) -> Codes:
-        """The split of each clip."""
-        return Codes.of(self.columns("split")["split"])
-
-    @cached_property
     def labels(self) -> Codes:
         """The label of each clip."""
         return Codes.of(self.columns("label")["label"])
@@ -134,13 +134,18 @@ class Store:
     def shards(self, name: str) -> list[np.ndarray]:
         """Map the shards of a stream; as plain arrays, whose slices cost less than memmap's."""
         if name not in self.opened:
-            files = sorted((self.root / name).glob("[0-9]*.npy"))
-            self.opened[name] = [np.asarray(np.load(file, mmap_mode="r")) for file in files]
+            self.opened[name] = map_shards(self.root / name)
         return self.opened[name]
 
-    def rows(self, split: str) -> Int64[np.ndarray, "rows"]:
-        """Return the rows of a split, in the order of the corpus."""
-        return np.flatnonzero(self.splits.where(split))
+    def moments(self, name: str, among: Bool[np.ndarray, "clips"]) -> Moments | None:
+        """Return the moments of a stream over some clips, None where it has none."""
+        shards = map_shards(self.root / MOMENTS / name)
+        return sum_moments(shards, self.shard[among], self.place[among]) if shards else None
+
+    def skipped(self) -> set[str]:
+        """Return the ids of the clips of the corpus that could not be used."""
+        with (self.root / "report.csv").open(newline="", encoding="utf-8") as file:
+            return {row["clip_id"] for row in csv.DictReader(file) if row["outcome"] == "skipped"}
 
     def shown(self, modality: str) -> str:
         """Return the stream of a modality that people are shown: the first."""
@@ -191,6 +196,12 @@ class Store:
             shard.take(places[start:end], axis=0, out=out[start:end], mode="clip")
             start = end
         return out
+
+
+def map_shards(folder: Path) -> list[np.ndarray]:
+    """Map the shards in a folder."""
+    files = sorted(folder.glob("[0-9]*.npy"))
+    return [np.asarray(np.load(file, mmap_mode="r")) for file in files]
 
 
 def shard_file(root: Path, name: str, shard: int) -> Path:

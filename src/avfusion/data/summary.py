@@ -4,19 +4,21 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from avfusion.commands import argument
 from avfusion.console import span
-from avfusion.corpora import SPLITS, Contents, Corpus
+from avfusion.corpora import SPLITS, Corpus
+from avfusion.corpora.labels import ClassesOf
 from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
-from avfusion.data.description import count_classes, count_kinds
+from avfusion.data.description import count_classes, count_kinds, refuse_splits
 from avfusion.data.index import Codes, values_of
-from avfusion.data.prepare import Preparation, pace_file
+from avfusion.data.leaks import CONTENT, find_leaks, sentence_of_overlap, sentences_of
+from avfusion.data.prepare import Preparation, faults_of_column, pace_file, tabulate_recordings
+from avfusion.data.splits import Spelling, make_plan, spell, split_clips
 from avfusion.data.store import Store
 from avfusion.data.work import Pace
 from avfusion.features import AudioFeatures, FaceMaps, Features
@@ -31,6 +33,7 @@ LOSS, MONITOR = "cross_entropy", "accuracy"  # of conf/train.yaml
 NO_FACE = "no face found"
 # Of the clips that are kept: their sounds as recorded, and what the settings keep of them.
 HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
+FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 COLUMNS = ("split", "label", "subject", "note", "seconds", "samples")
 
 
@@ -43,7 +46,8 @@ def summary(path: Path, already_there: bool = False) -> str:
     description, skipped = store.description, store.description["skipped"]
     state = " is already there" if already_there else ""
     lines = [f"{path}{state}: {len(store)} clips of {description['corpus']}"]
-    lines += table(store.columns(*COLUMNS), choose_target(description))
+    clips, target = store.columns(*COLUMNS), choose_target(description)
+    lines += table(clips, target)
     if not already_there:
         lines += paces(path, len(store) + sum(skipped.values()))
     lines += [*cut_off(store), *pictures_left_out(store), *faces_not_found(store)]
@@ -52,21 +56,32 @@ def summary(path: Path, already_there: bool = False) -> str:
         lines.append(
             f"Skipped {sum(skipped.values())}: {counts}. Each is listed in {path}/report.csv."
         )
-    if description["shared_subjects"] is None:
+    if not any(Codes.of(clips["subject"]).names):
         lines.append("Nothing says who is in which clip: that splits share nobody is unknown.")
-    elif description["shared_subjects"]:
-        count = len(description["shared_subjects"])
-        lines.append(f"{count} subjects are in several splits; every result will record it.")
-    for name, found in description["leaks"].items():
+    assigned = assigned_clips(store)
+    leaks = find_leaks(assigned, target.classes_of)
+    allowed = {*description["allowed_leaks"]}
+    recorded = {name: found for name, found in leaks.items() if name in allowed}
+    for name, found in (recorded | description["leaks"]).items():
         if found:
             lines.append(f"{name} ({len(found)}), which every result records: {listed(found)}")
+    overlap = sentence_of_overlap(assigned)
+    faults = [overlap] * bool(overlap) + sentences_of(leaks, allowed)
     for name, stream in store.streams.items():
         if stream.kind == "maps":
             lines.append(
                 f"Face maps of {stream.shape[1]} channels ({name}), by the encoder of "
                 f"{stream.weights}."
             )
+    if faults:
+        lines += ["Training by the splits of the corpus is refused:", *faults]
     return "\n".join([*lines, *next_command(store)])
+
+
+def assigned_clips(store: Store) -> pa.Table:
+    """Return what leaks are found by of the clips that the corpus itself assigns to a split."""
+    clips = store.columns("split", "subject", *CONTENT)
+    return clips.filter(pc.is_in(clips["split"], pa.array(SPLITS)))
 
 
 def cut_off(store: Store) -> list[str]:
@@ -146,21 +161,41 @@ def counted(number: int, noun: str) -> str:
 
 def next_command(store: Store) -> list[str]:
     """Return what a store can be used for, and the command, which runs as it is printed."""
-    description, clips = store.description, store.description["clips"]
     place = f"data=store {argument('data.store', store.root)}"
-    if not clips["train"]:
-        return ["Test on it with:", f"  python src/eval.py ckpt_path=<run> {place}"]
-    if not clips["val"]:
+    own, drawn = (count_usable(store, plan) for plan in (None, FRACTIONS))
+    train, test = f"  python src/train.py {place}", f"  python src/eval.py ckpt_path=<run> {place}"
+    if own["train"] and own["val"]:
+        return ["Train on it with:", " ".join([train, *needed(store, own)])]
+    if own["test"] and not own["train"]:
+        return ["Test on it with:", test]
+    if drawn["train"]:
+        options = [f"'data.splits={spell(FRACTIONS)}'", *needed(store, drawn)]
         return [
-            "Training needs val clips, to choose the best checkpoint, and it has none: give the "
-            "corpus some, as with corpus.splits='{train: 0.7, val: 0.1, test: 0.2}'."
+            "Train on it by fractions, or by other data.splits, with:",
+            " ".join([train, *options]),
         ]
-    return ["Train on it with:", " ".join([f"  python src/train.py {place}", *needed(description)])]
+    return ["Test on it with:", f"{test} 'data.splits={{test: 1}}'"]
 
 
-def needed(description: Mapping[str, Any]) -> list[str]:
-    """Return what training on a store needs beside its path."""
-    clips, options = description["clips"], []
+def count_usable(store: Store, plan: Spelling) -> dict[str, int]:
+    """Return how many clips each split has by a plan, none where it is refused."""
+    try:
+        splits = split_clips(make_plan(plan), store)
+        leaks = find_leaks(splits.tabulate(store.columns(*CONTENT)), classes_of(store))
+        refuse_splits(store, splits, leaks, [])
+    except ValueError:
+        return dict.fromkeys(SPLITS, 0)
+    return splits.counts()
+
+
+def classes_of(store: Store) -> ClassesOf:
+    """Return what says which classes a label of a store names."""
+    return choose_target(store.description).classes_of
+
+
+def needed(store: Store, clips: Mapping[str, int]) -> list[str]:
+    """Return what training on a store needs beside its path, with so many clips in each split."""
+    description, options = store.description, []
     if clips["train"] < BATCH:  # a few steps in each epoch
         options.append(f"data.batch_size={1 << max(1, clips['train'] // 4).bit_length() - 1}")
     if not clips["test"]:
@@ -208,8 +243,11 @@ def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int |
     lines = [
         f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"
     ]
-    target = choose_target(contents._asdict())
-    return "\n".join(lines + table(tabulate_recordings(contents), target))
+    lines += table(tabulate_recordings(contents), choose_target(contents._asdict()))
+    faults = faults_of_column(plan.whole, corpus.allowed_leaks)
+    if faults:
+        lines += ["Training by the splits of the corpus will be refused:", *faults]
+    return "\n".join(lines)
 
 
 def written_before(root: Path) -> int:
@@ -218,23 +256,15 @@ def written_before(root: Path) -> int:
     return sum(journal.read_text(encoding="utf-8").count('"reason"') for journal in journals)
 
 
-def tabulate_recordings(contents: Contents) -> pa.Table:
-    """Return what a table needs of contents."""
-    columns = {
-        name: pa.array((getattr(clip, name) for clip in contents.recordings), pa.string())
-        for name in ("split", "label", "subject")
-    }
-    return pa.table(columns)
-
-
 def table(clips: pa.Table, target: Target) -> list[str]:
-    """Return the lines of a table of clips, hours, subjects and classes by split.
+    """Return the lines of a table of clips, hours, subjects and classes by the corpus' own split.
 
     ``clips`` are ``COLUMNS`` of an index, or as many of them as are known before preparation.
     """
     splits = Codes.of(clips["split"])
-    by_split = [splits.where(split) for split in SPLITS]
-    lines = [("", *SPLITS), ("clips", *(str(int(some.sum())) for some in by_split))]
+    names = list(SPLITS) if splits.where(*SPLITS).any() else ["all"]
+    by_split = [splits.where(name) | (name == "all") for name in names]
+    lines = [("", *names), ("clips", *(str(int(some.sum())) for some in by_split))]
     for name, column, rate in HOURS:
         if column in clips.column_names:
             units = values_of(clips[column])
@@ -249,7 +279,7 @@ def table(clips: pa.Table, target: Target) -> list[str]:
         lines.append((f"  {name}", *(str(count[name]) for count in labels)))
     more = len(target.class_names) - MOST_CLASSES
     if more > 0:
-        lines.append((f"  and {more} more classes", *[""] * len(SPLITS)))
+        lines.append((f"  and {more} more classes", *[""] * len(names)))
     if "note" in clips.column_names:
         note_codes = Codes.of(clips["note"])
         notes = [count_kinds(note_codes.counts(some)) for some in by_split]

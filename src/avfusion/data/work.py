@@ -12,7 +12,8 @@ import numpy as np
 
 from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.data.part import Part, write_part
-from avfusion.data.store import shard_file
+from avfusion.data.statistics import packed_size, standardized
+from avfusion.data.store import MOMENTS, shard_file
 from avfusion.data.watch import crashes
 from avfusion.features import Features
 from avfusion.parallel import run_parallel
@@ -36,7 +37,10 @@ def allocate(
     """Create the shards that are not there, full of zeros, and return what goes where."""
     streams = features.streams
     clip_bytes = sum(stream.clip_bytes for stream in streams.values())
-    check_room(root, clip_bytes * len(contents.recordings))
+    moments = {name: packed_size(columns) for name, columns in standardized(streams).items()}
+    number = np.dtype(np.float64)
+    needed = clip_bytes + number.itemsize * sum(moments.values())
+    check_room(root, needed * len(contents.recordings))
     journals.mkdir(parents=True, exist_ok=True)
     length = max(1, SHARD_BYTES // clip_bytes)
     packed = contents.recordings[0].place is not None
@@ -47,6 +51,8 @@ def allocate(
         for name, stream in streams.items():
             shape = (len(recordings), *stream.shape)
             create(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
+        for name, size in moments.items():
+            create(shard_file(root, f"{MOMENTS}/{name}", shard), (len(recordings), size), number)
         for first in range(0, len(recordings), step):
             some = recordings[first : first + step]
             parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))

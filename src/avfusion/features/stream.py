@@ -1,7 +1,7 @@
 """A stream: one named array of a store."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields
 from math import prod
 from typing import Any
 
@@ -26,9 +26,9 @@ class Stream:
     in each clip: in the column ``lengths`` of the index, or, without one, in lengths.npy beside its
     shards, [clips]. Steps of padding hold zeros.
 
-    ``mean`` and ``std`` have a number for each feature, over the training clips, where they are
-    known. A stream that an encoder computed names its recipe, where its ``weights`` come from, and
-    their ``sha256``.
+    ``mean`` and ``std`` have a number for each feature, over the training clips of a split plan,
+    where they are known. A stream that an encoder computed names its recipe, where its ``weights``
+    come from, and their ``sha256``.
     """
 
     modality: str
@@ -59,10 +59,6 @@ class Stream:
     def zeros(self, clips: int) -> np.ndarray:
         """Return zeros to hold the items of some clips."""
         return np.zeros((clips, *self.shape), self.dtype)
-
-    def measured(self, statistics: Mapping[str, list[float]]) -> "Stream":
-        """Return the same with ``mean`` and ``std`` of its features."""
-        return replace(self, mean=tuple(statistics["mean"]), std=tuple(statistics["std"]))
 
     def plain(self) -> dict[str, Any]:
         """Return plain containers, which JSON and checkpoints keep."""

@@ -108,8 +108,8 @@ def build_task(
 
     What a training that goes on starts from is only checked here: Lightning restores it.
     """
-    check_splits(data.store, "train", "val", data.eval_split)
-    check_batch(data.store, data.batch_size)
+    check_splits(data.splits, "train", "val", data.eval_split)
+    check_batch(data.splits, data.batch_size)
     recipe = make_recipe(cfg, data, start)
     if start is not None and start.goes_on:
         check_same(start.file, start.checkpoint, recipe)
@@ -137,7 +137,7 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
     if "pretrained" in face_encoder:
         face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
     chosen = {"_target_": name_of(type(data.target)), "_partial_": True}  # by the labels
-    trained = trained_on(data.store)
+    trained = trained_on(data.store, data.splits.where("train"))
     if start is not None:
         trained = together(trained, start.recipe.get("trained_on") or {})
     recipe = Recipe(
@@ -158,8 +158,8 @@ def find_seen(
     """Return what first weights were trained on of the clips that this training is judged by."""
     if start is None or start.goes_on:
         return {}
-    splits = ("val", data.eval_split)
-    return check_seen(start.file, start.recipe, data.store, splits, allowed_memory(cfg))
+    tested, allowed = ("val", data.eval_split), allowed_memory(cfg)
+    return check_seen(start.file, start.recipe, data.store, data.splits, tested, allowed)
 
 
 def check_validation(trainer: DictConfig, data: FaceAudioDataModule) -> None:
@@ -168,7 +168,7 @@ def check_validation(trainer: DictConfig, data: FaceAudioDataModule) -> None:
     if not isinstance(every, int):
         return
     processes = trainer.devices if isinstance(trainer.devices, int) else 1
-    batches = math.ceil(len(data.store.rows("train")) // max(processes, 1) / data.batch_size)
+    batches = math.ceil(len(data.splits.rows("train")) // max(processes, 1) / data.batch_size)
     limit = trainer.get("limit_train_batches")
     limit = 1.0 if limit is None else limit
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
@@ -197,7 +197,7 @@ def check_monitored_class(
     if not classes:
         return
     label = classes[0]
-    labels = data.dataset(stage).labels[data.store.rows(stage)]
+    labels = data.dataset(stage).labels[data.splits.rows(stage)]
     limit = trainer.get(f"limit_{stage}_batches")
     if stage == "val" and limit is not None:
         batches = math.ceil(len(labels) / data.batch_size)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import lightning as L
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import Recipe, check_fit, find_checkpoint, read_checkpoint
 from avfusion.corpora.unlabelled import Unlabelled, find_recordings
@@ -16,6 +16,8 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.fitness import check_streams
 from avfusion.data.prepare import prepare
 from avfusion.data.seen import check_seen
+from avfusion.data.splits import Splits
+from avfusion.data.store import read_description
 from avfusion.environment import data_folder
 from avfusion.features import answering
 from avfusion.features.answering import check_answerable
@@ -24,6 +26,17 @@ from avfusion.run.configuration import output_folder, plain
 from avfusion.run.streams import make_data, streams_of
 from avfusion.targets import Target
 from avfusion.task import FusionTask
+
+# The arguments of data that make its splits.
+PLAN = {
+    "splits",
+    "fold",
+    "split_seed",
+    "allow_subject_overlap",
+    "allow_same_sound_in_two_splits",
+    "allow_same_picture_in_two_splits",
+    "allow_untrained_classes",
+}
 
 
 class Rebuilt(NamedTuple):
@@ -56,12 +69,15 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> Rebuilt:
     own |= {"target": None, "eval_split": cfg.split}
     if cfg.batch_size is not None:
         own["batch_size"] = cfg.batch_size
+    own |= plan_of(cfg, own, recipe)
     given = {"target": lambda description: task.target, "device": device}
     data = make_data(own, recipe["model"], **given)
     check_data(file, data, recipe["description"])
     if cfg.get("input") is not None:
         return Rebuilt(task, data, {})
-    seen = check_seen(file, recipe, data.store, [cfg.split], allowed_memory(cfg))
+    check_plan(file, cfg, recipe, data.splits)
+    allowed = allowed_memory(cfg)
+    seen = check_seen(file, recipe, data.store, data.splits, [cfg.split], allowed)
     return Rebuilt(task, data, seen)
 
 
@@ -94,6 +110,34 @@ def check_data(file: Path, data: FaceAudioDataModule, description: dict[str, Any
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "
             f"instead of {theirs}): prepare the corpus with those."
+        )
+
+
+def plan_of(cfg: DictConfig, own: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the split plan to read data by: the given one, or in a store of training its own."""
+    if cfg.get("input") is not None:
+        return {}
+    plan: dict[str, Any] = {}
+    path = Path(str(own["store"])) / "description.json"
+    if "data" in cfg and own.get("splits") is None and path.is_file():
+        if read_description(path.parent)["checksums"] == recipe["description"].get("checksums"):
+            plan = {key: value for key, value in recipe["data"].items() if key in PLAN}
+            plan |= {} if own.get("fold") is None else {"fold": own["fold"]}
+    if cfg.splits is not None:
+        plan |= {"splits": plain(OmegaConf.create({"splits": cfg.splits}))["splits"], "fold": None}
+    if cfg.fold is not None:
+        plan["fold"] = cfg.fold
+    return plan
+
+
+def check_plan(file: Path, cfg: DictConfig, recipe: dict[str, Any], splits: Splits) -> None:
+    """Refuse a table of folds that was changed since the training of a checkpoint."""
+    own = "data" not in cfg and cfg.splits is None and cfg.fold is None
+    before = recipe["description"].get("splits", splits.record)
+    if own and splits.record != before:
+        raise ValueError(
+            f"data.splits={splits.plan} is not what it was when {file} was trained: restore "
+            "the table, or give the plan to test by (splits=..., fold=...)."
         )
 
 

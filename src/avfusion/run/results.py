@@ -42,6 +42,7 @@ def collect_results(
         **costs(task.network, data),
         "data/corpus": data.description["corpus"],
         "data/store": str(data.path),
+        "data/splits": data.splits.plan,
         "data/split": data.eval_split,
         "data/shared_subjects": None if shared is None else len(shared),  # null: unknown
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},

@@ -47,7 +47,7 @@ def train(task: FusionTask, data: FaceAudioDataModule, epochs: int) -> dict[str,
 
 def answers(task: FusionTask, data: FaceAudioDataModule, split: str) -> Sequence[Answer]:
     """Return the answer for each clip of a split."""
-    check_splits(data.store, split)
+    check_splits(data.splits, split)
     batches = silent_trainer().predict(task, datamodule=data.reading(split))
     return collect_answers(data.store, batches or [])
 

@@ -19,6 +19,8 @@ OWN: dict[str, dict[str, Any]] = {
         "ckpt_path": str | None,
         "init_from": str | None,
         "split": str,
+        "splits": str | Mapping[str, Any] | None,
+        "fold": int | str | None,
         "batch_size": int | None,
         "figures": bool,
         "figure_format": str,

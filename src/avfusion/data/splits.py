@@ -1,0 +1,497 @@
+"""Split plans: which clips of a store are for training, validation and test.
+
+A plan belongs to reading, not to the store, so that one store serves all of them. ``data.splits``
+spells it:
+
+    null, or column                      the corpus' own column
+    {train: 0.7, val: 0.1, test: 0.2}    fractions of the clips, the clips of a subject together
+    {train: [0, 900], val: [900, 1000]}  rows [first, end) of the store's index
+    {folds: 5}                           folds of about equal size, the clips of a subject together
+    {folds: subject}, or subjects        leave one subject out
+    {folds: session}, or sessions        leave one session out
+    {folds: my.csv}, or my.csv           a table with the columns clip_id and fold
+
+``data.fold`` chooses among folds: it is the test. The next fold (after the last, the first) is the
+validation, since the best epoch must not be chosen on test clips, and the others are for training.
+``val: 0.1`` beside ``folds`` draws the validation from the subjects of all other folds instead.
+"""
+
+import csv
+import hashlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Int, Int8, Int64
+
+from avfusion.corpora.recording import SPLITS, listed
+from avfusion.corpora.spelling import canonical
+from avfusion.corpora.table import filled
+from avfusion.data.index import Codes
+from avfusion.data.store import Store
+
+Spelling = str | Mapping[str, Any] | None
+Numbers = Int8[np.ndarray, "clips"]  # of each clip's split in SPLITS, LEFT_OUT where it has none
+LEFT_OUT = -1
+TRAIN, VAL, TEST = range(len(SPLITS))
+FRACTIONS = "{train: 0.7, val: 0.1, test: 0.2}"
+SHORT = {"subjects": "subject", "sessions": "session"}  # the names of folds as plans of their own
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a store's clips.
+
+    ``plan`` is the plan that made them, as the command line spells it after ``data.splits=``,
+    ``record`` all that makes them again, in plain containers, and ``root`` the store.
+    """
+
+    numbers: Numbers
+    plan: str
+    record: dict[str, Any]
+    root: Path
+
+    def where(self, *names: str) -> Bool[np.ndarray, "clips"]:
+        """Say of each clip whether it is in one of some splits."""
+        return np.isin(self.numbers, [SPLITS.index(name) for name in names])
+
+    def rows(self, name: str) -> Int64[np.ndarray, "rows"]:
+        """Return the rows of a split in the store's index, in its order."""
+        return np.flatnonzero(self.where(name))
+
+    def counts(self) -> dict[str, int]:
+        """Return how many clips each split has."""
+        return {name: int(self.where(name).sum()) for name in SPLITS}
+
+    def tabulate(self, clips: pa.Table) -> pa.Table:
+        """Return the rows of all splits, with the column ``split``."""
+        names = pa.DictionaryArray.from_arrays(
+            pa.array(np.maximum(self.numbers, 0)), pa.array(SPLITS)
+        )
+        return clips.append_column("split", names).filter(pa.array(self.numbers != LEFT_OUT))
+
+
+@dataclass(frozen=True)
+class Column:
+    """The corpus' own column."""
+
+    def assign(self, store: Store) -> Numbers:
+        """Read the column; a store without any split is refused."""
+        numbers = numbers_of(Codes.of(store.columns("split")["split"]))
+        if not (numbers != LEFT_OUT).any():
+            raise ValueError(
+                f"The corpus of {store.root} assigns no clip to a split: choose a plan, such as "
+                f"data.splits='{FRACTIONS}', data.splits='{{folds: 5}}' with data.fold=0, or "
+                "data.splits='{test: 1}' to test on all of it."
+            )
+        return numbers
+
+    def record(self) -> dict[str, Any]:
+        """The corpus says the rest."""
+        return {"plan": "column"}
+
+    def __str__(self) -> str:
+        return "column"
+
+
+@dataclass(frozen=True)
+class Fractions:
+    """Fractions of the clips, drawn by a seed; the clips of a subject together, or each alone."""
+
+    shares: Mapping[str, float]
+    seed: int = 0
+    by_subject: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.shares.values()) < 0 or abs(sum(self.shares.values()) - 1) > 1e-6:
+            raise ValueError(
+                "The fractions of data.splits must be at least 0 and sum to 1, got "
+                f"{self} (sum {sum(self.shares.values()):g})."
+            )
+
+    def assign(self, store: Store) -> Numbers:
+        """Draw; fewer groups than shares above zero are refused."""
+        groups = group_clips(store, self.by_subject)
+        dealt = deal(groups, np.ones(len(store), bool), self.shares, self.seed, self, store)
+        return np.array([SPLITS.index(name) for name in self.shares], np.int8)[dealt]
+
+    def record(self) -> dict[str, Any]:
+        """Shares, and how they are drawn."""
+        return {"plan": dict(self.shares), "seed": self.seed, "by_subject": self.by_subject}
+
+    def __str__(self) -> str:
+        return spell(self.shares)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Rows [first, end) of the store's index.
+
+    A split without a range keeps the clips of no range that the corpus' own column puts there, so
+    that the official test stays where only training and validation are given. Others are left out.
+    """
+
+    ranges: Mapping[str, Sequence[Any]]
+
+    def __post_init__(self) -> None:
+        spans = [[*span] for span in self.ranges.values()]
+        whole = all(len(span) == 2 and all(type(row) is int for row in span) for span in spans)
+        rows = [row for span in sorted(spans) for row in span] if whole else []
+        if not rows or rows != sorted(rows) or rows[0] < 0:
+            raise ValueError(
+                "The ranges of data.splits must be rows [first, end) that do not overlap, got "
+                f"{self}."
+            )
+        if any(first == end for first, end in spans):
+            raise ValueError(
+                f"The ranges of data.splits must hold rows, got {self}: [first, end) are those "
+                "from first to end - 1."
+            )
+
+    def assign(self, store: Store) -> Numbers:
+        """Take the rows; a range beyond the last clip is refused."""
+        clips = len(store)
+        outside = {name: [*span] for name, span in self.ranges.items() if span[1] > clips}
+        if outside:
+            raise ValueError(
+                f"data.splits={self} goes beyond the {clips} clips of {store.root}: let "
+                f"{' and '.join(outside)} end at {clips} at most."
+            )
+        numbers = numbers_of(Codes.of(store.columns("split")["split"]))
+        numbers[np.isin(numbers, [SPLITS.index(name) for name in self.ranges])] = LEFT_OUT
+        for name, (first, end) in self.ranges.items():
+            numbers[first:end] = SPLITS.index(name)
+        return numbers
+
+    def record(self) -> dict[str, Any]:
+        """The rows."""
+        return {"plan": {name: [*span] for name, span in self.ranges.items()}}
+
+    def __str__(self) -> str:
+        return spell({name: [*span] for name, span in self.ranges.items()})
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Folds, of which one is the test, and validation from the others; see the module.
+
+    ``folds`` is how many there are, ``subject``, ``session``, or the path of a CSV. ``val`` is the
+    fraction of the clips of the other folds to validate on, by subject; None: the next fold.
+    """
+
+    folds: int | str
+    fold: int | str
+    val: float | None = None
+    seed: int = 0
+    by_subject: bool = True
+    content: str | None = field(init=False, default=None, repr=False)  # SHA-256 of a CSV
+
+    def __post_init__(self) -> None:
+        if self.val is not None and not 0 < self.val < 1:
+            raise ValueError(f"val of data.splits={self} must lie between 0 and 1.")
+        if isinstance(self.folds, int):
+            self._find([str(number) for number in range(self.folds)])
+        elif self.folds not in SHORT.values():
+            path = Path(self.folds)
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"No table of folds at {path}: give data.splits the path of a CSV with the "
+                    "columns clip_id and fold."
+                )
+            object.__setattr__(self, "content", hashlib.sha256(path.read_bytes()).hexdigest())
+
+    def assign(self, store: Store) -> Numbers:
+        """Choose among the folds; an unknown fold, and too few folds, are refused."""
+        folds = self._folds(store)
+        test = self._find(folds.names)
+        numbers = np.full(len(store), TRAIN, np.int8)
+        numbers[folds.numbers == LEFT_OUT] = LEFT_OUT
+        numbers[folds.numbers == test] = TEST
+        if self.val is None:
+            numbers[folds.numbers == (test + 1) % len(folds.names)] = VAL
+            return numbers
+        rest, shares = numbers == TRAIN, {"train": 1 - self.val, "val": self.val}
+        groups = group_clips(store, self.by_subject)
+        numbers[rest] = deal(groups, rest, shares, self.seed, self, store)[rest]  # TRAIN or VAL
+        return numbers
+
+    def _folds(self, store: Store) -> Codes:
+        """Return the fold of each clip, and the names of all in their order."""
+        if isinstance(self.folds, int):
+            groups, every = group_clips(store, self.by_subject), np.ones(len(store), bool)
+            names = [str(number) for number in range(self.folds)]
+            shares = dict.fromkeys(names, 1 / self.folds)
+            return Codes(deal(groups, every, shares, self.seed, self, store), names)
+        if self.content is None:
+            return leave_one_out(store, self.folds)
+        return read_folds(Path(self.folds), store)
+
+    def _find(self, names: Sequence[str]) -> int:
+        """Return the number of the fold to test on among those of these names.
+
+        Where all names are numbers, ``data.fold`` is one of them; else a name, or its place.
+        """
+        if len(names) < (2 if self.val else 3):
+            raise ValueError(
+                f"data.splits={self} makes {len(names)} folds, too few to train, to validate and "
+                "to test: give a part of the others to validate on, as in "
+                "data.splits='{folds: 2, val: 0.1}', or choose another plan."
+            )
+        keys = [int(name) if name.isdecimal() else canonical(name) for name in names]
+        asked = str(self.fold)
+        key = int(asked) if asked.isdecimal() else canonical(asked)
+        if key in keys:
+            return keys.index(key)
+        if isinstance(key, int) and key < len(names) and not all(map(str.isdecimal, names)):
+            return key
+        raise ValueError(
+            f"data.fold={self.fold} is no fold of data.splits={self}: choose one of "
+            f"{listed([*names])}."
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The folds, the chosen one, and how they are drawn; a CSV by its SHA-256."""
+        own = {"folds": self.folds if self.content is None else self.content, "val": self.val}
+        drawn = {"seed": self.seed, "by_subject": self.by_subject}
+        return {"plan": own, "fold": self.fold, **drawn}
+
+    def __str__(self) -> str:
+        return spell({"folds": self.folds} | ({} if self.val is None else {"val": self.val}))
+
+
+Plan = Column | Fractions | Ranges | Folds  # its text is the value of data.splits
+
+
+def make_plan(
+    splits: Spelling, fold: int | str | None = None, seed: int = 0, by_subject: bool = True
+) -> Plan:
+    """Return the plan that ``data.splits`` spells.
+
+    Raises:
+        ValueError: where it is none, or where ``fold`` is missing or meaningless.
+    """
+    if seed < 0:
+        raise ValueError(f"data.split_seed must be at least 0, got {seed}.")
+    if isinstance(splits, str) and (splits in SHORT or splits.lower().endswith(".csv")):
+        splits = {"folds": SHORT.get(splits, splits)}
+    if isinstance(splits, Mapping) and "folds" in splits:
+        return _make_folds(splits, fold, seed, by_subject)
+    if fold is not None:
+        raise ValueError(
+            f"data.fold={fold} chooses among folds, and data.splits="
+            f"{spell(splits) if isinstance(splits, Mapping) else splits or 'column'} has none: "
+            "leave it out, or set data.splits='{folds: 5}'."
+        )
+    if splits is None or splits == "column":
+        return Column()
+    if isinstance(splits, str) or not splits or not set(splits) <= set(SPLITS):
+        said = repr(splits) if isinstance(splits, str) else spell(splits)
+        raise ValueError(
+            f"data.splits={said} is no plan: give column, fractions or ranges of "
+            f"{', '.join(SPLITS)}, as in {FRACTIONS}, {{folds: 5}}, subjects, sessions, or a CSV "
+            "of clip_id and fold."
+        )
+    if all(isinstance(share, list | tuple) for share in splits.values()):
+        return Ranges(splits)
+    if not all(type(share) in (int, float) for share in splits.values()):
+        raise ValueError(
+            "data.splits must hold fractions of the clips, or ranges of rows [first, end), got "
+            f"{spell(splits)}."
+        )
+    return Fractions({name: float(share) for name, share in splits.items()}, seed, by_subject)
+
+
+def _make_folds(
+    splits: Mapping[str, Any], fold: int | str | None, seed: int, by_subject: bool
+) -> Folds:
+    """Return the plan of some folds."""
+    folds = SHORT.get(splits["folds"], splits["folds"])
+    named = isinstance(folds, str) and (folds in SHORT.values() or folds.lower().endswith(".csv"))
+    val = splits.get("val")
+    known = set(splits) <= {"folds", "val"} and (val is None or type(val) in (int, float))
+    if not known or not (named or (type(folds) is int and folds > 1)):
+        raise ValueError(
+            f"data.splits={spell(splits)} is no plan: folds are a number from 2 on, subject, "
+            "session, or the path of a CSV, and beside them may only stand val, a fraction."
+        )
+    if fold is None:
+        several = "0,1,2" if named else ",".join(map(str, range(folds)))
+        raise ValueError(
+            f"data.splits={spell(splits)} needs data.fold, the one to test on: give one, or "
+            f"several after one another with -m data.fold={several}."
+        )
+    return Folds(folds, fold, val, seed, by_subject)
+
+
+def split_clips(plan: Plan, store: Store) -> Splits:
+    """Return the splits of a store by a plan."""
+    words = f"{plan} data.fold={plan.fold}" if isinstance(plan, Folds) else str(plan)
+    return Splits(plan.assign(store), words, plan.record(), store.root)
+
+
+def numbers_of(column: Codes) -> Numbers:
+    """Return the splits that a column of their names gives."""
+    numbers = [SPLITS.index(name) if name in SPLITS else LEFT_OUT for name in column.names]
+    return np.array(numbers, np.int8)[column.numbers]
+
+
+def group_clips(store: Store, by_subject: bool) -> Codes:
+    """Return the group of each clip: its subject, however it is spelled, or the clip alone.
+
+    A clip of nobody knows whom is alone, too.
+    """
+    if not by_subject:
+        return Codes(np.arange(len(store)), _ids(store))
+    subjects = merge_spellings(Codes.of(store.columns("subject")["subject"]))
+    if "" not in subjects.names:
+        return subjects
+    unknown = subjects.where("")
+    numbers = subjects.numbers.astype(np.int64)
+    numbers[unknown] = len(subjects.names) + np.arange(unknown.sum())
+    ids = [
+        f"\0{name}" for name in store.columns("clip_id").filter(pa.array(unknown))[0].to_pylist()
+    ]
+    return Codes(numbers, [*subjects.names, *ids])
+
+
+def merge_spellings(names: Codes) -> Codes:
+    """Return names in their canonical form, so that those that look alike are one."""
+    keys = [canonical(name) for name in names.names]
+    merged = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return Codes(np.array([merged[key] for key in keys], np.int64)[names.numbers], [*merged])
+
+
+def deal(
+    groups: Codes,
+    among: Bool[np.ndarray, "clips"],
+    shares: Mapping[str, float],
+    seed: int,
+    plan: Plan,
+    store: Store,
+) -> Int[np.ndarray, "clips"]:
+    """Deal the groups of some clips out, and return the number of each clip's share."""
+    counts = np.bincount(groups.numbers[among], minlength=len(groups.names)).tolist()
+    sizes = {name: size for name, size in zip(groups.names, counts, strict=True) if size}
+    wanted = [name for name, share in shares.items() if share]
+    if len(sizes) < len(wanted):
+        what = "clips" if len(sizes) == among.sum() else "subjects"
+        raise ValueError(
+            f"{len(sizes)} {what} of {store.root} are too few for data.splits={plan}, which keeps "
+            f"them apart in {len(wanted)}: choose another plan."
+        )
+    order = {name: number for number, name in enumerate(shares)}
+    dealt = {name: order[share] for name, share in draw(sizes, shares, seed).items()}
+    return np.array([dealt.get(name, LEFT_OUT) for name in groups.names], np.int64)[groups.numbers]
+
+
+def draw(sizes: Mapping[str, int], shares: Mapping[str, float], seed: int) -> dict[str, str]:
+    """Deal groups out in random order, each to the share that lacks most clips.
+
+    No share above zero stays empty, where there are as many groups.
+    """
+    wanted = {name: share * sum(sizes.values()) for name, share in shares.items() if share}
+    keys = sorted(sizes)
+    random.Random(seed).shuffle(keys)
+    keys.sort(key=lambda key: -sizes[key])  # large groups first, else they overfill a small share
+    dealt: dict[str, str] = {}
+    empty = dict.fromkeys(wanted)
+    for left, key in zip(range(len(keys), 0, -1), keys, strict=True):
+        choices = empty if len(empty) == left else wanted
+        dealt[key] = max(choices, key=wanted.__getitem__)
+        empty.pop(dealt[key], None)
+        wanted[dealt[key]] -= sizes[key]
+    return dealt
+
+
+def leave_one_out(store: Store, column: str) -> Codes:
+    """Return folds of one subject, or one session, each."""
+    codes = Codes.of(store.columns(column)[column])
+    keys = merge_spellings(codes)
+    unknown = int(keys.where("").sum())
+    if unknown:
+        raise ValueError(
+            f"{unknown} of the {len(store)} clips of {store.root} have no {column}: name its "
+            f"column when the corpus is prepared (corpus.columns.{column}=...), or choose another "
+            "plan, such as data.splits='{folds: 5}'."
+        )
+    names: dict[str, str] = {}
+    for name in codes.names:
+        names.setdefault(canonical(name), name)  # as it was written first
+    return in_natural_order(keys, names)
+
+
+def in_natural_order(folds: Codes, names: Mapping[str, str]) -> Codes:
+    """Return folds as a person orders their names, s2 before s10, and with these names."""
+    order = sorted(range(len(folds.names)), key=lambda number: natural(folds.names[number]))
+    places = np.empty(len(order) + 1, np.int64)
+    places[order] = np.arange(len(order))
+    places[LEFT_OUT] = LEFT_OUT
+    return Codes(places[folds.numbers], [names[folds.names[number]] for number in order])
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a key that sorts the numbers in names as numbers."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def read_folds(path: Path, store: Store) -> Codes:
+    """Return the folds that a table gives the clips of a store; an empty one leaves a clip out."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            rows = filled(file)
+            header = [canonical(name) for name in next(rows, (0, []))[1]]
+            if not {"clip_id", "fold"} <= set(header):
+                raise ValueError(
+                    f"{path} has the columns {listed(header) or 'none'}: a table of folds needs "
+                    "clip_id and fold."
+                )
+            clip, fold = header.index("clip_id"), header.index("fold")
+            cells = [(line, [*row, *[""] * len(header)]) for line, row in rows]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{path} is no CSV in UTF-8 ({error}): save it so.") from error
+    given: dict[str, str] = {}
+    for line, row in cells:
+        if row[clip] in given:
+            raise ValueError(f"Line {line} of {path} names {row[clip]} again: once is enough.")
+        given[row[clip]] = row[fold]
+    ids = _ids(store)
+    check_same_clips(path, given, ids, store)
+    spellings: dict[str, str] = {}
+    for name in given.values():
+        if name:
+            spellings.setdefault(canonical(name), name)
+    keys = {key: number for number, key in enumerate(spellings)} | {"": LEFT_OUT}
+    numbers = np.array([keys[canonical(given[name])] for name in ids], np.int64)
+    return in_natural_order(Codes(numbers, [*spellings]), spellings)
+
+
+def check_same_clips(
+    path: Path, given: Mapping[str, str], ids: Sequence[str], store: Store
+) -> None:
+    """Refuse a table that lacks clips of a store, or has others than were prepared."""
+    if missing := [name for name in ids if name not in given]:
+        raise ValueError(
+            f"{path} lacks {len(missing)} clips of {store.root} ({listed(missing)}): give each a "
+            "row, with an empty fold where it is to be left out."
+        )
+    others = given.keys() - {*ids}
+    if others and (others := others - store.skipped()):
+        raise ValueError(
+            f"{path} has {len(others)} clips that {store.root} lacks ({listed(sorted(others))}): "
+            "correct their clip_id, or give the store of that corpus."
+        )
+
+
+def spell(values: Mapping[str, Any]) -> str:
+    """Return named values as the command line takes them."""
+    return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
+
+
+def _ids(store: Store) -> list[str]:
+    return store.columns("clip_id")["clip_id"].to_pylist()
