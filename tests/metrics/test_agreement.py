@@ -1,10 +1,11 @@
 """Claims about concordance, correlation and errors of numbers, worked by hand or by scipy."""
 
-import os
+import socket
 
 import numpy as np
 import pytest
 import torch
+from ddp_numbers import count_part, draw_numbers
 from scipy import stats
 from torch import multiprocessing
 
@@ -85,30 +86,14 @@ def test_a_prediction_that_is_no_number_is_not_hidden():
     assert np.isnan(scores_of(([[NAN], [2.0]], [[1.0], [2.0]]))["ccc"])
 
 
-def draw() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    true = torch.rand(9, 2, generator=generator)
-    true[[2, 7], [0, 1]] = NAN
-    return true + torch.rand(9, 2, generator=generator), true
-
-
-def _count_part(rank: int, port: int, folder: str) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
-    metric = Agreement(["a", "b"])
-    part = slice(0, 6) if rank == 0 else slice(6, 9)  # processes may have unequal numbers of clips
-    predicted, true = (numbers[part] for numbers in draw())
-    metric.update(preds=predicted, target=true)
-    torch.save(metric.compute(), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
 @pytest.mark.slow
 def test_two_processes_have_the_scores_of_one(tmp_path):
-    port = 20_000 + os.getpid() % 20_000
-    multiprocessing.spawn(_count_part, (port, str(tmp_path)), nprocs=2)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(count_part, (port, str(tmp_path)), nprocs=2)
     metric = Agreement(["a", "b"])
-    metric.update(*draw())
+    metric.update(*draw_numbers())
     alone = metric.compute()
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt", weights_only=True) == alone

@@ -1,0 +1,27 @@
+"""Numbers that two processes share, for the processes of a test to import."""
+
+import os
+
+import torch
+
+from avfusion.metrics.agreement import Agreement
+
+
+def draw_numbers() -> tuple[torch.Tensor, torch.Tensor]:
+    """Predicted and true numbers of nine clips, two of which are missing."""
+    generator = torch.Generator().manual_seed(3)
+    true = torch.rand(9, 2, generator=generator)
+    true[[2, 7], [0, 1]] = torch.nan
+    return true + torch.rand(9, 2, generator=generator), true
+
+
+def count_part(rank: int, port: int, folder: str) -> None:
+    """Count the clips of one of two processes, and write the scores of both together."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+    metric = Agreement(["a", "b"])
+    part = slice(0, 6) if rank == 0 else slice(6, 9)  # processes may have unequal numbers of clips
+    predicted, true = (numbers[part] for numbers in draw_numbers())
+    metric.update(preds=predicted, target=true)
+    torch.save(metric.compute(), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
