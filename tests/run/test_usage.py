@@ -45,7 +45,8 @@ def listed(text: str) -> dict[str, set[str]]:
 
 def test_help_names_every_choice_and_marks_those_that_are_taken(monkeypatch, capsys):
     groups = listed(said("train", monkeypatch, capsys, "--help", "model=mfb", "loss=focal"))
-    assert groups["loss"] == {"bce", "cross_entropy", "[focal]", "nll"}
+    losses = {"bce", "ccc", "cross_entropy", "[focal]", "mae", "mse", "nll"}
+    assert groups["loss"] == losses
     assert groups["model"] == {"[mfb]" if model == "mfb" else model for model in MODELS}
     within = {f"model/{path.name}" for path in (CONF / "model").iterdir() if path.is_dir()}
     assert within <= set(groups)
