@@ -203,8 +203,14 @@ def test_an_object_that_holds_itself_is_refused_in_one_sentence(module):
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [
-        (len, r"features\.audio is <built-in function len>, which lacks stream, samples, features, .*"),
-        (functools.partial(AudioFeatures), r"which lacks stream, samples, .*: derive its class from"),
+        (
+            len,
+            r"features\.audio is <built-in function len>, which lacks stream, .*",
+        ),
+        (
+            functools.partial(AudioFeatures),
+            r"which lacks stream, samples, .*: derive its class from",
+        ),
         (AudioFeatures, r"features\.audio is <class .*derive its class"),
         (None, r"features\.audio is None, which lacks"),
     ],
