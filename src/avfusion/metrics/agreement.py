@@ -20,7 +20,7 @@ class Agreement(Metric):
     Predictions are kept until the end of an epoch, a few bytes per clip, rather than summed: so a
     constant is known to be one, nothing is lost by subtracting large sums, and processes that
     gather them have what one process has. ConcordanceCorrCoef and PearsonCorrCoef of torchmetrics
-    return NaN for a constant prediction (and warn), know no missing numbers, and cannot merge.
+    return NaN for a constant prediction (and warn) and know no missing numbers.
     """
 
     full_state_update = False
