@@ -139,7 +139,7 @@ def test_the_graph_is_that_of_the_network(served):
     assert server.get("plugin/graphs/info")["."]["run_graph"] is True
     graph = server.get("plugin/graphs/graph", run=".", conceptual="false").decode()
     names = set(re.findall(r'name: "([^"]+)"', graph))
-    assert {"clips/face", "fusion/mul", "scores/logits"} <= names
+    assert {"clips/frames", "fusion/mul", "scores/logits"} <= names
 
 
 def test_the_projector_has_each_vector_with_labels_and_thumbnails(served):
