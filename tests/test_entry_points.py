@@ -209,6 +209,7 @@ def test_real_recordings_prepare_and_train(run, folder, tmp_path):
     assert (results(tmp_path)["data/shared_subjects"] > 0) == (folder != "dev_chimeric_emotion")
 
 
+@pytest.mark.timeout(1500)
 def test_folds_share_a_store_and_are_tested_by_the_plan_of_their_training(run, tmp_path):
     root = write_recordings(tmp_path / "recordings", each=2)
     made = run("prepare", f"corpus.root={root}", "features.face.size=32", "prepare.workers=1")

@@ -26,6 +26,7 @@ def last_weights(folder):
     return checkpoint["state_dict"]
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_weights_of_one_that_is_not(
     run, tmp_path, workers

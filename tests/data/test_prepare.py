@@ -523,6 +523,7 @@ def test_a_clip_that_ends_its_process_is_left_out_and_listed(
     assert read_description(store)["skipped"] == {"crashes or hangs its decoder": 1}
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_preparations_that_are_killed_end_with_the_bytes_of_an_uninterrupted_one(
     recordings, tmp_path

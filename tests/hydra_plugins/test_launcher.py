@@ -45,6 +45,7 @@ def jobs_of(sweep: Path) -> list[str]:
     return sorted(path.name for path in sweep.iterdir() if path.is_dir())
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_a_grid_of_jobs_with_one_and_two_processes_two_at_a_time(run, tmp_path):
     grid = ("trainer.devices=2,1", "seed=1,2", "hydra.launcher.n_jobs=2")
@@ -62,6 +63,7 @@ def test_a_grid_of_jobs_with_one_and_two_processes_two_at_a_time(run, tmp_path):
     assert not all(torch.equal(first[k], second[k]) for k in first)
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run, tmp_path):
     crashes = "callbacks.spy.crash=[0,1],[1],[]"

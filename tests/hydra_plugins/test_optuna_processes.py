@@ -37,6 +37,7 @@ def states(sweep: Path) -> list[str]:
     return [trial.state.name for trial in study(sweep).trials]
 
 
+@pytest.mark.timeout(1500)
 def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(run, tmp_path):
     options = ("trainer.devices=2", "trainer.max_epochs=2", "hydra.sweeper.n_trials=2")
     run("train", "-m", *SMALL, *options, f"hydra.sweep.dir={tmp_path}")
