@@ -1,4 +1,4 @@
-"""Which way metrics of compared runs are better, where the user has to say it."""
+"""Directions of metrics that the catalog does not know, as the user gives them."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence

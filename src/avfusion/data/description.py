@@ -1,4 +1,4 @@
-"""What a store, and its splits, say of themselves to programs."""
+"""Descriptions of a store and of its splits, as plain containers for programs."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""What a store holds beside its arrays, written once they are."""
+"""Last step of a preparation: index, report, description and checksums of a store."""
 
 import csv
 import hashlib

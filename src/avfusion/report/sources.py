@@ -1,4 +1,4 @@
-"""What the page of a run is made of: its predictions, and the store of their clips."""
+"""Sources of the page of a run: its predictions, and the store of their clips."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a page shows of predictions, by the kind of their labels."""
+"""Views of predictions on a page, one per kind of labels."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
