@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import build_for, quiet_trainer
+from sklearn.metrics import average_precision_score
 
 from avfusion.callbacks import SavePredictions
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.metrics.decisions import average_precision
 from avfusion.predictions.archive import FILE, VERSION, load_predictions
 
 ARRAYS = {"version", "split", "store", "labels", "class_names", "rows", "clip_ids", "subjects"}
@@ -114,8 +114,8 @@ def test_clips_of_several_classes_have_a_target_for_each(several_store, tmp_path
         assert sorted(has) == sorted(data.store.record(int(row)).label.split("|"))
     assert found.right.mean() == pytest.approx(scores["subset_accuracy"])
     assert (found.predicted == found.true).mean() == pytest.approx(scores["accuracy"])
-    columns = zip(torch.from_numpy(found.outputs).T, torch.from_numpy(found.true).T, strict=True)
-    areas = [float(average_precision(*column)) for column in columns if column[1].any()]
+    columns = zip(found.true.T, found.outputs.T, strict=True)
+    areas = [average_precision_score(*column) for column in columns if column[0].any()]
     assert scores["mean_average_precision"] == pytest.approx(np.mean(areas))
     assert found.predict().numpy() == pytest.approx(1 / (1 + np.exp(-found.outputs)), abs=1e-6)
 

@@ -36,12 +36,10 @@ from avfusion.data.summary import summary
 from avfusion.figures.answers import batch_figure
 from avfusion.figures.clip_view import clip_view
 from avfusion.loss import BinaryCrossEntropy
-from avfusion.metrics.stages import check_monitor, stage_metrics
+from avfusion.metrics.stages import check_monitor
 from avfusion.predictions.answers import collect_answers
 from avfusion.predictions.files import write_answers
 from avfusion.targets import MultiLabel
-
-CLASSES = ["calm", "cross", "merry", "never"]
 
 
 def target_of(*class_names: str) -> MultiLabel:
@@ -61,66 +59,6 @@ def test_all_classes_above_one_half_are_said_in_the_order_of_their_names():
     said = target.decide(torch.tensor([0.75, 0.5, 0.875]))
     assert (said.label, said.parts) == ("b|c", {"c": 0.75, "b": 0.875})
     assert target.decide(torch.tensor([0.25, 0.5, 0.0])) == ("", {})
-
-
-def draw(clips: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits with ties, and labels of which the last class never is one."""
-    logits = torch.randint(-6, 7, (clips, 4)) / 2
-    return logits, torch.cat([torch.randint(0, 2, (clips, 3)), torch.zeros(clips, 1).long()], 1)
-
-
-def scores_of(*batches) -> dict[str, float]:
-    metrics = stage_metrics(target_of(*CLASSES))
-    for logits, label in batches:
-        metrics.update(
-            value=torch.ones(len(label)),
-            preds=logits,
-            target=label,
-            glimpses=None,
-            box=torch.full((len(label), 4), torch.nan),
-        )
-    return {name: float(value) for name, value in metrics.compute().items()}
-
-
-def precision_by_hand(logits: np.ndarray, true: np.ndarray) -> float:
-    """The mean, over the clips of a class, of the precision where their logit is the threshold."""
-    own = [logits >= threshold for threshold in logits[true]]
-    return float(np.mean([true[above].mean() for above in own]))
-
-
-def test_scores_equal_their_formulas_over_all_batches():
-    batches = [draw(30), draw(17)]
-    found = scores_of(*batches)
-    logits, label = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
-    said, true = logits > 0, label == 1
-    assert found["accuracy"] == pytest.approx((said == true).mean())
-    assert found["subset_accuracy"] == pytest.approx((said == true).all(axis=1).mean())
-    recall = [said[true[:, k], k].mean() for k in range(3)]
-    assert found["balanced_accuracy"] == pytest.approx(np.mean(recall))
-    f1 = []
-    for k in range(4):
-        right = (said[:, k] & true[:, k]).sum()
-        precision, part = right / said[:, k].sum(), right / max(true[:, k].sum(), 1)
-        f1.append(2 * precision * part / (precision + part) if right else 0.0)
-    assert found["macro_f1"] == pytest.approx(np.mean(f1))
-    precisions = [precision_by_hand(logits[:, k], true[:, k]) for k in range(3)]
-    assert found["mean_average_precision"] == pytest.approx(np.mean(precisions))
-    for name, part, precision in zip(CLASSES, recall, precisions, strict=False):
-        assert found[f"accuracy_{name}"] == pytest.approx(part)
-        assert found[f"average_precision_{name}"] == pytest.approx(precision)
-
-
-def test_a_class_that_never_occurs_has_no_scores_of_its_own():
-    found = scores_of(draw(20))
-    assert not any(name.endswith("_never") for name in found)
-
-
-def test_a_perfect_order_has_average_precision_one_and_chance_has_the_part_of_the_class():
-    label = torch.tensor([[1, 0, 1, 0]] * 3 + [[0, 1, 0, 0]] * 9)
-    assert scores_of((label * 2.0 - 3, label))["mean_average_precision"] == pytest.approx(1)
-    even = scores_of((torch.zeros(12, 4), label))
-    assert even["average_precision_calm"] == pytest.approx(3 / 12)
-    assert even["average_precision_cross"] == pytest.approx(9 / 12)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "subset_accuracy", "average_precision_class_1"])

@@ -14,7 +14,7 @@ from avfusion.targets.contract import Decision
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-SURE = 0.5  # the probability above which a clip is said to have a class
+THRESHOLD = 0.5  # the probability above which a class is predicted
 
 
 class MultiLabel:
@@ -82,7 +82,7 @@ class MultiLabel:
     def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
         """Return all classes that are likely; there may be none."""
         each = dict(zip(self.class_names, prediction.tolist(), strict=True))
-        said = self._named((prediction > SURE).tolist())
+        said = self._named((prediction > THRESHOLD).tolist())
         return Decision(label_of(said), {name: each[name] for name in said})
 
     @property
@@ -104,11 +104,12 @@ class MultiLabel:
 
     def metrics(self) -> "dict[str, Metric]":
         """Return the scores of the decisions, and the average precision of each class."""
-        from avfusion.metrics.decisions import AveragePrecisions, Decisions
+        from avfusion.metrics.multilabel import AveragePrecision, ExactMatch, MultilabelScores
 
         return {
-            "decisions": Decisions(self.class_names),
-            "average_precisions": AveragePrecisions(self.class_names),
+            "subset_accuracy": ExactMatch(self.outputs, THRESHOLD),
+            "multilabel_scores": MultilabelScores(self.class_names, THRESHOLD),
+            "average_precision": AveragePrecision(self.class_names),
         }
 
     def _named(self, flags: Sequence[int]) -> list[str]:
