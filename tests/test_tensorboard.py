@@ -24,7 +24,8 @@ TABS = "scalars custom_scalars images audio graphs histograms pr_curves projecto
 JOBS = (["optimizer=adamw"], ["optimizer=momentum", "callbacks.early_stopping.patience=3"])
 SMALL = (
     "trainer=cpu trainer.max_epochs=1 trainer.log_every_n_steps=1 data=store data.batch_size=8 "
-    "callbacks.weight_histograms.every_n_epochs=1 callbacks.progress=null callbacks.parts=null"
+    "callbacks.weight_histograms.every_n_epochs=1 callbacks.progress=null "
+    "callbacks.model_summary=null"
 )
 
 

@@ -11,7 +11,7 @@ from avfusion.callbacks.final_validation import FinalValidation
 from avfusion.callbacks.finite_numbers import FiniteNumbers
 from avfusion.callbacks.glimpse_shape import GlimpseShape
 from avfusion.callbacks.network_graph import NetworkGraph
-from avfusion.callbacks.parts import Parts
+from avfusion.callbacks.network_summary import NetworkSummary
 from avfusion.callbacks.position import Position
 from avfusion.callbacks.precision_recall import PrecisionRecall
 from avfusion.callbacks.predictions import SavePredictions
@@ -37,7 +37,7 @@ __all__ = [
     "GlimpseShape",
     "LastCheckpoint",
     "NetworkGraph",
-    "Parts",
+    "NetworkSummary",
     "Position",
     "PrecisionRecall",
     "Preemption",
