@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.endings import one_sentence
+from avfusion.run.errors import one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
@@ -20,9 +20,9 @@ def main(cfg: DictConfig) -> None:
         check_complete(cfg)
 
     # These import torch and Lightning: seconds, once the command line is known to be whole.
-    from avfusion.data.fitness import check_labels, check_splits
-    from avfusion.run import assembly
-    from avfusion.run.rebuild import rebuild
+    from avfusion.data.checks import check_labels, check_splits
+    from avfusion.run import build as assembly
+    from avfusion.run.restore import rebuild
     from avfusion.run.results import collect_results, headline, write_results
 
     with one_sentence():

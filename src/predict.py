@@ -14,7 +14,7 @@ from avfusion.console import printable
 from avfusion.figures.formats import check_format
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.endings import one_sentence
+from avfusion.run.errors import one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
@@ -26,13 +26,18 @@ def main(cfg: DictConfig) -> None:
         form = check_format(cfg.figure_format)
 
     # These import torch and Lightning: seconds, once the command line is known to be whole.
-    from avfusion.data.fitness import check_splits
-    from avfusion.predictions.answers import collect_answers
-    from avfusion.predictions.files import by_recording, write_answers, write_figures
-    from avfusion.predictions.table import describe_answers
-    from avfusion.predictions.unanswered import bad_clips, bad_recordings
-    from avfusion.run import assembly
-    from avfusion.run.rebuild import discard, rebuild
+    from avfusion.data.checks import check_splits
+    from avfusion.evaluation.inference import collect_answers
+    from avfusion.evaluation.prediction_files import (
+        bad_clips,
+        bad_recordings,
+        by_recording,
+        write_answers,
+        write_figures,
+    )
+    from avfusion.evaluation.prediction_table import describe_answers
+    from avfusion.run import build as assembly
+    from avfusion.run.restore import discard, rebuild
 
     with one_sentence():
         check_config(cfg)

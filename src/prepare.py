@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.endings import one_sentence
+from avfusion.run.errors import one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
@@ -23,12 +23,12 @@ def main(cfg: DictConfig) -> None:
         check_complete(cfg)
 
     # These import torch: seconds, once the command line is known to be whole.
-    import avfusion.run.quiet  # noqa: F401  its import is its effect
-    from avfusion.data.finish import verify
+    import avfusion.run.warning_filters  # noqa: F401  its import is its effect
     from avfusion.data.index import check_export, export_index
-    from avfusion.data.prepare import Preparation
     from avfusion.data.store import Store
-    from avfusion.data.summary import preview, summary
+    from avfusion.preparation.description import verify
+    from avfusion.preparation.prepare import Preparation
+    from avfusion.preparation.summary import preview, summary
 
     with one_sentence():
         check_config(cfg)

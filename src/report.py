@@ -11,13 +11,13 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avfusion.comparison.directions import add_directions, given_directions
-from avfusion.comparison.left_out import left_out, ranked
-from avfusion.comparison.records import Run, find_runs
 from avfusion.environment import write_utf8
+from avfusion.evaluation.aggregate import left_out, ranked
+from avfusion.evaluation.directions import add_directions, given_directions
+from avfusion.evaluation.runs import Run, find_runs
 from avfusion.figures.formats import FORMATS
-from avfusion.metrics.catalog import COMPARED
 from avfusion.threads import set_up_threads
+from avfusion.training.metrics.catalog import COMPARED
 
 if TYPE_CHECKING:  # what it takes to write a page takes seconds to import
     from avfusion.report.plates import Plate
@@ -93,7 +93,7 @@ def of_sweep(
     runs: list[Run], metrics: list[str], directions: dict[str, bool]
 ) -> "tuple[str, list[Plate]]":
     """Return the page of runs side by side and its figures."""
-    from avfusion.comparison.rows import compare
+    from avfusion.evaluation.aggregate import compare
     from avfusion.report.plates import sweep_plates
     from avfusion.report.sweep_page import sweep_page
 

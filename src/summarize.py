@@ -10,14 +10,14 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.comparison.directions import add_directions, given_directions
-from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
-from avfusion.comparison.left_out import left_out, ranked
-from avfusion.comparison.records import Run, find_runs
 from avfusion.console import printable
 from avfusion.environment import write_utf8
+from avfusion.evaluation.aggregate import left_out, ranked
+from avfusion.evaluation.directions import add_directions, given_directions
+from avfusion.evaluation.leak_marks import is_score, leaks_of, mark_leaks
+from avfusion.evaluation.runs import Run, find_runs
 from avfusion.figures.formats import FORMATS
-from avfusion.metrics.catalog import COMPARED
+from avfusion.training.metrics.catalog import COMPARED
 
 
 def main() -> None:
@@ -55,10 +55,9 @@ def summarize(
 ) -> None:
     """Print and write the table and the figure of all runs that have ended."""
     # These import scipy and matplotlib: seconds, once the command line is known to be right.
-    from avfusion.comparison.rows import compare
-    from avfusion.comparison.tables import write_all
-    from avfusion.comparison.terminal import show
-    from avfusion.figures.answers import comparison_figure
+    from avfusion.evaluation.aggregate import compare
+    from avfusion.evaluation.tables import show, write_all
+    from avfusion.figures.predictions import comparison_figure
     from avfusion.figures.style import save
 
     without = left_out(runs)
@@ -78,7 +77,7 @@ def summarize(
 
 def print_differences(one: Run, other: Run) -> None:
     """Print the keys whose values differ, side by side, leakage marked beside scores."""
-    from avfusion.comparison.rows import differences
+    from avfusion.evaluation.aggregate import differences
 
     marks, footnotes = mark_leaks([leaks_of(one.results), leaks_of(other.results)])
     print(f"{'':40} {one.folder} | {other.folder}")

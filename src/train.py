@@ -18,7 +18,7 @@ from avfusion.run.configuration import (
     output_folder,
     with_description,
 )
-from avfusion.run.endings import one_sentence
+from avfusion.run.errors import one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
@@ -30,10 +30,10 @@ def main(cfg: DictConfig) -> float:
     # These import torch and Lightning: seconds, once the command line is known to be whole.
     import torch
 
-    from avfusion.callbacks.preemption import terminated
     from avfusion.callbacks.pruning import was_pruned
+    from avfusion.callbacks.resume import terminated
     from avfusion.callbacks.timing import timing
-    from avfusion.run import assembly
+    from avfusion.run import build as assembly
     from avfusion.run.checks import check_training
     from avfusion.run.failures import recorded_failure, tested_status
     from avfusion.run.loggers import log_choices

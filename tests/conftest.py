@@ -29,19 +29,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from avfusion.checkpoint import Recipe
 from avfusion.corpora import CocktailParty, Manifest, cocktail_party
-from avfusion.data import work
-from avfusion.data.clips import Clips
+from avfusion.data.batch import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.index import write_index
-from avfusion.data.prepare import prepare
-from avfusion.data.record import ClipRecord
+from avfusion.data.index import ClipRecord, write_index
 from avfusion.data.splits import Splits, make_plan, split_clips
 from avfusion.data.store import FORMAT, INDEX, Store
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
 from avfusion.features.stream import Stream
+from avfusion.preparation import workers as work
+from avfusion.preparation.prepare import prepare
 from avfusion.run.configuration import with_description
 from avfusion.targets import SingleLabel, Target, choose_target
-from avfusion.task import FusionTask
+from avfusion.training.task import FusionTask
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"

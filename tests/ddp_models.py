@@ -12,7 +12,7 @@ import torch
 from conftest import build_for
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run.assembly import allow_unused_parameters
+from avfusion.run.build import allow_unused_parameters
 
 SMALLER = {"seed2017": ["model.network.layers=2"]}  # 49 take a minute
 

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from avfusion.metrics.agreement import Agreement
+from avfusion.training.metrics.agreement import Agreement
 
 
 def draw_numbers() -> tuple[torch.Tensor, torch.Tensor]:

@@ -16,7 +16,7 @@ from avfusion.checkpoint import (
     load_fitting,
     read_checkpoint,
 )
-from avfusion.run.rebuild import rebuild_task
+from avfusion.run.restore import rebuild_task
 
 
 def with_recipe(model: str, *overrides: str, names: list[str] | None = None):
@@ -141,17 +141,17 @@ FOREIGN = [
     "hydra.utils.instantiate",
     "torch.optim.SGD",
     "avfusion",
-    "avfusion.task",
+    "avfusion.training.task",
     "avfusion.nothing.Here",
-    "avfusion.task.Missing",
-    "avfusion.task.torch.hub.load",
-    "avfusion.task.nn.Module",
-    "avfusion.run.assembly.shutil.which",
-    "avfusion.run.assembly.instantiate",
+    "avfusion.training.task.Missing",
+    "avfusion.training.task.torch.hub.load",
+    "avfusion.training.task.nn.Module",
+    "avfusion.run.build.shutil.which",
+    "avfusion.run.build.instantiate",
     "avfusion.checkpoint.Path",
-    "avfusion.fusion.lowrank.LowRankFusion.__init__",
+    "avfusion.models.fusion.lowrank.LowRankFusion.__init__",
     "avfusion_evil.Module",
-    "evil.avfusion.task.FusionTask",
+    "evil.avfusion.training.task.FusionTask",
     "",
 ]
 
@@ -164,7 +164,7 @@ def test_a_recipe_calls_nothing_from_elsewhere(target, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["avfusion.data.prepare.write_csv", "avfusion.checkpoint.find_checkpoint"]
+    "target", ["avfusion.preparation.prepare.write_csv", "avfusion.checkpoint.find_checkpoint"]
 )
 def test_a_recipe_cannot_call_the_functions_of_this_package_that_touch_files(target, tmp_path):
     with pytest.raises(ValueError, match=f"calls '{target}', which is neither"):

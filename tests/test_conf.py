@@ -13,9 +13,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion import attention, encoders, fusion, networks, token_fusion
 from avfusion.checkpoint import check_targets
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.models import (
+    attention,
+    audio_encoders,
+    face_encoders,
+    fusion,
+    networks,
+    token_fusion,
+)
 from avfusion.run.configuration import plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.values import check_values
@@ -194,7 +201,9 @@ def offered(package) -> set[type]:
 
 
 @pytest.mark.parametrize(
-    "package", [attention, encoders, fusion, networks, token_fusion], ids=lambda p: p.__name__
+    "package",
+    [attention, audio_encoders, face_encoders, fusion, networks, token_fusion],
+    ids=lambda p: p.__name__,
 )
 def test_whatever_the_package_offers_can_be_chosen(package):
     texts = "\n".join(path.read_text() for path in (CONF / "model").rglob("*.yaml"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import SHARED, results, tone, write_recordings, write_sound
 
-from avfusion.predictions.archive import load_predictions
+from avfusion.evaluation.predictions import load_predictions
 
 pytestmark = pytest.mark.slow
 SMALL = (

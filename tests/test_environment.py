@@ -4,7 +4,7 @@ import pytest
 from conftest import CONF, load
 
 from avfusion.environment import data_folder
-from avfusion.run.rebuild import here
+from avfusion.run.restore import here
 
 OWN_DATA = ("cocktail_party", "mnist", "cifar10")
 

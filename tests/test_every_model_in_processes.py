@@ -10,7 +10,7 @@ import torch
 from conftest import MODELS, ROOT, build_for
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run.assembly import parameters_without_gradient
+from avfusion.run.build import parameters_without_gradient
 
 UNUSED = {"seed2017"}  # cuts its graph before face map and attention, as it was written
 

@@ -9,9 +9,9 @@ from conftest import build_for, load, quiet_trainer
 from hydra.utils import instantiate
 
 from avfusion import callbacks
-from avfusion.callbacks.preemption import terminated
+from avfusion.callbacks.resume import terminated
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run.assembly import whole_epochs
+from avfusion.run.build import whole_epochs
 
 pytestmark = [
     pytest.mark.usefixtures("shared_by_files"),

@@ -10,11 +10,11 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
 from official_files import BATCHES, write_cifar10, write_mnist
 
-from avfusion.callbacks import BatchGrid, ClipImages
 from avfusion.corpora import Mnist
+from avfusion.dashboard import BatchGrid, ClipImages
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.prepare import prepare
-from avfusion.run.rebuild import here
+from avfusion.preparation.prepare import prepare
+from avfusion.run.restore import here
 from avfusion.run.results import collect_results
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()

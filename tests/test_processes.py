@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import results
 
-from avfusion.predictions.archive import load_predictions
+from avfusion.evaluation.predictions import load_predictions
 
 pytestmark = pytest.mark.slow
 SMALL = (

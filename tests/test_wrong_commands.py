@@ -22,9 +22,9 @@ from conftest import (
 from wrong_commands import CHEAP, OURS, THEIRS, TYPED
 
 from avfusion.corpora import cocktail_party
-from avfusion.data import work
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import read_description
+from avfusion.preparation import workers as work
 
 OTHER_MAPS = {"encoder": {"_target_": "other"}, "weights": "hub", "sha256": "0"}
 HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs and .hydra

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avfusion.corpora.spelling import canonical
 
-# Whatever else a checkpoint names must be a class, or a schedule, of this package.
+# Whatever else a checkpoint names must be a class of this package.
 ALLOWED: set[str] = set()
 
 
@@ -21,7 +21,7 @@ class Recipe:
 
     ``model``, ``target`` and ``data`` are what Hydra instantiates, ``description`` is that of the
     data, ``seed`` drew the first weights. ``trained_on`` has the digests of all training clips, of
-    earlier trainings too (see ``avfusion.data.seen``); None where nobody knows.
+    earlier trainings too (see ``avfusion.data.train_test_overlap``); None where nobody knows.
 
     All of it is plain: only so a checkpoint loads with ``weights_only=True``.
     """
@@ -87,6 +87,11 @@ def check_targets(file: Path, recipe: object) -> None:
         if isinstance(value, str) and "${" in value:
             raise ValueError(f"The recipe of {file} holds an interpolation, {value!r}: not run.")
         if key == "_target_" and value not in ALLOWED and not defined_here(str(value)):
+            if str(value).startswith("avfusion."):
+                raise ValueError(
+                    f"The recipe of {file} calls {value!r}, which is no class of this version of "
+                    "avfusion: use the version that made it, or train again."
+                )
             raise ValueError(
                 f"The recipe of {file} calls {value!r}, which is neither a class of avfusion nor "
                 "allowed by avfusion/checkpoint.py: not run. Add it there if you trust it."
@@ -106,10 +111,10 @@ def leaves(part: object, key: str = "") -> Iterator[tuple[str, object]]:
 
 
 def defined_here(target: str) -> bool:
-    """Say whether a dotted name leads to a class or a schedule that this package defines.
+    """Whether a dotted name leads to a class that this package defines.
 
-    A name such as ``avfusion.task.torch.hub.load`` begins here and leads elsewhere. Other functions
-    of this package are refused: some write files.
+    A name such as ``avfusion.training.task.torch.hub.load`` begins here and leads elsewhere.
+    Functions of this package are refused: some write files.
     """
     module, _, name = target.rpartition(".")
     if not module.startswith("avfusion."):
@@ -118,8 +123,7 @@ def defined_here(target: str) -> bool:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         return False
-    home = str(getattr(found, "__module__", ""))
-    return home == "avfusion.schedule" or (isinstance(found, type) and home.startswith("avfusion."))
+    return isinstance(found, type) and found.__module__.startswith("avfusion.")
 
 
 def check_fit(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:

@@ -6,7 +6,7 @@ from conftest import build_for, events_of, load, quiet_trainer
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from avfusion.callbacks import WeightHistograms
+from avfusion.dashboard import WeightHistograms
 from avfusion.data.datamodule import FaceAudioDataModule
 
 

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from avfusion.callbacks import Progress
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run import assembly
+from avfusion.run import build as assembly
 
 
 class Terminal(io.StringIO):

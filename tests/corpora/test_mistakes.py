@@ -7,8 +7,8 @@ import pytest
 from conftest import write_manifest, write_recordings
 
 from avfusion.corpora import Manifest
-from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
+from avfusion.preparation.prepare import prepare
 
 
 def rows(count=12):

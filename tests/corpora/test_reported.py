@@ -6,9 +6,9 @@ import pytest
 from conftest import SHARED
 
 from avfusion.corpora import Manifest
-from avfusion.corpora.unlabelled import find_recordings
-from avfusion.data.prepare import faults_of_column
+from avfusion.corpora.unlabeled import find_recordings
 from avfusion.features.picture import read_frames
+from avfusion.preparation.prepare import faults_of_column
 
 REPORTED = SHARED / "bad" / "reported"
 pytestmark = pytest.mark.skipif(

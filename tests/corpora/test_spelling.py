@@ -17,20 +17,20 @@ from conftest import (
 
 from avfusion.corpora import Manifest
 from avfusion.corpora.spelling import canonical
+from avfusion.data.checks import check_labels
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.fitness import check_labels
 from avfusion.data.index import tabulate
-from avfusion.data.leaks import (
+from avfusion.data.store import Store
+from avfusion.data.train_test_overlap import find_seen, trained_on
+from avfusion.features import Policies
+from avfusion.preparation.leakage import (
     find_repeats,
     find_shared_subjects,
     find_untrained,
     sentence_of_overlap,
 )
-from avfusion.data.prepare import prepare
-from avfusion.data.seen import find_seen, trained_on
-from avfusion.data.store import Store
-from avfusion.data.summary import summary
-from avfusion.features import Policies
+from avfusion.preparation.prepare import prepare
+from avfusion.preparation.summary import summary
 
 ALIKE = {
     "composed or combining accents": ("Jos\u00e9", "Jose\u0301"),

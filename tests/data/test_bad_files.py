@@ -6,9 +6,9 @@ import pytest
 from conftest import SHARED, write_manifest
 
 from avfusion.corpora import Manifest
-from avfusion.data.prepare import faults_of_column, prepare
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
+from avfusion.preparation.prepare import faults_of_column, prepare
 
 BAD = SHARED / "bad"
 pytestmark = pytest.mark.skipif(

@@ -11,10 +11,10 @@ import pytest
 import torch
 from conftest import quiet_trainer, single_label
 
-from avfusion.data import prepare as preparation
 from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
+from avfusion.preparation import prepare as preparation
 from avfusion.targets import MultiLabel, SingleLabel
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")

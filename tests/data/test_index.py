@@ -12,18 +12,21 @@ from avfusion.corpora import Box
 from avfusion.data import index as module
 from avfusion.data.dataset import SplitDataset
 from avfusion.data.index import (
+    BOX,
     SCHEMA,
+    ClipRecord,
     Codes,
     Index,
+    PictureSize,
+    Window,
     check_export,
     export_index,
     tabulate,
     write_index,
 )
-from avfusion.data.leaks import CONTENT, find_leaks, find_repeats
-from avfusion.data.record import BOX, ClipRecord, PictureSize, Window
-from avfusion.data.seen import find_seen, trained_on
 from avfusion.data.store import INDEX, Store
+from avfusion.data.train_test_overlap import find_seen, trained_on
+from avfusion.preparation.leakage import CONTENT, find_leaks, find_repeats
 
 ODD = [
     "two\nlines",

@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 import torch
 
-from avfusion.data.order import Order
+from avfusion.data.dataset import Order
 
 
 def ranks(clips, count, shuffle=False, epoch=0, seed=0):

@@ -8,9 +8,9 @@ import pytest
 from conftest import clip_record
 
 from avfusion.corpora import Box, Recording
-from avfusion.data.outcome import Outcome
-from avfusion.data.record import ClipRecord, Window, digest_content, spell_digest
+from avfusion.data.index import ClipRecord, Window, digest_content, spell_digest
 from avfusion.features import ClipFeatures
+from avfusion.preparation.shards import Outcome
 
 
 @pytest.fixture

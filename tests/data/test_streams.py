@@ -10,13 +10,13 @@ import torch
 from conftest import quiet_trainer
 
 from avfusion.corpora import Manifest
-from avfusion.data.prepare import prepare
 from avfusion.data.store import Store
+from avfusion.evaluation.inference import collect_answers
 from avfusion.features import AudioFeatures, FaceFeatures, Features
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.stream import Stream
-from avfusion.predictions.answers import collect_answers
-from avfusion.run.session import build, configuration
+from avfusion.preparation.prepare import prepare
+from avfusion.run.notebook import build, configuration
 
 
 def test_a_store_says_of_each_stream_what_its_files_hold(mapped_store):

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from avfusion.corpora.unlabelled import find_recordings
+from avfusion.corpora.unlabeled import find_recordings
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable
 
 HANG = 20.0  # seconds

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from fuzz import most_memory
 
-from avfusion.corpora.unlabelled import find_recordings
-from avfusion.data import work  # noqa: F401  what a worker holds before any picture
+from avfusion.corpora.unlabeled import find_recordings
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
+from avfusion.preparation import workers as work  # noqa: F401  what a worker holds before any picture
 
 if __name__ == "__main__":
     features = Features(FaceFeatures(detector="haar"), AudioFeatures(), Policies.answering())

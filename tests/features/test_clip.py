@@ -8,14 +8,7 @@ from conftest import tone, write_picture, write_sound, write_video
 from PIL import Image
 
 from avfusion.corpora.recording import Box, Recording
-from avfusion.features import (
-    AudioFeatures,
-    FaceFeatures,
-    Features,
-    Policies,
-    Unreadable,
-    picture,
-)
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable, picture
 
 SECOND = AudioFeatures(duration=1.0)
 

@@ -10,10 +10,9 @@ from av.container import InputContainer
 from conftest import tone, write_video
 from odd_files import gray
 
+from avfusion.features.audio import decode_sound
 from avfusion.features.clock import Run, demux, joints_only, read_clock, rejoin, shifts_of
-from avfusion.features.progress import listening
-from avfusion.features.sound import decode_sound
-from avfusion.features.source import opened
+from avfusion.features.source import listening, opened
 
 
 def write_part(path, seconds, pitch=220.0):

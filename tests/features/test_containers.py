@@ -10,10 +10,10 @@ from odd_files import gray, levels, steps
 from PIL import Image
 
 from avfusion.corpora import Recording
-from avfusion.corpora.unlabelled import find_recordings
+from avfusion.corpora.unlabeled import find_recordings
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
 from avfusion.features import picture as pictures
-from avfusion.features.looking import pictures as pictures_of
+from avfusion.features.clip import pictures as pictures_of
 from avfusion.features.picture import read_frames, read_picture
 from avfusion.features.source import Unreadable
 

@@ -11,7 +11,7 @@ from odd_files import gray
 
 from avfusion.corpora.recording import Recording
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable
-from avfusion.features.sound import read_sound
+from avfusion.features.audio import read_sound
 
 SECONDS = 3.0
 TURN = 2.0  # a low tone before, a high one after

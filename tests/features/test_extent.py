@@ -5,7 +5,7 @@ import pytest
 from conftest import tone, write_picture, write_sound, write_video
 
 from avfusion.corpora import Recording
-from avfusion.features.extent import count_pictures
+from avfusion.features.video import count_pictures
 
 
 def recording(**files) -> Recording:

@@ -11,9 +11,8 @@ from PIL import Image
 
 from avfusion.corpora.recording import Box
 from avfusion.features import detectors, face
-from avfusion.features.crop import cut, level, whole, widened
 from avfusion.features.detectors import Face, haar_faces, yunet_faces
-from avfusion.features.face import FaceFeatures
+from avfusion.features.face import FaceFeatures, cut, level, whole, widened
 
 PHOTOGRAPHS = sorted((SHARED / "data" / "dev_grid_av" / "image").glob("*.jpg"))
 WHOLE, HAAR = FaceFeatures(size=64), FaceFeatures(detector="haar", size=64)

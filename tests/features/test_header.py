@@ -5,8 +5,8 @@ import pytest
 import soundfile
 from conftest import tone
 
+from avfusion.features.audio import read_sound
 from avfusion.features.header import mp3_seconds, read_header
-from avfusion.features.sound import read_sound
 
 WAVE = 0.5 * tone(0.5)
 KINDS = {

@@ -7,8 +7,8 @@ import pytest
 from conftest import tone, write_sound, write_video
 from PIL import Image
 
+from avfusion.features.audio import read_sound
 from avfusion.features.picture import read_picture
-from avfusion.features.sound import read_sound
 from avfusion.features.source import Unreadable
 
 

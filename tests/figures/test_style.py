@@ -10,8 +10,8 @@ import torch
 from conftest import single_label
 from matplotlib.figure import Figure
 
-from avfusion.figures.answers import confusion_figure, timeline_figure
 from avfusion.figures.formats import check_format
+from avfusion.figures.predictions import confusion_figure, timeline_figure
 from avfusion.figures.style import COLOURS, INK, LINES, line_style, save, with_unit
 
 # What a red-green blind person sees of linear RGB: Viénot, Brettel and Mollon, 1999.

@@ -18,7 +18,7 @@ from hydra.types import HydraContext, RunMode
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from avfusion.run.endings import as_sentence, wrong_input
+from avfusion.run.errors import as_sentence, wrong_input
 from hydra_plugins.avfusion_launcher.names import name_trial
 from hydra_plugins.avfusion_launcher.processes import Processes
 from hydra_plugins.avfusion_optuna import _space

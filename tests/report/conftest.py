@@ -14,12 +14,12 @@ from conftest import build_task, load, quiet_trainer, recipe_of
 from lightning.pytorch.loggers import CSVLogger
 
 from avfusion.callbacks import SavePredictions
-from avfusion.comparison.records import Run, read_run
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.finish import table
 from avfusion.data.index import Index, write_index
-from avfusion.data.outcome import REPORT
 from avfusion.data.store import INDEX
+from avfusion.evaluation.runs import Run, read_run
+from avfusion.preparation.description import table
+from avfusion.preparation.shards import REPORT
 from avfusion.run.configuration import with_description
 from avfusion.run.provenance import write_provenance
 from avfusion.run.results import collect_results, write_results

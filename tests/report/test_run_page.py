@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from avfusion.comparison.records import read_run
-from avfusion.predictions.archive import FILE, load_predictions
+from avfusion.evaluation.predictions import FILE, load_predictions
+from avfusion.evaluation.runs import read_run
 from avfusion.report.plates import run_plates
 from avfusion.report.run_page import HEADLINES, run_page
 from avfusion.report.scores import class_scores

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from avfusion.predictions.archive import GlimpsePeaks, Predictions
+from avfusion.evaluation.predictions import GlimpsePeaks, Predictions
 from avfusion.report.scores import class_scores, count_confusions, subject_scores
 
 NAMES = ["low", "high", "none", "never"]

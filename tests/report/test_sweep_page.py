@@ -9,9 +9,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from avfusion.comparison.left_out import left_out, ranked
-from avfusion.comparison.records import find_runs
-from avfusion.comparison.rows import compare
+from avfusion.evaluation.aggregate import compare, left_out, ranked
+from avfusion.evaluation.runs import find_runs
 from avfusion.report.plates import sweep_plates
 from avfusion.report.sweep_page import sweep_page
 

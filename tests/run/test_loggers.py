@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import (
 )
 from matplotlib.figure import Figure
 
-from avfusion.callbacks.places import MLFlowPlace, WandbPlace, has_places, places
+from avfusion.dashboard.media_loggers import MLFlowPlace, WandbPlace, has_places, places
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.loggers import CurvesLogger, build_loggers, log_choices
 from avfusion.run.results import log_hyperparameters

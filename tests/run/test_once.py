@@ -11,10 +11,10 @@ import torch
 from conftest import ROOT, hydra_at_rest, load, one_process
 
 from avfusion.corpora import cocktail_party
-from avfusion.data import work
-from avfusion.encoders import ConvNet
-from avfusion.run import assembly
-from avfusion.task import FusionTask
+from avfusion.models.face_encoders import ConvNet
+from avfusion.preparation import workers as work
+from avfusion.run import build as assembly
+from avfusion.training.task import FusionTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 BUILT = {"FusionTask": 1, "ConvNet": 1}

@@ -5,7 +5,7 @@ from conftest import MODELS, build, load
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-from avfusion.run import session
+from avfusion.run import notebook as session
 from avfusion.run.streams import streams_of
 
 ONE = {"audio_only": ["mfcc"], "face_only": ["frames"], "lenet": ["frames"]}

@@ -7,7 +7,7 @@ from conftest import MODELS, load
 
 from avfusion.run.values import check_values, described, fits
 
-ENCODER = "avfusion.encoders.ConvNet"
+ENCODER = "avfusion.models.face_encoders.ConvNet"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_name_that_a_constructor_does_not_take_is_answered_with_the_nearest(na
 
 
 def test_any_name_passes_where_a_constructor_takes_any():
-    check_values({"_target_": "avfusion.optimizer.build", "nesterov": True}, "optimizer")
+    check_values({"_target_": "avfusion.training.optimizer.build", "nesterov": True}, "optimizer")
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,14 @@ def test_any_name_passes_where_a_constructor_takes_any():
     [
         ({"_target_": ENCODER, "groups": 0}, "encoder.groups must be at least 1, got 0"),
         ({"_target_": ENCODER, "widths": [8, 0]}, "1, each of them, got [8, 0]"),
-        ({"_target_": "avfusion.fusion.tensor.TensorFusion", "dim": -1}, "encoder.dim must be at"),
-        ({"_target_": "avfusion.optimizer.build", "weight_decay": -0.1}, "at least 0, got -0.1"),
+        (
+            {"_target_": "avfusion.models.fusion.tensor.TensorFusion", "dim": -1},
+            "encoder.dim must be at",
+        ),
+        (
+            {"_target_": "avfusion.training.optimizer.build", "weight_decay": -0.1},
+            "at least 0, got -0.1",
+        ),
     ],
 )
 def test_the_least_value_is_the_one_that_the_constructor_names(part, sentence):

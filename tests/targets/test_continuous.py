@@ -19,25 +19,25 @@ from conftest import (
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from avfusion.callbacks.scatter import Scatter
-from avfusion.comparison.records import read_run
+from avfusion.dashboard.scatter import Scatter
+from avfusion.data.checks import check_labels
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.fitness import check_labels
 from avfusion.data.store import Store
-from avfusion.data.summary import summary
-from avfusion.figures.clip_view import clip_view
+from avfusion.evaluation.inference import collect_answers
+from avfusion.evaluation.prediction_files import by_recording, write_answers
+from avfusion.evaluation.prediction_table import describe_answers
+from avfusion.evaluation.predictions import load_predictions
+from avfusion.evaluation.runs import read_run
+from avfusion.figures.clip import clip_view
 from avfusion.figures.scatter import scatter_figure
-from avfusion.metrics.stages import check_monitor
-from avfusion.predictions.answers import collect_answers
-from avfusion.predictions.archive import load_predictions
-from avfusion.predictions.files import by_recording, write_answers
-from avfusion.predictions.table import describe_answers
+from avfusion.preparation.summary import summary
 from avfusion.report.number_view import number_rows, subject_rows
 from avfusion.report.plates import run_plates
 from avfusion.report.run_page import run_page
 from avfusion.report.sources import read_sources
 from avfusion.run.results import collect_results, headline, write_results
 from avfusion.targets.continuous import Continuous
+from avfusion.training.metrics.stages import check_monitor
 
 NAMES = ("pitch", "tint")
 

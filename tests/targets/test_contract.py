@@ -9,7 +9,6 @@ from torch import nn
 
 import avfusion.loss
 from avfusion.loss import BinaryCrossEntropy, CrossEntropy, Focal
-from avfusion.metrics.stages import stage_metrics
 from avfusion.targets import (
     TARGETS,
     Target,
@@ -19,6 +18,7 @@ from avfusion.targets import (
     choose_target,
     loss_name,
 )
+from avfusion.training.metrics.stages import stage_metrics
 
 NAMES = ["sad", "angry", "calm"]
 LOSSES = {path.stem: OmegaConf.load(path)._target_ for path in (CONF / "loss").glob("*.yaml")}

@@ -23,23 +23,23 @@ from conftest import (
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from avfusion.callbacks.clip_images import choose
-from avfusion.callbacks.precision_recall import THRESHOLDS, above_thresholds
 from avfusion.corpora.labels import split_label
+from avfusion.dashboard.clip_images import choose
+from avfusion.dashboard.precision_recall import THRESHOLDS, above_thresholds
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
-from avfusion.data.description import describe_splits
 from avfusion.data.index import tabulate
-from avfusion.data.leaks import find_untrained
 from avfusion.data.store import Store
-from avfusion.data.summary import summary
-from avfusion.figures.answers import batch_figure
-from avfusion.figures.clip_view import clip_view
+from avfusion.evaluation.inference import collect_answers
+from avfusion.evaluation.prediction_files import write_answers
+from avfusion.figures.clip import clip_view
+from avfusion.figures.predictions import batch_figure
 from avfusion.loss import BinaryCrossEntropy
-from avfusion.metrics.stages import check_monitor
-from avfusion.predictions.answers import collect_answers
-from avfusion.predictions.files import write_answers
+from avfusion.preparation.description import describe_splits
+from avfusion.preparation.leakage import find_untrained
+from avfusion.preparation.summary import summary
 from avfusion.targets import MultiLabel
+from avfusion.training.metrics.stages import check_monitor
 
 
 def target_of(*class_names: str) -> MultiLabel:

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from avfusion.metrics.catalog import check_mode, mode_of
+from avfusion.training.metrics.catalog import check_mode, mode_of
 
 log = logging.getLogger(__name__)
 BEST, LAST = "best.ckpt", "last.ckpt"

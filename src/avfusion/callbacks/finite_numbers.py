@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from avfusion.callbacks.checkpoints import is_training
-from avfusion.callbacks.random_states import of_each_process
-from avfusion.data.clips import Clips
-from avfusion.task import FusionTask
+from avfusion.callbacks.resume import of_each_process
+from avfusion.data.batch import Clips
+from avfusion.training.task import FusionTask
 
 
 class NotFiniteError(ArithmeticError):

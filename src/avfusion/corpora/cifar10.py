@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from avfusion.corpora.packed import (
+from avfusion.corpora.image_archives import (
     check_validation,
     fetch,
     find_files,

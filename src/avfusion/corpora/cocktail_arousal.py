@@ -26,13 +26,7 @@ can be reached.
 
 import numpy as np
 
-from avfusion.corpora.cocktail_party import (
-    HEADER_BOX,
-    CocktailParty,
-    Party,
-    Person,
-    people,
-)
+from avfusion.corpora.cocktail_party import HEADER_BOX, CocktailParty, Party, Person, people
 from avfusion.corpora.drawing import draw_party
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.recording import SPLITS

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from avfusion.corpora.packed import check_validation, fetch, find_files, read_idx, with_validation
+from avfusion.corpora.image_archives import (
+    check_validation,
+    fetch,
+    find_files,
+    read_idx,
+    with_validation,
+)
 from avfusion.corpora.recording import Contents, Recording
 
 CLASSES = [str(digit) for digit in range(10)]

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from avfusion.corpora.columns import same
 from avfusion.corpora.labels import BARS, label_of, split_label
 from avfusion.corpora.mistakes import Mistakes
 from avfusion.corpora.recording import Recording, listed
 from avfusion.corpora.spelling import canonical
-from avfusion.corpora.table import filled
+from avfusion.corpora.table import filled, same
 
 PREFIX = "target."
 Targets = Sequence[str] | Mapping[str, str]  # names of numbers, or names and their columns

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from avfusion.data.clips import Clips
+from avfusion.data.batch import Clips
 
 MFCC_BLOCKS = 3  # coefficients, their differences, and the differences of those
 

@@ -12,23 +12,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avfusion.corpora import Corpus
-from avfusion.data.clips import Clips, to_float
-from avfusion.data.dataset import SplitDataset
-from avfusion.data.description import describe_splits, refuse_splits
-from avfusion.data.fitness import (
+from avfusion.data.batch import Clips, to_float
+from avfusion.data.checks import (
     applicable,
     check_augmentation,
     check_reading,
     check_splits,
     check_streams,
 )
-from avfusion.data.loader import ResumableLoader, load
-from avfusion.data.order import InOrder, Order
-from avfusion.data.prepare import Preparation
+from avfusion.data.dataset import InOrder, Order, ResumableLoader, SplitDataset, load
 from avfusion.data.splits import Spelling, Splits, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import Features
 from avfusion.features.stream import MODALITIES
+from avfusion.preparation.description import describe_splits, refuse_splits
+from avfusion.preparation.prepare import Preparation
 from avfusion.targets import Target, check_kind, choose_target
 
 TargetFactory = Callable[[Mapping[str, Any]], Target]

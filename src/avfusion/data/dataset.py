@@ -1,13 +1,14 @@
-"""One split of a store, as a data set of torch."""
+"""Data set, sampler and loader of one split of a store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
-from avfusion.data.clips import Clips
+from avfusion.data.batch import Clips
 from avfusion.data.store import Store
 from avfusion.targets import Target
 
@@ -54,3 +55,99 @@ class SplitDataset(Dataset[Clips]):
 def as_read(clips: Clips) -> Clips:
     """Return a batch as the store gave it: there is nothing to collate."""
     return clips
+
+
+class Order(Sampler[int]):
+    """Every clip once: in the order of the split, or shuffled by seed and epoch alone.
+
+    Each of ``ranks`` processes reads every ranks-th clip. When shuffled, the last clips of an
+    epoch are left out where they do not go round, so that all processes take the same number of
+    steps; otherwise nothing is left out or read twice. ``start`` clips, counted over all processes,
+    were read before the next pass.
+    """
+
+    def __init__(self, clips: int, shuffle: bool, seed: int, rank: int = 0, ranks: int = 1) -> None:
+        self.clips = clips
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.ranks = ranks
+        self.epoch = 0
+        self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this as each one starts."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        if not self.shuffle:
+            return iter(range(self.clips)[self.start :][self.rank :: self.ranks])
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        left = torch.randperm(self.clips, generator=generator)[self.start :]
+        even = left[: len(left) // self.ranks * self.ranks]
+        return iter(even[self.rank :: self.ranks].tolist())
+
+    def __len__(self) -> int:
+        if self.shuffle:
+            return self.clips // self.ranks
+        return len(range(self.rank, self.clips, self.ranks))
+
+
+class InOrder(Order, SequentialSampler):
+    """The order of the split, under a name by which Lightning knows that nothing is shuffled.
+
+    ``trainer.overfit_batches`` replaces loaders with other samplers by ones that share nothing out
+    between processes and do not know how far they are.
+    """
+
+    def __init__(self, clips: int, rank: int = 0, ranks: int = 1) -> None:
+        Order.__init__(self, clips, False, 0, rank, ranks)
+
+
+class ResumableLoader(DataLoader[Clips]):
+    """Load batches; a training that goes on in the middle of an epoch gets those that are left.
+
+    Iteration begins with the first batch that is asked for, when the epoch is known.
+    """
+
+    served = 0  # clips of the present epoch, over all processes
+    start = 0  # clips to leave out of the next one
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield the batches of one epoch."""
+        order = self.sampler
+        if not isinstance(order, Order):  # Lightning has its own to predict, and to overfit
+            yield from self.batches()
+            return
+        order.start = self.served = self.start
+        self.start = 0
+        for batch in self.batches():
+            self.served += len(batch.row) * order.ranks
+            yield batch
+
+    def batches(self) -> Iterator[Any]:
+        """Read batches in this process without the detours that workers need, if there are none."""
+        if self.num_workers or self.pin_memory:
+            return super().__iter__()
+        return map(self.dataset.__getitems__, self.batch_sampler)  # type: ignore[attr-defined, arg-type]
+
+    def state_dict(self) -> dict[str, int]:
+        """Tell Lightning that this loader can go on: the data module keeps where, see there."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Leave the position as it is: Lightning comes with it when it is too late."""
+
+
+def load(dataset: SplitDataset, order: Order, batch_size: int, num_workers: int) -> ResumableLoader:
+    """Return a loader of a split in some order."""
+    return ResumableLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=order,
+        num_workers=num_workers,
+        collate_fn=as_read,  # type: ignore[arg-type]
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
+        generator=torch.Generator(),  # else each epoch would draw from those of training
+    )

@@ -28,10 +28,9 @@ import torch
 from jaxtyping import Bool, Float32, Int64, Shaped
 from torch import Tensor
 
-from avfusion.data.index import Codes, Index, Rows, values_of
-from avfusion.data.record import BOX, ClipRecord
-from avfusion.data.statistics import Moments, sum_moments
+from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, values_of
 from avfusion.features.stream import Stream
+from avfusion.preparation.statistics import Moments, sum_moments
 
 FORMAT = 3
 INDEX = "index.parquet"

@@ -4,10 +4,9 @@ Everything here works on one clip, on one thread, so that the same clip gives th
 training and in prediction, whatever the machine.
 """
 
-from avfusion.features.answering import answering
-from avfusion.features.clip import ClipFeatures, Features
+from avfusion.features.clip import ClipFeatures, Features, answering
 from avfusion.features.face import FaceFeatures
-from avfusion.features.maps import FaceMaps
+from avfusion.features.face_maps import FaceMaps
 from avfusion.features.mfcc import AudioFeatures
 from avfusion.features.policies import Policies
 from avfusion.features.source import Unreadable

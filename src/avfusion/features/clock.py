@@ -15,8 +15,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
-from avfusion.features.progress import advance
-from avfusion.features.source import opened
+from avfusion.features.source import advance, opened
 
 JOINABLE = {"mpegts", "mpeg", "ogg"}  # formats that stay valid when files are joined
 # Seconds by which a clock jumps back or ahead at a joint, much as FFmpeg's own program takes them:

@@ -26,7 +26,7 @@ import torch
 SHIPPED = {
     "avfusion.features.clip.Features",
     "avfusion.features.face.FaceFeatures",
-    "avfusion.features.maps.FaceMaps",
+    "avfusion.features.face_maps.FaceMaps",
     "avfusion.features.mfcc.AudioFeatures",
     "avfusion.features.policies.Policies",
 }

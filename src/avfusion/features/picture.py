@@ -18,8 +18,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from avfusion.corpora.companions import is_companion
-from avfusion.corpora.media import PICTURES
+from avfusion.corpora.media import PICTURES, is_companion
 from avfusion.features.source import Missing, Unreadable, reading
 
 Picture = UInt8[np.ndarray, "height width 3"]

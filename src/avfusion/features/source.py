@@ -1,6 +1,6 @@
-"""Files of recordings: opened safely, and what is said of those that cannot be used."""
+"""Files of recordings: opened safely, with progress, and errors for those that cannot be used."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -9,6 +9,25 @@ from av.container import InputContainer
 
 from avfusion.corpora.spelling import legible
 from avfusion.features.header import open_repaired, read_header
+
+_listeners: list[Callable[[], None]] = []
+
+
+@contextmanager
+def listening(listener: Callable[[], None]) -> Iterator[None]:
+    """Call ``listener`` whenever decoding in this process has come a packet further."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def advance() -> None:
+    """Tell that decoding has come a packet further."""
+    for listener in _listeners:
+        listener()
+
 
 # No play lists: they would open other files. No PostScript: it would run a program.
 FORMATS = (

@@ -1,4 +1,4 @@
-"""Pictures out of any video that FFmpeg can open, at the times at which they are shown.
+"""Frames of any video that FFmpeg can open, at their times, and how many a recording has.
 
 Times are in seconds on the clock of the file, which is one clock where it was joined from several.
 What cannot be decoded is left out, and the picture before it stays; how much that is, is said.
@@ -20,8 +20,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from jaxtyping import Float64
 
+from avfusion.corpora.recording import Recording
 from avfusion.features.clock import JOINABLE, Clock, demux, read_clock, rejoin
-from avfusion.features.picture import Loss, Picture, Shown, reduction
+from avfusion.features.picture import Loss, Picture, Shown, is_frame, is_still, reduction
 from avfusion.features.source import MOST_PIXELS, OPTIONS, Missing, Unreadable, opened
 
 EARLY = 32  # pictures to look for one that has a time, where the first has none
@@ -384,3 +385,28 @@ def upright(frame: av.VideoFrame, stretch: float = 1.0) -> Picture:
             picture, a, d = picture.swapaxes(0, 1), c, b
         picture = picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
     return np.ascontiguousarray(picture)
+
+
+def count_pictures(recording: Recording) -> int:
+    """Return how many pictures a recording has, 0 where it has none or its file does not tell."""
+    with suppress(OSError, ValueError):
+        if recording.video is not None:
+            return 1 if is_still(recording.video) else count_frames(recording.video)
+        if recording.image is not None and recording.image.is_dir():
+            return sum(is_frame(path) for path in recording.image.iterdir())
+    return int(recording.image is not None)
+
+
+def count_frames(path: Path) -> int:
+    """Return how many pictures a video promises, or as many as its length and rate make."""
+    with opened(path) as container:
+        if not container.streams.video:
+            return 0
+        stream = container.streams.video[0]
+        if stream.frames:
+            return stream.frames
+        if stream.duration is not None and stream.time_base is not None:
+            seconds = float(stream.duration * stream.time_base)
+        else:
+            seconds = (container.duration or 0) / 1e6  # of AV_TIME_BASE
+        return max(1, round(seconds * float(stream.average_rate or 25)))

@@ -11,10 +11,10 @@ from typing import Any
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from avfusion.callbacks.scalar_layout import LAYOUT, split_chart
-from avfusion.comparison.records import natural
+from avfusion.dashboard.scalar_layout import LAYOUT, split_chart
+from avfusion.evaluation.runs import natural
 from avfusion.figures.style import INK, line_style
-from avfusion.metrics.catalog import is_higher_better, unit_of
+from avfusion.training.metrics.catalog import is_higher_better, unit_of
 
 Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
 MOST_LINES = 16  # that a legend names

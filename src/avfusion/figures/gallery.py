@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from avfusion.figures.clip import draw_picture
-from avfusion.figures.clip_view import ClipView
+from avfusion.figures.clip import ClipView, draw_picture
 from avfusion.figures.style import RIGHT, WRONG
 
 SIDE = 1.7  # inches of a picture

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from avfusion.figures.style import COLOURS, INK
-from avfusion.metrics.agreement import score_numbers
+from avfusion.training.metrics.agreement import score_numbers
 
 COLUMNS = 3  # panels beside each other
 MANY = 2000  # points, which are dots in a drawing of vectors, too

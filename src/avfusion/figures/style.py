@@ -12,7 +12,7 @@ from cycler import cycler
 from matplotlib.figure import Figure
 
 from avfusion.figures.formats import check_format
-from avfusion.metrics.catalog import unit_of
+from avfusion.training.metrics.catalog import unit_of
 
 INK = "#222222"  # of lines and letters; a page that is dark exchanges it
 # Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too; ink is their black.

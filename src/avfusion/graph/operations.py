@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avfusion.data.clips import Clips
+from avfusion.data.batch import Clips
 from avfusion.graph.recorder import Node, Recorder
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from avfusion.comparison.records import Run
-from avfusion.predictions.archive import Predictions
+from avfusion.evaluation.predictions import Predictions
+from avfusion.evaluation.runs import Run
 from avfusion.report.markup import Html, bar, drawing, marked, note, photograph, section, table, tag
 from avfusion.report.origin import where
 from avfusion.report.plates import Plate

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from avfusion.figures.answers import confusion_figure
-from avfusion.predictions.archive import Predictions
+from avfusion.evaluation.predictions import Predictions
+from avfusion.figures.predictions import confusion_figure
 from avfusion.report.markup import Html, bar, folded_table, marked, section, table, tag
 from avfusion.report.scores import ClassScore, class_scores, count_confusions, subject_scores
 

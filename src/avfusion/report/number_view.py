@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from avfusion.corpora.spelling import canonical
+from avfusion.evaluation.predictions import Predictions
 from avfusion.figures.scatter import scatter_figure
-from avfusion.metrics.agreement import Agreement, score_numbers
-from avfusion.predictions.archive import Predictions
 from avfusion.report.markup import Html, folded_table, marked, section, table, tag
 from avfusion.report.scores import mean_hit
+from avfusion.training.metrics.agreement import Agreement, score_numbers
 
 NUMBERS = ("number", "clips", "CCC", "PCC", "RMSE", "MAE")
 SUBJECTS = ("subject", "clips", "RMSE", "MAE", "attention on the speaker")

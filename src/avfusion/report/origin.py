@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from avfusion.comparison.records import OTHER, Run, flat, read_names
+from avfusion.evaluation.runs import OTHER, Run, flat, read_names
 from avfusion.report.markup import Html, joined, note, section, table, tag
 
 LONG = 8  # values of a list that are written out

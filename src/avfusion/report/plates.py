@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from avfusion.comparison.records import Run
-from avfusion.comparison.rows import Row
-from avfusion.figures.answers import comparison_figure
-from avfusion.figures.clip import clip_figure
-from avfusion.figures.clip_view import Peak, clip_view
+from avfusion.evaluation.aggregate import Row
+from avfusion.evaluation.predictions import Predictions
+from avfusion.evaluation.runs import Run
+from avfusion.figures.clip import Peak, clip_figure, clip_view
 from avfusion.figures.curves import best_step, chart, charts, lines_figure, read_curves
+from avfusion.figures.predictions import comparison_figure
 from avfusion.figures.style import line_style, with_unit
-from avfusion.predictions.archive import Predictions
 from avfusion.report.sources import Sources
 from avfusion.report.views import view_of
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
-from avfusion.comparison.records import Run
-from avfusion.metrics.catalog import headlines
+from avfusion.evaluation.leak_marks import is_score, leaks_of, mark_leaks
+from avfusion.evaluation.runs import Run
 from avfusion.report.answer_sections import answer_sections, unanswered
 from avfusion.report.markup import Html, drawing, marked, note, page, section, table, tag
 from avfusion.report.origin import configuration, opened, provenance, where
 from avfusion.report.plates import Plate
 from avfusion.report.sources import Sources
 from avfusion.report.views import view_of
+from avfusion.training.metrics.catalog import headlines
 
 HEADLINES = headlines("test") | headlines(None)
 

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from scipy import stats
 
 from avfusion.corpora.spelling import canonical
-from avfusion.predictions.archive import Predictions
+from avfusion.evaluation.predictions import Predictions
 
 
 class ClassScore(NamedTuple):

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from avfusion.comparison.records import Run
 from avfusion.data.store import Store
 from avfusion.environment import data_folder
-from avfusion.predictions.archive import Predictions, load_predictions
+from avfusion.evaluation.predictions import Predictions, load_predictions
+from avfusion.evaluation.runs import Run
 from avfusion.targets import choose_target
 
 

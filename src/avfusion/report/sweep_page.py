@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from avfusion.comparison.leakage import is_score, leaks_of, mark_leaks
-from avfusion.comparison.left_out import LeftOut
-from avfusion.comparison.records import Run
-from avfusion.comparison.rows import Row
-from avfusion.comparison.tables import ASSUMPTIONS, cells, header, undirected
+from avfusion.evaluation.aggregate import LeftOut, Row
+from avfusion.evaluation.leak_marks import is_score, leaks_of, mark_leaks
+from avfusion.evaluation.runs import Run
+from avfusion.evaluation.tables import ASSUMPTIONS, cells, header, undirected
 from avfusion.report.markup import Html, anchor, drawing, marked, note, page, section, table, tag
 from avfusion.report.origin import shared_configuration, shared_provenance, where
 from avfusion.report.plates import Plate

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from matplotlib.figure import Figure
 
-from avfusion.predictions.archive import Predictions
+from avfusion.evaluation.predictions import Predictions
 from avfusion.report.class_view import ClassView
 from avfusion.report.markup import Html
 from avfusion.report.number_view import NumberView

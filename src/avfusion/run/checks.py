@@ -13,14 +13,14 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import check_targets
-from avfusion.metrics.stages import check_monitor
 from avfusion.run.configuration import check_config, plain, with_description
-from avfusion.run.rebuild import make_task
+from avfusion.run.restore import make_task
 from avfusion.run.streams import streams_of
 from avfusion.run.values import arguments
 from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name
-from avfusion.task import FusionTask
 from avfusion.threads import count_allowed_cores
+from avfusion.training.metrics.stages import check_monitor
+from avfusion.training.task import FusionTask
 
 TRIAL = {"shape": [1, 3, 1, 1], "mean": [0.0] * 3, "std": [1.0] * 3}  # of any stream
 

@@ -16,7 +16,7 @@ from hydra._internal import utils as hydra_utils  # private: what its main() rep
 
 from avfusion.environment import write_utf8
 from avfusion.run.composition import check_choices
-from avfusion.run.endings import as_sentence, full_errors, one_sentence, wrong_input
+from avfusion.run.errors import as_sentence, full_errors, one_sentence, wrong_input
 from avfusion.run.suggestions import did_you_mean, nearest
 from avfusion.threads import set_up_threads
 

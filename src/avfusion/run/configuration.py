@@ -8,11 +8,11 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion.comparison.records import flat
-from avfusion.run.endings import no_value
+from avfusion.evaluation.runs import flat
+from avfusion.run.errors import no_value
 from avfusion.run.folder import run_folder
+from avfusion.run.help import usage
 from avfusion.run.suggestions import did_you_mean, nearest_key
-from avfusion.run.usage import usage
 from avfusion.run.values import check_values
 
 OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)

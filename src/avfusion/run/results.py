@@ -14,12 +14,12 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from avfusion.comparison.leakage import leaks_of, mark_leaks
 from avfusion.console import printable
-from avfusion.cost import megaflops, parameters
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.metrics.catalog import headlines
-from avfusion.task import FusionTask
+from avfusion.evaluation.leak_marks import leaks_of, mark_leaks
+from avfusion.models.cost import megaflops, parameters
+from avfusion.training.metrics.catalog import headlines
+from avfusion.training.task import FusionTask
 
 log = logging.getLogger(__name__)
 HPARAMS_RUN = "final"  # the run of TensorBoard's HPARAMS tab, inside the run's own

@@ -99,6 +99,6 @@ class Continuous:
 
     def metrics(self) -> "dict[str, Metric]":
         """Return how predictions agree with the numbers, for each name and on average."""
-        from avfusion.metrics.agreement import Agreement
+        from avfusion.training.metrics.agreement import Agreement
 
         return {"agreement": Agreement(self.class_names)}

@@ -104,7 +104,11 @@ class MultiLabel:
 
     def metrics(self) -> "dict[str, Metric]":
         """Return the scores of the decisions, and the average precision of each class."""
-        from avfusion.metrics.multilabel import AveragePrecision, ExactMatch, MultilabelScores
+        from avfusion.training.metrics.multilabel import (
+            AveragePrecision,
+            ExactMatch,
+            MultilabelScores,
+        )
 
         return {
             "subset_accuracy": ExactMatch(self.outputs, THRESHOLD),

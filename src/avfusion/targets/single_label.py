@@ -94,7 +94,7 @@ class SingleLabel:
         """Return accuracy, accuracy within each class and its mean, and macro F1."""
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-        from avfusion.metrics.recalls import Recalls
+        from avfusion.training.metrics.recalls import Recalls
 
         classes = len(self.class_names)
         return {

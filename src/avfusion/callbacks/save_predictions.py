@@ -1,0 +1,101 @@
+"""Predictions of a test, kept for whatever looks at them later."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avfusion.callbacks.resume import of_each_process
+from avfusion.dashboard.last_scores import LastScores
+from avfusion.data.batch import Clips
+from avfusion.evaluation.predictions import FILE, GlimpsePeaks, Predictions
+from avfusion.training.metrics.pointing import pointing
+
+
+class SavePredictions(L.Callback):
+    """Write ``predictions.npz`` at the end of each test, over all processes.
+
+    What the network returns is kept on its device until then: a few numbers per clip, for which the
+    device is never waited for. A file of an earlier test is removed as a test begins.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.last = LastScores()
+        self.batches: list[dict[str, Tensor]] = []
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Listen to the network."""
+        if trainer.is_global_zero:
+            (self.folder / FILE).unlink(missing_ok=True)
+        self.batches = []
+        self.last.listen(pl_module.network)
+
+    def on_test_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
+    ) -> None:
+        """Keep the outputs of a batch."""
+        assert self.last.scores is not None
+        logits, glimpses = self.last.scores[:2]
+        kept = {
+            "rows": batch.row,
+            "outputs": logits if logits.dtype == torch.float64 else logits.float(),
+            "targets": batch.label,
+        }
+        if glimpses is not None:
+            kept |= find_peaks(glimpses, batch.box)
+        self.batches.append(kept)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the clips of all processes, each once, in the order of the store."""
+        self.last.stop()
+        own = {
+            name: torch.cat([batch[name] for batch in self.batches]).cpu().numpy()
+            for name in (self.batches[0] if self.batches else {})
+        }
+        parts = [part for part in of_each_process(own) if part]
+        self.batches = []
+        if not trainer.is_global_zero or not parts:
+            return
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rows, places = np.unique(arrays["rows"], return_index=True)
+        arrays = {name: values[places] for name, values in arrays.items()} | {"rows": rows}
+        glimpses = None
+        if "peaks" in arrays:
+            shape = arrays.pop("map_shape")[0]
+            found = (arrays.pop(name) for name in GlimpsePeaks._fields[1:])
+            glimpses = GlimpsePeaks(shape, *found)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        Predictions(
+            split=data.eval_split,
+            store=str(data.path),
+            labels=data.target.kind,
+            class_names=list(data.target.class_names),
+            clip_ids=np.array(data.store.texts("clip_id"))[rows],
+            subjects=np.array(data.store.texts("subject"))[rows],
+            boxes=data.store.boxes[rows],
+            glimpses=glimpses,
+            **arrays,
+        ).save(self.folder)
+
+
+def find_peaks(
+    glimpses: Float[Tensor, "batch glimpses pictures rows columns"], box: Float[Tensor, "batch 4"]
+) -> dict[str, Tensor]:
+    """Find the largest weight of each glimpse, and what the pointing game says of each clip."""
+    shape = glimpses.shape[2:]
+    weights, place = glimpses.float().flatten(2).max(dim=-1)
+    hit, mass = pointing(glimpses, box)
+    unknown = box.isnan().any(dim=1)
+    return {
+        "map_shape": torch.tensor(shape).repeat(len(glimpses), 1),
+        "peaks": torch.stack(torch.unravel_index(place, shape), dim=-1),
+        "peak_weights": weights,
+        "attention_hit": hit.masked_fill(unknown, torch.nan),
+        "attention_mass": mass.float().masked_fill(unknown, torch.nan),
+    }

@@ -1,0 +1,33 @@
+"""What the network really sees."""
+
+from typing import Any
+
+import lightning as L
+
+from avfusion.dashboard.media_loggers import places
+from avfusion.data.batch import Clips
+from avfusion.features.stream import MODALITIES
+from avfusion.figures.predictions import batch_figure
+
+
+class BatchGrid(L.Callback):
+    """Draw the first training batch, after augmentation and with boxes that moved along."""
+
+    def __init__(self, clips: int = 16) -> None:
+        if clips < 1:
+            raise ValueError(f"callbacks.batch_grid.clips must be at least 1, got {clips}.")
+        self.clips = clips
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Clips, batch_idx: int
+    ) -> None:
+        """Draw once; a run that goes on has its first batch behind it."""
+        found = places(trainer) if trainer.global_step == 0 and batch_idx == 0 else []
+        if not found:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        few = batch.map(lambda part: part[: self.clips].cpu())
+        pictures, audio = (data.shown(few, modality) for modality in MODALITIES)
+        figure = batch_figure(pictures, audio, few, data.target)
+        for place in found:
+            place.figure("train/first_batch", figure, 0)

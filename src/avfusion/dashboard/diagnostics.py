@@ -1,0 +1,94 @@
+"""Whether training is healthy, and what it waits for."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import nn
+
+from avfusion.data.batch import Clips
+
+GIB = 2**30
+STATUS = Path("/proc/self/status")  # of Linux; the resource module also counts what the parent held
+
+
+class Diagnostics(L.Callback):
+    """Log gradient norms, speed and memory, as often as the trainer logs.
+
+    ``train/gradient_norm_<part>`` is that of each part of the network, before clipping.
+    ``train/samples_per_second`` counts the clips of this process in the time since the last
+    entry, ``train/loader_wait`` is the part of that time between steps: reading, moving to the
+    device, augmenting. ``train/memory_gib`` is the most that the process has held so far (on
+    Linux), ``train/gpu_memory_gib`` that of its GPU.
+    """
+
+    def __init__(self) -> None:
+        self.clips = 0
+        self.waited = 0.0
+        self.began = self.ended = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Leave out what validation took."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new entry."""
+        self.clips, self.waited = 0, 0.0
+        self.began = self.ended = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Clips, batch_idx: int
+    ) -> None:
+        """Add up the time since the last step."""
+        self.waited += time.perf_counter() - self.ended
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any
+    ) -> None:
+        """Log the norm of the gradient of each part."""
+        if trainer.loggers and (trainer.global_step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            write(trainer, gradient_norms(pl_module.network), trainer.global_step)  # type: ignore[arg-type]
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
+    ) -> None:
+        """Log speed and memory."""
+        self.clips += len(batch.label)
+        self.ended = time.perf_counter()
+        if trainer._logger_connector.should_update_logs:
+            seconds = self.ended - self.began
+            speed = {
+                "train/samples_per_second": self.clips / seconds,
+                "train/loader_wait": self.waited / seconds,
+            }
+            write(trainer, speed | memory(pl_module.device), trainer.global_step - 1)
+            self.restart()
+
+
+def write(trainer: L.Trainer, values: dict[str, float], step: int) -> None:
+    """Give every logger some numbers."""
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step)
+
+
+def gradient_norms(network: nn.Module) -> dict[str, float]:
+    """Return the Euclidean norm of the gradient of each part that has one."""
+    norms = {}
+    for name, part in network.named_children():
+        gradients = [p.grad for p in part.parameters() if p.grad is not None]
+        if gradients:
+            norms[f"train/gradient_norm_{name}"] = float(nn.utils.get_total_norm(gradients))
+    return norms
+
+
+def memory(device: torch.device) -> dict[str, float]:
+    """Return the most memory, in GiB, that this process has held, and its GPU."""
+    held = {}
+    if STATUS.is_file():
+        kib = STATUS.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
+        held["train/memory_gib"] = int(kib) * 1024 / GIB
+    if device.type == "cuda":
+        held["train/gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / GIB
+    return held

@@ -1,0 +1,40 @@
+"""Scatter plot of predicted over true numbers."""
+
+import lightning as L
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avfusion.callbacks.resume import of_each_process
+from avfusion.dashboard.epoch_predictions import AnswerCounts
+from avfusion.dashboard.media_loggers import places
+from avfusion.figures.scatter import scatter_figure
+
+
+class Scatter(AnswerCounts):
+    """Draw predicted over true numbers of validation every n epochs, and of the test."""
+
+    plot = "scatter"
+
+    def __init__(self, every_n_epochs: int = 4) -> None:
+        super().__init__(every_n_epochs, "scatter")
+
+    def count(
+        self, probabilities: Float[Tensor, "clips names"], label: Float[Tensor, "clips names"]
+    ) -> Float[Tensor, "clips names 2"]:
+        """Return true and predicted numbers."""
+        return torch.stack([label.float(), probabilities], dim=-1)
+
+    def add(self, counts: Tensor, more: Tensor) -> Tensor:
+        """Return the clips of both."""
+        return torch.cat([counts, more])
+
+    def gather(self, trainer: L.Trainer, counts: Tensor) -> Tensor:
+        """Return the clips of all processes."""
+        return torch.cat(of_each_process(counts.cpu()))
+
+    def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
+        """Draw one split."""
+        figure = scatter_figure(counts[..., 0], counts[..., 1], self.target.class_names)
+        for place in places(trainer):
+            place.figure(f"{stage}/scatter", figure, trainer.global_step)

@@ -1,0 +1,112 @@
+"""What of a store, or of how it is read, does not fit a training or a test."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from avfusion.corpora.recording import SPLITS, listed
+from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation
+from avfusion.data.batch import Clips
+from avfusion.data.splits import Splits
+from avfusion.data.store import Store
+from avfusion.features import AudioFeatures
+from avfusion.features.identity import CLASS, name_of, with_classes
+from avfusion.targets import Target
+
+log = logging.getLogger(__name__)
+
+
+def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
+    """Refuse numbers and a split that cannot be."""
+    if batch_size < 1:
+        raise ValueError(f"data.batch_size must be at least 1, got {batch_size}.")
+    if eval_split not in SPLITS:
+        raise ValueError(
+            f"data.eval_split must be one of {SPLITS}, got {eval_split!r} (which is split= of "
+            "eval and predict)."
+        )
+    if num_workers < 0:
+        raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
+
+
+def check_splits(splits: Splits, *names: str) -> None:
+    """Refuse splits without clips."""
+    clips = splits.counts()
+    empty = [name for name in names if not clips[name]]
+    if empty:
+        raise ValueError(
+            f"data.splits={splits.plan} gives the store in {splits.root} no "
+            f"{' and no '.join(empty)} clips, only {clips}: choose another split, or other "
+            "data.splits."
+        )
+
+
+def check_batch(splits: Splits, batch_size: int) -> None:
+    """Refuse batches that no epoch of training fills."""
+    clips = splits.counts()["train"]
+    if batch_size > clips:
+        raise ValueError(
+            f"data.batch_size={batch_size} is more than the {clips} training clips of "
+            f"{splits.root}: set data.batch_size={clips} or less."
+        )
+
+
+def check_labels(store: Store, splits: Splits, split: str, target: Target) -> None:
+    """Refuse labels of the split to test on that are none of the classes."""
+    labels = store.labels.counts(splits.where(split))
+    named = {name for label in labels for name in target.classes_of(label)}
+    other = sorted(named - set(target.class_names))
+    if other:
+        raise ValueError(
+            f"The {split} split of {store.root} has labels that the network does not know, "
+            f"{listed(other)}: it knows {', '.join(target.class_names)}."
+        )
+
+
+def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Clips]]) -> None:
+    """Refuse to hide bands of audio frames whose parts nobody has named."""
+    audio = with_classes(store.description["features"])["audio"]
+    for change in augmentation:
+        if not isinstance(change, AudioAugmentation) or not change.band:
+            continue
+        features = store.streams[change.stream].shape[-1]
+        known = change.stream == AudioFeatures.stream and audio[CLASS] == name_of(AudioFeatures)
+        if change.blocks is None and not known:
+            raise ValueError(
+                f"The {change.stream} of {store.root} are no MFCC of {name_of(AudioFeatures)}, and "
+                "data.augmentation.audio hides bands of MFCC and of their differences: set "
+                "data.augmentation.audio.blocks=1 where a frame is one spectrum (of "
+                f"{features} numbers), or data.augmentation.audio.band=0 to hide none."
+            )
+        blocks = change.blocks or MFCC_BLOCKS
+        if features % blocks:
+            raise ValueError(
+                f"data.augmentation.audio.blocks={blocks} does not divide the {features} numbers "
+                f"of an audio frame of {store.root}: name how many parts of one size a frame has."
+            )
+
+
+def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> None:
+    """Refuse names of streams that a store lacks."""
+    missing = [name for name in asked if name not in streams]
+    if missing:
+        raise ValueError(
+            f"{place} has no stream {' and no '.join(missing)}, which the network reads, only "
+            f"{', '.join(streams)}: let its encoders read one of these (their key stream), or "
+            "prepare the corpus with it, face maps with features.maps.run=<run> or "
+            "features/maps=timm (data.features.maps... where training prepares the data itself)."
+        )
+
+
+def applicable(
+    augmentation: Sequence[Callable[[Clips], Clips]], streams: Sequence[str]
+) -> list[Callable[[Clips], Clips]]:
+    """Return the changes of what is read; of the others, a sentence says that they are left out."""
+    changed = {change: getattr(change, "stream", None) for change in augmentation}
+    for change, stream in changed.items():
+        if stream is not None and stream not in streams:
+            log.info(
+                "%s changes the stream %s, which this network does not read: it is left out.",
+                type(change).__name__,
+                stream,
+            )
+    return [change for change, stream in changed.items() if stream in (None, *streams)]

@@ -1,0 +1,15 @@
+"""Attention: where on the face map to look, given the voice.
+
+An attention turns a face map, ``[batch, channels, pictures, rows, columns]``, and an audio vector,
+``[batch, audio_dim]``, into a face vector, ``[batch, glimpses * channels]``, and weights,
+``[batch, glimpses, positions]``, each glimpse of which sums to one. It is made from ``channels``
+and ``audio_dim``, and has ``face_dim``. Any map size works; positions lie in space and, with
+several pictures, in time.
+"""
+
+from avfusion.models.attention.concat import ConcatAttention
+from avfusion.models.attention.mcb import MCBAttention
+from avfusion.models.attention.mlb import MLBAttention
+from avfusion.models.attention.uniform import UniformAttention
+
+__all__ = ["ConcatAttention", "MCBAttention", "MLBAttention", "UniformAttention"]

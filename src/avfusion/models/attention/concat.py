@@ -1,0 +1,55 @@
+"""Features of a position beside those of the voice."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avfusion.models.initialization import he
+
+
+class ConcatAttention(nn.Module):
+    """Score each position by its features beside those of the voice.
+
+    As in the seed network, and in multimodal compact bilinear pooling (Fukui et al., 2016,
+    https://arxiv.org/abs/1606.01847), with a concatenation for their product. Tiling the audio
+    vector over the map and convolving both equals a convolution of the map plus one linear map of
+    the vector, at half the work; that is the form here. The glimpse logits have no bias: the
+    softmax cancels it.
+
+    For parity with the seed, ``logit_relu`` cuts logits off below zero, and ``logit_dropout`` is
+    the probability that in training all logits of a glimpse become zero, which makes it uniform.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        audio_dim: int,
+        hidden: int = 512,
+        glimpses: int = 2,
+        logit_relu: bool = False,
+        logit_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if glimpses < 1:
+            raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
+        if hidden < 1:
+            raise ValueError(f"hidden of the attention must be at least 1, got {hidden}.")
+        self.face_dim = glimpses * channels
+        self.face_hidden = nn.Linear(channels, hidden)
+        self.audio_hidden = nn.Linear(audio_dim, hidden, bias=False)
+        self.glimpse_logits = nn.Linear(hidden, glimpses, bias=False)
+        self.logit_relu = nn.ReLU() if logit_relu else nn.Identity()
+        self.logit_dropout = nn.Dropout1d(logit_dropout)  # of maps whose positions lie in a row
+        he(self)
+
+    def forward(
+        self,
+        face_map: Float[Tensor, "batch channels pictures rows columns"],
+        audio: Float[Tensor, "batch audio_dim"],
+    ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
+        """Return the face vector and the weights."""
+        positions = face_map.flatten(2).transpose(1, 2)
+        hidden = torch.relu(self.face_hidden(positions) + self.audio_hidden(audio)[:, None])
+        logits = self.logit_relu(self.glimpse_logits(hidden)).transpose(1, 2)
+        weights = self.logit_dropout(logits).softmax(dim=-1)
+        return torch.bmm(weights, positions).flatten(1), weights

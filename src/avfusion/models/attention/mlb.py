@@ -1,0 +1,56 @@
+"""Low-rank bilinear attention."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avfusion.models.initialization import he
+from avfusion.models.layers.activation import activation as activation_of
+
+
+class MLBAttention(nn.Module):
+    """Score each position by a product of its features with those of the voice.
+
+    Kim et al., 2017, https://arxiv.org/abs/1610.04325: a tanh of each, their product, one linear
+    map. Released code (Cadene's VQA network) puts relu for tanh and, between product and logits,
+    further layers, each with a relu: ``activation`` and the widths of ``layers`` reach its form.
+    The glimpse logits have no bias: the softmax cancels it.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        audio_dim: int,
+        hidden: int = 512,
+        glimpses: int = 2,
+        activation: str = "tanh",
+        layers: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        if glimpses < 1:
+            raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
+        self.face_dim = glimpses * channels
+        self.activation = activation_of(activation)
+        self.face_factors = nn.Linear(channels, hidden)
+        self.audio_factors = nn.Linear(audio_dim, hidden)
+        widths = [hidden, *layers]
+        self.layers = nn.Sequential()
+        for before, after in zip(widths[:-1], layers, strict=True):
+            self.layers += nn.Sequential(nn.Linear(before, after), nn.ReLU())
+        self.glimpse_logits = nn.Linear(widths[-1], glimpses, bias=False)
+        he(self)
+
+    def forward(
+        self,
+        face_map: Float[Tensor, "batch channels pictures rows columns"],
+        audio: Float[Tensor, "batch audio_dim"],
+    ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
+        """Return the face vector and the weights."""
+        positions = face_map.flatten(2).transpose(1, 2)
+        face_factors = self.activation(self.face_factors(positions))
+        product = face_factors * self.activation(self.audio_factors(audio))[:, None]
+        logits = self.glimpse_logits(self.layers(product)).transpose(1, 2)
+        weights = logits.softmax(dim=-1)
+        return torch.bmm(weights, positions).flatten(1), weights

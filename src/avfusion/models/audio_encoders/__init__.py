@@ -1,0 +1,15 @@
+"""Audio encoders: a sequence of audio frames becomes tokens and a vector.
+
+An audio encoder says in ``stream`` which array of a store it reads. It turns a sequence, such as
+MFCC, ``[batch, time, features]``, and true lengths, ``[batch]``, into tokens,
+``[batch, time, dim]``, and a vector, ``[batch, vector_dim]``; padding never changes either of the
+true tokens or the vector. It holds the normalization of its input as buffers.
+"""
+
+from avfusion.models.audio_encoders.bilstm import BiLSTM
+from avfusion.models.audio_encoders.gru import GRU
+from avfusion.models.audio_encoders.lstm import LSTM
+from avfusion.models.audio_encoders.tcn import Conv
+from avfusion.models.audio_encoders.transformer import Transformer
+
+__all__ = ["GRU", "LSTM", "BiLSTM", "Conv", "Transformer"]

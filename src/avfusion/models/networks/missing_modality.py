@@ -1,0 +1,56 @@
+"""Clips that lack a modality: what stands in for it, and how a network learns to do without."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from avfusion.data.batch import Clips
+
+
+class Placeholder(nn.Module):
+    """A vector in the place of the features of a modality that a clip does not have.
+
+    It is learned where modality dropout trains it. Without, it is zero: the answer then rests on
+    the other modality, but by a network that has never met such a clip, so expect it to be poor.
+    """
+
+    vector: Tensor
+
+    def __init__(self, dim: int, learned: bool) -> None:
+        super().__init__()
+        if learned:
+            self.vector = nn.Parameter(0.1 * torch.randn(dim))
+        else:
+            self.register_buffer("vector", torch.zeros(dim), persistent=False)
+
+    def forward(
+        self, features: Float[Tensor, "batch dim *map"], present: Bool[Tensor, "batch"]
+    ) -> Float[Tensor, "batch dim *map"]:
+        """Return the features of clips that have them, else the vector at each place."""
+        beside = [1] * (features.ndim - 2)
+        vector = self.vector.to(features.dtype).view(1, -1, *beside)
+        return torch.where(present.view(-1, 1, *beside), features, vector)
+
+
+class ModalityDropout(nn.Module):
+    """In training, take the face or the voice away from a part ``p`` of the clips that have both.
+
+    Neverova et al., 2016, https://arxiv.org/abs/1501.00102.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"modality_dropout must lie in [0, 1), got {p}.")
+        self.p = p
+
+    def forward(self, clips: Clips) -> Clips:
+        """Return the clips with some of their flags off."""
+        if not (self.training and self.p):
+            return clips
+        chance = torch.rand(len(clips.has_face), device=clips.has_face.device)
+        both = clips.has_face & clips.has_audio
+        return clips._replace(
+            has_face=clips.has_face & ~(both & (chance < self.p / 2)),
+            has_audio=clips.has_audio & ~(both & (chance >= self.p / 2) & (chance < self.p)),
+        )

@@ -1,0 +1,54 @@
+"""Controls: what one modality knows on its own."""
+
+import torch
+from torch import nn
+
+from avfusion.bounds import PositiveInt
+from avfusion.data.batch import Clips
+from avfusion.models.networks.missing_modality import ModalityDropout, Placeholder
+from avfusion.models.networks.scores import Encoder, Part, Scores
+
+
+class FaceOnly(nn.Module):
+    """Look with glimpses that no voice directs: a learned vector stands in for the audio vector."""
+
+    def __init__(
+        self,
+        face_encoder: Encoder,
+        attention: Part,
+        head: Part,
+        query_dim: PositiveInt = 512,
+        modality_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.modality_dropout = ModalityDropout(modality_dropout)
+        self.no_face = Placeholder(face_encoder.channels, learned=modality_dropout > 0)
+        self.face_encoder = face_encoder
+        self.attention = attention(face_encoder.channels, query_dim)
+        self.query = nn.Parameter(torch.randn(query_dim) / query_dim**0.5)
+        self.head = head(self.attention.face_dim)
+
+    def forward(self, clips: Clips) -> Scores:
+        """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
+        clips = self.modality_dropout(clips)
+        face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
+        face_map = self.no_face(face_map, clips.has_face)
+        face, weights = self.attention(face_map, self.query.expand(len(face_map), -1))
+        return Scores(self.head(face), weights.unflatten(-1, face_map.shape[2:]))
+
+
+class AudioOnly(nn.Module):
+    """Listen without looking."""
+
+    def __init__(self, audio_encoder: Encoder, head: Part, modality_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.modality_dropout = ModalityDropout(modality_dropout)
+        self.no_audio = Placeholder(audio_encoder.vector_dim, learned=modality_dropout > 0)
+        self.audio_encoder = audio_encoder
+        self.head = head(audio_encoder.vector_dim)
+
+    def forward(self, clips: Clips) -> Scores:
+        """Return logits ``[batch, classes]``."""
+        clips = self.modality_dropout(clips)
+        _, audio = self.audio_encoder(*clips.sequence(self.audio_encoder.stream))
+        return Scores(self.head(self.no_audio(audio, clips.has_audio)), None)

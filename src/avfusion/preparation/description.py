@@ -1,0 +1,200 @@
+"""Description of a store and of its splits, and the last step of a preparation, which writes it."""
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from avfusion.corpora import Contents, Corpus
+from avfusion.corpora.labels import ClassesOf
+from avfusion.corpora.recording import listed
+from avfusion.data.index import BOX, Codes, Index, IndexWriter
+from avfusion.data.splits import Splits
+from avfusion.data.store import FORMAT, INDEX, Store, read_description
+from avfusion.features import Features
+from avfusion.features.identity import identify
+from avfusion.features.stream import Stream
+from avfusion.preparation.leakage import (
+    CONTENT,
+    find_leaks,
+    find_repeats,
+    find_shared_subjects,
+    sentence_of_overlap,
+    sentences_of,
+)
+from avfusion.preparation.shards import REPORT, Part, kept, kinds_of
+from avfusion.targets import choose_target
+
+COLUMNS = ("note", BOX[0])
+
+
+def describe(
+    name: str,
+    contents: Contents,
+    features: Features,
+    clips: pa.Table,
+    skipped: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return what a network and a result have to know of a store, whatever its splits.
+
+    ``clips`` are the ``COLUMNS`` of its index, ``skipped`` counts the reasons of the others.
+    """
+    return {
+        "format": FORMAT,
+        "corpus": name,
+        "class_names": contents.class_names,
+        "labels": contents.labels,
+        "skipped": dict(skipped),
+        "notes": dict(count_kinds(Codes.of(clips["note"]).counts())),
+        "boxes": clips[BOX[0]].null_count < len(clips),
+        "features": identify(features, "features"),
+    }
+
+
+def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
+    """Return the description of a store with what depends on its splits.
+
+    That are the classes and the statistics of the training clips, and leakage between splits.
+    """
+    told, training = store.description, splits.where("train")
+    classes_of = choose_target(told).classes_of
+    clips = splits.tabulate(store.columns("subject", *CONTENT))
+    classes = count_classes(store.labels.counts(training), classes_of)
+    statistics: dict[str, dict[str, list[float]]] = {}
+    for name, stream in store.streams.items():
+        moments = store.moments(name, training)
+        if moments is not None:
+            scale = 1 / 255 if stream.kind == "pictures" else 1  # as networks read pictures
+            statistics[name] = moments.mean_and_deviation(scale)
+    return told | {
+        "splits": splits.record,
+        "class_counts": [classes[label] for label in told["class_names"]],
+        "clips": splits.counts(),
+        "shared_subjects": find_shared_subjects(clips),
+        "leaks": find_leaks(clips, classes_of) | told["leaks"],
+        "streams": {
+            name: values | statistics.get(name, {}) for name, values in told["streams"].items()
+        },
+    }
+
+
+def refuse_splits(
+    store: Store, splits: Splits, leaks: Mapping[str, list[str]], allowed: Collection[str]
+) -> None:
+    """Refuse splits by which a test would score memory, unless that is allowed by name.
+
+    ``leaks`` are those of their description.
+    """
+    inherent = {*store.description["allowed_leaks"], *store.description["leaks"]}
+    sentences = sentences_of(leaks, {*allowed, *inherent})
+    if "subject_overlap" not in allowed:
+        overlap = sentence_of_overlap(splits.tabulate(store.columns("subject")))
+        sentences += [overlap] * bool(overlap)
+    if sentences:
+        raise ValueError(f"data.splits={splits.plan} of {store.root}: {' '.join(sentences)}")
+
+
+def count_classes(labels: Mapping[str, int], classes_of: ClassesOf) -> Counter[str]:
+    """Return how many clips have each class, from how many have each label."""
+    counts: Counter[str] = Counter()
+    for label, clips in labels.items():
+        for name in classes_of(label):
+            counts[name] += clips
+    return counts
+
+
+def count_kinds(notes: Mapping[str, int]) -> Counter[str]:
+    """Return how many clips have each kind of note, from how many have each note."""
+    counts: Counter[str] = Counter()
+    for note, clips in notes.items():
+        for kind in kinds_of(note):
+            counts[kind] += clips
+    return counts
+
+
+def skipped_reasons(skipped: Mapping[str, int]) -> str:
+    """List the reasons why clips were skipped, the most frequent first."""
+    return ", ".join(f"{reason} ({count})" for reason, count in Counter(skipped).most_common())
+
+
+def finish(
+    root: Path,
+    corpus: Corpus,
+    contents: Contents,
+    features: Features,
+    parts: Sequence[Part],
+    allowed_leaks: Collection[str] = (),
+    computed: Mapping[str, Stream] | None = None,
+) -> None:
+    """Write everything that a store holds beside its shards.
+
+    ``allowed_leaks`` are the kinds of leakage that are in the nature of these clips, ``computed``
+    the streams that encoders have made of those that decoding gives.
+
+    The journals are read one after the other, so that the outcomes of a large corpus need no room
+    at once.
+    """
+    skipped: Counter[str] = Counter()
+    details: list[str] = []  # for as long as no clip can be used
+    with table(root / "report.csv", REPORT) as report, IndexWriter(root / INDEX) as writer:
+        for part in parts:
+            for outcome, recording in zip(kept(part), part.recordings, strict=True):
+                report.writerow(outcome.report(recording))
+                if outcome.record is not None:
+                    writer.write(outcome.record)
+                    continue
+                skipped[outcome.reason] += 1
+                if not writer.written:
+                    details.append(outcome.detail)
+    if not writer.written:
+        raise ValueError(
+            f"None of the {len(details)} clips of {corpus.name} can be used: "
+            f"{skipped_reasons(skipped)}. {listed(details)}"
+        )
+    index = Index(root / INDEX)
+    streams = features.streams | dict(computed or {})
+    description = describe(corpus.name, contents, features, index.columns(*COLUMNS), skipped) | {
+        "streams": {name: stream.plain() for name, stream in streams.items()},
+        "leaks": find_repeats(index.columns(*CONTENT)),
+        "allowed_leaks": sorted(allowed_leaks),
+        "checksums": checksums(root),
+    }
+    (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def verify(store: Path) -> None:
+    """Refuse a store whose files are not those that were written."""
+    promised, found = read_description(store)["checksums"], checksums(store)
+    other = sorted(name for name in promised | found if promised.get(name) != found.get(name))
+    if other:
+        raise ValueError(
+            f"{len(other)} files of {store} are not as they were written ({listed(other)}): delete "
+            "the folder and prepare the corpus again."
+        )
+
+
+def checksums(root: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of the store."""
+    sums = {}
+    files = (path for path in root.rglob("*") if path.is_file())
+    for path in sorted(file for file in files if file.name != "description.json"):
+        with path.open("rb") as file:
+            sums[path.relative_to(root).as_posix()] = hashlib.file_digest(
+                file, "sha256"
+            ).hexdigest()
+    return sums
+
+
+@contextmanager
+def table(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[str]"]:
+    """Write a CSV row by row, under a header."""
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        yield writer

@@ -1,0 +1,254 @@
+"""From a corpus to a store."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import fields
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from filelock import FileLock
+
+from avfusion.corpora import Contents, Corpus, Recording
+from avfusion.corpora.media import without_companions
+from avfusion.data.index import Codes
+from avfusion.data.splits import Splits, numbers_of
+from avfusion.data.store import FORMAT, read_description
+from avfusion.features import Features
+from avfusion.features.contract import check_frames
+from avfusion.features.identity import SHIPPED, identify, name_of
+from avfusion.preparation.description import finish
+from avfusion.preparation.face_maps import map_device, write_maps
+from avfusion.preparation.file_digests import FileContents
+from avfusion.preparation.leakage import (
+    find_untrained,
+    refuse_leaks,
+    sentence_of_overlap,
+    sentences_of,
+)
+from avfusion.preparation.workers import allocate, write_parts
+from avfusion.targets import choose_target
+
+log = logging.getLogger(__name__)
+
+
+def prepare(
+    corpus: Corpus,
+    features: Features,
+    stores: str | Path,
+    workers: int | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+) -> Path:
+    """Return the store of a corpus under these settings, made if it is not there yet.
+
+    It is written beside its place and moved there whole; what an interrupted preparation had
+    written is used by the next one. Its name holds a digest of the settings, of the contents, and
+    of every file, wherever the files are and whenever they were copied. ``limit`` takes only so
+    many clips, spread over the corpus. ``device`` computes face maps: a name of torch's, or
+    ``auto``.
+    """
+    return Preparation(corpus, features, stores, limit).carry_out(workers, device)
+
+
+class Preparation:
+    """A store that is there, or is to be made, of a corpus under some settings.
+
+    ``root`` is its folder. Where a finished one is there, nothing is written: neither a lock nor
+    what was begun; so stores can be read from where nobody may write.
+    """
+
+    def __init__(
+        self, corpus: Corpus, features: Features, stores: str | Path, limit: int | None = None
+    ) -> None:
+        self.corpus, self.features, self.stores = corpus, features, Path(stores)
+        self.whole = corpus.read()
+        self.contents = limited(self.whole, limit)
+        check_sounds(corpus, self.contents, features)
+        self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
+        if len(self.contents.recordings) < len(self.whole.recordings):
+            self.inherent.add("untrained_classes")  # a few clips may lack one by chance
+        self.files = FileContents(self.stores / f"{safe(corpus.name)}.files.json")
+        key = digest(corpus, self.contents, features, self.files)
+        self.root = find_prepared(self.stores, safe(corpus.name), key)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the store is there, whole."""
+        return self.root.exists()
+
+    def carry_out(self, workers: int | None = None, device: str = "auto") -> Path:
+        """Make the store if it is not there, and return its folder."""
+        if not self.is_done:
+            chosen = map_device(device) if self.features.maps else torch.device("cpu")
+            check_own_frames(self.features)
+            for fault in faults_of_column(self.whole, self.corpus.allowed_leaks):
+                log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
+            with locked(self.stores, self.root):
+                if not self.is_done:  # another process may have made it meanwhile
+                    self.write(workers, chosen)
+        self.files.remember()
+        refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
+        return self.root
+
+    def write(self, workers: int | None, device: torch.device) -> None:
+        """Decode the clips that are not decoded yet, and move the store into its place."""
+        partial, journals = Path(f"{self.root}.partial"), Path(f"{self.root}.parts")
+        corpus, contents, features = self.corpus, self.contents, self.features
+        report_abandoned(self.root)
+        parts = allocate(partial, journals, corpus, contents, features)
+        pace = write_parts(parts, f"Preparing {corpus.name}", workers)
+        computed = {}
+        if features.maps:
+            computed[features.maps.stream] = write_maps(partial, parts, features.maps, device)
+        finish(partial, corpus, contents, features, parts, self.inherent, computed)
+        refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
+        if pace.clips:
+            pace_file(self.root).write_text(json.dumps(pace), encoding="utf-8")
+        os.replace(partial, self.root)
+        shutil.rmtree(journals, ignore_errors=True)
+
+
+def locked(stores: Path, root: Path) -> AbstractContextManager[Any]:
+    """Return the lock of a store to be made, held, or say where else stores may go."""
+    try:
+        stores.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{root}.lock").acquire()
+    except OSError as error:
+        raise PermissionError(
+            f"{stores} has no store of this corpus under these settings, and none can be written "
+            f"there ({error}): name another folder (prepare.stores=..., in training "
+            "data.store=...), or set AVFUSION_DATA to one."
+        ) from error
+
+
+def check_own_frames(features: Features) -> None:
+    """Try audio features that avfusion does not bring, before any clip is decoded."""
+    if name_of(type(features.audio)) not in SHIPPED:
+        check_frames(features.audio)
+
+
+def pace_file(root: Path) -> Path:
+    """Return where the pace of a preparation is kept: beside the store, not part of it."""
+    return Path(f"{root}.pace.json")
+
+
+def check_sounds(corpus: Corpus, contents: Contents, features: Features) -> None:
+    """Refuse settings that would skip each clip of a corpus of pictures."""
+    silent = all(recording.place is not None for recording in contents.recordings)
+    if silent and features.policies.missing != "mask":
+        raise ValueError(
+            f"The clips of {corpus.name} have no sound, and features.policies.missing="
+            f"{features.policies.missing} keeps none of them: set features=pictures."
+        )
+
+
+def report_abandoned(root: Path) -> None:
+    """Tell of what interrupted preparations of this corpus with other settings have left."""
+    for other in root.parent.glob(f"{root.name.rpartition('-')[0]}-????????.partial"):
+        if other.stem != root.name:
+            log.warning("%s was begun with other settings: delete it if it is not needed.", other)
+
+
+def limited(contents: Contents, limit: int | None) -> Contents:
+    """Return contents of at most so many clips, evenly spread."""
+    if limit is None or limit >= len(contents.recordings):
+        return contents
+    step = len(contents.recordings) / limit
+    chosen = [contents.recordings[int(number * step)] for number in range(limit)]
+    return contents._replace(recordings=chosen)
+
+
+def tabulate_recordings(contents: Contents) -> pa.Table:
+    """Return the split, label and subject of all recordings as columns."""
+    columns = {
+        name: pa.array((getattr(clip, name) for clip in contents.recordings), pa.string())
+        for name in ("split", "label", "subject")
+    }
+    return pa.table(columns)
+
+
+def faults_of_column(contents: Contents, allowed: Collection[str]) -> list[str]:
+    """Return why the corpus' own splits will be refused, as far as is known before decoding."""
+    clips = tabulate_recordings(contents)
+    splits = Splits(numbers_of(Codes.of(clips["split"])), "column", {}, Path())
+    clips = splits.tabulate(clips.drop_columns("split"))
+    untrained = find_untrained(clips, choose_target(contents._asdict()).classes_of)
+    overlap = sentence_of_overlap(clips)
+    return [overlap] * bool(overlap) + sentences_of({"untrained_classes": untrained}, allowed)
+
+
+def find_prepared(stores: Path, name: str, key: str) -> Path:
+    """Return where the store of a key is, or belongs.
+
+    The folder of a corpus may have been copied under another name: a store that is there under the
+    same key is the store of its copy, too.
+    """
+    root = stores / f"{name}-{key}"
+    others = [] if root.exists() else stores.glob(f"*-{key}")
+    return next((other for other in others if (other / "description.json").is_file()), root)
+
+
+def digest(
+    corpus: Corpus, contents: Contents, features: Features, files: FileContents | None = None
+) -> str:
+    """Return eight digits that change with whatever would change the store.
+
+    Where the files lie, and when they were written, changes nothing.
+    """
+    chosen = {name: part for name, part in identify(features, "features").items() if name != "maps"}
+    if "model_sha256" in chosen["face"]:
+        chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
+    settings = [FORMAT, features.names, chosen, corpus.on_error, contents.class_names]
+    if features.maps is not None:
+        settings.append([identify(type(features.maps), "features.maps"), features.maps.identity()])
+    if contents.labels != "single_label":
+        settings.append(contents.labels)
+    state = hashlib.sha256(json.dumps(settings).encode())
+    entries = {path: files_of(path) for path in sources_of(contents)}
+    digests = (files or FileContents()).of(chain(*entries.values()))
+    home = common_folder(entries)
+    names = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
+    read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
+    for recording in contents.recordings:
+        content = [described(recording, names), [read[path] for path in recording.sources]]
+        state.update(json.dumps(content, default=str).encode())
+    return state.hexdigest()[:8]
+
+
+def sources_of(contents: Contents) -> list[Path]:
+    """Return the files and folders that recordings are read from, each once."""
+    return list(dict.fromkeys(chain(*(clip.sources for clip in contents.recordings))))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that are read of a path: those of a folder in order, but companions."""
+    return sorted(without_companions(path.iterdir())) if path.is_dir() else [path]
+
+
+def common_folder(paths: Collection[Path]) -> Path:
+    """Return the innermost folder that holds all of some paths."""
+    parents = {str(path.parent) for path in paths}
+    try:
+        return Path(os.path.commonpath(parents))
+    except ValueError:  # none, on several drives, or some of them relative
+        return Path()
+
+
+def described(recording: Recording, names: Mapping[Path, str]) -> list[Any]:
+    """Return what a recording is, with the names that its paths have in their common folder."""
+    values = (getattr(recording, field.name) for field in fields(recording) if field.repr)
+    return [names.get(value, str(value)) if isinstance(value, Path) else value for value in values]
+
+
+def safe(name: str) -> str:
+    """Return a name without what a shell or the override grammar would trip over."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("_") or "corpus"

@@ -1,0 +1,148 @@
+"""Shards of a store: clips that one process decodes and writes into the place kept for them."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from avfusion.corpora import Recording
+from avfusion.corpora.spelling import legible
+from avfusion.data.index import ClipRecord
+from avfusion.data.store import MOMENTS, shard_file
+from avfusion.features import ClipFeatures, Features, Unreadable
+from avfusion.features.clip import NEXT_NOTE
+from avfusion.preparation.statistics import Moments, standardized
+from avfusion.preparation.watchdog import named, watched
+
+REPORT = ("clip_id", "outcome", "reason", "detail", "source")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one recording: kept as a clip, or skipped for a reason."""
+
+    record: ClipRecord | None
+    reason: str = ""
+    detail: str = ""
+
+    def report(self, recording: Recording) -> dict[str, str]:
+        """Return the row of the report, under the names of ``REPORT``."""
+        return {
+            "clip_id": recording.clip_id,
+            "outcome": "skipped" if self.record is None else "kept",
+            "reason": self.reason,
+            "detail": self.detail,
+            "source": " ".join(map(legible, recording.sources)),
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain values, which JSON keeps exactly."""
+        return vars(self) | {"record": None if self.record is None else self.record.to_row()}
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Outcome":
+        """Return an outcome from its plain values."""
+        row = values["record"]
+        record = None if row is None else ClipRecord.from_row(row)
+        return cls(record, values["reason"], values["detail"])
+
+
+def kinds_of(note: str) -> list[str]:
+    """Return the kinds of the notes of a clip, without what is different in each clip."""
+    return list(dict.fromkeys(one.partition(": ")[0] for one in note.split(NEXT_NOTE) if one))
+
+
+CRASHED = "crashes or hangs its decoder"
+
+
+class Part(NamedTuple):
+    """Recordings whose features go to a shard, one after the other from place ``first`` on.
+
+    What became of them is kept in ``journals``; those in ``crashed`` are not touched.
+    """
+
+    root: Path
+    journals: Path
+    shard: int
+    first: int
+    recordings: list[Recording]
+    features: Features
+    on_error: str
+    crashed: frozenset[str] = frozenset()
+
+    @property
+    def journal(self) -> Path:
+        """The file that is there once this part is written."""
+        return self.journals / f"{self.shard:05d}_{self.first:08d}.json"
+
+
+def write_part(part: Part) -> None:
+    """Decode the recordings, write the features of those that can be used, and the journal."""
+    streams = part.features.streams
+    arrays = {name: np.load(shard_file(part.root, name, part.shard), "r+") for name in streams}
+    moments = {
+        name: np.load(shard_file(part.root, f"{MOMENTS}/{name}", part.shard), "r+")
+        for name in standardized(streams)
+    }
+    outcomes = []
+    for place, recording in enumerate(part.recordings, part.first):
+        try:
+            clip = decoded(part, recording)
+        except Unreadable as error:
+            if part.on_error == "raise" or error.fatal:
+                raise ValueError(f"Clip {recording.clip_id} cannot be used: {error}.") from error
+            outcomes.append(Outcome(None, error.reason, str(error)))
+            continue
+        for name, values in part.features.values(clip).items():
+            arrays[name][place, : len(values)] = values
+            if name in moments:
+                table = values.reshape(-1, values.shape[-1])
+                is_there = clip.has_face if streams[name].modality == "face" else clip.has_audio
+                moments[name][place] = Moments.of(table if is_there else table[:0]).pack()
+        outcomes.append(Outcome(ClipRecord.of(recording, clip, part.shard, place), clip.note))
+    for array in (*arrays.values(), *moments.values()):
+        array.flush()
+    keep(part, outcomes)
+
+
+def decoded(part: Part, recording: Recording) -> ClipFeatures:
+    """Return the features of one recording; should it end this process, its name is left."""
+    if recording.clip_id in part.crashed:
+        raise Unreadable(CRASHED, recording.sources[0])
+    with named(part.journal.with_suffix(".now"), recording), watched(recording):
+        return decode(part.features, recording)
+
+
+def decode(features: Features, recording: Recording) -> ClipFeatures:
+    """Return the features of one recording.
+
+    Raises:
+        Unreadable: where that is not possible, whatever the reason.
+    """
+    for path in recording.sources:
+        if not path.exists():
+            raise Unreadable("no such file", path)
+    try:
+        return features(recording)
+    except Unreadable:
+        raise
+    except Exception as error:  # whatever it is, it must not end a long preparation
+        raise Unreadable("cannot be processed", recording.sources[0], repr(error)) from error
+
+
+def keep(part: Part, outcomes: list[Outcome]) -> None:
+    """Write the journal of a part, whole or not at all."""
+    content = [outcome.plain() for outcome in outcomes]
+    partial = part.journal.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(partial, part.journal)
+
+
+def kept(part: Part) -> list[Outcome]:
+    """Read the journal of a part: what became of its recordings."""
+    content = json.loads(part.journal.read_text(encoding="utf-8"))
+    return [Outcome.from_plain(outcome) for outcome in content]

@@ -1,0 +1,71 @@
+"""Decoders that crash or hang must not take a long preparation with them."""
+
+import faulthandler
+import math
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+
+from avfusion.corpora import Recording
+from avfusion.features import Features
+from avfusion.features.source import listening
+from avfusion.parallel import run_parallel
+
+# Seconds that a decoder may take without coming further, and one more for each MiB: how long all
+# of a recording takes follows from its length, which its bytes do not tell.
+PATIENCE = 20.0
+STEP = 1.0  # seconds; whether it comes further is looked at no more often
+
+
+@contextmanager
+def named(place: Path, recording: Recording) -> Iterator[None]:
+    """Leave the name of a recording in a file for as long as it is worked on."""
+    place.write_text(recording.clip_id, encoding="utf-8", errors="surrogatepass")
+    yield
+    place.unlink()
+
+
+@contextmanager
+def watched(recording: Recording) -> Iterator[None]:
+    """End this process, if it is there for decoding only, where a decoder does not come back."""
+    if multiprocessing.parent_process() is None:
+        yield
+        return
+    size = sum(path.stat().st_size for path in recording.sources if path.is_file())
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        armed = -math.inf
+
+        def arm() -> None:
+            nonlocal armed
+            if monotonic() - armed < STEP:
+                return
+            faulthandler.dump_traceback_later(PATIENCE + size / 2**20, exit=True, file=nowhere)
+            armed = monotonic()
+
+        arm()
+        try:
+            with listening(arm):
+                yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def try_alone(job: tuple[Features, Recording]) -> None:
+    """Decode one recording, to see whether the process survives it."""
+    features, recording = job
+    with watched(recording), suppress(Exception):
+        features(recording)
+
+
+def crashes(recording: Recording, features: Features) -> bool:
+    """Say whether a recording ends a process that decodes nothing else."""
+    job, title = (features, recording), f"Trying {recording.clip_id} alone"
+    try:
+        deque(run_parallel(try_alone, [job], [1], title, workers=1), maxlen=0)
+    except ChildProcessError:
+        return True
+    return False

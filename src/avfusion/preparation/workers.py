@@ -1,0 +1,115 @@
+"""The work of a preparation, over processes: what is done stays done, whatever ends it."""
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from avfusion.corpora import Contents, Corpus, Recording
+from avfusion.data.store import MOMENTS, shard_file
+from avfusion.features import Features
+from avfusion.parallel import run_parallel
+from avfusion.preparation.shards import Part, write_part
+from avfusion.preparation.statistics import packed_size, standardized
+from avfusion.preparation.watchdog import crashes
+
+log = logging.getLogger(__name__)
+SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
+PART_CLIPS = 64  # that a process takes at a time
+PACKED_CLIPS = 1000  # of those that lie in one file, which take less time than a journal
+
+
+class Pace(NamedTuple):
+    """How many clips were decoded, and how long it took."""
+
+    clips: int
+    seconds: float
+
+
+def allocate(
+    root: Path, journals: Path, corpus: Corpus, contents: Contents, features: Features
+) -> list[Part]:
+    """Create the shards that are not there, full of zeros, and return what goes where."""
+    streams = features.streams
+    clip_bytes = sum(stream.clip_bytes for stream in streams.values())
+    moments = {name: packed_size(columns) for name, columns in standardized(streams).items()}
+    number = np.dtype(np.float64)
+    needed = clip_bytes + number.itemsize * sum(moments.values())
+    check_room(root, needed * len(contents.recordings))
+    journals.mkdir(parents=True, exist_ok=True)
+    length = max(1, SHARD_BYTES // clip_bytes)
+    packed = contents.recordings[0].place is not None
+    step = PACKED_CLIPS if packed else PART_CLIPS
+    parts = []
+    for shard, start in enumerate(range(0, len(contents.recordings), length)):
+        recordings = contents.recordings[start : start + length]
+        for name, stream in streams.items():
+            shape = (len(recordings), *stream.shape)
+            create(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
+        for name, size in moments.items():
+            create(shard_file(root, f"{MOMENTS}/{name}", shard), (len(recordings), size), number)
+        for first in range(0, len(recordings), step):
+            some = recordings[first : first + step]
+            parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))
+    return parts
+
+
+def check_room(root: Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold."""
+    written = sum(path.stat().st_size for path in root.rglob("*.npy")) if root.exists() else 0
+    free = shutil.disk_usage(root.parent).free
+    if needed - written > free:
+        raise OSError(
+            f"The store needs {needed / 1e9:.1f} GB and {root.parent} has {free / 1e9:.1f} GB "
+            "left: free some, or give another place with prepare.stores=<folder>."
+        )
+
+
+def create(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Reserve the room of a shard: were it short later, a write would end the process."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    np.lib.format.open_memmap(partial, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):
+        with partial.open("r+b") as reserved:
+            os.posix_fallocate(reserved.fileno(), 0, partial.stat().st_size)
+    os.replace(partial, file)
+
+
+def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
+    """Write the parts that are not written yet; clips that end their process are left out."""
+    started, clips = perf_counter(), 0
+    memory = parts[0].journals / "crashed.json"
+    crashed = frozenset(json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else [])
+    features = parts[0].features
+    while todo := [part._replace(crashed=crashed) for part in parts if not part.journal.exists()]:
+        sizes = [len(part.recordings) for part in todo]
+        try:
+            for number, _ in run_parallel(write_part, todo, sizes, title, workers):
+                clips += sizes[number]
+        except ChildProcessError:
+            suspects = [clip for part in todo for clip in under_way(part)]
+            guilty = {clip.clip_id for clip in suspects if crashes(clip, features)}
+            if not guilty:
+                raise
+            crashed |= guilty
+            memory.write_text(json.dumps(sorted(crashed)), encoding="utf-8")
+    pace = Pace(clips, perf_counter() - started)
+    if clips:
+        rate = clips / pace.seconds
+        log.info("%s: %d clips in %.1f s, %.1f a second", title, clips, pace.seconds, rate)
+    return pace
+
+
+def under_way(part: Part) -> list[Recording]:
+    """Return the recording that was worked on when the process of a part ended."""
+    place = part.journal.with_suffix(".now")
+    name = place.read_text(encoding="utf-8", errors="surrogatepass") if place.exists() else None
+    return [recording for recording in part.recordings if recording.clip_id == name]

@@ -1,0 +1,1 @@
+"""Training: the task, its losses and metrics, the optimizer and its schedule."""

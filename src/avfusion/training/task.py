@@ -1,0 +1,162 @@
+"""What is learned: the loss, the metrics and the optimizer around a network."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MetricCollection
+
+from avfusion.checkpoint import Recipe
+from avfusion.data.batch import Clips
+from avfusion.models.attention.entropy import mean_entropy
+from avfusion.models.initialization import Init, initialise
+from avfusion.models.networks.scores import Scores
+from avfusion.targets import Target, check_loss, check_outputs
+from avfusion.training.metrics.stages import stage_metrics
+
+
+class FusionTask(L.LightningModule):
+    """Learn to predict the target of a clip from its face and its voice.
+
+    ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
+    needed to evaluate. ``lr_factors`` names parts of the network, and by what their learning rate
+    is multiplied. ``init`` draws the first weights, ``init_parts`` those of some parts (see
+    ``initialise``).
+
+    Minimized are the loss and, where a network has glimpses: ``single_glimpses`` times the mean
+    loss of the answers from one of its glimpses alone, so that each of them has to find who speaks;
+    ``glimpse_entropy`` times their mean entropy in nats, which makes them narrow above zero and
+    wide below.
+
+    ``recipe`` is what rebuilds this task and travels in every checkpoint; without, a checkpoint
+    holds weights only.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        target: Target,
+        optimizer: Callable[..., Optimizer] | None = None,
+        scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
+        init: Init = "default",
+        init_parts: Mapping[str, Init] | None = None,
+        single_glimpses: float = 0.0,
+        glimpse_entropy: float = 0.0,
+        lr_factors: Mapping[str, float] | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
+        super().__init__()
+        check_outputs(target)
+        check_loss(target, loss)
+        if not target.exclusive and getattr(network, "one_of_all", False):
+            raise ValueError(
+                f"{type(network).__name__} answers with probabilities that sum to one, which "
+                f"{type(loss).__name__} cannot use: choose another model."
+            )
+        initialise(network, init, init_parts)
+        self.lr_factors = lr_factors
+        self.single_glimpses = single_glimpses
+        self.glimpse_entropy = glimpse_entropy
+        self.network = network
+        self.loss = loss
+        self.target = target
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.recipe = recipe
+
+        # Buffers never change, and exchanging them in validation would wait for ever where
+        # processes have unequal numbers of batches.
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+
+        metrics = stage_metrics(target)
+        self.train_metrics = metrics.clone(prefix="train/")
+        self.val_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+
+    def forward(self, clips: Clips) -> Scores:
+        """Return the scores of the clips."""
+        return self.network(clips)
+
+    def training_step(self, clips: Clips, batch_idx: int) -> Tensor:
+        """Return the loss that Lightning will minimise."""
+        loss = self.step(clips, self.train_metrics)
+        self.log("loss", loss, prog_bar=True, logger=False)
+        self.log("train/loss_step", loss, on_step=True, on_epoch=False)  # what is minimised
+        return loss
+
+    def validation_step(self, clips: Clips, batch_idx: int) -> None:
+        """Log loss and metrics on the validation split."""
+        self.step(clips, self.val_metrics)
+
+    def test_step(self, clips: Clips, batch_idx: int) -> None:
+        """Log loss and metrics on the split to test on."""
+        self.step(clips, self.test_metrics)
+
+    def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return rows of the index, ``[batch]``, predictions, ``[batch, outputs]``, glimpses."""
+        scores = self(clips)
+        return clips.row, self.target.predict(scores.logits), scores.glimpses
+
+    def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
+        """Score one batch, count it, and return what is to be minimised."""
+        scores = self(clips)
+        loss = self.loss(scores.logits, clips.label)
+        metrics.update(
+            # One per clip: a MeanMetric that lets NaN pass ignores weights.
+            value=loss.detach().expand(len(clips.label)),
+            preds=scores.logits,
+            target=clips.label,
+            glimpses=scores.glimpses,
+            box=clips.box,
+        )
+        return loss + self.auxiliary_loss(scores, clips.label)
+
+    def auxiliary_loss(self, scores: Scores, label: Tensor) -> Tensor | float:
+        """Return what is minimized beside the loss of the answers."""
+        total: Tensor | float = 0.0
+        if self.single_glimpses and scores.single is not None:
+            alone = torch.stack([self.loss(logits, label) for logits in scores.single])
+            total = total + self.single_glimpses * alone.mean()
+        if self.glimpse_entropy and scores.glimpses is not None:
+            total = total + self.glimpse_entropy * mean_entropy(scores.glimpses)
+        return total
+
+    def on_train_epoch_end(self) -> None:
+        """Log the metrics of the training clips, as they were seen."""
+        self.log_metrics(self.train_metrics)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the validation split."""
+        self.log_metrics(self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the split that was tested on."""
+        self.log_metrics(self.test_metrics)
+
+    def log_metrics(self, metrics: MetricCollection) -> None:
+        """Log a stage's metrics, over all processes, and begin anew."""
+        self.log_dict(metrics.compute())
+        metrics.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer and its schedule by step."""
+        optimizer, schedule = self.optimize(int(self.trainer.estimated_stepping_batches))
+        by_step = {"scheduler": schedule, "interval": "step", "name": "train/learning_rate"}
+        return {"optimizer": optimizer, "lr_scheduler": by_step}
+
+    def optimize(self, steps: int) -> tuple[Optimizer, LRScheduler]:
+        """Return optimizer and schedule for so many steps, or refuse what they are given."""
+        assert self.optimizer is not None and self.scheduler is not None
+        own = {"lr_factors": self.lr_factors} if self.lr_factors else {}
+        optimizer = self.optimizer(self.network, **own)
+        return optimizer, self.scheduler(optimizer, steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint say how to rebuild this task."""
+        if self.recipe is not None:
+            checkpoint["recipe"] = self.recipe.plain()

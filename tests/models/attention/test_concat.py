@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from avfusion.models.attention import ConcatAttention
+
+
+def tiled(attention, face_map, audio):
+    """As the seed network computes it: the voice beside every position, then convolutions."""
+    tiles = audio[:, :, None, None, None].expand(-1, -1, *face_map.shape[2:])
+    both = torch.cat([face_map, tiles], dim=1)
+    hidden = torch.cat([attention.face_hidden.weight, attention.audio_hidden.weight], dim=1)
+    hidden = F.conv3d(both, hidden[..., None, None, None], attention.face_hidden.bias).relu()
+    logits = F.conv3d(hidden, attention.glimpse_logits.weight[..., None, None, None])
+    weights = logits.flatten(2).softmax(dim=-1)
+    return torch.einsum("bgp,bcp->bgc", weights, face_map.flatten(2)).flatten(1), weights
+
+
+@pytest.mark.parametrize("size", [(1, 3, 5), (4, 2, 3)])
+def test_equals_the_tiled_form_forward_and_backward(size):
+    attention = ConcatAttention(channels=6, audio_dim=5, hidden=8, glimpses=3).double()
+    torch.nn.init.normal_(attention.face_hidden.bias)
+    face_map = torch.randn(2, 6, *size, dtype=torch.double, requires_grad=True)
+    audio = torch.randn(2, 5, dtype=torch.double, requires_grad=True)
+    inputs = [face_map, audio, *attention.parameters()]
+    split, whole = attention(face_map, audio), tiled(attention, face_map, audio)
+    likings = [torch.randn_like(output) for output in whole]
+    for ours, theirs in zip(split, whole, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    for ours, theirs in zip(
+        torch.autograd.grad(split, inputs, likings),
+        torch.autograd.grad(whole, inputs, likings),
+        strict=True,
+    ):
+        assert ours.abs().max() > 1e-3
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_a_glimpse_can_look_at_any_of_several_pictures():
+    attention = ConcatAttention(channels=1, audio_dim=1, hidden=1, glimpses=1)
+    for parameter in attention.parameters():
+        torch.nn.init.constant_(parameter, 20.0)
+    face_map = torch.zeros(1, 1, 3, 2, 2)
+    face_map[0, 0, 2, 1, 0] = 1
+    _, weights = attention(face_map, torch.zeros(1, 1))
+    assert weights.unflatten(-1, (3, 2, 2))[0, 0, 2, 1, 0] > 0.99
+
+
+def test_logits_cut_off_below_zero_leave_no_position_with_less_than_another_of_zero():
+    plain = ConcatAttention(channels=4, audio_dim=5, hidden=8, glimpses=3)
+    cut = ConcatAttention(channels=4, audio_dim=5, hidden=8, glimpses=3, logit_relu=True)
+    cut.load_state_dict(plain.state_dict())
+    face_map, audio = torch.randn(2, 4, 1, 3, 5), torch.randn(2, 5)
+    weights = plain(face_map, audio)[1]
+    positions = face_map.flatten(2).transpose(1, 2)
+    hidden = plain.face_hidden(positions) + plain.audio_hidden(audio)[:, None]
+    logits = plain.glimpse_logits(hidden.relu()).transpose(1, 2).detach().numpy()
+    powers = np.exp(logits.clip(min=0))
+    by_hand = torch.from_numpy(powers / powers.sum(axis=-1, keepdims=True))
+    torch.testing.assert_close(cut(face_map, audio)[1], by_hand)
+    assert (weights - by_hand).abs().max() > 1e-3
+
+
+def test_dropout_of_logits_makes_a_part_of_the_glimpses_uniform_in_training_only():
+    attention = ConcatAttention(4, 5, hidden=8, glimpses=4, logit_dropout=0.25)
+    face_map, audio = torch.randn(500, 4, 1, 3, 5), torch.randn(500, 5)
+    weights = attention.eval()(face_map, audio)[1]
+    uniform = (weights - 1 / 15).abs().amax(dim=-1) < 1e-6
+    assert not uniform.any()
+    dropped = attention.train()(face_map, audio)[1]
+    uniform = (dropped - 1 / 15).abs().amax(dim=-1) < 1e-6
+    assert uniform.float().mean().item() == pytest.approx(0.25, abs=0.04)
+    louder = (weights ** (4 / 3) / (weights ** (4 / 3)).sum(-1, keepdim=True))[~uniform]
+    torch.testing.assert_close(dropped[~uniform], louder)

@@ -1,0 +1,20 @@
+import numpy as np
+import torch
+from by_hand import assert_equal, count, drawn, vectors
+
+from avfusion.models.fusion.gmu import GMUFusion
+
+
+def test_equals_the_mixture_of_the_paper():
+    fuse = GMUFusion(6, 4, 5)
+    p, (face, audio) = drawn(fuse), vectors(2, 3)
+    face, audio = face.numpy(), audio.numpy()
+    both = np.concatenate([face, audio], axis=-1)
+    gate = 1 / (1 + np.exp(-(both @ p["gate.weight"].T)))
+    by_hand = gate * np.tanh(face @ p["face_hidden.weight"].T)
+    by_hand += (1 - gate) * np.tanh(audio @ p["audio_hidden.weight"].T)
+    assert_equal(fuse(torch.from_numpy(face), torch.from_numpy(audio)), by_hand)
+
+
+def test_has_three_maps_without_biases():
+    assert count(GMUFusion(6, 4, 5)) == 5 * (6 + 4 + 6 + 4)

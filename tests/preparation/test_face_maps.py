@@ -1,0 +1,213 @@
+"""Claims about the face maps of a store."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import quiet_trainer, save_run, write_recordings
+
+from avfusion.corpora import Manifest
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.store import Store
+from avfusion.features import FaceFeatures, FaceMaps, Features
+from avfusion.models.face_encoders import ConvNet
+from avfusion.preparation import face_maps as mapping
+from avfusion.preparation import prepare as preparation
+from avfusion.preparation import workers as work
+from avfusion.preparation.description import verify
+from avfusion.preparation.face_maps import map_device, maps_of
+from avfusion.preparation.prepare import prepare
+from avfusion.preparation.summary import needed, preview, summary
+
+
+def files(root):
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A folder with four clips."""
+    return Manifest(str(write_recordings(tmp_path / "few", subjects=1)))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """The folder of a run, and its face encoder."""
+    encoder = save_run(tmp_path / "run", "lowrank").network.face_encoder.eval()
+    return str(tmp_path / "run"), encoder
+
+
+@pytest.fixture
+def features(small_features, trained) -> Features:
+    return replace(small_features, maps=FaceMaps(trained[0]))
+
+
+def test_a_store_holds_the_maps_of_its_pictures_in_half_precision(
+    few, tmp_path, in_process, features, trained
+):
+    two = replace(features, face=FaceFeatures(size=32, pictures=2))
+    store = Store(prepare(few, two, tmp_path / "stores"))
+    maps = np.load(store.root / "face_map" / "00000.npy")
+    assert maps.shape == (4, 2, 64, 4, 4) and maps.dtype == np.float16
+    pictures = np.load(store.root / "frames" / "00000.npy")
+    for clip in range(4):
+        for picture in range(2):
+            face = torch.tensor(pictures[clip, picture] / 255, dtype=torch.float32)
+            by_hand = trained[1](face.permute(2, 0, 1)[None, None])[0, :, 0].detach().half()
+            np.testing.assert_allclose(maps[clip, picture], by_hand, rtol=2e-3, atol=1e-6)
+    rows = np.array([0, 2])
+    assert np.array_equal(store.read("face_map", rows), maps[rows])
+
+
+def test_the_description_tells_of_the_encoder_and_its_weights_are_kept(
+    few, tmp_path, in_process, features, trained
+):
+    store = Store(prepare(few, features, tmp_path / "stores"))
+    told = store.description["streams"]["face_map"]
+    assert (told["modality"], told["kind"], told["shape"]) == ("face", "maps", [1, 64, 4, 4])
+    assert told["encoder"] == {
+        "_target_": "avfusion.models.face_encoders.ConvNet",
+        "stream": "frames",
+        "mean": [0.0] * 3,
+        "std": [1.0] * 3,
+        "widths": [32, 64, 64],
+        "groups": 1,
+    }
+    assert told["weights"] == f"{trained[0]}/checkpoints/best.ckpt"
+    assert told["sha256"] == features.maps.sha256 == store.description["features"]["maps"]["sha256"]
+    weights = trained[1].state_dict()
+    kept = store.encoder("face_map")
+    assert kept.keys() == weights.keys()
+    assert all(torch.equal(value, weights[name]) for name, value in kept.items())
+    verify(store.root)
+
+
+def test_clips_without_a_face_have_maps_of_zeros(few, tmp_path, in_process, features):
+    manifest = tmp_path / "few" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("s0_1.png", ""))
+    masking = replace(features, policies=replace(features.policies, missing="mask"))
+    store = Store(prepare(few, masking, tmp_path / "stores"))
+    assert store.has_face.tolist() == [True, False, True, True]
+    assert [bool(clip.any()) for clip in store.shards("face_map")[0]] == store.has_face.tolist()
+
+
+def test_other_maps_have_a_store_of_their_own_and_none_leave_it_as_it_was(
+    few, tmp_path, in_process, features, small_features
+):
+    save_run(tmp_path / "other", "lowrank")
+    others = replace(features, maps=FaceMaps(str(tmp_path / "other")))
+    settings = (small_features, features, others, replace(small_features, maps=FaceMaps()))
+    stores = [prepare(few, setting, tmp_path / "stores") for setting in settings]
+    assert len(set(stores)) == 3 and stores[0] == stores[3]
+    assert not (stores[0] / "face_map").exists()
+    assert "face_map" not in Store(stores[0]).streams
+
+
+def test_preparing_again_computes_nothing(few, tmp_path, in_process, features, monkeypatch):
+    store = prepare(few, features, tmp_path / "stores")
+    monkeypatch.setattr(FaceMaps, "build", lambda *_: pytest.fail("built again"))
+    assert prepare(few, features, tmp_path / "stores") == store
+
+
+def test_maps_that_were_interrupted_are_gone_on_with(
+    few, tmp_path, in_process, features, monkeypatch
+):
+    monkeypatch.setattr(work, "PART_CLIPS", 1)
+    whole = prepare(few, features, tmp_path / "whole")
+    mapped, real = [], mapping.write_part_maps
+
+    def interrupted_in_the_third(part, name, encoder):
+        mapped.append(part.recordings[0].clip_id)
+        if len(mapped) == 3:
+            raise KeyboardInterrupt
+        real(part, name, encoder)
+
+    monkeypatch.setattr(mapping, "write_part_maps", interrupted_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(few, features, tmp_path / "stores")
+    left = {path.suffix for path in (tmp_path / "stores").iterdir() if path.is_dir()}
+    assert left == {".partial", ".parts"}
+    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded again"))
+    store = prepare(few, features, tmp_path / "stores")
+    assert mapped == ["s0_0", "s0_1", "s0_2", "s0_2", "s0_3"]
+    assert files(store) == files(whole)
+    assert [path for path in (tmp_path / "stores").iterdir() if path.is_dir()] == [store]
+
+
+def test_shards_and_batches_do_not_change_the_maps(
+    few, tmp_path, in_process, features, monkeypatch
+):
+    whole = Store(prepare(few, features, tmp_path / "whole"))
+    clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
+    monkeypatch.setattr(work, "SHARD_BYTES", 3 * clip_bytes)
+    monkeypatch.setattr(mapping, "PICTURES", 1)
+    sharded = Store(prepare(few, features, tmp_path / "sharded"))
+    assert [len(shard) for shard in sharded.shards("face_map")] == [3, 1]
+    rows = np.arange(4)
+    ours, theirs = (store.read("face_map", rows).float() for store in (sharded, whole))
+    torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=1e-6)
+
+
+def test_maps_that_half_precision_cannot_hold_are_refused():
+    encoder = ConvNet([0.0] * 3, [1.0] * 3, widths=[4, 4])
+    torch.nn.init.constant_(encoder.layers[-2].bias, 1e5)
+    with pytest.raises(ValueError, match=r"exceed what 16 bits hold \(65504\): choose another"):
+        maps_of(encoder, np.zeros((1, 1, 32, 32, 3), np.uint8))
+
+
+def test_maps_that_do_not_fit_on_the_disk_are_refused_before_they_are_begun(
+    few, tmp_path, in_process, features, monkeypatch
+):
+    monkeypatch.setattr(mapping, "check_room", lambda root, needed: pytest.fail(str(needed)))
+    with pytest.raises(pytest.fail.Exception) as refused:
+        prepare(few, features, tmp_path / "stores")
+    (partial,) = (tmp_path / "stores").glob("*.partial")
+    others = sum(path.stat().st_size for path in partial.rglob("*.npy"))
+    assert int(str(refused.value)) == others + 4 * 64 * 4 * 4 * 2
+
+
+def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
+    few, tmp_path, in_process, features, trained
+):
+    stores = tmp_path / "stores"
+    assert "GB and face maps" in preview(few, features, stores, None)
+    assert not stores.exists()
+    store = Store(prepare(few, features, stores))
+    text = summary(store.root)
+    assert f"Face maps of 64 channels (face_map), by the encoder of {trained[0]}/check" in text
+    options = needed(store, {"train": 64, "val": 8, "test": 8})
+    assert options == ["model/face_encoder=stored"]
+
+
+def test_maps_are_computed_on_the_device_of_the_trainer(
+    few, tmp_path, in_process, features, monkeypatch
+):
+    """A GPU that the Trainer does not use is left alone: here there is none, but torch says so."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    device = str(quiet_trainer().strategy.root_device)
+    data = FaceAudioDataModule(str(tmp_path / "stores"), few, features, device=device)
+    assert Store(data.store.root).shards("face_map")[0].any()
+
+    used = []
+    monkeypatch.setattr(preparation, "write_maps", lambda *given: used.append(given[-1]) or {})
+    monkeypatch.setattr(preparation, "finish", lambda *_: 1 / 0)
+    for number, device in enumerate(("meta", "cpu")):
+        data = FaceAudioDataModule(str(tmp_path / str(number)), few, features, device=device)
+        with pytest.raises(ZeroDivisionError):
+            _ = data.store
+    assert used == [torch.device("meta"), torch.device("cpu")]
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "nonsense"])
+def test_a_device_that_is_not_there_is_refused_before_anything_is_decoded(
+    few, tmp_path, features, monkeypatch, name
+):
+    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match=rf"prepare\.device={name} cannot compute face maps .*use"):
+        prepare(few, features, tmp_path / "stores", device=name)
+
+
+def test_auto_is_a_gpu_where_there_is_one():
+    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    assert map_device("auto").type == next((kind for kind, there in kinds.items() if there), "cpu")

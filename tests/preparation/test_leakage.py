@@ -1,0 +1,166 @@
+"""Claims about what makes a test score memory."""
+
+import pytest
+from conftest import clip_record, indexed, split_by
+
+from avfusion.data.store import Store
+from avfusion.preparation.description import describe_splits, refuse_splits
+from avfusion.preparation.leakage import (
+    CONTENT,
+    find_leaks,
+    find_repeats,
+    find_shared_subjects,
+    refuse_leaks,
+    sentence_of_overlap,
+)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Clips of four subjects: s0 and s2 share a sound, s1 and s3 a picture."""
+    clips = [
+        clip_record(
+            f"s{subject}_{take}",
+            label=("a", "b")[take],
+            subject=f"s{subject}",
+            session=f"x{take if subject == 3 else subject}",
+            split="",
+            has_face=True,
+            audio_digest=10 * subject + take if (subject, take) != (2, 0) else 0,
+            face_digest=100 + 10 * subject + take if (subject, take) != (3, 1) else 111,
+        )
+        for subject in range(4)
+        for take in range(2)
+    ]
+    return indexed(tmp_path, clips)
+
+
+def leaks_of(store, *plan):
+    clips = split_by(store, *plan).tabulate(store.columns("subject", *CONTENT))
+    return find_leaks(clips), find_shared_subjects(clips)
+
+
+def test_leaks_are_those_of_the_plan_in_use(store):
+    """The same clips, by four plans."""
+    none = {"same_sound_in_two_splits": [], "same_picture_in_two_splits": []}
+    apart, shared = leaks_of(store, "subjects", "s0")  # val is s1
+    assert apart == {
+        "same_sound_in_two_splits": ["s0_0 (test) = s2_0 (train)"],
+        "same_picture_in_two_splits": ["s1_1 (val) = s3_1 (train)"],
+        "untrained_classes": [],
+    }
+    assert shared == []
+    together, shared = leaks_of(store, {"train": [0, 8]})
+    assert together == none | {"untrained_classes": []} and shared == []
+    rows, shared = leaks_of(store, {"train": [0, 1], "test": [1, 6]})
+    assert rows == none | {
+        "same_sound_in_two_splits": ["s0_0 (train) = s2_0 (test)"],
+        "untrained_classes": ["b"],
+    }
+    assert shared == ["s0"]
+    _, shared = leaks_of(store, "sessions", "x0")  # the second occasion of s3 is x1, which is val
+    assert shared == ["s3"]
+
+
+def test_what_no_split_has_leaks_nothing(store):
+    leaks, shared = leaks_of(store, {"train": [0, 4], "test": [6, 7]})
+    assert leaks["same_sound_in_two_splits"] == [] and shared == []
+
+
+def test_a_plan_that_leaks_is_refused_with_the_plan_and_what_allows_it(store):
+    def refuse(allowed, *plan):
+        splits = split_by(store, *plan)
+        clips = splits.tabulate(store.columns(*CONTENT))
+        refuse_splits(store, splits, find_leaks(clips), allowed)
+
+    kinds = ["same_sound_in_two_splits", "same_picture_in_two_splits"]
+    with pytest.raises(
+        ValueError, match=r"data\.splits=\{folds: subject\} data\.fold=s0 of .*"
+    ) as e:
+        refuse([], "subjects", "s0")
+    assert "1 times the same sound is in two splits" in str(e.value)
+    assert all(f"set data.allow_{kind}=true, which every result" in str(e.value) for kind in kinds)
+    refuse(kinds, "subjects", "s0")
+    with pytest.raises(
+        ValueError, match=r"1 subjects are .*\(s3\).*data\.allow_subject_overlap=tr"
+    ):
+        refuse(kinds, "sessions", "x0")
+    refuse([*kinds, "subject_overlap"], "sessions", "x0")
+    refuse([], {"train": [0, 8]})
+
+
+def test_what_is_in_the_nature_of_a_corpus_is_allowed_in_its_store(store, tmp_path):
+    kinds = ["same_sound_in_two_splits", "same_picture_in_two_splits"]
+    other = indexed(tmp_path / "other", store.records(range(8)), allowed_leaks=kinds)
+    splits = split_by(other, "subjects", "s0")
+    refuse_splits(other, splits, find_leaks(splits.tabulate(other.columns(*CONTENT))), [])
+
+
+@pytest.mark.parametrize("second", ["Ann", "ann", " Ann", "ANN\t"])
+def test_a_subject_in_two_splits_is_named_however_it_is_spelled(tmp_path, second):
+    people = ("Ann", second, "Bob", "Cid")
+    clips = (clip_record(name, subject=name) for name in people)
+    store = indexed(tmp_path, clips)
+    clips = split_by(store, {"train": [0, 1], "test": [1, 4]}).tabulate(store.columns("subject"))
+    assert find_shared_subjects(clips) == ["Ann"]
+    assert "1 subjects are in more than one split (Ann)" in sentence_of_overlap(clips)
+    alike = "(spellings that look alike are one" in sentence_of_overlap(clips)
+    assert alike == (second != "Ann")
+
+
+def test_every_pair_of_splits_is_compared(tmp_path):
+    pairs = [("train", "val"), ("train", "test"), ("val", "test")]
+    clips = [
+        clip_record(f"{number}{split}", subject=f"s{number}", split=split)
+        for number, pair in enumerate(pairs)
+        for split in pair
+    ]
+    store = indexed(tmp_path, clips)
+    clips = split_by(store).tabulate(store.columns("subject"))
+    assert find_shared_subjects(clips) == ["s0", "s1", "s2"]
+
+
+def test_where_nobody_is_named_nobody_knows_who_is_shared(tmp_path):
+    store = indexed(
+        tmp_path, (clip_record(f"c{n}", split=s) for n, s in enumerate(("train", "test")))
+    )
+    clips = split_by(store).tabulate(store.columns("subject"))
+    assert find_shared_subjects(clips) is None and sentence_of_overlap(clips) == ""
+
+
+def test_two_labels_for_one_recording_are_found_without_splits(store):
+    assert find_repeats(store.columns(*CONTENT)) == {
+        "two_labels_for_one_recording": [],
+        "same_sound_twice": ["s0_0 = s2_0"],
+    }
+
+
+def test_leaks_of_several_kinds_are_told_at_once():
+    leaks = {
+        "same_sound_in_two_splits": ["a = b"],
+        "two_labels_for_one_recording": ["c = d"],
+        "untrained_classes": ["x"],
+        "same_sound_twice": ["a = b"],
+    }
+    with pytest.raises(ValueError, match=r"same sound .* more than one label") as refused:
+        refuse_leaks(leaks, ["untrained_classes"])
+    assert "corpus.allow_two_labels_for_one_recording=true" in str(refused.value)
+    assert "untrained" not in str(refused.value)
+
+
+def test_the_description_of_splits_counts_classes_and_clips(recordings_store, several_store):
+    store = Store(recordings_store)
+    own = describe_splits(store, split_by(store))
+    assert own["clips"] == {"train": 16, "val": 4, "test": 4} and own["class_counts"] == [8, 8]
+    assert own["shared_subjects"] == [] and own["splits"] == {"plan": "column"}
+    few = describe_splits(store, split_by(store, {"train": [0, 3], "val": [3, 6], "test": [6, 9]}))
+    assert few["class_counts"] == [1, 2]  # high; low, of takes 0 and 2
+    assert few["clips"] == {"train": 3, "val": 3, "test": 3}
+    assert few["shared_subjects"] == ["s0", "s1"]
+    several = Store(several_store)
+    counts = describe_splits(several, split_by(several, {"train": [0, 4]}))["class_counts"]
+    assert dict(zip(several.description["class_names"], counts, strict=True)) == {
+        "high": 2,
+        "late": 2,
+        "low": 2,
+    }

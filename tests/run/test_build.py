@@ -1,0 +1,33 @@
+import pytest
+import torch
+from conftest import load
+from omegaconf import OmegaConf
+
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.train_test_overlap import trained_on
+from avfusion.run import build as assembly
+from avfusion.run.configuration import with_description
+from avfusion.run.restore import rebuild_task
+
+
+@pytest.mark.encoders
+def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store, tmp_path):
+    import timm
+
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    encoder = "model.network.face_encoder"
+    cfg = load(
+        "train",
+        "model/face_encoder=timm",
+        f"{encoder}.name=test_resnet",
+        f"{encoder}.pretrained={tmp_path}/weights.pth",
+    )
+    OmegaConf.set_struct(cfg, False)
+    cfg.trainer = cfg.callbacks = cfg.logger = {}  # know the folder of a run
+    data = FaceAudioDataModule(str(recordings_store), batch_size=8)
+    data.prepare_data()
+    whole = assembly.build_task(with_description(cfg, data.description), data).recipe
+    assert whole.trained_on == trained_on(data.store, data.splits.where("train"))
+    (tmp_path / "weights.pth").unlink()
+    assert whole.model["network"]["face_encoder"]["pretrained"] == "none"
+    assert rebuild_task(whole.plain()).network.face_encoder.channels == 192

@@ -1,0 +1,99 @@
+"""Claims about where a checkpoint looks for its data on this machine."""
+
+import pytest
+from conftest import split_by
+from omegaconf import OmegaConf
+
+from avfusion.data.store import Store, read_description
+from avfusion.run.restore import check_plan, here, plan_of
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path):
+    monkeypatch.setenv("AVFUSION_DATA", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def recorded(target: str, **corpus) -> dict:
+    return {"corpus": {"_target_": target, **corpus}, "root": None, "store": "elsewhere"}
+
+
+def test_the_embedded_corpus_is_rendered_where_this_machine_has_its_data(home):
+    found = here(recorded("avfusion.corpora.CocktailParty", root="/old/cocktail_party"), None)
+    assert found["corpus"]["root"] == f"{home}/cocktail_party"
+    assert found["store"] == f"{home}/stores"
+
+
+def test_another_corpus_without_a_root_of_its_data_stays_what_it_is(tmp_path):
+    found = here(recorded("avfusion.corpora.Manifest", root=str(tmp_path), label="mood"), None)
+    assert found["corpus"] == {
+        "_target_": "avfusion.corpora.Manifest",
+        "root": str(tmp_path),
+        "label": "mood",
+    }
+    assert found["root"] is None
+
+
+def test_a_corpus_that_is_gone_is_looked_for_by_its_name_where_that_is_there(home):
+    data = recorded("avfusion.corpora.Manifest", root="/nowhere/recordings")
+    assert here(data, None)["corpus"]["root"] == "/nowhere/recordings"
+    (home / "manifest").mkdir(parents=True)
+    assert here(data, None)["corpus"]["root"] == f"{home}/manifest"
+
+
+def test_a_corpus_that_has_no_root_at_all_gets_none():
+    data = recorded("avfusion.corpora.Manifest", manifest="a.csv")
+    assert here(data, None)["corpus"] == data["corpus"]
+
+
+OWN = {"splits": {"folds": 3}, "fold": 1, "split_seed": 5, "allow_subject_overlap": False}
+
+
+@pytest.fixture
+def plan(recordings_store):
+    """The arguments of a plan for data, by what eval is given, after a training by folds."""
+    checksums = read_description(recordings_store)["checksums"]
+    recipe = {"data": OWN | {"batch_size": 4}, "description": {"checksums": checksums}}
+
+    def plan(store=recordings_store, data=None, **given):
+        others = {} if data is None else {"data": data}
+        cfg = OmegaConf.create({"splits": None, "fold": None} | given | others)
+        return plan_of(cfg, {"store": str(store)} | (data or {}), recipe)
+
+    return plan
+
+
+def test_a_test_is_by_the_plan_of_the_training_unless_another_is_given(plan):
+    assert plan() == {}  # which its own data say
+    assert plan(fold=2) == {"fold": 2}
+    assert plan(splits="sessions", fold="x") == {"splits": "sessions", "fold": "x"}
+    assert plan(splits={"test": 1}) == {"splits": {"test": 1}, "fold": None}
+
+
+def test_the_store_of_the_training_is_read_by_its_plan_and_another_by_what_is_said_of_it(
+    plan, party_store
+):
+    assert plan(data={"splits": None}) == OWN
+    assert plan(data={"splits": None, "fold": 0}) == OWN | {"fold": 0}
+    assert plan(data={"splits": {"test": 1}}) == {}
+    assert plan(party_store, data={"splits": None}) == {}
+    assert plan("/nowhere", data={"splits": None}) == {}
+
+
+def test_a_table_that_was_changed_since_the_training_is_refused(recordings_store, tmp_path):
+    store, table = Store(recordings_store), tmp_path / "my.csv"
+    folds = [f"{name},{row % 3}" for row, name in enumerate(store.texts("clip_id"))]
+
+    def splits():
+        return split_by(store, str(table), 1, by_subject=False)
+
+    table.write_text("\n".join(["clip_id,fold", *folds]))
+    recipe = {"description": {"splits": splits().record}}
+    cfg = OmegaConf.create({"splits": None, "fold": None})
+    check_plan(tmp_path, cfg, recipe, splits())
+    table.write_text("\n".join(["clip_id,fold", *folds[:-1], folds[-1][:-1] + "0"]))
+    with pytest.raises(
+        ValueError, match=r"my\.csv\} data\.fold=1 is not what it was when .* restore"
+    ):
+        check_plan(tmp_path, cfg, recipe, splits())
+    check_plan(tmp_path, OmegaConf.create({"splits": "x.csv", "fold": 1}), recipe, splits())

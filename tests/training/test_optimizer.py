@@ -1,0 +1,97 @@
+"""Claims about optimizers and the parts of a network."""
+
+import pytest
+import torch
+from conftest import build as build_model
+from torch import nn
+
+from avfusion.training.optimizer import build
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    parts = {
+        "face_encoder": nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)),
+        "head": nn.Linear(4, 2),
+    }
+    return nn.ModuleDict(parts)
+
+
+def rates(optimizer, network):
+    """Return learning rate and decay of every parameter by its name."""
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    return {
+        names[id(parameter)]: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+def test_the_longest_name_that_holds_a_parameter_decides_its_learning_rate(network):
+    factors = {"face_encoder": 0.1, "face_encoder.1": 0.5}
+    found = rates(build(network, "SGD", lr=2.0, groups=factors), network)
+    expected = {"face_encoder.0": 0.2, "face_encoder.1": 1.0, "head": 2.0}
+    for name, (rate, _) in found.items():
+        assert rate == pytest.approx(expected[name.rpartition(".")[0]])
+    assert len(found) == 6
+
+
+def test_biases_do_not_decay_in_any_group(network):
+    optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"head": 2.0})
+    found = rates(optimizer, network)
+    assert {name: decay for name, (_, decay) in found.items()} == {
+        name: 0.3 if name.endswith("weight") else 0.0 for name, _ in network.named_parameters()
+    }
+
+
+def test_groups_have_names_that_curves_can_show(network):
+    optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"head": 0.1})
+    names = [group["name"] for group in optimizer.param_groups]
+    assert names == ["decaying", "others", "decaying_x0.1", "others_x0.1"]
+
+
+def test_factors_that_are_nearly_equal_share_a_group(network):
+    groups, own = {"face_encoder": 0.07, "head": 0.7}, {"head": 0.1}
+    optimizer = build(network, "SGD", lr=1.0, groups=groups, lr_factors=own)
+    assert [group["name"] for group in optimizer.param_groups] == ["others_x0.07"]
+
+
+def test_a_factor_of_zero_leaves_a_part_as_it_is(network):
+    before = [parameter.clone() for parameter in network["face_encoder"].parameters()]
+    optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"face_encoder": 0})
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    after = network["face_encoder"].parameters()
+    assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert rates(optimizer, network)["head.weight"] == (1.0, 0.3)
+
+
+def test_an_unknown_part_is_refused_with_those_that_exist(network):
+    with pytest.raises(ValueError, match="no part 'face': the network's are face_encoder, head"):
+        build(network, "SGD", lr=1.0, groups={"face": 0.1})
+
+
+@pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
+def test_impossible_learning_rates_are_refused(network, rate):
+    with pytest.raises(ValueError, match=r"optimizer\.lr must be"):
+        build(network, "SGD", lr=rate)
+    with pytest.raises(ValueError, match=r"optimizer\.groups\.head must be at least 0"):
+        build(network, "SGD", lr=1.0, groups={"head": rate})
+
+
+def test_a_part_of_a_model_is_chosen_by_its_name_on_the_command_line():
+    task = build_model("lowrank", "optimizer.groups={face_encoder: 0.1}", "optimizer.lr=0.5")
+    optimizer, _ = task.optimize(10)
+    found = {name: initial for name, (initial, _) in rates_of(optimizer, task.network).items()}
+    assert {found[name] for name in found if name.startswith("face_encoder")} == {0.05}
+    assert {found[name] for name in found if name.startswith("audio_encoder")} == {0.125}
+    others = {name for name in found if not name.startswith(("face_encoder", "audio_encoder"))}
+    assert {found[name] for name in others} == {0.5}
+
+
+def rates_of(optimizer, network):
+    """Return the rates before the schedule changed them."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"]
+    return rates(optimizer, network)
