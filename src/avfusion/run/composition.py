@@ -11,6 +11,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from avfusion.run.renamed import CHOICES, new_key
 from avfusion.run.suggestions import did_you_mean, dotted, nearest, nearest_key
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -85,6 +86,8 @@ def _unknown_choice(error: MissingConfigException) -> str:
 
 
 def _no_choice(group: str, choice: str, options: Sequence[str]) -> str:
+    if new := CHOICES.get(f"{group}={choice}"):
+        return f"There is no {group}={choice} any more: write {new}."
     known = [option for option in options if option != "base"]  # what others are made of
     meant = nearest(choice, known)
     hint = f"did you mean {meant}? Choices:" if meant else "choose one of"
@@ -105,6 +108,8 @@ def _unknown_key(key: str, error: HydraException, program: str) -> str:
         known = {name: known[name] for name in known if name not in ("hydra", "description")}
     if key in dotted(config) and (inner := INNER.search(str(error.__cause__))):
         return f"{key} has no {inner[1]}: add it with +{key}.{inner[1]}=..."
+    if new := new_key(key):
+        return f"There is no {key} any more: write {new}."
     first = key.partition("/")[0] if "/" in key else key
     if (meant := _group_meant(key, groups)) is None and "/" not in key:
         meant = nearest_key(first, known)

@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from avfusion.bounds import AtLeast, NonNegativeFloat, NonNegativeInt, PositiveInt
+from avfusion.run.renamed import new_key
 from avfusion.run.suggestions import did_you_mean, nearest
 
 # What is no argument of a constructor of this package, by the key of the group that holds it.
@@ -86,6 +87,8 @@ def _check_names(names: Iterable[str], target: str, key: str) -> None:
         return
     for name in names:
         if not name.startswith("_") and name not in parameters:
+            if new := new_key(f"{key}.{name}"):
+                raise ValueError(f"There is no {key}.{name} any more: write {new}.")
             meant = nearest(name, parameters)
             meant = meant and f"{key}.{meant}"
             raise ValueError(
