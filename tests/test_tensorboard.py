@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 needs_browser = pytest.mark.skipif(
     find_browser() is None, reason="neither chromium nor chrome is installed"
 )
-TABS = "scalars custom_scalars images audio graphs histograms pr_curves projector text hparams"
+TABS = "scalars custom_scalars images audio histograms pr_curves projector text hparams"
 JOBS = (["optimizer=adamw"], ["optimizer=momentum", "callbacks.early_stopping.patience=3"])
 SMALL = (
     "trainer=cpu trainer.max_epochs=1 trainer.log_every_n_steps=1 data=store data.batch_size=8 "
@@ -135,14 +135,6 @@ def test_every_picture_and_every_sound_can_be_fetched(plugin, route, begins, ser
         assert server.get(f"plugin/{plugin}/{route}?{last['query']}").startswith(begins)
 
 
-def test_the_graph_is_that_of_the_network(served):
-    _, server = served
-    assert server.get("plugin/graphs/info")["."]["run_graph"] is True
-    graph = server.get("plugin/graphs/graph", run=".", conceptual="false").decode()
-    names = set(re.findall(r'name: "([^"]+)"', graph))
-    assert {"clips/frames", "fusion/mul", "scores/logits"} <= names
-
-
 def test_the_projector_has_each_vector_with_labels_and_thumbnails(served):
     _, server = served
     assert server.get("plugin/projector/runs") == ["."]
@@ -199,7 +191,6 @@ SEEN = {
     "custom_scalars": (["loss", "accuracy", "recall per class, validation"], {"lines": 4}),
     "images": (["clips", "test", "train", "val"], {"images": 4}),
     "audio": (["sounds"], {"audio": 4}),
-    "graphs": (["clips", "face_encoder", "attention", "fusion", "head", "scores"], {"lines": 8}),
     "histograms": (["weights_attention", "weights_fusion"], {"lines": 4}),
     "pr_curves": (["test_precision_recall", "val_precision_recall"], {"lines": 4}),
     "text": (["run/config.yaml/text_summary", "run/model/text_summary"], {}),

@@ -6,7 +6,6 @@ from avfusion.dashboard.confusion_matrix import ConfusionMatrix
 from avfusion.dashboard.diagnostics import Diagnostics
 from avfusion.dashboard.embeddings import Embeddings
 from avfusion.dashboard.glimpse_shape import GlimpseShape
-from avfusion.dashboard.network_graph import NetworkGraph
 from avfusion.dashboard.precision_recall import PrecisionRecall
 from avfusion.dashboard.run_text import RunText
 from avfusion.dashboard.scalar_layout import ScalarLayout
@@ -19,7 +18,6 @@ __all__ = [
     "Diagnostics",
     "Embeddings",
     "GlimpseShape",
-    "NetworkGraph",
     "PrecisionRecall",
     "RunText",
     "ScalarLayout",

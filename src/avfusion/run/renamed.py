@@ -1,6 +1,8 @@
 """Keys and choices with another name now: an old command is answered with the new one."""
 
-KEYS: dict[str, str] = {}  # the end of a dotted key -> that of the new one
+KEYS: dict[str, str] = {  # the end of a dotted key -> that of the new one
+    "callbacks.parts": "callbacks.model_summary",
+}
 CHOICES: dict[str, str] = {}  # group=choice -> the same group=new choice
 
 
