@@ -10,7 +10,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from avfusion.console import printable
+from avfusion.console import replace_unprintable
 from avfusion.figures.formats import check_format
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> None:
     with discard(folder):
         batches = trainer.predict(task, datamodule=data) or []
         answers = collect_answers(data.store, batches, data.modalities)
-        print(printable(describe_answers(*by_recording(answers), data.target)))
+        print(replace_unprintable(describe_answers(*by_recording(answers), data.target)))
         print(write_answers(folder, answers, data.target, form))
         raw = cfg.input is not None
         bad = bad_recordings(data.store, answers, folder) if raw else bad_clips(answers, folder)

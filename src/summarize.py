@@ -10,7 +10,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.console import printable
+from avfusion.console import replace_unprintable
 from avfusion.environment import write_utf8
 from avfusion.evaluation.aggregate import left_out, ranked
 from avfusion.evaluation.directions import add_directions, given_directions
@@ -86,9 +86,9 @@ def print_differences(one: Run, other: Run) -> None:
             f"{value}{mark if is_score(key) and value is not None else ''}"
             for value, mark in zip(values, marks, strict=True)
         ]
-        print(printable(f"{key:40} {' | '.join(marked)}"))
+        print(replace_unprintable(f"{key:40} {' | '.join(marked)}"))
     for note in footnotes:
-        print(printable(note))
+        print(replace_unprintable(note))
 
 
 if __name__ == "__main__":

@@ -1,77 +1,61 @@
-"""What is printed while work goes on: for a person at a terminal, or for a file."""
+"""Console output: the terminal or file that stdout is, and the logging handler that writes there.
+
+A terminal gets wrapped lines, progress bars and colors; a file and continuous integration do not.
+"""
 
 import logging
 import os
 import shutil
 import sys
-import textwrap
 from typing import Any, TextIO
 
+from avfusion.messages import wrap_lines
 
-def watched() -> bool:
-    """Say whether a person looks on; bars and colours are for them, not for files or CI."""
+# For encodings without these characters.
+ASCII_SUBSTITUTES = {"†": "*", "‡": "**", "§": "***", "¶": "****", "±": "+-"}
+
+
+def is_interactive() -> bool:
+    """Say whether stdout is a terminal that a person reads."""
     return sys.stdout.isatty() and not os.environ.get("CI")
 
 
-def folded(text: str) -> str:
-    """Return lines no longer than the terminal, no word of them broken; else as they are."""
-    if not watched():
-        return text
-    width = shutil.get_terminal_size().columns
-    return "\n".join(
-        textwrap.fill(
-            line,
-            width,
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for line in text.splitlines()
-    )
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where lines should not be wrapped."""
+    return shutil.get_terminal_size().columns if is_interactive() else None
 
 
-# Of signs that a locale may lack.
-IN_ASCII = {"†": "*", "‡": "**", "§": "***", "¶": "****", "±": "+-"}
-
-
-def printable(text: str) -> str:
-    """Return a text as stdout can show it: in ASCII where its encoding lacks some of the signs."""
+def replace_unprintable(text: str) -> str:
+    """Write a text in ASCII where the encoding of stdout lacks some of its characters."""
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        for sign, plain in IN_ASCII.items():
-            text = text.replace(sign, plain)
+        for character, substitute in ASCII_SUBSTITUTES.items():
+            text = text.replace(character, substitute)
         return text.encode("ascii", errors="backslashreplace").decode()
+
     return text
 
 
-def span(seconds: float) -> str:
-    """Return a time as a person says it."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-class FoldedFormatter(logging.Formatter):
-    """Fold what is logged."""
+class WrappingFormatter(logging.Formatter):
+    """Format log records in lines that fit the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the lines of a record."""
-        return folded(super().format(record))
+        """Format one record."""
+        return wrap_lines(super().format(record), terminal_width())
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Write to what stdout is at the moment: a progress bar takes it to print above itself."""
+    """Write to the current ``sys.stdout``, which a progress bar replaces to print above itself."""
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
 
     @property
     def stream(self) -> Any:
-        """The stream of the moment."""
+        """The current stdout."""
         return sys.stdout
 
     @stream.setter
     def stream(self, _: Any) -> None:
-        """Keep none."""
+        """Ignore the stream that the base class sets once."""

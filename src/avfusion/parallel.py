@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from avfusion.console import watched
+from avfusion.console import is_interactive
 from avfusion.threads import count_cores
 
 FEW = 64  # clips that are decoded by forks
@@ -54,7 +54,7 @@ def run_parallel(
         warnings.filterwarnings("ignore", ".*use of fork.*", DeprecationWarning)
         # Forks begin here, before the bar has a thread whose locks they would inherit.
         futures = {pool.submit(function, job): number for number, job in enumerate(jobs)}
-        progress = stack.enter_context(Progress(*columns, disable=not watched()))
+        progress = stack.enter_context(Progress(*columns, disable=not is_interactive()))
         bar = progress.add_task(title, total=sum(sizes))
         try:
             for future in as_completed(futures):

@@ -230,7 +230,7 @@ import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
 from official_files import write_cifar10
-from test_packed import half
+from test_image_archives import half
 
 def killed(root, download):
     half(write_cifar10, Path(root))

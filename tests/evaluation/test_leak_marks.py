@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from avfusion.console import printable
+from avfusion.console import replace_unprintable
 from avfusion.evaluation.aggregate import compare
 from avfusion.evaluation.leak_marks import leaks_of, mark_leaks
 from avfusion.evaluation.runs import find_runs
@@ -132,6 +132,6 @@ def test_two_runs_side_by_side_are_marked_too(rows, tmp_path, monkeypatch, capsy
 def test_a_terminal_without_such_signs_shows_stars(encoding, monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stream)
-    text = printable("0.900† ± 0.1 0.750‡ \N{SNOWMAN}")
+    text = replace_unprintable("0.900† ± 0.1 0.750‡ \N{SNOWMAN}")
     text.encode(encoding)
     assert text.startswith("0.900* +- 0.1 0.750**")

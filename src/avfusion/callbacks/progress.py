@@ -7,7 +7,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import RichProgressBar
 
-from avfusion.console import span, watched
+from avfusion.console import is_interactive
+from avfusion.messages import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ class Progress(RichProgressBar):
     """Draw a bar where a person looks on, ten times a second; else log a line per validation."""
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=10 if watched() else 0)
+        super().__init__(refresh_rate=10 if is_interactive() else 0)
         self.began = (0.0, 0)  # when, with which epoch
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -44,7 +45,7 @@ class Progress(RichProgressBar):
         name = f"Epoch {epoch + 1} of {total}"
         if done < 1 or left < 1:
             return name
-        return f"{name}, {span((monotonic() - self.began[0]) / done * left)} left"
+        return f"{name}, {format_duration((monotonic() - self.began[0]) / done * left)} left"
 
     def _get_train_description(self, current_epoch: int) -> str:
         return self.describe(current_epoch, ended=0)

@@ -18,7 +18,8 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import UInt8
 
-from avfusion.corpora.recording import Recording, listed
+from avfusion.corpora.recording import Recording
+from avfusion.messages import join_items
 
 GZIP = b"\x1f\x8b"
 IDX = b"\x00\x00\x08"  # what a file of bytes begins with; the number of axes follows
@@ -99,8 +100,8 @@ def find_files(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
         files = {path.name.removesuffix(".gz"): path for path in reversed(found) if path.is_file()}
         if missing := [name for name in names if files and name not in files]:
             raise FileNotFoundError(
-                f"{folder} lacks {listed(missing)}: put the file there, or empty the folder, and "
-                "it is downloaded whole."
+                f"{folder} lacks {join_items(missing)}: put the file there, or empty the folder, "
+                "and it is downloaded whole."
             )
         if files:
             return [files[name] for name in names]

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from avfusion.corpora.mistakes import Mistakes, WrongClips, WrongLine
-from avfusion.corpora.recording import Recording, listed
+from avfusion.corpora.recording import Recording
 from avfusion.corpora.spelling import canonical
+from avfusion.messages import join_items
 
 log = logging.getLogger(__name__)
 BETWEEN = "|"  # the classes of a label
@@ -145,7 +146,7 @@ def name_classes(
     check_known(recordings, found, known, classes_of)
     several = [listed_spellings(known[key], some) for key, some in found.items() if len(some) > 1]
     if several:
-        log.warning("Labels that look alike are one class: %s.", listed(several))
+        log.warning("Labels that look alike are one class: %s.", join_items(several))
     return [respelled(clip, known, classes_of) for clip in recordings], names
 
 
@@ -175,8 +176,8 @@ def check_known(
     if outside:
         names = [f"{next(iter(some))!r} ({some.total()} clips)" for some in outside.values()]
         raise WrongClips(
-            f"The labels {listed(names)} are not among the classes {[*known.values()]}: correct "
-            "them, or set corpus.classes=[...] (without it, the labels of the "
+            f"The labels {join_items(names)} are not among the classes {[*known.values()]}: "
+            "correct them, or set corpus.classes=[...] (without it, the labels of the "
             "training split count).",
             [
                 clip
@@ -194,8 +195,9 @@ def check_classes(names: Sequence[str]) -> None:
     for key, alike in groups.items():
         if not key or len(alike) > 1:
             raise ValueError(
-                f"corpus.classes names {listed([ascii(name) for name in alike])}: each class needs "
-                "one name, and case, blanks and accents typed otherwise do not tell names apart."
+                f"corpus.classes names {join_items([ascii(name) for name in alike])}: each class "
+                "needs one name, and case, blanks and accents typed otherwise do not tell names "
+                "apart."
             )
 
 

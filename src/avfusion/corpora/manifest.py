@@ -12,9 +12,10 @@ from unicodedata import normalize
 from avfusion.corpora.labels import ClassLabels, LabelReader, check_classes
 from avfusion.corpora.mistakes import Mistakes, WrongClips, WrongLine
 from avfusion.corpora.numbers import Ranges, Targets, check_targets, find_numbers
-from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording, listed
+from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
 from avfusion.corpora.spelling import canonical, visible
 from avfusion.corpora.table import BOX, COLUMNS, MEDIA, REQUIRED, check_names, read_rows
+from avfusion.messages import join_items
 
 
 def find(name: str, beside: Path, outermost: Path) -> Path:
@@ -54,7 +55,7 @@ def told_missing(table: Path, recordings: Sequence[Recording]) -> tuple[str, int
     most = 2 * clips > len(recordings)
     cause = f"and {clips} of {len(recordings)} clips lack theirs: set" if most else "or to"
     return (
-        f"{len(missing)} of the {files} files of {table} are missing: {listed(missing)}. "
+        f"{len(missing)} of the {files} files of {table} are missing: {join_items(missing)}. "
         f"Paths are relative to the CSV, {cause} corpus.media_root=<folder that holds the media>."
     ), clips
 
@@ -187,7 +188,7 @@ def check_split_names(recordings: Sequence[Recording]) -> None:
     """Refuse a column of splits with other names, or with names for some clips only."""
     other = Counter(clip.split for clip in recordings if clip.split not in SPLITS)
     if set(other) - {""} or 0 < other[""] < len(recordings):
-        names = listed([f"{name or 'none'} ({count} clips)" for name, count in other.items()])
+        names = join_items([f"{name or 'none'} ({count} clips)" for name, count in other.items()])
         raise WrongClips(
             f"The splits must be {', '.join(SPLITS)}, got {names}: correct the column, or leave it "
             "out and choose data.splits={train: 0.7, val: 0.1, test: 0.2} in training.",

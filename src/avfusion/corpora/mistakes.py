@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from avfusion.corpora.recording import Recording, listed
+from avfusion.corpora.recording import Recording
+from avfusion.messages import join_items
 
 SHOWN = 5  # lines of one kind of mistake that an error quotes beside the first
 
@@ -73,7 +74,7 @@ class Mistakes:
             yield
         except WrongClips as mistake:
             numbers = sorted(lines[id(clip)] for clip in mistake.clips)
-            where = listed([str(number) for number in numbers])
+            where = join_items([str(number) for number in numbers])
             self.add(f"{mistake} See line{'s' * (len(numbers) > 1)} {where}.")
         except ValueError as mistake:
             self.add(str(mistake))
@@ -91,5 +92,5 @@ class Mistakes:
     def told(self, lines: Sequence[tuple[int, WrongLine]]) -> str:
         """Return what is said of the lines with one kind of mistake."""
         (line, first), *others = lines
-        also = listed([f"line {number} {mistake.what}" for number, mistake in others], SHOWN)
+        also = join_items([f"line {number} {mistake.what}" for number, mistake in others], SHOWN)
         return f"Line {line} of {self.table} {first}" + (f" Also {also}." if also else "")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from avfusion.corpora.labels import BARS, label_of, split_label
 from avfusion.corpora.mistakes import Mistakes
-from avfusion.corpora.recording import Recording, listed
+from avfusion.corpora.recording import Recording
 from avfusion.corpora.spelling import canonical
 from avfusion.corpora.table import filled, same
+from avfusion.messages import join_items
 
 PREFIX = "target."
 Targets = Sequence[str] | Mapping[str, str]  # names of numbers, or names and their columns
@@ -58,8 +59,8 @@ class NumberLabels:
             )
         if unknown := sorted(set(ranges) - set(self.names)):
             raise ValueError(
-                f"corpus.ranges has {listed(unknown)}, of which the manifest has no number: its "
-                f"numbers are {listed(self.names)}."
+                f"corpus.ranges has {join_items(unknown)}, of which the manifest has no number: "
+                f"its numbers are {join_items(self.names)}."
             )
 
     def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> str:
@@ -119,8 +120,8 @@ def find_numbers(
         return NumberLabels(targets, ranges)
     if ranges:
         raise ValueError(
-            f"corpus.ranges are given for {listed([*ranges])}, and clips of {path} have labels: "
-            "name the numbers as in corpus.targets=[arousal], or leave out corpus.ranges."
+            f"corpus.ranges are given for {join_items([*ranges])}, and clips of {path} have "
+            "labels: name the numbers as in corpus.targets=[arousal], or leave out corpus.ranges."
         )
     return None
 

@@ -75,10 +75,3 @@ class Corpus(Protocol):
     def read(self) -> Contents:
         """Return the checked contents without opening a recording."""
         ...
-
-
-def listed(items: list[str], most: int = 10) -> str:
-    """Join the first items for a sentence, long ones cut, and count the rest."""
-    rest = f" and {len(items) - most} more" if len(items) > most else ""
-    shown = [item if len(item) <= 200 else f"{item[:196]} ..." for item in items[:most]]
-    return ", ".join(shown) + rest

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from avfusion.corpora.mistakes import Mistakes
-from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical, visible
+from avfusion.messages import join_items
 
 REQUIRED = ("clip_id", "label", "subject")
 MEDIA = ("video_path", "image_path", "audio_path")
@@ -23,7 +23,7 @@ def check_names(columns: Mapping[str, str], media_root: str | None) -> None:
     """Refuse names for columns that there are not, and a folder of media that is none."""
     if unknown := sorted(set(columns) - set(COLUMNS)):
         raise ValueError(
-            f"corpus.columns has no {listed(unknown)}, it has {listed([*COLUMNS], 20)}: "
+            f"corpus.columns has no {join_items(unknown)}, it has {join_items([*COLUMNS], 20)}: "
             "name yours as in corpus.columns.subject=speaker."
         )
     if media_root is not None and not Path(media_root).is_dir():
@@ -53,13 +53,13 @@ def match_columns(
         names = [header[place] for place in found]
         if len(found) > 1 and len({*names}) == len(names) and not (exact and ours != theirs):
             mistakes.add(
-                f"{path} has several columns that can be {ours}, {listed(names)}: leave one of "
+                f"{path} has several columns that can be {ours}, {join_items(names)}: leave one of "
                 f"them, or name it as in {override(ours, names[0])}."
             )
         if found:
             places[ours] = (exact or found)[0]
     if twice:
-        mistakes.add(f"{path} has several columns {listed(twice)}: leave one of each.")
+        mistakes.add(f"{path} has several columns {join_items(twice)}: leave one of each.")
     refuse_missing(path, header, columns, needed, places, mistakes)
     return places
 
@@ -76,10 +76,10 @@ def refuse_missing(
     renamed = [ours for ours, theirs in columns.items() if ours != theirs]
     wanted = [ours for ours in dict.fromkeys([*needed, *renamed]) if ours not in places]
     if wanted:
-        names = listed([columns[ours] for ours in wanted])
+        names = join_items([columns[ours] for ours in wanted])
         mistakes.add(
-            f"{path} has no column {names}, it has {listed(list(header), 20)}: name yours as in "
-            "corpus.columns.subject=speaker.",
+            f"{path} has no column {names}, it has {join_items(list(header), 20)}: name yours as "
+            "in corpus.columns.subject=speaker.",
             len(wanted),
         )
     others = [name for place, name in enumerate(header) if place not in places.values()]
@@ -172,7 +172,7 @@ def refuse_doubles(path: Path, lines: Mapping[str, list[int]], mistakes: Mistake
     doubles = {name: places for name, places in lines.items() if len(places) > 1}
     if doubles:
         (name, places), *others = doubles.items()
-        also = listed([f"{name!r} in lines {joined(places)}" for name, places in others], 5)
+        also = join_items([f"{name!r} in lines {joined(places)}" for name, places in others], 5)
         mistakes.add(
             f"clip_id {name!r} stands in lines {joined(places)} of {path}: give each clip an id of "
             "its own." + (f" Also {also}." if also else ""),
@@ -182,4 +182,4 @@ def refuse_doubles(path: Path, lines: Mapping[str, list[int]], mistakes: Mistake
 
 def joined(lines: Sequence[int]) -> str:
     """Return numbers of lines for a sentence."""
-    return listed([*map(str, lines[:-1])], 5) + f" and {lines[-1]}"
+    return join_items([*map(str, lines[:-1])], 5) + f" and {lines[-1]}"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avfusion.corpora.media import is_companion, kind_of
-from avfusion.corpora.recording import Contents, Recording, listed
+from avfusion.corpora.recording import Contents, Recording
 from avfusion.corpora.spelling import legible
+from avfusion.messages import join_items
 
 log = logging.getLogger(__name__)
 Left = dict[Path, str]  # why files are left out
@@ -65,7 +66,7 @@ def find_recordings(given: str, folder: Path | None = None) -> list[Recording]:
 
 def told_left(left: Left) -> str:
     """Say how many files are left out, and name some with the reason."""
-    named = listed([f"{legible(path.name)} ({why})" for path, why in sorted(left.items())])
+    named = join_items([f"{legible(path.name)} ({why})" for path, why in sorted(left.items())])
     return f"{len(left)} {'files are' if len(left) > 1 else 'file is'} left out: {named}"
 
 

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from avfusion.corpora.recording import SPLITS, listed
+from avfusion.corpora.recording import SPLITS
 from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation
 from avfusion.data.batch import Clips
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
 from avfusion.features.identity import CLASS, name_of, with_classes
+from avfusion.messages import join_items
 from avfusion.targets import Target
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def check_labels(store: Store, splits: Splits, split: str, target: Target) -> No
     if other:
         raise ValueError(
             f"The {split} split of {store.root} has labels that the network does not know, "
-            f"{listed(other)}: it knows {', '.join(target.class_names)}."
+            f"{join_items(other)}: it knows {', '.join(target.class_names)}."
         )
 
 

@@ -29,11 +29,12 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int, Int8, Int64
 
-from avfusion.corpora.recording import SPLITS, listed
+from avfusion.corpora.recording import SPLITS
 from avfusion.corpora.spelling import canonical
 from avfusion.corpora.table import filled
 from avfusion.data.index import Codes
 from avfusion.data.store import Store
+from avfusion.messages import join_items
 
 Spelling = str | Mapping[str, Any] | None
 Numbers = Int8[np.ndarray, "clips"]  # of each clip's split in SPLITS, LEFT_OUT where it has none
@@ -251,7 +252,7 @@ class Folds:
             return key
         raise ValueError(
             f"data.fold={self.fold} is no fold of data.splits={self}: choose one of "
-            f"{listed([*names])}."
+            f"{join_items([*names])}."
         )
 
     def record(self) -> dict[str, Any]:
@@ -448,8 +449,8 @@ def read_folds(path: Path, store: Store) -> Codes:
             header = [canonical(name) for name in next(rows, (0, []))[1]]
             if not {"clip_id", "fold"} <= set(header):
                 raise ValueError(
-                    f"{path} has the columns {listed(header) or 'none'}: a table of folds needs "
-                    "clip_id and fold."
+                    f"{path} has the columns {join_items(header) or 'none'}: a table of folds "
+                    "needs clip_id and fold."
                 )
             clip, fold = header.index("clip_id"), header.index("fold")
             cells = [(line, [*row, *[""] * len(header)]) for line, row in rows]
@@ -477,14 +478,15 @@ def check_same_clips(
     """Refuse a table that lacks clips of a store, or has others than were prepared."""
     if missing := [name for name in ids if name not in given]:
         raise ValueError(
-            f"{path} lacks {len(missing)} clips of {store.root} ({listed(missing)}): give each a "
-            "row, with an empty fold where it is to be left out."
+            f"{path} lacks {len(missing)} clips of {store.root} ({join_items(missing)}): give "
+            "each a row, with an empty fold where it is to be left out."
         )
     others = given.keys() - {*ids}
     if others and (others := others - store.skipped()):
         raise ValueError(
-            f"{path} has {len(others)} clips that {store.root} lacks ({listed(sorted(others))}): "
-            "correct their clip_id, or give the store of that corpus."
+            f"{path} has {len(others)} clips that {store.root} lacks "
+            f"({join_items(sorted(others))}): correct their clip_id, or give the store of that "
+            "corpus."
         )
 
 

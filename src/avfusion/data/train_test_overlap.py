@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64, UInt64
 
-from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
 from avfusion.data.index import DIGESTS, Codes
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
+from avfusion.messages import join_items
 
 log = logging.getLogger(__name__)
 Digests = Mapping[str, str]  # of subjects and of recordings, each joined by blanks
@@ -118,8 +118,8 @@ def check_seen(
         if found and name not in allowed:
             raise ValueError(
                 f"{file} was trained on {len(found)} {WHAT[name.partition('_')[0]]} of the "
-                f"{' and '.join(names)} split of {store.root} ({listed(found)}), so a test would "
-                f"score memory: choose other clips, or set allow_{name}=true (such as where other "
-                "people have the same names), which every result then records."
+                f"{' and '.join(names)} split of {store.root} ({join_items(found)}), so a test "
+                f"would score memory: choose other clips, or set allow_{name}=true (such as where "
+                "other people have the same names), which every result then records."
             )
     return seen

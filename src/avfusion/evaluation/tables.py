@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from avfusion.console import printable
+from avfusion.console import replace_unprintable
 from avfusion.evaluation.aggregate import Row, Score, best_row
 from avfusion.evaluation.leak_marks import mark_leaks
 
@@ -197,7 +197,7 @@ def show(rows: Sequence[Row]) -> None:
     if len(lines[0]) > scored:
         console.print(terminal_table([[line[0], *line[scored:]] for line in lines]))
     for text in (*footnotes(rows), ASSUMPTIONS):
-        shown = textwrap.fill(printable(text), min(console.width, PARAGRAPH))
+        shown = textwrap.fill(replace_unprintable(text), min(console.width, PARAGRAPH))
         console.print(escape(shown), style="dim", highlight=False)
 
 
@@ -207,5 +207,5 @@ def terminal_table(lines: Sequence[Sequence[str]]) -> Table:
     for name in lines[0]:
         table.add_column(escape(name), overflow="fold")
     for line in lines[1:]:
-        table.add_row(*map(printable, line))
+        table.add_row(*map(replace_unprintable, line))
     return table

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from avfusion.figures.style import COLOURS, INK
+from avfusion.messages import pluralize
 from avfusion.training.metrics.agreement import score_numbers
 
 COLUMNS = 3  # panels beside each other
@@ -39,7 +40,7 @@ def scatter_figure(
             x.numpy(), y.numpy(), ".", color=COLOURS[0], markersize=4, alpha=0.5, mew=0,
             rasterized=len(x) > MANY,
         )  # fmt: skip
-        axes.set_title(f"{name}: CCC {ccc:.2f}, {len(x)} clip{'s' * (len(x) != 1)}")
+        axes.set_title(f"{name}: CCC {ccc:.2f}, {pluralize(len(x), 'clip')}")
         axes.set(xlabel="true", ylabel="predicted")
         axes.grid()
     return figure

@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from avfusion.corpora import Contents, Corpus
 from avfusion.corpora.labels import ClassesOf
-from avfusion.corpora.recording import listed
 from avfusion.data.index import BOX, Codes, Index, IndexWriter
 from avfusion.data.splits import Splits
 from avfusion.data.store import FORMAT, INDEX, Store, read_description
 from avfusion.features import Features
 from avfusion.features.identity import identify
 from avfusion.features.stream import Stream
+from avfusion.messages import join_items
 from avfusion.preparation.leakage import (
     CONTENT,
     find_leaks,
@@ -155,7 +155,7 @@ def finish(
     if not writer.written:
         raise ValueError(
             f"None of the {len(details)} clips of {corpus.name} can be used: "
-            f"{skipped_reasons(skipped)}. {listed(details)}"
+            f"{skipped_reasons(skipped)}. {join_items(details)}"
         )
     index = Index(root / INDEX)
     streams = features.streams | dict(computed or {})
@@ -174,8 +174,8 @@ def verify(store: Path) -> None:
     other = sorted(name for name in promised | found if promised.get(name) != found.get(name))
     if other:
         raise ValueError(
-            f"{len(other)} files of {store} are not as they were written ({listed(other)}): delete "
-            "the folder and prepare the corpus again."
+            f"{len(other)} files of {store} are not as they were written ({join_items(other)}): "
+            "delete the folder and prepare the corpus again."
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from avfusion.console import watched
+from avfusion.console import is_interactive
 
 MISSING = "missing"
 THREADS = 8  # of which each waits for the disk most of the time
@@ -80,7 +80,7 @@ def read_all(paths: list[Path]) -> list[str]:
     """Return the digests of files, read side by side."""
     with ThreadPoolExecutor(THREADS) as pool:
         digests = pool.map(read, paths)
-        quick = not watched() or len(paths) < THREADS
+        quick = not is_interactive() or len(paths) < THREADS
         title = "Reading the files of the corpus"
         return list(track(digests, title, len(paths), transient=True, disable=quick))
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from avfusion.corpora.labels import ClassesOf, whole_label
-from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
 from avfusion.data.index import Codes
+from avfusion.messages import join_items
 
 Clip = Mapping[str, Any]  # its row of these columns
 CONTENT = ("clip_id", "label", "face_digest", "audio_digest")
@@ -122,7 +122,7 @@ def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -
 def sentences_of(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> list[str]:
     """Return a sentence about each kind of leakage that is found and not allowed."""
     return [
-        f"{len(found)} times {WHY[name]}: {listed(list(found))}. {_cure(name)}"
+        f"{len(found)} times {WHY[name]}: {join_items(list(found))}. {_cure(name)}"
         for name, found in leaks.items()
         if found and name in WHY and name not in allowed
     ]
@@ -145,10 +145,10 @@ def sentence_of_overlap(clips: pa.Table) -> str:
     if not spellings:
         return ""
     several = [" = ".join(map(ascii, names)) for names in spellings if len(names) > 1]
-    alike = f" (spellings that look alike are one: {listed(several)})" if several else ""
+    alike = f" (spellings that look alike are one: {join_items(several)})" if several else ""
     return (
         f"{len(spellings)} subjects are in more than one split "
-        f"({listed([names[0] for names in spellings])}){alike}, so a test would score memory: "
+        f"({join_items([names[0] for names in spellings])}){alike}, so a test would score memory: "
         "choose other data.splits, or set data.allow_subject_overlap=true, which every result "
         "then records."
     )

@@ -8,11 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avfusion.commands import argument
-from avfusion.console import span
 from avfusion.corpora import SPLITS, Corpus
 from avfusion.corpora.labels import ClassesOf
-from avfusion.corpora.recording import listed
 from avfusion.corpora.spelling import canonical
 from avfusion.data.index import Codes, values_of
 from avfusion.data.splits import Spelling, make_plan, spell, split_clips
@@ -20,6 +17,7 @@ from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceMaps, Features
 from avfusion.features.identity import CLASS, name_of, with_classes
 from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.messages import format_duration, join_items, pluralize, quote_override
 from avfusion.preparation.description import count_classes, count_kinds, refuse_splits
 from avfusion.preparation.leakage import CONTENT, find_leaks, sentence_of_overlap, sentences_of
 from avfusion.preparation.prepare import (
@@ -69,7 +67,7 @@ def summary(path: Path, already_there: bool = False) -> str:
     recorded = {name: found for name, found in leaks.items() if name in allowed}
     for name, found in (recorded | description["leaks"]).items():
         if found:
-            lines.append(f"{name} ({len(found)}), which every result records: {listed(found)}")
+            lines.append(f"{name} ({len(found)}), which every result records: {join_items(found)}")
     overlap = sentence_of_overlap(assigned)
     faults = [overlap] * bool(overlap) + sentences_of(leaks, allowed)
     for name, stream in store.streams.items():
@@ -106,8 +104,8 @@ def cut_off(store: Store) -> list[str]:
     cure = f"{' '.join(keys)} {verb} it" if "crop" in settings else "see the settings of its class"
     return [
         f"{share(shorter.sum(), lengths.sum())} of the sound is cut off "
-        f"({span(shorter.sum())} of {span(lengths.sum())}, in {len(shorter)} of "
-        f"{counted(len(heard), 'clip')}): {cure}."
+        f"({format_duration(shorter.sum())} of {format_duration(lengths.sum())}, in "
+        f"{len(shorter)} of {pluralize(len(heard), 'clip')}): {cure}."
     ]
 
 
@@ -122,7 +120,7 @@ def pictures_left_out(store: Store) -> list[str]:
     left, total = int(more.sum()) - len(more) * kept, int(counts.sum())
     return [
         f"{share(left, total)} of the pictures are left out ({left} of {total}, in "
-        f"{len(more)} of {counted(len(counts), 'clip')}): a clip keeps "
+        f"{len(more)} of {pluralize(len(counts), 'clip')}): a clip keeps "
         f"features.face.pictures={kept}, and has up to {counts.max()}."
     ]
 
@@ -139,9 +137,9 @@ def faces_not_found(store: Store) -> list[str]:
     skipped = store.description["skipped"].get(NO_FACE, 0)
     missed, clips = whole + skipped, notes.total() + skipped
     if not missed:
-        return [f"A face was found in each of {counted(clips, 'clip')}."] if clips else []
+        return [f"A face was found in each of {pluralize(clips, 'clip')}."] if clips else []
     line = (
-        f"No face was found in {missed} of {counted(clips, 'clip')} ({share(missed, clips)}) by "
+        f"No face was found in {missed} of {pluralize(clips, 'clip')} ({share(missed, clips)}) by "
         f"features.face.detector={detector}"
     )
     if not whole:
@@ -159,14 +157,9 @@ def share(part: float, whole: float) -> str:
     return f"{min(percent, 99) if part < whole else 100:.0f} %"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the singular or the plural."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def next_command(store: Store) -> list[str]:
     """Return what a store can be used for, and the command, which runs as it is printed."""
-    place = f"data=store {argument('data.store', store.root)}"
+    place = f"data=store {quote_override('data.store', store.root)}"
     own, drawn = (count_usable(store, plan) for plan in (None, FRACTIONS))
     train, test = f"  python src/train.py {place}", f"  python src/eval.py ckpt_path=<run> {place}"
     if own["train"] and own["val"]:

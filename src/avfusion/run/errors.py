@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from avfusion.console import folded
+from avfusion.console import terminal_width
+from avfusion.messages import wrap_lines
 from avfusion.run.composition import explain
 
 
@@ -37,7 +38,7 @@ def full_errors() -> bool:
 
 def as_sentence(error: BaseException, program: str = "train") -> str:
     """Return the sentence that stands alone on stderr."""
-    return folded(f"Error: {' '.join(sentence_of(error, program).split())}")
+    return wrap_lines(f"Error: {' '.join(sentence_of(error, program).split())}", terminal_width())
 
 
 def sentence_of(error: BaseException, program: str = "train") -> str:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from avfusion.console import printable
+from avfusion.console import replace_unprintable
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.leak_marks import leaks_of, mark_leaks
 from avfusion.models.cost import megaflops, parameters
@@ -80,7 +80,7 @@ def headline(results: dict[str, Any]) -> str:
     scores = ", ".join(f"{title} {score:.3f}{mark}" for title, score in known if score is not None)
     if scores and footnotes:
         scores += f" ({footnotes[0].rstrip('.')})"
-    return printable(f"Test: {scores}" if scores else "Results")
+    return replace_unprintable(f"Test: {scores}" if scores else "Results")
 
 
 def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: Any) -> None:

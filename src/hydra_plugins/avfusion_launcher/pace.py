@@ -3,7 +3,8 @@
 import logging
 from threading import Lock
 
-from avfusion.console import span, watched
+from avfusion.console import is_interactive
+from avfusion.messages import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ class Pace:
         # Hydra imports this file at each start, and rich takes two tenths of a second.
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self.drawn = slots > 1 and watched()
+        self.drawn = slots > 1 and is_interactive()
         columns = (TextColumn("Sweep"), BarColumn(), MofNCompleteColumn())
         self.bar = Progress(
             *columns, TextColumn("{task.fields[left]}"), disable=not self.drawn, transient=True
@@ -35,7 +36,7 @@ class Pace:
             rest = self.rest()
             self.bar.update(self.task, advance=1, left=rest)
             if seconds is not None and not self.drawn:
-                took, counted = span(seconds), f"{self.done} of {self.total}"
+                took, counted = format_duration(seconds), f"{self.done} of {self.total}"
                 log.info("#%d took %s; %s jobs done%s", number, took, counted, rest and f", {rest}")
 
     def rest(self) -> str:
@@ -43,4 +44,5 @@ class Pace:
         jobs = self.total - self.done
         if not jobs or not self.took:
             return ""
-        return f"about {span(sum(self.took) / len(self.took) * jobs / min(self.slots, jobs))} left"
+        seconds = sum(self.took) / len(self.took) * jobs / min(self.slots, jobs)
+        return f"about {format_duration(seconds)} left"
