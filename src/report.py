@@ -39,11 +39,11 @@ def main() -> None:
     place = given.out or Path(given.places[0])
     folder = place if place.is_dir() else Path()
     if given.figures:
-        from avfusion.figures.style import save
+        from avfusion.figures.style import save_figure
 
         (folder / "figures").mkdir(exist_ok=True)
         for plate in plates:
-            save(plate.figure, folder / "figures" / f"{plate.name}.{given.figures}")
+            save_figure(plate.figure, folder / "figures" / f"{plate.name}.{given.figures}")
     page = folder / "report.html"
     page.write_text(text, encoding="utf-8", errors="replace")
     print(f"Written: {page}")

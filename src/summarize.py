@@ -58,7 +58,7 @@ def summarize(
     from avfusion.evaluation.aggregate import compare
     from avfusion.evaluation.tables import show, write_all
     from avfusion.figures.predictions import comparison_figure
-    from avfusion.figures.style import save
+    from avfusion.figures.style import save_figure
 
     without = left_out(runs)
     for one in without:
@@ -71,7 +71,7 @@ def summarize(
     show(rows)
     folder = out if out.is_dir() else Path()
     write_all(folder, rows)
-    save(comparison_figure(rows), folder / f"summary.{form}")
+    save_figure(comparison_figure(rows), folder / f"summary.{form}")
     print(f"Written: {folder}/summary.md, .tex, .csv, .{form}")
 
 

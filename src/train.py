@@ -31,8 +31,8 @@ def main(cfg: DictConfig) -> float:
     import torch
 
     from avfusion.callbacks.pruning import was_pruned
-    from avfusion.callbacks.resume import terminated
-    from avfusion.callbacks.timing import timing
+    from avfusion.callbacks.resume import exit_on_sigterm
+    from avfusion.callbacks.timing import get_timing
     from avfusion.run import build as assembly
     from avfusion.run.checks import check_training
     from avfusion.run.failures import recorded_failure, tested_status
@@ -57,12 +57,12 @@ def main(cfg: DictConfig) -> float:
         log_choices(trainer, chosen)
 
     torch.manual_seed(cfg.seed + trainer.global_rank)  # processes augment and drop out differently
-    with terminated(output_folder()), recorded_failure(output_folder(), trainer):
+    with exit_on_sigterm(output_folder()), recorded_failure(output_folder(), trainer):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
 
     score, best = assembly.best(trainer, task, data, cfg.monitor)
     results: dict[str, Any] = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
-    results |= timing(trainer)
+    results |= get_timing(trainer)
     if was_pruned(trainer):
         results |= {"pruned": True, "status": "pruned"}  # and not tested
     else:

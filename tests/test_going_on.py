@@ -9,7 +9,7 @@ from conftest import build_for, load, quiet_trainer
 from hydra.utils import instantiate
 
 from avfusion import callbacks
-from avfusion.callbacks.resume import terminated
+from avfusion.callbacks.resume import exit_on_sigterm
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.build import whole_epochs
 
@@ -60,7 +60,7 @@ def part(folder: Path, store: Path, watch: Watch, workers: int = 0, size: int = 
         watch,
         callbacks.Preemption(),
         callbacks.RandomStates(),
-        callbacks.CountedClips(),
+        callbacks.ResumedMetrics(),
         callbacks.Position(),
         callbacks.FinalValidation(),
         callbacks.BestCheckpoint(checkpoints, "val/loss", "min"),
@@ -72,7 +72,7 @@ def part(folder: Path, store: Path, watch: Watch, workers: int = 0, size: int = 
     whole_epochs(trainer)
     last = folder / "checkpoints" / "last.ckpt"
     last = last if last.is_file() else None
-    with terminated(folder):
+    with exit_on_sigterm(folder):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
     return task, trainer
 

@@ -15,7 +15,7 @@ def test_all_pictures_are_there_small_and_shown():
     assert all((ROOT / path).stat().st_size < MOST_BYTES for path in kept)
 
 
-def test_the_drawing_in_light_and_dark_differs_in_its_colours_only():
+def test_the_drawing_in_light_and_dark_differs_in_its_colors_only():
     texts = [(ROOT / f".github/assets/architecture-{m}.svg").read_text() for m in ("light", "dark")]
     assert texts[0] != texts[1]
     assert len({re.sub(r"#[0-9a-f]{6}", "#", text) for text in texts}) == 1

@@ -6,7 +6,7 @@ import torch
 from conftest import build_for, quiet_trainer
 
 from avfusion.callbacks import FiniteNumbers
-from avfusion.callbacks.finite_numbers import NotFiniteError, are_finite
+from avfusion.callbacks.finite_numbers import NotFiniteError, _are_finite
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
@@ -125,6 +125,6 @@ def test_a_scaler_leaves_out_steps_whose_gradients_overflow(party_store, monkeyp
 
 
 def test_large_numbers_are_finite():
-    assert are_finite([torch.full((3,), 3e38)]) and are_finite([])
-    assert not are_finite([torch.zeros(2), torch.tensor([0.0, torch.nan])])
-    assert not are_finite([torch.tensor(-torch.inf)])
+    assert _are_finite([torch.full((3,), 3e38)]) and _are_finite([])
+    assert not _are_finite([torch.zeros(2), torch.tensor([0.0, torch.nan])])
+    assert not _are_finite([torch.tensor(-torch.inf)])

@@ -6,7 +6,7 @@ import torch
 from conftest import build_for, quiet_trainer
 from lightning.pytorch.loggers.logger import DummyLogger
 
-from avfusion.callbacks import CountedClips
+from avfusion.callbacks import ResumedMetrics
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
@@ -46,7 +46,7 @@ def train(store, *callbacks, epochs: int, ckpt_path=None) -> list[dict[str, floa
     trainer = quiet_trainer(
         max_epochs=epochs,
         logger=reports,
-        callbacks=[CountedClips(), *callbacks],
+        callbacks=[ResumedMetrics(), *callbacks],
         log_every_n_steps=1,
     )
     torch.manual_seed(3)
@@ -72,7 +72,7 @@ def test_an_epoch_that_goes_on_is_reported_with_the_clips_before_the_interruptio
 
     checkpoint = torch.load(folder / "within.ckpt", weights_only=True)
     assert not any("metrics" in name for name in checkpoint["state_dict"])
-    del checkpoint["counted_clips"]
+    del checkpoint["training_metrics"]
     torch.save(checkpoint, folder / "without.ckpt")
     without = train(party_store, epochs=3, ckpt_path=folder / "without.ckpt")
     assert without[0] != whole[1] and without[1] == whole[2]

@@ -5,7 +5,7 @@ import pytest
 from conftest import build_for, quiet_trainer
 from lightning.pytorch.callbacks import LambdaCallback
 
-from avfusion.callbacks.timing import Timing, timing
+from avfusion.callbacks.timing import Timing, get_timing
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
@@ -55,14 +55,14 @@ def test_a_step_takes_what_it_takes_in_the_median_epoch_without_validation(
     party_store, clock, options
 ):
     trainer = train(party_store, clock, [9.0, 0.25, 0.5], **options)
-    assert timing(trainer)["step_milliseconds"] == 500
+    assert get_timing(trainer)["step_milliseconds"] == 500
 
 
 def test_the_seconds_are_those_since_training_began_with_validation(party_store, clock):
     clock.now = 77.0
     trainer = train(party_store, clock, [2.0], limit_train_batches=2, num_sanity_val_steps=0)
     batches = sum(trainer.num_val_batches)
-    assert timing(trainer)["seconds"] == 2 * 2 + 1000 * batches
+    assert get_timing(trainer)["seconds"] == 2 * 2 + 1000 * batches
 
 
 def test_a_run_that_goes_on_within_an_epoch_counts_from_its_first_step(
@@ -82,8 +82,8 @@ def test_a_run_that_goes_on_within_an_epoch_counts_from_its_first_step(
     task = build_for(data, "lowrank")
     clock.now += 500  # a store is opened, a model is built
     trainer.fit(task, datamodule=data, ckpt_path=file, weights_only=True)
-    assert timing(trainer)["step_milliseconds"] == 2000
+    assert get_timing(trainer)["step_milliseconds"] == 2000
 
 
 def test_nothing_is_said_of_a_run_without_it(party_store):
-    assert timing(quiet_trainer()) == {}
+    assert get_timing(quiet_trainer()) == {}

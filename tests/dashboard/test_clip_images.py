@@ -12,10 +12,10 @@ from PIL import Image
 from avfusion.corpora import Box
 from avfusion.corpora.labels import whole_label
 from avfusion.dashboard import ClipImages
-from avfusion.dashboard.clip_images import choose
+from avfusion.dashboard.clip_images import choose_clips
 from avfusion.data.index import ClipRecord, PictureSize, Window
 from avfusion.data.store import Store
-from avfusion.figures.clip import clip_figure, clip_view, cropped_face, heard_span
+from avfusion.figures.clip import clip_figure, clip_view, describe_crop, get_audio_span
 
 
 def pixels(encoded):
@@ -24,15 +24,19 @@ def pixels(encoded):
 
 def test_chosen_are_so_many_of_each_class_the_same_for_the_same_seed():
     rows, labels = list(range(100, 160)), ["a", "b", "c"] * 20
-    chosen = choose(rows, labels, 2, 3, whole_label)
-    assert chosen == choose(rows, labels, 2, 3, whole_label)
+    chosen = choose_clips(rows, labels, 2, 3, whole_label)
+    assert chosen == choose_clips(rows, labels, 2, 3, whole_label)
     assert sorted(chosen.values()) == ["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"]
     assert all(labels[rows.index(row)] == tag[0] for row, tag in chosen.items())
-    assert any(choose(rows, labels, 2, seed, whole_label) != chosen for seed in (4, 5))
+    assert any(choose_clips(rows, labels, 2, seed, whole_label) != chosen for seed in (4, 5))
 
 
 def test_a_class_with_fewer_clips_shows_those_it_has():
-    assert choose([7, 8, 9], ["a", "b", "b"], 2, 0, whole_label) == {7: "a_1", 8: "b_1", 9: "b_2"}
+    assert choose_clips([7, 8, 9], ["a", "b", "b"], 2, 0, whole_label) == {
+        7: "a_1",
+        8: "b_1",
+        9: "b_2",
+    }
 
 
 def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, party_store):
@@ -52,7 +56,7 @@ def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, par
 def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_store):
     store, events = Store(party_store), events_of(watched)
     rows = split_by(store).rows("val").tolist()
-    chosen = choose(rows, store.labels.texts(rows), 2, 0, whole_label)
+    chosen = choose_clips(rows, store.labels.texts(rows), 2, 0, whole_label)
     assert len(events.Tags()["audio"]) == len(chosen)
     for row, tag in chosen.items():
         (event,) = events.Audio(f"sounds/{tag}")
@@ -89,7 +93,7 @@ def test_a_right_clip_is_framed_otherwise_than_a_wrong_one(view):
     green, vermillion, white = [0, 158, 115], [213, 94, 0], [255] * 3
     assert np.all(abs(edges[0] - green) < 3)  # unbroken
     share = np.all(abs(edges[1] - vermillion) < 3, axis=1).mean()
-    assert 0.4 < share < 0.95  # broken: the colour-blind tell them apart, too
+    assert 0.4 < share < 0.95  # broken: the color-blind tell them apart, too
     assert np.all(edges[2] == white)
 
 
@@ -152,7 +156,7 @@ def cut_clip(**changed) -> ClipRecord:
     ],
 )
 def test_a_sound_is_drawn_on_the_clock_of_its_recording(changed, crop, span):
-    assert heard_span(cut_clip(**changed), {"crop": crop}) == pytest.approx(span)
+    assert get_audio_span(cut_clip(**changed), {"crop": crop}) == pytest.approx(span)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +169,7 @@ def test_a_sound_is_drawn_on_the_clock_of_its_recording(changed, crop, span):
     ],
 )
 def test_the_title_of_a_face_says_what_was_cut_out_of_what(changed, words):
-    assert cropped_face(cut_clip(**changed)) == words
+    assert describe_crop(cut_clip(**changed)) == words
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from conftest import events_of
 from scipy.spatial.distance import cosine
 from scipy.stats import entropy
 
-from avfusion.dashboard.glimpse_shape import sums_of
+from avfusion.dashboard.glimpse_shape import sum_statistics
 
 
 def test_sums_are_those_of_clips_whose_glimpses_are_taken_one_by_one():
@@ -23,22 +23,22 @@ def test_sums_are_those_of_clips_whose_glimpses_are_taken_one_by_one():
         1,
         1,
     ]
-    found = sums_of(glimpses.view(5, 3, 2, 4, 6)).numpy()
+    found = sum_statistics(glimpses.view(5, 3, 2, 4, 6)).numpy()
     np.testing.assert_allclose(found, 5 * np.array(expected), rtol=1e-5)
 
 
 def test_extremes_are_those_that_the_docstring_names():
     one_cell = torch.zeros(2, 4, 9)
     one_cell[..., 3] = 1
-    assert sums_of(one_cell).tolist() == pytest.approx([0, 2, 2, 2, 2], abs=1e-6)
+    assert sum_statistics(one_cell).tolist() == pytest.approx([0, 2, 2, 2, 2], abs=1e-6)
     anywhere = torch.full((1, 2, 9), 1 / 9)
-    assert sums_of(anywhere).tolist() == pytest.approx([math.log(9), 1 / 9, 1, 1, 1])
+    assert sum_statistics(anywhere).tolist() == pytest.approx([math.log(9), 1 / 9, 1, 1, 1])
     apart = torch.eye(4)[None]
-    assert sums_of(apart).tolist() == pytest.approx([0, 1, 0, 1, 1], abs=1e-6)
+    assert sum_statistics(apart).tolist() == pytest.approx([0, 1, 0, 1, 1], abs=1e-6)
 
 
 def test_a_single_glimpse_is_not_compared():
-    assert sums_of(torch.rand(3, 1, 9)).tolist()[2:] == [0, 3, 0]
+    assert sum_statistics(torch.rand(3, 1, 9)).tolist()[2:] == [0, 3, 0]
 
 
 def test_each_validation_is_logged_once(watched):

@@ -6,16 +6,16 @@ import torch
 from conftest import events_of, single_label, split_by
 from tensorboard.util import tensor_util
 
-from avfusion.dashboard.precision_recall import THRESHOLDS, above_thresholds, precision_recall
+from avfusion.dashboard.precision_recall import THRESHOLDS, compute_curve, count_above_thresholds
 from avfusion.data.store import Store
 
 
 def test_the_curve_is_that_of_counting_clip_by_clip():
     probabilities, label = torch.rand(40, 3).softmax(dim=1), torch.randint(-1, 3, (40,))
-    true, false = above_thresholds(probabilities, single_label(*"abc").indicators(label))
+    true, false = count_above_thresholds(probabilities, single_label(*"abc").indicators(label))
     thresholds = np.linspace(0, 1, THRESHOLDS)
     for name in range(3):
-        curve = precision_recall(true[name], false[name])
+        curve = compute_curve(true[name], false[name])
         for place in (0, 40, 50, 60, 126):
             counts = dict.fromkeys(("tp", "fp", "tn", "fn"), 0)
             for row, one in zip(probabilities.double().numpy(), label.tolist(), strict=True):

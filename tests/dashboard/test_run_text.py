@@ -6,7 +6,7 @@ from conftest import build_for, events_of
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.util import tensor_util
 
-from avfusion.dashboard.run_text import MOST, cut
+from avfusion.dashboard.run_text import MAX_CHARACTERS, _truncate
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
@@ -26,8 +26,11 @@ def test_configuration_and_parts_are_written_as_they_are(watched, party_store):
 
 
 def test_long_texts_are_cut_and_say_so():
-    assert cut("a" * (MOST + 5)) == "a" * MOST + "\n... and 5 characters more"
-    assert cut("a\nb" * (MOST // 3)) == "a\nb" * (MOST // 3)
+    assert (
+        _truncate("a" * (MAX_CHARACTERS + 5))
+        == "a" * MAX_CHARACTERS + "\n... and 5 characters more"
+    )
+    assert _truncate("a\nb" * (MAX_CHARACTERS // 3)) == "a\nb" * (MAX_CHARACTERS // 3)
 
 
 def test_curves_that_belong_together_share_a_chart(watched):

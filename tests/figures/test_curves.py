@@ -3,8 +3,8 @@
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from avfusion.figures.curves import best_step, chart, charts, read_curves
-from avfusion.figures.style import with_unit
+from avfusion.figures.curves import draw_chart, find_best_step, group_charts, read_curves
+from avfusion.figures.style import add_unit
 
 
 def write(folder, version, text):
@@ -38,16 +38,16 @@ def test_without_csv_the_events_are_read_and_without_both_there_is_nothing(tmp_p
 
 def test_the_best_step_is_the_first_of_the_best_and_never_none_that_is_not_a_number():
     curves = {"val/loss": {1: float("nan"), 2: 0.5, 3: 0.4, 4: 0.4}}
-    assert best_step(curves, "val/loss") == 3
-    assert best_step({"val/accuracy": curves["val/loss"]}, "val/accuracy") == 2
-    assert best_step(curves, "val/accuracy") is None  # which was not logged
-    assert best_step({"val/mine": {1: 0.5, 2: 0.4}}, "val/mine") is None  # no way is better
+    assert find_best_step(curves, "val/loss") == 3
+    assert find_best_step({"val/accuracy": curves["val/loss"]}, "val/accuracy") == 2
+    assert find_best_step(curves, "val/accuracy") is None  # which was not logged
+    assert find_best_step({"val/mine": {1: 0.5, 2: 0.4}}, "val/mine") is None  # no way is better
 
 
 def test_what_belongs_together_shares_a_chart():
     names = "train/loss val/loss val/accuracy_low val/accuracy train/loader_wait"
     names += " train/learning_rate/others"
-    found = charts({name: {1: 0.5} for name in names.split()})
+    found = group_charts({name: {1: 0.5} for name in names.split()})
     assert found["loss"] == ["train/loss", "val/loss"]
     assert found["recall per class, validation"] == ["val/accuracy_low"]
     assert found["learning rate"] == ["train/learning_rate/others"] and len(found) == 4
@@ -55,7 +55,7 @@ def test_what_belongs_together_shares_a_chart():
 
 def test_a_chart_shows_every_value_and_names_units_and_lines():
     curves = {"train/loss": {1: 0.5, 2: 0.4}, "val/loss": {1: 0.7, 2: 0.6}}
-    figure = chart(curves, list(curves), "loss", best=2)
+    figure = draw_chart(curves, list(curves), "loss", best=2)
     (axes,) = figure.axes
     train, val, best = axes.get_lines()
     assert (list(train.get_ydata()), list(val.get_ydata())) == ([0.5, 0.4], [0.7, 0.6])
@@ -69,7 +69,7 @@ def test_a_chart_shows_every_value_and_names_units_and_lines():
 @pytest.mark.parametrize("lines", [1, 40])
 def test_many_lines_are_drawn_without_a_legend(lines):
     curves = {f"val/accuracy_{n}": {1: 0.5, 2: float("inf")} for n in range(lines)}
-    figure = chart(curves, list(curves), "recall", best=None)
+    figure = draw_chart(curves, list(curves), "recall", best=None)
     figure.draw_without_rendering()
     assert len(figure.axes[0].get_lines()) == lines and bool(figure.legends) == (lines == 1)
-    assert figure.axes[0].get_ylabel() in with_unit("val/accuracy_1")
+    assert figure.axes[0].get_ylabel() in add_unit("val/accuracy_1")

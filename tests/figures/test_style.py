@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from avfusion.figures.formats import check_format
 from avfusion.figures.predictions import confusion_figure, timeline_figure
-from avfusion.figures.style import COLOURS, INK, LINES, line_style, save, with_unit
+from avfusion.figures.style import COLORS, INK, LINE_STYLES, add_unit, get_line_style, save_figure
 
 # What a red-green blind person sees of linear RGB: Viénot, Brettel and Mollon, 1999.
 DEUTERANOPE = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
@@ -28,16 +28,16 @@ def figure():
 def test_a_figure_is_written_in_the_format_of_its_name_and_the_same_each_time(
     form, beginning, tmp_path
 ):
-    one, other = (save(figure(), tmp_path / f"{n}.{form}").read_bytes() for n in "ab")
+    one, other = (save_figure(figure(), tmp_path / f"{n}.{form}").read_bytes() for n in "ab")
     assert one.startswith(beginning) and one == other
 
 
 def test_vector_files_hold_vectors_and_their_letters_can_be_embedded(tmp_path):
     probabilities = torch.tensor([[0.2, 0.8], [0.6, 0.4]])
     drawn = timeline_figure([0.5, 1.0], probabilities, single_label("low", "high"))
-    svg = save(drawn, tmp_path / "figure.svg").read_text()
+    svg = save_figure(drawn, tmp_path / "figure.svg").read_text()
     assert "<path" in svg and "<image" not in svg
-    pdf = save(drawn, tmp_path / "figure.pdf").read_bytes()
+    pdf = save_figure(drawn, tmp_path / "figure.pdf").read_bytes()
     assert b"/Type3" not in pdf and b"/Subtype /Type3" not in pdf
 
 
@@ -46,10 +46,10 @@ def test_another_format_is_refused():
         check_format("gif")
 
 
-def test_colours_stay_apart_for_eyes_that_do_not_tell_red_from_green():
+def test_colors_stay_apart_for_eyes_that_do_not_tell_red_from_green():
     seen = []
-    for colour in COLOURS:
-        rgb = np.array(matplotlib.colors.to_rgb(colour))
+    for color in COLORS:
+        rgb = np.array(matplotlib.colors.to_rgb(color))
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         seen.append(np.clip(DEUTERANOPE @ linear, 0, 1) ** (1 / 2.4))
     gaps = [np.abs(a - b).max() for n, a in enumerate(seen) for b in seen[:n]]
@@ -57,14 +57,14 @@ def test_colours_stay_apart_for_eyes_that_do_not_tell_red_from_green():
 
 
 def test_many_lines_are_told_apart_by_their_dashes():
-    styles = [tuple(line_style(n).values()) for n in range(len(COLOURS) * len(LINES))]
+    styles = [tuple(get_line_style(n).values()) for n in range(len(COLORS) * len(LINE_STYLES))]
     assert len(set(styles)) == len(styles)
 
 
 def test_metrics_are_named_with_their_units():
-    assert with_unit("val/loss") == "val/loss (nats)"
-    assert with_unit("test/accuracy_lossy") == "test/accuracy_lossy (part of the clips)"
-    assert with_unit("epochs") == "epochs"
+    assert add_unit("val/loss") == "val/loss (nats)"
+    assert add_unit("test/accuracy_lossy") == "test/accuracy_lossy (part of the clips)"
+    assert add_unit("epochs") == "epochs"
 
 
 def test_names_are_written_as_they_are_and_no_figure_is_styled_by_hand():

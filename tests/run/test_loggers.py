@@ -18,7 +18,12 @@ from lightning.pytorch.loggers import (
 )
 from matplotlib.figure import Figure
 
-from avfusion.dashboard.media_loggers import MLFlowPlace, WandbPlace, has_places, places
+from avfusion.dashboard.media_loggers import (
+    MLFlowMedia,
+    WandbMedia,
+    has_media_loggers,
+    media_loggers,
+)
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.loggers import CurvesLogger, build_loggers, log_choices
 from avfusion.run.results import log_hyperparameters
@@ -94,7 +99,7 @@ class Kept(WandbLogger):
 
 def test_weights_and_biases_is_given_pictures_sounds_and_texts():
     logger, figure = Kept(), Figure()
-    place = WandbPlace(logger)
+    place = WandbMedia(logger)
     place.figure("clips/a", figure, 1)
     place.sound("sounds/a", SOUND, 2)
     place.text("run/config.yaml", "a: 1\nb: 2", 3)
@@ -126,7 +131,7 @@ class KeptFiles(MLFlowLogger):
 
 def test_mlflow_is_given_pictures_and_sounds_as_files_in_the_order_of_their_steps():
     logger, figure = KeptFiles(), Figure()
-    place = MLFlowPlace(logger)
+    place = MLFlowMedia(logger)
     place.figure("clips/a", figure, 90)
     place.figure("clips/a", figure, 1000)
     place.sound("sounds/a", SOUND, 2)
@@ -144,10 +149,10 @@ def test_pictures_are_shown_where_there_is_a_place_for_them_and_by_the_first_pro
 ):
     loggers = [CSVLogger(tmp_path), Kept(), KeptFiles()]
     trainer = quiet_trainer(logger=loggers)
-    assert [type(place) for place in places(trainer)] == [WandbPlace, MLFlowPlace]
+    assert [type(place) for place in media_loggers(trainer)] == [WandbMedia, MLFlowMedia]
     monkeypatch.setattr("lightning.Trainer.is_global_zero", False)
-    assert places(trainer) == [] and has_places(trainer)
-    assert not has_places(quiet_trainer(logger=loggers[:1]))
+    assert media_loggers(trainer) == [] and has_media_loggers(trainer)
+    assert not has_media_loggers(quiet_trainer(logger=loggers[:1]))
 
 
 @pytest.fixture(params=CLASSES)

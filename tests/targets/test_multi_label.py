@@ -24,8 +24,8 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from avfusion.corpora.labels import split_label
-from avfusion.dashboard.clip_images import choose
-from avfusion.dashboard.precision_recall import THRESHOLDS, above_thresholds
+from avfusion.dashboard.clip_images import choose_clips
+from avfusion.dashboard.precision_recall import THRESHOLDS, count_above_thresholds
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
 from avfusion.data.index import tabulate
@@ -118,7 +118,7 @@ def test_probabilities_are_those_of_each_class_alone():
 def test_precision_and_recall_count_each_decision():
     probabilities, label = torch.rand(30, 3), torch.randint(-1, 2, (30, 1)).expand(30, 3).clone()
     label[label >= 0] = torch.randint(0, 2, (int((label >= 0).sum()),))
-    true, false = above_thresholds(probabilities, label)
+    true, false = count_above_thresholds(probabilities, label)
     for place in (0, 30, 63, 126):
         above = probabilities.double().numpy() >= np.linspace(0, 1, THRESHOLDS)[place]
         for name in range(3):
@@ -129,7 +129,7 @@ def test_precision_and_recall_count_each_decision():
 
 def test_clips_to_draw_are_so_many_of_each_class_and_each_is_drawn_once():
     rows, labels = list(range(40)), ["a|b", "a", "b|c", "a|b|c"] * 10
-    chosen = choose(rows, labels, 2, 3, split_label)
+    chosen = choose_clips(rows, labels, 2, 3, split_label)
     assert sorted(chosen.values()) == ["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"]
     assert all(tag[0] in labels[row].split("|") for row, tag in chosen.items())
 

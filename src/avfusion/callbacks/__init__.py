@@ -6,14 +6,13 @@ from avfusion.callbacks.finite_numbers import FiniteNumbers
 from avfusion.callbacks.network_summary import NetworkSummary
 from avfusion.callbacks.position import Position
 from avfusion.callbacks.progress import Progress
-from avfusion.callbacks.resume import CountedClips, Preemption, RandomStates
+from avfusion.callbacks.resume import Preemption, RandomStates, ResumedMetrics
 from avfusion.callbacks.save_predictions import SavePredictions
 from avfusion.callbacks.timing import Timing
 from avfusion.callbacks.unfreezing import Unfreezing
 
 __all__ = [
     "BestCheckpoint",
-    "CountedClips",
     "FinalValidation",
     "FiniteNumbers",
     "LastCheckpoint",
@@ -22,6 +21,7 @@ __all__ = [
     "Preemption",
     "Progress",
     "RandomStates",
+    "ResumedMetrics",
     "SavePredictions",
     "Timing",
     "Unfreezing",

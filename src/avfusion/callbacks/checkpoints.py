@@ -1,4 +1,4 @@
-"""Checkpoints of a run: the last one, to go on from, and the best ones."""
+"""Checkpoints of a run: the last one, to resume from, and the best ones."""
 
 import logging
 import os
@@ -171,7 +171,7 @@ class BestCheckpoint(ModelCheckpoint):
         if best != self.best_file:
             for file, other in ((best, self.best_file), (self.best_file, best)):
                 if file.is_file() and not other.is_file():
-                    link(file, other)
+                    _link(file, other)
 
     def rank(self, scores: dict[str, torch.Tensor]) -> None:
         """Let these files, with their scores, be the best ones so far."""
@@ -236,7 +236,7 @@ class BestCheckpoint(ModelCheckpoint):
         super()._save_checkpoint(trainer, filepath)
         best = self.best_model_path == filepath and Path(filepath) != self.best_file
         if best and trainer.is_global_zero:
-            link(Path(filepath), self.best_file)
+            _link(Path(filepath), self.best_file)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the last weights where no score has chosen any."""
@@ -302,7 +302,7 @@ def is_between_steps(trainer: L.Trainer, batch_idx: int) -> bool:
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
-def link(file: Path, name: Path) -> None:
+def _link(file: Path, name: Path) -> None:
     """Give a file another name, in one move; a copy of it where a disk knows no links."""
     partial = name.with_name(f"{name.name}.partial")
     with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Validation of the weights that a limited number of steps ends with."""
+"""Validation at the end of a training that ``trainer.max_steps`` limits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The first number of a training that is not finite: when and where it appears."""
+"""Detection of NaN and infinity: the step and the part of the network where they first appear."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from avfusion.callbacks.checkpoints import is_training
-from avfusion.callbacks.resume import of_each_process
+from avfusion.callbacks.resume import gather_objects
 from avfusion.data.batch import Clips
 from avfusion.training.task import FusionTask
 
@@ -28,7 +28,7 @@ class NotFiniteError(ArithmeticError):
         super().__init__(
             f"Training failed at step {step} (epoch {epoch + 1}): {what} is not finite, the first "
             "such number. Lower optimizer.lr or trainer.gradient_clip_val, or choose another "
-            "trainer.precision; a checkpoint from before can be gone on with."
+            "trainer.precision; a checkpoint from before can be resumed."
         )
 
 
@@ -50,7 +50,7 @@ class FiniteNumbers(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Clips, batch_idx: int
     ) -> None:
         """Keep what is needed to compute a batch again."""
-        self.clips, self.generators = batch, generators_of(pl_module.device)
+        self.clips, self.generators = batch, _random_states(pl_module.device)
 
     def on_before_backward(
         self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
@@ -58,8 +58,8 @@ class FiniteNumbers(L.Callback):
         """Check the loss."""
         if self.found is None and not loss.isfinite().all():
             assert self.clips is not None and isinstance(pl_module, FusionTask)
-            with self.again(trainer, pl_module):
-                part, what = find_part(pl_module, self.clips)
+            with self.recompute(trainer, pl_module):
+                part, what = _find_part(pl_module, self.clips)
             self.found = NotFiniteError(trainer.global_step + 1, trainer.current_epoch, part, what)
             if trainer.world_size == 1:  # others would wait for this one in vain
                 raise self.found
@@ -74,12 +74,12 @@ class FiniteNumbers(L.Callback):
         self.end_together(trainer)
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        if self.found is None and not scaled and not are_finite(gradients):
+        if self.found is None and not scaled and not _are_finite(gradients):
             assert self.clips is not None and isinstance(pl_module, FusionTask)
-            with self.again(trainer, pl_module):
-                found: tuple[str, str] | None = find_part(pl_module, self.clips, in_loss=False)
+            with self.recompute(trainer, pl_module):
+                found: tuple[str, str] | None = _find_part(pl_module, self.clips, in_loss=False)
                 if found is not None and found[0] == "loss":
-                    found = find_gradient(pl_module, self.clips)
+                    found = _find_gradient(pl_module, self.clips)
             if found is not None:
                 step = trainer.global_step + 1
                 self.found = NotFiniteError(step, trainer.current_epoch, *found)
@@ -88,11 +88,11 @@ class FiniteNumbers(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Check the parameters, which are the same in all processes, after a step."""
         network = pl_module.get_submodule("network")
-        if are_finite(list(network.parameters())):
+        if _are_finite(list(network.parameters())):
             return
-        bad = [path for path, value in network.named_parameters() if not_finite(value)]
+        bad = [path for path, value in network.named_parameters() if _is_not_finite(value)]
         if bad:
-            part, name = split(bad[0])
+            part, name = _split_path(bad[0])
             what = f"the {name} of {part}, as updated,"
             step = trainer.global_step
             self.found = NotFiniteError(step, trainer.current_epoch, part, what)
@@ -106,19 +106,22 @@ class FiniteNumbers(L.Callback):
         assert isinstance(pl_module, FusionTask)
         part, what = "loss", "the loss of validation"
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            for clips in batches_of(trainer, pl_module):
-                part, what = find_part(pl_module, clips)
+            for clips in _validation_batches(trainer, pl_module):
+                part, what = _find_part(pl_module, clips)
                 loss = pl_module.loss(pl_module(clips).logits, clips.label)
-                if part != "loss" or not_finite(loss):
+                if part != "loss" or _is_not_finite(loss):
                     break
         what = f"in validation, {what}"
         self.found = NotFiniteError(trainer.global_step, trainer.current_epoch, part, what)
         self.end_together(trainer)
 
     @contextmanager
-    def again(self, trainer: L.Trainer, task: L.LightningModule) -> Iterator[None]:
+    def recompute(self, trainer: L.Trainer, task: L.LightningModule) -> Iterator[None]:
         """Compute in the precision of training, and with the random numbers of this batch."""
-        with drawing(self.generators, task.device), trainer.precision_plugin.forward_context():
+        with (
+            _with_random_states(self.generators, task.device),
+            trainer.precision_plugin.forward_context(),
+        ):
             yield
 
     def end_together(self, trainer: L.Trainer) -> None:
@@ -127,77 +130,76 @@ class FiniteNumbers(L.Callback):
             return
         found = self.found
         mine = found and (found.step, found.epoch, found.part, found.what)
-        told = [one for one in of_each_process(mine) if one]
+        told = [one for one in gather_objects(mine) if one]
         raise NotFiniteError(
             *min(told, key=lambda one: (one[2] == "loss", one))
         )  # a part says more
 
 
-def are_finite(tensors: list[Tensor]) -> bool:
+def _are_finite(tensors: list[Tensor]) -> bool:
     """Whether all numbers are finite; a norm may be infinite where they are only large."""
     if not tensors or bool(nn.utils.get_total_norm(tensors).isfinite()):
         return True
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def not_finite(value: Any, masks: bool = False) -> bool:
+def _is_not_finite(value: Any, masks: bool = False) -> bool:
     """Whether tensors, in tuples or alone, hold NaN or infinity; ``masks`` may hold -inf."""
     if isinstance(value, tuple | list):
-        return any(not_finite(one, masks) for one in value)
+        return any(_is_not_finite(one, masks) for one in value)
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return False
     bad = value.isnan() | value.isposinf() if masks else ~value.isfinite()
     return bool(bad.any())
 
 
-def split(path: str) -> tuple[str, str]:
-    """Return the module and the name of a parameter."""
+def _split_path(path: str) -> tuple[str, str]:
     part, _, name = path.rpartition(".")
     return part or "network", name
 
 
-def find_part(task: FusionTask, clips: Clips, in_loss: bool = True) -> tuple[str, str]:
-    """Return the part whose computation is the first with a number that is not finite, and what.
+def _find_part(task: FusionTask, clips: Clips, in_loss: bool = True) -> tuple[str, str]:
+    """Find the first part whose output is not finite, and describe it.
 
     Where the loss itself is finite (not ``in_loss``), -inf of masks is not what is looked for.
     """
     for name, value in clips.named().items():
-        if name != "box" and not_finite(value):
+        if name != "box" and _is_not_finite(value):
             return "input", f"{name} of the clips in rows {clips.row.tolist()}"
     found: list[str] = []
     running: list[str] = []
     names = {module: name or "network" for name, module in task.network.named_modules()}
 
     def enter(module: nn.Module, given: Any) -> None:
-        if running and not found and not_finite(given, masks=True):
+        if running and not found and _is_not_finite(given, masks=True):
             found.append(running[-1])  # which has made it between its parts
         running.append(names[module])
 
     def leave(module: nn.Module, given: Any, output: Any) -> None:
         running.pop()
-        if not found and not_finite(output, masks=not in_loss):
+        if not found and _is_not_finite(output, masks=not in_loss):
             found.append(names[module])
 
-    with hooked(task.network, enter, leave), torch.no_grad():
+    with _hooks(task.network, enter, leave), torch.no_grad():
         task(clips)
     part = found[0] if found else "loss"
     return part, f"the output of {part}" if found else "the loss"
 
 
-def find_gradient(task: FusionTask, clips: Clips) -> tuple[str, str] | None:
-    """Return the part that the backward pass reaches first with a gradient that is not finite."""
+def _find_gradient(task: FusionTask, clips: Clips) -> tuple[str, str] | None:
+    """Find the part that the backward pass reaches first with a gradient that is not finite."""
     names = {module: name or "network" for name, module in task.network.named_modules()}
     order: dict[str, int] = {}
 
     def leave(module: nn.Module, given: Any, output: Any) -> None:
         order[names[module]] = len(order)
 
-    with hooked(task.network, None, leave), torch.no_grad():
+    with _hooks(task.network, None, leave), torch.no_grad():
         task(clips)
     bad = [
-        split(path)
+        _split_path(path)
         for path, parameter in task.network.named_parameters()
-        if parameter.grad is not None and not_finite(parameter.grad)
+        if parameter.grad is not None and _is_not_finite(parameter.grad)
     ]
     if not bad:
         return None
@@ -206,8 +208,7 @@ def find_gradient(task: FusionTask, clips: Clips) -> tuple[str, str] | None:
 
 
 @contextmanager
-def hooked(network: nn.Module, enter: Any, leave: Any) -> Iterator[None]:
-    """Call functions before and after each module of a network."""
+def _hooks(network: nn.Module, enter: Any, leave: Any) -> Iterator[None]:
     handles = []
     for module in network.modules():
         if enter is not None:
@@ -220,23 +221,20 @@ def hooked(network: nn.Module, enter: Any, leave: Any) -> Iterator[None]:
             handle.remove()
 
 
-def batches_of(trainer: L.Trainer, task: FusionTask) -> Iterator[Clips]:
-    """Yield the validation batches, as they reach the network."""
+def _validation_batches(trainer: L.Trainer, task: FusionTask) -> Iterator[Clips]:
     loader: Any = trainer.val_dataloaders
     count = int(sum(trainer.num_val_batches))
     for _, batch in zip(range(count), loader, strict=False):
         yield trainer.strategy.batch_to_device(trainer.precision_plugin.convert_input(batch))
 
 
-def generators_of(device: torch.device) -> list[Tensor]:
-    """Return the random states that a batch is computed with."""
+def _random_states(device: torch.device) -> list[Tensor]:
     states = [torch.get_rng_state()]
     return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
 
 @contextmanager
-def drawing(states: list[Tensor], device: torch.device) -> Iterator[None]:
-    """Draw the same random numbers again, and go on afterwards with those that were due."""
+def _with_random_states(states: list[Tensor], device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.set_rng_state(states[0])
         if len(states) > 1:

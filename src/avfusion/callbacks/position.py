@@ -1,4 +1,4 @@
-"""Position within an epoch, for a training that goes on with other batches."""
+"""Position within an epoch, for a training that resumes with another batch size."""
 
 import math
 from typing import Any
@@ -29,7 +29,7 @@ class Position(L.Callback):
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         done = data.position["clips"] // together
         if trainer.limit_train_batches == 1.0:  # else the loader has clips enough
-            done = batches(data, trainer.world_size) - batches(
+            done = count_batches(data, trainer.world_size) - count_batches(
                 data, trainer.world_size, data.position["clips"]
             )
         shift = done - progress["current"]["ready"]
@@ -38,7 +38,7 @@ class Position(L.Callback):
         progress["is_last_batch"] = False
 
 
-def batches(data: FaceAudioDataModule, processes: int, position: int = 0) -> int:
-    """Return how many batches each process reads of an epoch from a position in clips on."""
+def count_batches(data: FaceAudioDataModule, processes: int, position: int = 0) -> int:
+    """Count the batches that each process reads of an epoch from a position in clips on."""
     clips = len(data.splits.rows("train")) - position
     return math.ceil(clips // processes / data.batch_size)

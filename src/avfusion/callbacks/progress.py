@@ -1,4 +1,4 @@
-"""How far a training is, and how long it still takes."""
+"""Progress bar of a training, or log lines with the remaining time where nobody looks on."""
 
 import logging
 from time import monotonic

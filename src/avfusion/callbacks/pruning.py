@@ -1,4 +1,4 @@
-"""A trial of a search that promises little ends early."""
+"""Pruning: unpromising trials of a search end early."""
 
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,6 @@ class Pruning(L.Callback):
 
 
 def was_pruned(trainer: L.Trainer) -> bool:
-    """Say whether a search has given up this run."""
+    """Whether a search has given up this run."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]  # a connector sets it
     return any(isinstance(callback, Pruning) and callback.pruned for callback in callbacks)

@@ -1,4 +1,9 @@
-"""Resume: what a training leaves when it is asked to end, and takes up again, bit for bit."""
+"""Resume: an interrupted training goes on bit for bit.
+
+``Preemption`` writes a checkpoint when SIGTERM comes, ``RandomStates`` keeps the random states of
+every process, ``ResumedMetrics`` what the training metrics have counted of an epoch so far. The
+position within an epoch is kept by the data module, see ``avfusion.callbacks.position``.
+"""
 
 import logging
 import random
@@ -66,17 +71,17 @@ class Preemption(L.Callback):
             raise SIGTERMException
 
     def agreed(self, trainer: L.Trainer) -> bool:
-        """Say whether any process was asked to end."""
+        """Whether any process was asked to end."""
         return bool(trainer.strategy.reduce_boolean_decision(self.asked, all=False))
 
 
 @contextmanager
-def terminated(folder: Path) -> Iterator[None]:
-    """Leave with code 143 where SIGTERM ended the training: it can be gone on with."""
+def exit_on_sigterm(folder: Path) -> Iterator[None]:
+    """Leave with code 143 where SIGTERM ended the training, which can be resumed."""
     try:
         yield
     except SIGTERMException:
-        log.warning("Ended by SIGTERM. Go on with ckpt_path=%s", folder)
+        log.warning("Ended by SIGTERM. Resume with ckpt_path=%s", folder)
         sys.exit(128 + signal.SIGTERM)
 
 
@@ -88,7 +93,7 @@ class RandomStates(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all processes; each of them calls this."""
-        return {"states": of_each_process(random_states())}
+        return {"states": gather_objects(get_random_states())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training begins."""
@@ -97,12 +102,12 @@ class RandomStates(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Restore the states of this process, where there were as many of them."""
         if len(self.states) == trainer.world_size:
-            restore(self.states[trainer.global_rank])
+            set_random_states(self.states[trainer.global_rank])
         self.states = []
 
 
-def of_each_process(value: Any) -> list[Any]:
-    """Return the values of all processes, in the order of their ranks."""
+def gather_objects(value: Any) -> list[Any]:
+    """Gather the values of all processes, in the order of their ranks."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return [value]
     values: list[Any] = [None] * distributed.get_world_size()
@@ -110,8 +115,8 @@ def of_each_process(value: Any) -> list[Any]:
     return values
 
 
-def random_states() -> dict[str, Any]:
-    """Return the states of python, numpy, torch and its devices."""
+def get_random_states() -> dict[str, Any]:
+    """Random states of python, numpy, torch and its devices, as tensors and plain numbers."""
     version, numbers, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -122,8 +127,8 @@ def random_states() -> dict[str, Any]:
     }
 
 
-def restore(states: dict[str, Any]) -> None:
-    """Set all states; those of devices where there are as many of them."""
+def set_random_states(states: dict[str, Any]) -> None:
+    """Set all random states; those of devices where there are as many of them."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = states["numpy"]
@@ -133,7 +138,7 @@ def restore(states: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
 
 
-class CountedClips(L.Callback):
+class ResumedMetrics(L.Callback):
     """Keep in the checkpoint what the training metrics have counted and not yet reported."""
 
     def __init__(self) -> None:
@@ -146,38 +151,37 @@ class CountedClips(L.Callback):
         after_last_batch = trainer.is_last_batch and not trainer.validating
         if is_epoch_over(trainer) or after_last_batch:
             return  # who goes on from here begins with the next epoch
-        checkpoint["counted_clips"] = of_each_process(counts_of(training_metrics(pl_module)))
+        checkpoint["training_metrics"] = gather_objects(
+            _get_metric_state(_training_metrics(pl_module))
+        )
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Keep the counts until training begins."""
-        self.counted = checkpoint.get("counted_clips", [])
+        self.counted = checkpoint.get("training_metrics", [])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count on from where this process was, if there were as many of them."""
         if len(self.counted) == trainer.world_size:
-            count_on(training_metrics(pl_module), self.counted[trainer.global_rank])
+            _set_metric_state(_training_metrics(pl_module), self.counted[trainer.global_rank])
         self.counted = []
 
 
-def training_metrics(task: L.LightningModule) -> MetricCollection:
-    """Return the metrics that the training clips are counted by."""
+def _training_metrics(task: L.LightningModule) -> MetricCollection:
     metrics = task.train_metrics
     assert isinstance(metrics, MetricCollection)
     return metrics
 
 
-def counts_of(metrics: MetricCollection) -> dict[str, Any]:
-    """Return a copy of what metrics have counted."""
+def _get_metric_state(metrics: MetricCollection) -> dict[str, Any]:
     metrics.persistent(True)
     counts = dict(metrics.state_dict())
     metrics.persistent(False)  # the weights go without
     return counts
 
 
-def count_on(metrics: MetricCollection, counts: dict[str, Any]) -> None:
-    """Let metrics go on from there."""
+def _set_metric_state(metrics: MetricCollection, counts: dict[str, Any]) -> None:
     metrics.load_state_dict(counts)
     for metric in metrics.values():
         metric.to(metric.device)

@@ -1,4 +1,4 @@
-"""Predictions of a test, kept for whatever looks at them later."""
+"""Predictions of a test, written to ``predictions.npz``."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avfusion.callbacks.resume import of_each_process
-from avfusion.dashboard.last_scores import LastScores
+from avfusion.callbacks.resume import gather_objects
+from avfusion.dashboard.last_outputs import LastOutputs
 from avfusion.data.batch import Clips
 from avfusion.evaluation.predictions import FILE, GlimpsePeaks, Predictions
 from avfusion.training.metrics.pointing import pointing
@@ -25,7 +25,7 @@ class SavePredictions(L.Callback):
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.last = LastScores()
+        self.last = LastOutputs()
         self.batches: list[dict[str, Tensor]] = []
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -57,7 +57,7 @@ class SavePredictions(L.Callback):
             name: torch.cat([batch[name] for batch in self.batches]).cpu().numpy()
             for name in (self.batches[0] if self.batches else {})
         }
-        parts = [part for part in of_each_process(own) if part]
+        parts = [part for part in gather_objects(own) if part]
         self.batches = []
         if not trainer.is_global_zero or not parts:
             return

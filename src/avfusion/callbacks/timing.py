@@ -1,4 +1,4 @@
-"""How long training takes."""
+"""Timing of a training: seconds in all, and milliseconds per step."""
 
 from statistics import median
 from time import perf_counter
@@ -54,8 +54,8 @@ class Timing(L.Callback):
         self.began, self.steps = None, 0
 
 
-def timing(trainer: L.Trainer) -> dict[str, float]:
-    """Return the times of a training that has ended, if they were measured."""
+def get_timing(trainer: L.Trainer) -> dict[str, float]:
+    """Seconds and milliseconds per step of a training that has ended, if they were measured."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # a connector sets it
         if isinstance(callback, Timing) and callback.means:
             return {

@@ -1,4 +1,4 @@
-"""A part of the network that begins to learn later than the rest."""
+"""Unfreezing: a part of the network begins to learn at a later epoch than the rest."""
 
 import lightning as L
 from torch.optim import Optimizer

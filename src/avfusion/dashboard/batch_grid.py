@@ -1,10 +1,10 @@
-"""What the network really sees."""
+"""Grid of the first training batch, as the network sees it."""
 
 from typing import Any
 
 import lightning as L
 
-from avfusion.dashboard.media_loggers import places
+from avfusion.dashboard.media_loggers import media_loggers
 from avfusion.data.batch import Clips
 from avfusion.features.stream import MODALITIES
 from avfusion.figures.predictions import batch_figure
@@ -22,12 +22,12 @@ class BatchGrid(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Clips, batch_idx: int
     ) -> None:
         """Draw once; a run that goes on has its first batch behind it."""
-        found = places(trainer) if trainer.global_step == 0 and batch_idx == 0 else []
+        found = media_loggers(trainer) if trainer.global_step == 0 and batch_idx == 0 else []
         if not found:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         few = batch.map(lambda part: part[: self.clips].cpu())
         pictures, audio = (data.shown(few, modality) for modality in MODALITIES)
         figure = batch_figure(pictures, audio, few, data.target)
-        for place in found:
-            place.figure("train/first_batch", figure, 0)
+        for logger in found:
+            logger.figure("train/first_batch", figure, 0)

@@ -1,4 +1,4 @@
-"""The same few validation clips again and again: seen, heard, and answered for."""
+"""Figures of the same few validation clips over training, with their sound and predictions."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from avfusion.corpora.labels import ClassesOf
-from avfusion.dashboard.last_scores import LastScores
-from avfusion.dashboard.media_loggers import places
-from avfusion.dashboard.tensorboard_writer import check_epochs, due
+from avfusion.dashboard.last_outputs import LastOutputs
+from avfusion.dashboard.media_loggers import media_loggers
+from avfusion.dashboard.tensorboard_writer import check_epochs, is_due
 from avfusion.data.batch import Clips
 from avfusion.data.store import Store
-from avfusion.figures.clip import clip_figure, clip_view, sound_of
+from avfusion.figures.clip import clip_figure, clip_view, read_sound
 from avfusion.targets import Target
 
 
@@ -33,13 +33,13 @@ class ClipImages(L.Callback):
         self.every_n_epochs = check_epochs(every_n_epochs, "clip_images")
         self.clips_per_class = clips_per_class
         self.seed = seed
-        self.last = LastScores()
+        self.last = LastOutputs()
         self.tags: dict[int, str] = {}  # of the chosen rows
         self.sounded = False
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network where this epoch is drawn."""
-        found = places(trainer) if due(trainer, self.every_n_epochs) else []
+        found = media_loggers(trainer) if is_due(trainer, self.every_n_epochs) else []
         if not found:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -47,14 +47,14 @@ class ClipImages(L.Callback):
             seen = int(trainer.num_val_batches[0]) * data.batch_size
             rows = data.splits.rows("val")[:: trainer.world_size][:seen].tolist()
             labels = data.store.labels.texts(rows)
-            self.tags = choose(
+            self.tags = choose_clips(
                 rows, labels, self.clips_per_class, self.seed, data.target.classes_of
             )
         if not self.sounded:
             heard = {row: tag for row, tag in self.tags.items() if data.store.has_audio[row]}
             for row, tag in heard.items():
-                for place in found:
-                    place.sound(f"sounds/{tag}", sound_of(data.store, row), trainer.global_step)
+                for logger in found:
+                    logger.sound(f"sounds/{tag}", read_sound(data.store, row), trainer.global_step)
             self.sounded = True
         self.last.listen(pl_module.network)
 
@@ -79,15 +79,15 @@ class ClipImages(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         store: Store = data.store
         figure = clip_figure(clip_view(store, row, probabilities, glimpses, data.target))
-        for place in places(trainer):
-            place.figure(f"clips/{self.tags[row]}", figure, trainer.global_step)
+        for logger in media_loggers(trainer):
+            logger.figure(f"clips/{self.tags[row]}", figure, trainer.global_step)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Leave the network alone."""
         self.last.stop()
 
 
-def choose(
+def choose_clips(
     rows: Sequence[int], labels: Sequence[str], each: int, seed: int, classes_of: ClassesOf
 ) -> dict[int, str]:
     """Choose some rows of each class by seed, and name them; a row is chosen once."""
@@ -99,7 +99,7 @@ def choose(
         if missing:
             found[missing[0]].append(rows[place])
     return {
-        row: f"{label or 'unlabelled'}_{number}"
+        row: f"{label or 'unlabeled'}_{number}"
         for label, chosen in found.items()
         for number, row in enumerate(sorted(chosen), start=1)
     }

@@ -1,16 +1,16 @@
-"""What is taken for what."""
+"""Confusion matrix of validation and test."""
 
 import lightning as L
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from avfusion.dashboard.epoch_predictions import AnswerCounts
-from avfusion.dashboard.media_loggers import places
+from avfusion.dashboard.epoch_predictions import EpochPredictions
+from avfusion.dashboard.media_loggers import media_loggers
 from avfusion.figures.predictions import confusion_figure
 
 
-class ConfusionMatrix(AnswerCounts):
+class ConfusionMatrix(EpochPredictions):
     """Draw the confusion matrix of validation every n epochs, and that of the test.
 
     Nothing is drawn where classes do not exclude each other: of a clip with several, right ones
@@ -24,17 +24,17 @@ class ConfusionMatrix(AnswerCounts):
 
     def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
         """Count the clips of a batch."""
-        return confusions(probabilities, label)
+        return count_confusions(probabilities, label)
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""
         target = trainer.datamodule.target  # type: ignore[attr-defined]
         figure = confusion_figure(counts.numpy(), target.class_names)
-        for place in places(trainer):
-            place.figure(f"{stage}/confusion", figure, trainer.global_step)
+        for logger in media_loggers(trainer):
+            logger.figure(f"{stage}/confusion", figure, trainer.global_step)
 
 
-def confusions(
+def count_confusions(
     scores: Float[Tensor, "clips classes"], label: Int64[Tensor, "clips"]
 ) -> Int64[Tensor, "true predicted"]:
     """Count the clips whose label is known, by label and by the class of the highest score."""

@@ -1,4 +1,4 @@
-"""Whether training is healthy, and what it waits for."""
+"""Diagnostics of training: gradient norms, speed, waiting for data, memory."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,9 @@ from torch import nn
 from avfusion.data.batch import Clips
 
 GIB = 2**30
-STATUS = Path("/proc/self/status")  # of Linux; the resource module also counts what the parent held
+PROCESS_STATUS = Path(
+    "/proc/self/status"
+)  # of Linux; the resource module also counts what the parent held
 
 
 class Diagnostics(L.Callback):
@@ -49,7 +51,7 @@ class Diagnostics(L.Callback):
     ) -> None:
         """Log the norm of the gradient of each part."""
         if trainer.loggers and (trainer.global_step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            write(trainer, gradient_norms(pl_module.network), trainer.global_step)  # type: ignore[arg-type]
+            _log_metrics(trainer, get_gradient_norms(pl_module.network), trainer.global_step)  # type: ignore[arg-type]
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
@@ -63,17 +65,19 @@ class Diagnostics(L.Callback):
                 "train/samples_per_second": self.clips / seconds,
                 "train/loader_wait": self.waited / seconds,
             }
-            write(trainer, speed | memory(pl_module.device), trainer.global_step - 1)
+            _log_metrics(
+                trainer, speed | get_peak_memory(pl_module.device), trainer.global_step - 1
+            )
             self.restart()
 
 
-def write(trainer: L.Trainer, values: dict[str, float], step: int) -> None:
+def _log_metrics(trainer: L.Trainer, values: dict[str, float], step: int) -> None:
     """Give every logger some numbers."""
     for logger in trainer.loggers:
         logger.log_metrics(values, step)
 
 
-def gradient_norms(network: nn.Module) -> dict[str, float]:
+def get_gradient_norms(network: nn.Module) -> dict[str, float]:
     """Return the Euclidean norm of the gradient of each part that has one."""
     norms = {}
     for name, part in network.named_children():
@@ -83,11 +87,11 @@ def gradient_norms(network: nn.Module) -> dict[str, float]:
     return norms
 
 
-def memory(device: torch.device) -> dict[str, float]:
+def get_peak_memory(device: torch.device) -> dict[str, float]:
     """Return the most memory, in GiB, that this process has held, and its GPU."""
     held = {}
-    if STATUS.is_file():
-        kib = STATUS.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
+    if PROCESS_STATUS.is_file():
+        kib = PROCESS_STATUS.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
         held["train/memory_gib"] = int(kib) * 1024 / GIB
     if device.type == "cuda":
         held["train/gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / GIB

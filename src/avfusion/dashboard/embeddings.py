@@ -1,4 +1,4 @@
-"""Where clips lie in the spaces that the network makes."""
+"""Embeddings of tested clips, for the projector of TensorBoard."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from avfusion.dashboard.tensorboard_writer import board
+from avfusion.dashboard.tensorboard_writer import get_writer
 from avfusion.data.batch import Clips
 
-PARTS = {"attention": "face", "audio_encoder": "audio", "fusion": "fused"}
-HEADER = ["label", "subject", "clip_id"]
+VECTOR_NAMES = {"attention": "face", "audio_encoder": "audio", "fusion": "fused"}
+METADATA_HEADER = ["label", "subject", "clip_id"]
 
 
 class Embeddings(L.Callback):
@@ -39,12 +39,12 @@ class Embeddings(L.Callback):
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the parts."""
         self.vectors, self.pictures, self.rows = {}, [], []
-        if board(trainer) is None or not self.clips:
+        if get_writer(trainer) is None or not self.clips:
             return
         for part, module in pl_module.network.named_children():
-            if part in PARTS:
-                self.vectors[PARTS[part]] = []
-                self.hooks.append(module.register_forward_hook(self.keep(PARTS[part])))
+            if part in VECTOR_NAMES:
+                self.vectors[VECTOR_NAMES[part]] = []
+                self.hooks.append(module.register_forward_hook(self.keep(VECTOR_NAMES[part])))
 
     def keep(self, name: str) -> Any:
         """Return a hook that keeps the vector among what a part returns."""
@@ -77,7 +77,7 @@ class Embeddings(L.Callback):
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what was kept."""
         self.stop()
-        writer = board(trainer)
+        writer = get_writer(trainer)
         if writer is None or not self.rows:
             return
         records = trainer.datamodule.store.records(self.rows[: self.clips])  # type: ignore[attr-defined]
@@ -86,5 +86,5 @@ class Embeddings(L.Callback):
         for name, vectors in self.vectors.items():
             vector = torch.cat(vectors)[: self.clips]
             writer.add_embedding(
-                vector, names, pictures, trainer.global_step, name, metadata_header=HEADER
+                vector, names, pictures, trainer.global_step, name, metadata_header=METADATA_HEADER
             )

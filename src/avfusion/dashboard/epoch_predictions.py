@@ -1,4 +1,4 @@
-"""What the answers of an epoch add up to, over all clips and processes."""
+"""Predictions of an epoch, summed over all clips and processes, for callbacks that draw them."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from avfusion.dashboard.last_scores import LastScores
-from avfusion.dashboard.media_loggers import has_places
-from avfusion.dashboard.tensorboard_writer import check_epochs, due
+from avfusion.dashboard.last_outputs import LastOutputs
+from avfusion.dashboard.media_loggers import has_media_loggers
+from avfusion.dashboard.tensorboard_writer import check_epochs, is_due
 from avfusion.data.batch import Clips
 from avfusion.targets import Target
 
 
-class AnswerCounts(L.Callback):
-    """Count the answers of validation every n epochs, and those of the test.
+class EpochPredictions(L.Callback):
+    """Sum up the predictions of validation every n epochs, and those of the test.
 
-    Who inherits says with ``plot`` which of the target's plots it makes (nothing is counted where
+    A subclass says with ``plot`` which of the target's plots it makes (nothing is counted where
     the target has none), with ``count`` what to count, and with ``show`` what to make of it.
     Counts of batches and of processes are summed, unless ``add`` and ``gather`` say otherwise.
     """
@@ -25,7 +25,7 @@ class AnswerCounts(L.Callback):
 
     def __init__(self, every_n_epochs: int, name: str) -> None:
         self.every_n_epochs = check_epochs(every_n_epochs, name)
-        self.last = LastScores()
+        self.last = LastOutputs()
         self.target: Target  # of the task that is counted
         self.counts = torch.zeros(0)
 
@@ -47,7 +47,7 @@ class AnswerCounts(L.Callback):
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count anew where this epoch is shown."""
-        if due(trainer, self.every_n_epochs):
+        if is_due(trainer, self.every_n_epochs):
             self.begin(trainer, pl_module)
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -57,7 +57,7 @@ class AnswerCounts(L.Callback):
 
     def begin(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network where somebody will look."""
-        if has_places(trainer) and self.plot in pl_module.target.plots:
+        if has_media_loggers(trainer) and self.plot in pl_module.target.plots:
             self.target = pl_module.target
             nobody = torch.from_numpy(self.target.encode([])).to(pl_module.device)
             nothing = torch.zeros(0, self.target.outputs, device=pl_module.device)

@@ -1,4 +1,4 @@
-"""Whether attention chooses, and whether its glimpses differ."""
+"""Shape of glimpses: entropy, largest weight, and similarity of two."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avfusion.dashboard.last_scores import LastScores
+from avfusion.dashboard.last_outputs import LastOutputs
 from avfusion.data.batch import Clips
 from avfusion.models.attention.entropy import mean_entropy
 
@@ -24,7 +24,7 @@ class GlimpseShape(L.Callback):
     """
 
     def __init__(self) -> None:
-        self.last = LastScores()
+        self.last = LastOutputs()
         self.sums = torch.zeros(0)  # of clips: entropy, largest weight, similarity, number, pairs
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -38,7 +38,7 @@ class GlimpseShape(L.Callback):
         """Count the glimpses of a batch."""
         assert self.last.scores is not None
         if self.last.scores.glimpses is not None:
-            self.sums += sums_of(self.last.scores.glimpses)
+            self.sums += sum_statistics(self.last.scores.glimpses)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the means over all clips and processes, and leave the network alone."""
@@ -55,7 +55,7 @@ class GlimpseShape(L.Callback):
             pl_module.log_dict(means | alike)
 
 
-def sums_of(glimpses: Float[Tensor, "batch glimpses *map"]) -> Float[Tensor, "5"]:
+def sum_statistics(glimpses: Float[Tensor, "batch glimpses *map"]) -> Float[Tensor, "5"]:
     """Return the sums over clips of what is logged, the clips, and those with several glimpses."""
     weights = glimpses.flatten(2).float()
     clips, count = weights.shape[:2]

@@ -1,6 +1,6 @@
-"""Where a run shows pictures, sounds and texts: with each logger that has a place for them.
+"""Loggers of media: figures, sounds and texts of a run, in TensorBoard, W&B and MLflow.
 
-A place shows a ``figure``, a ``sound`` of samples at 16 kHz and a ``text`` under a tag, at a step.
+Each shows a ``figure``, a ``sound`` of samples at 16 kHz and a ``text`` under a tag, at a step.
 """
 
 import wave
@@ -20,7 +20,7 @@ from numpy import ndarray
 from avfusion.features.mfcc import SAMPLE_RATE
 
 
-class TensorBoardPlace:
+class TensorBoardMedia:
     """The tabs IMAGES, AUDIO and TEXT."""
 
     def __init__(self, logger: TensorBoardLogger) -> None:
@@ -40,7 +40,7 @@ class TensorBoardPlace:
         self.writer.add_text(tag, "\n".join(f"    {line}" for line in text.splitlines()), step)
 
 
-class WandbPlace:
+class WandbMedia:
     """Media and tables of Weights & Biases."""
 
     def __init__(self, logger: WandbLogger) -> None:
@@ -52,7 +52,7 @@ class WandbPlace:
 
     def sound(self, tag: str, sound: Int16[ndarray, "samples"], step: int) -> None:
         """Let a sound be heard."""
-        with wave_file(tag, sound) as path:
+        with _wave_file(tag, sound) as path:
             self.logger.log_audio(tag, [str(path)], step)
 
     def text(self, tag: str, text: str, step: int) -> None:
@@ -60,7 +60,7 @@ class WandbPlace:
         self.logger.log_text(tag, columns=["text"], data=[[text]], step=step)
 
 
-class MLFlowPlace:
+class MLFlowMedia:
     """Files among the artifacts of MLflow, their steps in their names; a text has one."""
 
     def __init__(self, logger: MLFlowLogger) -> None:
@@ -73,7 +73,7 @@ class MLFlowPlace:
 
     def sound(self, tag: str, sound: Int16[ndarray, "samples"], step: int) -> None:
         """Keep a sound."""
-        with wave_file(f"step_{step:06d}", sound) as path:
+        with _wave_file(f"step_{step:06d}", sound) as path:
             self.client.log_artifact(self.run, str(path), tag)
 
     def text(self, tag: str, text: str, step: int) -> None:
@@ -82,7 +82,7 @@ class MLFlowPlace:
 
 
 @contextmanager
-def wave_file(name: str, sound: Int16[ndarray, "samples"]) -> Iterator[Path]:
+def _wave_file(name: str, sound: Int16[ndarray, "samples"]) -> Iterator[Path]:
     """Write a sound to a file that lives for a moment."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{Path(name).name}.wav"
@@ -92,20 +92,20 @@ def wave_file(name: str, sound: Int16[ndarray, "samples"]) -> Iterator[Path]:
         yield path
 
 
-Place = TensorBoardPlace | WandbPlace | MLFlowPlace
-PLACES: dict[type[Logger], type[Place]] = {
-    TensorBoardLogger: TensorBoardPlace,
-    WandbLogger: WandbPlace,
-    MLFlowLogger: MLFlowPlace,
+MediaLogger = TensorBoardMedia | WandbMedia | MLFlowMedia
+PLACES: dict[type[Logger], type[MediaLogger]] = {
+    TensorBoardLogger: TensorBoardMedia,
+    WandbLogger: WandbMedia,
+    MLFlowLogger: MLFlowMedia,
 }
 
 
-def has_places(trainer: L.Trainer) -> bool:
+def has_media_loggers(trainer: L.Trainer) -> bool:
     """Say whether this run shows anything; all of its processes say the same."""
     return any(isinstance(logger, tuple(PLACES)) for logger in trainer.loggers)
 
 
-def places(trainer: L.Trainer) -> list[Place]:
+def media_loggers(trainer: L.Trainer) -> list[MediaLogger]:
     """Return where this run shows something: nowhere in all processes but the first."""
     loggers = trainer.loggers if trainer.is_global_zero else []
     return [

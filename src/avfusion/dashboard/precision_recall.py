@@ -1,4 +1,4 @@
-"""How precise each class is at each threshold."""
+"""Precision-recall curve of each class."""
 
 from typing import NamedTuple
 
@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from avfusion.dashboard.epoch_predictions import AnswerCounts
-from avfusion.dashboard.tensorboard_writer import board
+from avfusion.dashboard.epoch_predictions import EpochPredictions
+from avfusion.dashboard.tensorboard_writer import get_writer
 
 THRESHOLDS = 127  # equally spaced in [0, 1]: what the tab expects
 
@@ -24,7 +24,7 @@ class Curve(NamedTuple):
     recall: Tensor
 
 
-class PrecisionRecall(AnswerCounts):
+class PrecisionRecall(EpochPredictions):
     """Write a precision-recall curve per class: of validation every n epochs, and of the test."""
 
     plot = "precision_recall"
@@ -34,19 +34,19 @@ class PrecisionRecall(AnswerCounts):
 
     def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
         """Count true and false positives, ``[2, classes, thresholds]``."""
-        return above_thresholds(probabilities, self.target.indicators(label))
+        return count_above_thresholds(probabilities, self.target.indicators(label))
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Write the curves of the classes that occur."""
-        writer = board(trainer)
+        writer = get_writer(trainer)
         for name, true, false in zip(self.target.class_names, *counts, strict=True):
             if writer is not None and true[0]:
-                curve = precision_recall(true, false)
+                curve = compute_curve(true, false)
                 tag = f"{stage}_precision_recall/{name}"
                 writer.add_pr_curve_raw(tag, *curve, trainer.global_step, THRESHOLDS)
 
 
-def above_thresholds(
+def count_above_thresholds(
     probabilities: Float[Tensor, "clips classes"], indicators: Int[Tensor, "clips classes"]
 ) -> Int64[Tensor, "2 classes thresholds"]:
     """Count true and false positives of clips, of which 1 says a class, 0 none, -1 nothing."""
@@ -56,7 +56,7 @@ def above_thresholds(
     return torch.stack([(positive & own).sum(0), (positive & ~own & known).sum(0)])
 
 
-def precision_recall(true: Tensor, false: Tensor) -> Curve:
+def compute_curve(true: Tensor, false: Tensor) -> Curve:
     """Return the curve of a class that occurs; at the first threshold every clip is positive."""
     precision = true / (true + false).clamp(min=1)
     return Curve(true, false, false[0] - false, true[0] - true, precision, true / true[0])

@@ -1,4 +1,4 @@
-"""What a run was, in words."""
+"""Texts of a run: configuration, provenance, the parts of the model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import lightning as L
 from torch import nn
 
-from avfusion.dashboard.media_loggers import places
+from avfusion.dashboard.media_loggers import media_loggers
 from avfusion.models.cost import parameters
 
-MOST = 50_000  # characters: a long difference to the commit has its own file
-DEEPEST = 3  # parts within parts within parts
+MAX_CHARACTERS = 50_000  # characters: a long difference to the commit has its own file
+MAX_DEPTH = 3  # parts within parts within parts
 
 
 class RunText(L.Callback):
@@ -23,7 +23,7 @@ class RunText(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what is there."""
-        found = places(trainer)
+        found = media_loggers(trainer)
         if not found:
             return
         texts = {"model": outline(pl_module.get_submodule("network"))}
@@ -32,8 +32,8 @@ class RunText(L.Callback):
             if path.is_file():
                 texts[name] = path.read_text(encoding="utf-8", errors="replace")
         for name, text in texts.items():
-            for place in found:
-                place.text(f"run/{name}", cut(text), trainer.global_step)
+            for logger in found:
+                logger.text(f"run/{name}", _truncate(text), trainer.global_step)
 
 
 def outline(network: nn.Module) -> str:
@@ -41,13 +41,13 @@ def outline(network: nn.Module) -> str:
     lines = [f"{'parameters':>12}  part"]
     for path, part in network.named_modules(prefix="network"):
         *parents, name = path.split(".")
-        if len(parents) <= DEEPEST:
+        if len(parents) <= MAX_DEPTH:
             indent = "  " * len(parents)
             lines.append(f"{parameters(part):12,}  {indent}{name}: {type(part).__name__}")
     return "\n".join(lines)
 
 
-def cut(text: str) -> str:
+def _truncate(text: str) -> str:
     """Return text that is not very long."""
-    left_out = len(text) - MOST
-    return text if left_out <= 0 else f"{text[:MOST]}\n... and {left_out} characters more"
+    left_out = len(text) - MAX_CHARACTERS
+    return text if left_out <= 0 else f"{text[:MAX_CHARACTERS]}\n... and {left_out} characters more"

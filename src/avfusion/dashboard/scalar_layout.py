@@ -1,4 +1,4 @@
-"""Curves that belong together, in one chart."""
+"""Layout of the custom scalars: curves that belong together share a chart."""
 
 import math
 import re
@@ -7,10 +7,10 @@ from typing import Any
 
 import lightning as L
 
-from avfusion.dashboard.tensorboard_writer import board
+from avfusion.dashboard.tensorboard_writer import get_writer
 from avfusion.data.datamodule import FaceAudioDataModule
 
-MOST_LINES = 8  # of a chart, as there are eight colors; more lines go to further charts
+MAX_LINES = 8  # of a chart, as there are eight colors; more lines go to further charts
 RECALL = "recall per class, validation"
 PRECISION = "average precision per class, validation"
 CONCORDANCE = "CCC per number, validation"
@@ -58,13 +58,13 @@ LAYOUT = {
 class ScalarLayout(L.Callback):
     """Lay out the CUSTOM SCALARS tab, without charts that the data would leave empty.
 
-    A chart has at most ``MOST_LINES`` lines of a run: of many classes, parts or groups of
+    A chart has at most ``MAX_LINES`` lines of a run: of many classes, parts or groups of
     parameters there are several charts.
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the layout."""
-        if not (writer := board(trainer)):
+        if not (writer := get_writer(trainer)):
             return
         data: FaceAudioDataModule = trainer.datamodule  # type: ignore[attr-defined]
         target = data.target
@@ -92,7 +92,7 @@ class ScalarLayout(L.Callback):
             for title, chart in charts.items():
                 if empty.get(title):
                     continue
-                if len(tags.get(title, [])) <= MOST_LINES:
+                if len(tags.get(title, [])) <= MAX_LINES:
                     layout[part][title] = chart
                     continue
                 for name, some in split_chart(title, tags[title]).items():
@@ -102,8 +102,8 @@ class ScalarLayout(L.Callback):
 
 
 def split_chart(title: str, tags: Sequence[str]) -> dict[str, list[str]]:
-    """Return charts of about as many lines each, none of more than ``MOST_LINES``."""
-    charts = math.ceil(len(tags) / MOST_LINES)
+    """Return charts of about as many lines each, none of more than ``MAX_LINES``."""
+    charts = math.ceil(len(tags) / MAX_LINES)
     if charts < 2:
         return {title: list(tags)} if tags else {}
     edges = [len(tags) * number // charts for number in range(charts + 1)]

@@ -5,13 +5,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avfusion.callbacks.resume import of_each_process
-from avfusion.dashboard.epoch_predictions import AnswerCounts
-from avfusion.dashboard.media_loggers import places
+from avfusion.callbacks.resume import gather_objects
+from avfusion.dashboard.epoch_predictions import EpochPredictions
+from avfusion.dashboard.media_loggers import media_loggers
 from avfusion.figures.scatter import scatter_figure
 
 
-class Scatter(AnswerCounts):
+class Scatter(EpochPredictions):
     """Draw predicted over true numbers of validation every n epochs, and of the test."""
 
     plot = "scatter"
@@ -31,10 +31,10 @@ class Scatter(AnswerCounts):
 
     def gather(self, trainer: L.Trainer, counts: Tensor) -> Tensor:
         """Return the clips of all processes."""
-        return torch.cat(of_each_process(counts.cpu()))
+        return torch.cat(gather_objects(counts.cpu()))
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""
         figure = scatter_figure(counts[..., 0], counts[..., 1], self.target.class_names)
-        for place in places(trainer):
-            place.figure(f"{stage}/scatter", figure, trainer.global_step)
+        for logger in media_loggers(trainer):
+            logger.figure(f"{stage}/scatter", figure, trainer.global_step)

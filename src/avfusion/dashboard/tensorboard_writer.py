@@ -1,11 +1,11 @@
-"""When callbacks look, and what TensorBoard alone can show."""
+"""Writer of TensorBoard, and the epochs in which callbacks write."""
 
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
 
-def board(trainer: L.Trainer) -> SummaryWriter | None:
+def get_writer(trainer: L.Trainer) -> SummaryWriter | None:
     """Return what writes for TensorBoard, None without it and in all processes but the first."""
     if not trainer.is_global_zero:
         return None
@@ -13,7 +13,7 @@ def board(trainer: L.Trainer) -> SummaryWriter | None:
     return found[0].experiment if found else None
 
 
-def due(trainer: L.Trainer, every_n_epochs: int) -> bool:
+def is_due(trainer: L.Trainer, every_n_epochs: int) -> bool:
     """Say whether this epoch is one of every so many, or the last that is planned; 0 is never."""
     if not every_n_epochs or trainer.sanity_checking:
         return False

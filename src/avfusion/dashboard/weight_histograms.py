@@ -1,8 +1,8 @@
-"""How weights are distributed."""
+"""Histograms of the weights."""
 
 import lightning as L
 
-from avfusion.dashboard.tensorboard_writer import board, check_epochs, due
+from avfusion.dashboard.tensorboard_writer import check_epochs, get_writer, is_due
 
 
 class WeightHistograms(L.Callback):
@@ -13,7 +13,7 @@ class WeightHistograms(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write all weights of the network."""
-        writer = board(trainer) if due(trainer, self.every_n_epochs) else None
+        writer = get_writer(trainer) if is_due(trainer, self.every_n_epochs) else None
         if writer is None:
             return
         for name, weight in pl_module.network.named_parameters():  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from avfusion.evaluation.file_names import name_files
 from avfusion.evaluation.inference import Answer
 from avfusion.figures.clip import clip_figure, clip_view
 from avfusion.figures.predictions import timeline_figure
-from avfusion.figures.style import save
+from avfusion.figures.style import save_figure
 from avfusion.preparation.description import table
 from avfusion.preparation.shards import REPORT
 from avfusion.targets import Target
@@ -114,7 +114,7 @@ def write_timeline(
     middles = [(start + end) / 2 for start, end in times]
     gap = torch.full((target.outputs,), torch.nan)
     known = [gap if w.probabilities is None else w.probabilities for w in windows]
-    save(timeline_figure(middles, torch.stack(known), target), path)
+    save_figure(timeline_figure(middles, torch.stack(known), target), path)
 
 
 def write_figures(
@@ -127,7 +127,7 @@ def write_figures(
         if answer.probabilities is None:
             continue
         view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, target)
-        save(clip_figure(view), folder / f"{stem}.{form}")
+        save_figure(clip_figure(view), folder / f"{stem}.{form}")
 
 
 def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str:

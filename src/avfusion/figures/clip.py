@@ -17,7 +17,7 @@ from avfusion.data.index import ClipRecord
 from avfusion.data.store import Store
 from avfusion.features.mfcc import SAMPLE_RATE, mel_filters
 from avfusion.features.stream import FRAMES, WAVEFORM
-from avfusion.figures.style import COLOURS, HEAT, RIGHT, WRONG, line_style
+from avfusion.figures.style import COLORMAP, COLORS, RIGHT, WRONG, get_line_style
 from avfusion.targets import Target
 
 
@@ -71,27 +71,27 @@ def clip_view(
     if clip.label:
         verdict = "" if right is None else "   right" if right else "   WRONG"
         answer = f"true: {clip.label}   {answer}{verdict}"
-    start, seconds = heard_span(clip, store.description["features"]["audio"])
+    start, seconds = get_audio_span(clip, store.description["features"]["audio"])
     return ClipView(
         face,
         answer,
         clip.clip_id,
         glimpses,
-        sound_of(store, row) if store.has_audio[row] else None,
+        read_sound(store, row) if store.has_audio[row] else None,
         None if np.isnan(box).any() else box,
         right,
-        cropped_face(clip) if store.has_face[row] else "no face",
+        describe_crop(clip) if store.has_face[row] else "no face",
         start,
         seconds,
     )
 
 
-def sound_of(store: Store, row: int) -> Int16[np.ndarray, "samples"]:
+def read_sound(store: Store, row: int) -> Int16[np.ndarray, "samples"]:
     """Return the samples of one clip, at 16 kHz."""
     return store.clip(WAVEFORM, row).numpy()
 
 
-def heard_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float, float | None]:
+def get_audio_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float, float | None]:
     """Return where in a recording the sound of a clip begins, and how long the recording is.
 
     Both in seconds; the length is None where it is unknown, as is the beginning then.
@@ -109,7 +109,7 @@ def heard_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float, fl
     return 0.0, None
 
 
-def cropped_face(clip: ClipRecord) -> str:
+def describe_crop(clip: ClipRecord) -> str:
     """Return which part of its recording's picture the face of a clip is."""
     if clip.picture_size is None or clip.crop is None:
         return "face"
@@ -123,8 +123,8 @@ def cropped_face(clip: ClipRecord) -> str:
 ROW, TOP, BOTTOM = 2.2, 0.85, 0.45  # inches: a picture's row, the title, the axis of time
 PICTURE, AUDIO = 2.65, 4.3  # inches across; a scale stands beside a picture
 MELS, WINDOW, HOP = 64, 1024, 256  # bands, samples at 16 kHz
-RANGE = 60  # dB
-LONGEST_NAME = 100  # characters
+DYNAMIC_RANGE = 60  # dB
+MAX_NAME_LENGTH = 100  # characters
 
 
 def clip_figure(view: ClipView) -> Figure:
@@ -154,13 +154,13 @@ def clip_figure(view: ClipView) -> Figure:
     place["left"] = (PICTURE * len(maps) + 1.15) / width
     draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
     if view.right is not None:
-        frame(figure, view.right)
+        _frame(figure, view.right)
     return figure
 
 
 def clip_name(clip_id: str) -> str:
     """Return the end of a path that is too long for the figure, with a sign that it is one."""
-    return clip_id if len(clip_id) <= LONGEST_NAME else f"...{clip_id[-LONGEST_NAME:]}"
+    return clip_id if len(clip_id) <= MAX_NAME_LENGTH else f"...{clip_id[-MAX_NAME_LENGTH:]}"
 
 
 def draw_picture(
@@ -176,7 +176,7 @@ def draw_picture(
         heat = heat.cpu().nan_to_num()  # a network that has diverged is drawn, too
         smooth = F.interpolate(heat[None, None], (height, width), mode="bilinear")[0, 0]
         most = max(float(heat.max()), 1e-9)
-        axes.imshow(smooth.numpy(), cmap=HEAT, alpha=0.6, vmin=0, vmax=most)
+        axes.imshow(smooth.numpy(), cmap=COLORMAP, alpha=0.6, vmin=0, vmax=most)
         if scale:
             draw_scale(axes, most)
     if view.box is not None:
@@ -190,7 +190,7 @@ def draw_peaks(axes: Axes, view: ClipView, row: int) -> None:
     """Frame the cell of one picture in which each glimpse is largest, and name its weight below."""
     height, width = view.face.shape[-2:]
     for number, (picture, cell, weight) in enumerate(view.peaks):
-        style = line_style(number + 1)  # the first color is that of waves
+        style = get_line_style(number + 1)  # the first color is that of waves
         if picture != row:
             continue
         left, top, wide, high = (
@@ -212,10 +212,10 @@ def draw_peaks(axes: Axes, view: ClipView, row: int) -> None:
 
 
 def draw_scale(axes: Axes, most: float) -> None:
-    """Draw the colours from zero to ``most`` beside a glimpse, cheaper than a colorbar."""
+    """Draw the colors from zero to ``most`` beside a glimpse, cheaper than a colorbar."""
     scale = axes.inset_axes((1.02, 0.1, 0.04, 0.8))
     scale.set_axis_off()
-    scale.imshow(np.linspace(0, 1, 64)[:, None], cmap=HEAT, alpha=0.6, aspect="auto")
+    scale.imshow(np.linspace(0, 1, 64)[:, None], cmap=COLORMAP, alpha=0.6, aspect="auto")
     scale.invert_yaxis()
     for part in (0, 0.5, 1):
         at, value = scale.transAxes, f"{part * most:.2g}"
@@ -238,12 +238,12 @@ def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
         decibel.numpy(),
         aspect="auto",
         origin="lower",
-        cmap=HEAT,
-        vmin=-RANGE,
+        cmap=COLORMAP,
+        vmin=-DYNAMIC_RANGE,
         vmax=0,
-        extent=(view.start, end, 0, mel_of(SAMPLE_RATE / 2)),
+        extent=(view.start, end, 0, _to_mel(SAMPLE_RATE / 2)),
     )
-    axes.set_yticks([mel_of(1000 * khz) for khz in (0.25, 1, 4)], ["0.25", "1", "4"])
+    axes.set_yticks([_to_mel(1000 * khz) for khz in (0.25, 1, 4)], ["0.25", "1", "4"])
     axes.set_ylabel("kHz")
     axes.set_xlabel(time_label(view, end), labelpad=1)
     axes.locator_params(axis="x", nbins=4)  # ticks are what drawing spends its time on
@@ -268,7 +268,7 @@ def log_mel(sound: Int16[np.ndarray, "samples"]) -> Float[Tensor, "mels frames"]
     return decibel - decibel.max()
 
 
-def mel_of(hertz: float) -> float:
+def _to_mel(hertz: float) -> float:
     """Return the place of a frequency on the scale of ``mel_filters``."""
     return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
 
@@ -278,16 +278,16 @@ def draw_wave(axes: Axes, sound: Int16[np.ndarray, "samples"], start: float) -> 
     step = max(1, len(sound) // 400)
     stretches = sound[: len(sound) // step * step].reshape(-1, step) / 2**15
     times = start + (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
-    axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLOURS[0])
+    axes.fill_between(times, stretches.min(axis=1), stretches.max(axis=1), color=COLORS[0])
     axes.set(xlim=(start, start + len(sound) / SAMPLE_RATE), xticks=[], yticks=[])
     axes.set_title("waveform, log-mel spectrogram")
     axes.spines["bottom"].set_visible(False)
     axes.spines["left"].set_visible(False)
 
 
-def frame(figure: Figure, right: bool) -> None:
+def _frame(figure: Figure, right: bool) -> None:
     """Frame the figure: unbroken where the answer is right, broken where it is wrong."""
-    colour, style = (RIGHT, "-") if right else (WRONG, "--")
-    edge = Rectangle((0, 0), 1, 1, fill=False, color=colour, linestyle=style, linewidth=8)
+    color, style = (RIGHT, "-") if right else (WRONG, "--")
+    edge = Rectangle((0, 0), 1, 1, fill=False, color=color, linestyle=style, linewidth=8)
     edge.set_transform(figure.transFigure)
     figure.add_artist(edge)

@@ -1,4 +1,4 @@
-"""What was logged while a run trained: read again, and drawn."""
+"""Curves of the metrics that a run has logged."""
 
 import csv
 import re
@@ -13,13 +13,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from avfusion.dashboard.scalar_layout import LAYOUT, split_chart
 from avfusion.evaluation.runs import natural
-from avfusion.figures.style import INK, line_style
+from avfusion.figures.style import INK, get_line_style
 from avfusion.training.metrics.catalog import is_higher_better, unit_of
 
 Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
-MOST_LINES = 16  # that a legend names
-LONGEST = 40  # characters of a line of a legend
-FEW = 40  # points of a line that are marked
+MAX_LEGEND_LINES = 16  # that a legend names
+MAX_LABEL_LENGTH = 40  # characters of a line of a legend
+MAX_MARKED_POINTS = 40  # points of a line that are marked
 
 
 def read_curves(folder: Path) -> Curves:
@@ -31,7 +31,7 @@ def read_curves(folder: Path) -> Curves:
     for file in sorted(folder.glob("csv/**/metrics.csv"), key=natural):
         with file.open(newline="", encoding="utf-8", errors="replace") as lines:
             for row in csv.DictReader(lines):
-                keep(curves, row)
+                _add_row(curves, row)
     if not curves and any(folder.glob("events.out.tfevents.*")):
         events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
         for name in events.Tags()["scalars"]:
@@ -39,7 +39,7 @@ def read_curves(folder: Path) -> Curves:
     return {name: dict(sorted(values.items())) for name, values in sorted(curves.items())}
 
 
-def keep(curves: dict[str, dict[int, float]], row: Mapping[str, str]) -> None:
+def _add_row(curves: dict[str, dict[int, float]], row: Mapping[str, str]) -> None:
     """Keep the numbers of one line; the last one of a run that was killed may be cut."""
     try:
         numbers = {name: float(text) for name, text in row.items() if text}
@@ -50,9 +50,9 @@ def keep(curves: dict[str, dict[int, float]], row: Mapping[str, str]) -> None:
             curves[name][int(numbers["step"])] = value
 
 
-def charts(curves: Curves) -> dict[str, list[str]]:
+def group_charts(curves: Curves) -> dict[str, list[str]]:
     """Return which metrics share a chart: as on TensorBoard, as far as they were logged."""
-    layout = {title: chart for group in LAYOUT.values() for title, chart in group.items()}
+    layout = {title: draw_chart for group in LAYOUT.values() for title, draw_chart in group.items()}
     found: dict[str, list[str]] = {}
     for title, (_, patterns) in layout.items():
         names = [name for name in curves if any(re.search(p, name) for p in patterns)]
@@ -60,7 +60,7 @@ def charts(curves: Curves) -> dict[str, list[str]]:
     return found
 
 
-def best_step(curves: Curves, monitor: str) -> int | None:
+def find_best_step(curves: Curves, monitor: str) -> int | None:
     """Find the first step of the best value; None where nothing says which way is better."""
     values = {step: value for step, value in curves.get(monitor, {}).items() if value == value}
     higher = is_higher_better(monitor)
@@ -70,16 +70,16 @@ def best_step(curves: Curves, monitor: str) -> int | None:
     return choose(values, key=values.__getitem__, default=None)
 
 
-def chart(curves: Curves, names: Sequence[str], title: str, best: int | None = None) -> Figure:
+def draw_chart(curves: Curves, names: Sequence[str], title: str, best: int | None = None) -> Figure:
     """Draw metrics over the steps of training, and when the best checkpoint was written.
 
-    A metric has one colour; its training line is broken where validation has one, too.
+    A metric has one color; its training line is broken where validation has one, too.
     """
     metrics = list(dict.fromkeys(name.partition("/")[2] for name in names))
     lines = []
     for name in names:
         stage, _, metric = name.partition("/")
-        style = line_style(metrics.index(metric))
+        style = get_line_style(metrics.index(metric))
         broken = {"linestyle": "--"} if stage == "train" and f"val/{metric}" in names else {}
         lines.append((name, curves[name], style | broken))
     figure = lines_figure(lines)
@@ -99,13 +99,13 @@ def lines_figure(lines: Sequence[tuple[str, Mapping[int, float], Mapping[str, An
     axes = figure.add_subplot()
     named: set[str] = set()
     for name, values, style in lines:
-        label = "_" if name in named else textwrap.fill(name, LONGEST)
+        label = "_" if name in named else textwrap.fill(name, MAX_LABEL_LENGTH)
         named.add(name)
-        marker = "." if len(values) < FEW else ""
+        marker = "." if len(values) < MAX_MARKED_POINTS else ""
         axes.plot(list(values), list(values.values()), label=label, marker=marker, **style)
     axes.set_xlabel("training step")
     axes.grid()
-    if len(named) <= MOST_LINES:
-        columns = 2 if max(map(len, named)) > LONGEST / 2 else 3
+    if len(named) <= MAX_LEGEND_LINES:
+        columns = 2 if max(map(len, named)) > MAX_LABEL_LENGTH / 2 else 3
         figure.legend(loc="outside lower center", ncols=columns)
     return figure

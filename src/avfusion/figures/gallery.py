@@ -1,4 +1,4 @@
-"""The same clips, as several networks saw them."""
+"""Gallery: the same clips, as several networks saw them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from avfusion.figures.clip import ClipView, draw_picture
 from avfusion.figures.style import RIGHT, WRONG
 
-SIDE = 1.7  # inches of a picture
+PICTURE_INCHES = 1.7  # inches of a picture
 
 
 def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
@@ -16,7 +16,7 @@ def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
     What is true stands above what is answered: in green where they agree, else in orange.
     """
     most = max(len(views) for views in rows.values())
-    size = (SIDE * most + 0.9, (SIDE + 0.5) * len(rows))
+    size = (PICTURE_INCHES * most + 0.9, (PICTURE_INCHES + 0.5) * len(rows))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(rows), most, squeeze=False)
     for axes in panels.flat:
@@ -27,7 +27,7 @@ def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
             heat = None if view.glimpses is None else view.glimpses.float().mean(dim=0)[0]
             draw_picture(axes, view, 0, heat, scale=False)
             axes.set_anchor("C")
-            colour = {True: RIGHT, False: WRONG, None: "black"}[view.right]
+            color = {True: RIGHT, False: WRONG, None: "black"}[view.right]
             words = view.answer.replace("predicted: ", "").split("   ")
-            axes.set_title("\n".join(words[:2]), fontsize=7, color=colour, pad=3)
+            axes.set_title("\n".join(words[:2]), fontsize=7, color=color, pad=3)
     return figure

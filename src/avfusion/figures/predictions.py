@@ -1,4 +1,4 @@
-"""Figures of answers and comparisons."""
+"""Figures of predictions: time lines, confusions, batches, and comparisons of runs."""
 
 import math
 import textwrap
@@ -15,12 +15,12 @@ from torch import Tensor
 from avfusion.data.batch import Clips
 from avfusion.evaluation.aggregate import Row
 from avfusion.evaluation.leak_marks import mark_leaks
-from avfusion.figures.style import COLOURS, HEAT, line_style, with_unit
+from avfusion.figures.style import COLORMAP, COLORS, add_unit, get_line_style
 from avfusion.targets import Target
 
-LONGEST_LINE = 44  # characters of a setting's name
-MOST_NUMBERS = 20  # classes whose confusions are written out
-LABEL = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
+MAX_NAME_LENGTH = 44  # characters of a setting's name
+MAX_CELLS_WITH_NUMBERS = 20  # classes whose confusions are written out
+LABEL_BOX = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
 
 
 def timeline_figure(
@@ -36,7 +36,7 @@ def timeline_figure(
             marker=".",  # a window between two without an answer is a point
             markersize=3,
             label=name,
-            **line_style(number),
+            **get_line_style(number),
         )
     axes.set(xlabel="time (s)", ylabel=target.quantity)
     if target.limits is not None:
@@ -53,7 +53,7 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
     metrics = list(rows[0].scores)
     marks, footnotes = mark_leaks([row.leaks for row in rows])
     named = zip(rows, marks, strict=True)
-    names = [textwrap.fill(f"{row.name} {mark}".strip(), LONGEST_LINE) for row, mark in named]
+    names = [textwrap.fill(f"{row.name} {mark}".strip(), MAX_NAME_LENGTH) for row, mark in named]
     lines = max(name.count("\n") + 1 for name in names)
     height = max(0.35, 0.18 * lines) * len(rows) + 1.2
     figure = Figure(figsize=(3.5 + 3 * len(metrics), height), layout="constrained")
@@ -62,10 +62,10 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
         for place, row in enumerate(rows):
             score = row.scores[metric]
             runs = [place] * len(score.values)
-            axes.plot(score.values, runs, "o", color=COLOURS[5], markersize=4, zorder=1)
+            axes.plot(score.values, runs, "o", color=COLORS[5], markersize=4, zorder=1)
             interval = [score.interval] if math.isfinite(score.interval) else None
             axes.errorbar(
-                [score.mean], [place], xerr=interval, fmt="|", color=COLOURS[0], capsize=3, zorder=2
+                [score.mean], [place], xerr=interval, fmt="|", color=COLORS[0], capsize=3, zorder=2
             )
             if marks[place] and score.values:
                 axes.annotate(
@@ -75,7 +75,7 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
                     textcoords="offset points",
                     ha="center",
                 )
-        axes.set_xlabel(with_unit(metric))
+        axes.set_xlabel(add_unit(metric))
         axes.grid(axis="x")
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first one above
@@ -89,22 +89,22 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
 def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequence[str]) -> Figure:
     """Draw how many clips of each class were taken for which, and the part of their class."""
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    classes, many = len(names), len(names) > MOST_NUMBERS
+    classes, many = len(names), len(names) > MAX_CELLS_WITH_NUMBERS
     side = 1.6 + (4.5 if many else 0.42 * classes)
     figure = Figure(figsize=(2 * side + 0.8, side), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     titles = ("clips", "part of the true class")
     for axes, values, title in zip(panels, (counts, parts), titles, strict=True):
         most = max(values.max(), 1) if values is counts else 1
-        image = axes.imshow(values, cmap=HEAT, vmin=0, vmax=most)
+        image = axes.imshow(values, cmap=COLORMAP, vmin=0, vmax=most)
         axes.set_title(title)
         axes.set_xlabel("predicted class")
         axes.set_xticks(range(classes), names, rotation=90)
         figure.colorbar(image, ax=axes, shrink=0.8)
         for (true, predicted), value in [] if many else np.ndenumerate(values):
-            colour = "black" if value > 0.6 * most else "white"
+            color = "black" if value > 0.6 * most else "white"
             text = f"{value:.2f}".removeprefix("0") if values is parts else str(value)
-            axes.text(predicted, true, text, ha="center", va="center", fontsize=7, color=colour)
+            axes.text(predicted, true, text, ha="center", va="center", fontsize=7, color=color)
     panels[0].set_ylabel("true class")
     panels[0].set_yticks(range(classes), names)
     return figure
@@ -124,9 +124,9 @@ def batch_figure(
     faces = pictures[:, 0].permute(0, 2, 3, 1)
     flat = audio.flatten(0, 1)
     heard = ((audio - flat.mean(dim=0)) / flat.std(dim=0).clamp(min=1e-6)).transpose(1, 2)
-    panels[0].imshow(tiled(faces, columns).clamp(0, 1).numpy())
+    panels[0].imshow(tile(faces, columns).clamp(0, 1).numpy())
     panels[1].imshow(
-        tiled(heard.flip(1)[..., None], columns)[..., 0].numpy(), cmap=HEAT, vmin=-3, vmax=3
+        tile(heard.flip(1)[..., None], columns)[..., 0].numpy(), cmap=COLORMAP, vmin=-3, vmax=3
     )
     for number, (label, box) in enumerate(zip(clips.label, clips.box, strict=True)):
         height, width = faces.shape[1:3]
@@ -149,10 +149,10 @@ def name_clip(axes: Axes, name: str, corner: Sequence[float], box: Sequence[floa
     left, top, right, bottom = box
     patch = Rectangle((left, top), right - left, bottom - top, fill=False, color="white")
     axes.add_patch(patch)
-    axes.text(corner[0] + 3, corner[1] + 3, name, fontsize=7, va="top", bbox=LABEL)
+    axes.text(corner[0] + 3, corner[1] + 3, name, fontsize=7, va="top", bbox=LABEL_BOX)
 
 
-def tiled(pictures: Float[Tensor, "count height width channels"], columns: int) -> Tensor:
+def tile(pictures: Float[Tensor, "count height width channels"], columns: int) -> Tensor:
     """Lay pictures side by side in rows."""
     count, height, width, channels = pictures.shape
     rows = math.ceil(count / columns)

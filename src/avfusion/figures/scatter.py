@@ -7,12 +7,12 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from avfusion.figures.style import COLOURS, INK
+from avfusion.figures.style import COLORS, INK
 from avfusion.messages import pluralize
 from avfusion.training.metrics.agreement import score_numbers
 
 COLUMNS = 3  # panels beside each other
-MANY = 2000  # points, which are dots in a drawing of vectors, too
+MAX_VECTOR_POINTS = 2000  # points, which are dots in a drawing of vectors, too
 
 
 def scatter_figure(
@@ -37,8 +37,8 @@ def scatter_figure(
         ccc = score_numbers(y, x)["ccc"]
         axes.axline((float(x.mean()), float(x.mean())), slope=1, color=INK, linestyle=":", lw=1)
         axes.plot(
-            x.numpy(), y.numpy(), ".", color=COLOURS[0], markersize=4, alpha=0.5, mew=0,
-            rasterized=len(x) > MANY,
+            x.numpy(), y.numpy(), ".", color=COLORS[0], markersize=4, alpha=0.5, mew=0,
+            rasterized=len(x) > MAX_VECTOR_POINTS,
         )  # fmt: skip
         axes.set_title(f"{name}: CCC {ccc:.2f}, {pluralize(len(x), 'clip')}")
         axes.set(xlabel="true", ylabel="predicted")

@@ -1,4 +1,4 @@
-"""How every figure of this project looks: in TensorBoard, in files, on a page of a report.
+"""Style of every figure: in TensorBoard, in files, on a page of a report.
 
 Its import sets matplotlib's defaults, as ticks are made only when a figure is drawn, which others
 do (TensorBoard, a notebook) long after the function that composed it has returned.
@@ -15,11 +15,11 @@ from avfusion.figures.formats import check_format
 from avfusion.training.metrics.catalog import unit_of
 
 INK = "#222222"  # of lines and letters; a page that is dark exchanges it
-# Okabe and Ito, 2008: eight colours that the colour-blind tell apart, too; ink is their black.
-COLOURS = [*"#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442".split(), INK]
-LINES = ("-", "--", ":", "-.")  # for more lines than colours
-HEAT = "cividis"  # a map of colours that the colour-blind see alike
-RIGHT, WRONG = COLOURS[2], COLOURS[1]  # never told apart by colour alone
+# Okabe and Ito, 2008: eight colors that the color-blind tell apart, too; ink is their black.
+COLORS = [*"#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442".split(), INK]
+LINE_STYLES = ("-", "--", ":", "-.")  # for more lines than colors
+COLORMAP = "cividis"  # a map of colors that the color-blind see alike
+RIGHT, WRONG = COLORS[2], COLORS[1]  # never told apart by color alone
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -34,7 +34,7 @@ STYLE: dict[Any, Any] = {
     "axes.titley": 1.0,  # no ticks stand above; to make sure takes a quarter of drawing a clip
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLORS),
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     "text.parse_math": False,  # a name may hold dollars
@@ -52,19 +52,19 @@ METADATA: dict[str, dict[str, None]] = {
 }
 
 
-def line_style(number: int) -> dict[str, Any]:
-    """Return colour and dashes of one line of many."""
-    dashes = LINES[number // len(COLOURS) % len(LINES)]
-    return {"color": COLOURS[number % len(COLOURS)], "linestyle": dashes}
+def get_line_style(number: int) -> dict[str, Any]:
+    """Return color and dashes of one line of many."""
+    dashes = LINE_STYLES[number // len(COLORS) % len(LINE_STYLES)]
+    return {"color": COLORS[number % len(COLORS)], "linestyle": dashes}
 
 
-def with_unit(metric: str) -> str:
+def add_unit(metric: str) -> str:
     """Return the name of a metric with its unit, where it has one."""
     unit = unit_of(metric)
     return f"{metric} ({unit})" if unit else metric
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format that its name ends with: png, or svg and pdf for papers."""
     form = check_format(path.suffix[1:], "The end of a figure's name")
     figure.savefig(path, metadata=METADATA[form])

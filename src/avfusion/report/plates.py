@@ -9,9 +9,15 @@ from avfusion.evaluation.aggregate import Row
 from avfusion.evaluation.predictions import Predictions
 from avfusion.evaluation.runs import Run
 from avfusion.figures.clip import Peak, clip_figure, clip_view
-from avfusion.figures.curves import best_step, chart, charts, lines_figure, read_curves
+from avfusion.figures.curves import (
+    draw_chart,
+    find_best_step,
+    group_charts,
+    lines_figure,
+    read_curves,
+)
 from avfusion.figures.predictions import comparison_figure
-from avfusion.figures.style import line_style, with_unit
+from avfusion.figures.style import add_unit, get_line_style
 from avfusion.report.sources import Sources
 from avfusion.report.views import view_of
 
@@ -39,13 +45,16 @@ def curve_plates(run: Run) -> list[Plate]:
     """Return the curves of a run."""
     curves = read_curves(run.folder)
     monitor = str(run.config.get("monitor", ""))
-    best = best_step(curves, monitor)
+    best = find_best_step(curves, monitor)
     dots = "" if best is None else f"; the dotted line is the best {monitor}"
     return [
         Plate(
-            "curves", title.replace(" ", "_"), f"{title}{dots}", chart(curves, names, title, best)
+            "curves",
+            title.replace(" ", "_"),
+            f"{title}{dots}",
+            draw_chart(curves, names, title, best),
         )
-        for title, names in charts(curves).items()
+        for title, names in group_charts(curves).items()
     ]
 
 
@@ -92,14 +101,14 @@ def sweep_plates(rows: Sequence[Row]) -> list[Plate]:
     monitors = {str(run.config["monitor"]) for row in rows for run in row.runs if run.config}
     for monitor in sorted(monitors):
         lines = [
-            (row.name, values, line_style(number))
+            (row.name, values, get_line_style(number))
             for number, row in enumerate(rows)
             for run in row.runs
             if (values := read_curves(run.folder).get(monitor))
         ]
         if lines:
             figure = lines_figure(lines)
-            figure.axes[0].set_ylabel(with_unit(monitor))
+            figure.axes[0].set_ylabel(add_unit(monitor))
             caption = f"{monitor} of each run, in the colour of its setting."
             plates.append(Plate("curves", monitor.replace("/", "_"), caption, figure))
     return plates

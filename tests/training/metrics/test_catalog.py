@@ -15,7 +15,7 @@ from avfusion.dashboard.scalar_layout import LAYOUT
 from avfusion.evaluation.aggregate import best_row, compare
 from avfusion.evaluation.runs import find_runs
 from avfusion.evaluation.tables import footnotes, markdown
-from avfusion.figures.curves import best_step
+from avfusion.figures.curves import find_best_step
 from avfusion.targets import TARGETS, choose_target
 from avfusion.training.metrics.catalog import (
     CATALOG,
@@ -132,7 +132,7 @@ def test_tables_and_curves_agree_with_the_catalog_on_what_is_best(metric, tmp_pa
     assert order == (rising[::-1] if is_higher_better(metric) else rising)
     assert best_row(rows, metric) is rows[0]
     assert [line.count("**") for line in markdown(rows).splitlines()[2:5]] == [2, 0, 0]
-    step = best_step({metric: {1: 0.25, 2: 0.75, 3: 0.5}}, metric)
+    step = find_best_step({metric: {1: 0.25, 2: 0.75, 3: 0.5}}, metric)
     assert order[0] == f"model={step - 1}"
 
 

@@ -1,4 +1,4 @@
-"""What a network answered last, for callbacks that look at it."""
+"""Outputs of the last batch, for callbacks that look at them."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch.utils.hooks import RemovableHandle
 from avfusion.models.networks.scores import Scores
 
 
-class LastScores:
+class LastOutputs:
     """Keep the scores of a network's last batch, between ``listen`` and ``stop``.
 
-    The answers are those that the metrics count: no clip goes through the network twice, and
-    nothing that is random is drawn for a picture.
+    They are those that the metrics count: no clip goes through the network twice, and no random
+    number is drawn for a figure.
     """
 
     def __init__(self) -> None:
