@@ -138,14 +138,12 @@ def single_label(*class_names: str) -> SingleLabel:
     return SingleLabel({"class_names": class_names})
 
 
-def labels_of(target: Target, numbers: Iterable[int]) -> list[str]:
-    """A label for each number: the class with that place or, where labels are numbers, halves."""
-    names = target.class_names
-    if target.kind != "continuous":
-        return [names[number] for number in numbers]
-    return [
-        "|".join(f"{name}={n / 2 - i}" for i, name in enumerate(sorted(names))) for n in numbers
-    ]
+def encoded_labels(target: Target, numbers: Iterable[int]) -> torch.Tensor:
+    """An encoded label for each number: the class with that place or, of numbers, halves."""
+    if target.number_names:
+        halves = [[number / 2 - place for place in range(target.outputs)] for number in numbers]
+        return torch.tensor(halves)
+    return torch.from_numpy(target.encode([target.class_names[number] for number in numbers]))
 
 
 def build_task(cfg: DictConfig, description: dict, recorded: bool = False) -> FusionTask:
@@ -345,7 +343,7 @@ def recordings(tmp_path_factory) -> Path:
 
 def clip_record(clip_id: str = "a", **known: Any) -> ClipRecord:
     """A record of half a second of sound, of which nothing else is known but ``known``."""
-    unknown = {field.name: None for field in fields(ClipRecord)}
+    unknown = {field.name: None for field in fields(ClipRecord)} | {"numbers": ()}
     empty = {"label": "", "subject": "", "session": "", "split": "train", "note": ""}
     empty |= {"seconds": 0.5}
     numbers = {"shard": 0, "place": 0, "samples": 8000, "frames": 15, "pictures": 0}
@@ -356,8 +354,8 @@ def clip_record(clip_id: str = "a", **known: Any) -> ClipRecord:
 def indexed(root: Path, records: Iterable[ClipRecord], **description: Any) -> Store:
     """A store of these records and nothing else, which says of itself what is given."""
     root.mkdir(parents=True, exist_ok=True)
-    write_index(root / INDEX, records)
     known = {"class_names": ["a", "b"], "labels": "single_label", "leaks": {}, "allowed_leaks": []}
+    write_index(root / INDEX, records, choose_target(known | description).number_names)
     streams = {
         "frames": Stream("face", "pictures", (1, 32, 32, 3), "uint8"),
         "mfcc": Stream("audio", "sequence", (15, 75), "float32", lengths="frames"),

@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 
 import pytest
 import torch
-from conftest import CONF, MODELS, ROOT, build, labels_of, load, toy_clips, toy_description
+from conftest import CONF, MODELS, ROOT, build, encoded_labels, load, toy_clips, toy_description
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
@@ -151,7 +151,7 @@ def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
     clips = toy_clips(4)
     before = [parameter.clone() for parameter in task.parameters()]
     optimizer, schedule = task.optimize(10)
-    label = torch.from_numpy(task.target.encode(labels_of(task.target, clips.label.tolist())))
+    label = encoded_labels(task.target, clips.label.tolist())
     task.loss(task(clips).logits, label).backward()
     optimizer.step()
     schedule.step()

@@ -10,7 +10,6 @@ import soundfile
 from avfusion.corpora import CocktailArousal, CocktailParty, cocktail_arousal
 from avfusion.corpora.cocktail_arousal import render_clip
 from avfusion.corpora.cocktail_party import Party, people
-from avfusion.corpora.numbers import read_numbers
 from avfusion.corpora.recording import Box
 
 CLIPS = {"train": 5, "val": 2, "test": 2}
@@ -25,7 +24,8 @@ def corpus(tmp_path, in_process) -> CocktailArousal:
 def test_reading_gives_a_number_from_minus_one_to_one_for_each_clip(corpus):
     contents = corpus.read()
     assert (contents.labels, contents.class_names) == (corpus.labels, ["arousal"])
-    numbers = [read_numbers(clip.label)["arousal"] for clip in contents.recordings]
+    assert {clip.label for clip in contents.recordings} == {"arousal"}
+    numbers = [number for clip in contents.recordings for number in clip.numbers]
     assert len({*numbers}) == 9 and -1 <= min(numbers) < 0 < max(numbers) <= 1
     assert all(clip.box and clip.image.is_file() for clip in contents.recordings)
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from conftest import (
     build_for,
+    clip_record,
     events_of,
+    indexed,
     load,
     quiet_trainer,
     results,
@@ -22,6 +24,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from avfusion.dashboard.scatter import Scatter
 from avfusion.data.checks import check_labels
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.index import export_index
 from avfusion.data.store import Store
 from avfusion.evaluation.inference import collect_answers
 from avfusion.evaluation.prediction_files import by_recording, write_answers
@@ -30,6 +33,7 @@ from avfusion.evaluation.predictions import load_predictions
 from avfusion.evaluation.runs import read_run
 from avfusion.figures.clip import clip_view
 from avfusion.figures.scatter import scatter_figure
+from avfusion.preparation.leakage import CONTENT, find_leaks, find_repeats
 from avfusion.preparation.summary import summary
 from avfusion.report.number_view import number_rows, subject_rows
 from avfusion.report.plates import run_plates
@@ -46,17 +50,71 @@ def target_of(*names: str) -> Continuous:
     return Continuous({"class_names": names})
 
 
-def test_a_label_is_a_number_for_each_name_and_what_is_missing_is_nan():
+def store_of_numbers(root, *labels: tuple, names=NAMES, **known) -> Store:
+    """A store of clips with these labels and numbers."""
+    clips = [
+        clip_record(f"c{n}", label=label, numbers=numbers, **known)
+        for n, (label, numbers) in enumerate(labels)
+    ]
+    return indexed(root, clips, labels="continuous", class_names=list(names))
+
+
+def test_a_label_is_a_number_for_each_name_and_what_is_missing_is_nan(tmp_path):
     target = target_of("pitch", "tint")
-    found = target.encode(["tint=2.5|pitch=-1.0", "tint=3.0", "", "merry", "other=1.0"])
-    expected = np.full((5, 2), np.nan, np.float32)
-    expected[:2] = [[-1, 2.5], [np.nan, 3]]
-    np.testing.assert_array_equal(found, expected)
+    store = store_of_numbers(tmp_path, ("tint|pitch", (2.5, -1.0)), ("tint", (0.1,)), ("", ()))
+    expected = np.array([[-1, 2.5], [np.nan, 0.1], [np.nan, np.nan]], np.float32)
+    np.testing.assert_array_equal(target.read_labels(store), expected)
+    other = target_of("loudness", "TINT").read_labels(store)  # of a network, spelled otherwise
+    np.testing.assert_array_equal(other[:, 1], expected[:, 1])
+    assert np.isnan(other[:, 0]).all()
     assert target.decode(torch.tensor([0.1, torch.nan])) == "pitch=0.1"
-    assert target.classes_of("tint=3.0") == ["tint"]
-    assert target.spell("TINT=3.0|\uff30itch=0.5") == "pitch=0.5|tint=3.0"
+    assert (target.classes_of("pitch|tint"), target.classes_of("")) == (["pitch", "tint"], [])
+    assert target.spell("TINT|\uff30itch|x") == "tint|pitch|x" and target.spell("") == ""
     known = target.indicators(torch.tensor([[0.0, torch.nan]]))
     assert known.tolist() == [[1, -1]]
+
+
+def test_numbers_are_columns_of_the_index_with_every_digit_that_are_opened_when_asked(tmp_path):
+    labels = [("pitch|tint", (0.1 + 0.2, 1 / 3)), ("tint", (-1e-300,)), ("", ())]
+    store = store_of_numbers(tmp_path, *labels)
+    assert [(record.label, record.numbers) for record in store.records(range(3))] == labels
+    assert store.record(0).label_text == "pitch=0.30000000000000004|tint=0.3333333333333333"
+    assert store.labels.counts() == {"pitch|tint": 1, "tint": 1, "": 1}
+    assert store.index.opened == ["label"]
+    tint = store.numbers("tint")
+    assert tint[:2].tolist() == [1 / 3, -1e-300] and np.isnan(tint[2])
+    assert store.index.opened == ["label", "target.tint"]
+
+    export_index(store.index, tmp_path / "clips.csv")
+    with (tmp_path / "clips.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["target.pitch"] for row in rows] == ["0.30000000000000004", "", ""]
+    assert [float(row["target.tint"] or "nan") for row in rows[:2]] == [1 / 3, -1e-300]
+
+
+def test_as_many_labels_are_kept_in_memory_as_there_are_sets_of_known_numbers(tmp_path):
+    labels = [(("pitch", "pitch|tint")[n % 2], (n / 7, n / 9)[: 1 + n % 2]) for n in range(500)]
+    store = store_of_numbers(tmp_path, *labels)
+    assert len(store.labels.names) == 2
+    assert target_of(*NAMES).read_labels(store).nbytes == 500 * 2 * 4
+
+
+def test_two_numbers_for_one_recording_are_told_with_both(tmp_path):
+    labels = [("tint", (0.5,)), ("tint", (0.25,)), ("tint", (0.5,))]
+    store = store_of_numbers(tmp_path, *labels, audio_digest=7)
+    found = find_repeats(store.columns(*CONTENT, *store.index.number_columns))
+    told = ["c0 (tint=0.5) = c1 (tint=0.25) = c2 (tint=0.5)"]
+    assert found["two_labels_for_one_recording"] == told
+    same = store_of_numbers(tmp_path, *labels[::2], audio_digest=7)
+    found = find_repeats(same.columns(*CONTENT, *same.index.number_columns))
+    assert found == {"two_labels_for_one_recording": [], "same_sound_twice": ["c0 = c1"]}
+
+
+def test_a_number_without_training_clips_is_untrained(tmp_path):
+    labels = [("tint", (1.0,)), ("pitch|tint", (1.0, 2.0))]
+    store = store_of_numbers(tmp_path, *labels)
+    clips = split_by(store, {"train": [0, 1], "test": [1, 2]}).tabulate(store.columns(*CONTENT))
+    assert find_leaks(clips, target_of(*NAMES).classes_of)["untrained_classes"] == ["pitch"]
 
 
 def test_a_prediction_is_the_numbers_themselves_and_neither_right_nor_wrong():
@@ -159,7 +217,9 @@ def test_answers_have_a_column_per_number(trained, tmp_path):
     answers = collect_answers(data.store, quiet_trainer().predict(task, datamodule=data))
     with write_answers(tmp_path, answers, data.target).open() as file:
         rows = list(csv.DictReader(file))
-    true = data.target.encode([row["label"] for row in rows])
+    true = data.target.read_labels(data.store)[data.splits.rows("test")]
+    for row, numbers in zip(rows, true, strict=True):
+        assert row["label"] == data.target.decode(torch.from_numpy(numbers))
     said = np.array([[float(row[name]) for name in NAMES] for row in rows])
     assert np.nanmean(np.abs(true - said)[:, 0]) == pytest.approx(
         scores["test/mae_pitch"], rel=1e-4

@@ -2,7 +2,15 @@
 
 import pytest
 import torch
-from conftest import CONF, build, labels_of, single_label, toy_clips
+from conftest import (
+    CONF,
+    build,
+    clip_record,
+    encoded_labels,
+    indexed,
+    single_label,
+    toy_clips,
+)
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torch import nn
@@ -35,24 +43,29 @@ def classes(request) -> Target:
     return choose_target({"labels": request.param, "class_names": NAMES})
 
 
-def encoded(target: Target, *labels: str) -> torch.Tensor:
-    return torch.from_numpy(target.encode(labels))
-
-
 def test_a_target_is_what_the_contract_lists_and_its_kind_is_its_name(target):
     assert isinstance(target, Target)
     assert type(target) is TARGETS[target.kind]
 
 
-def test_a_label_is_decoded_as_it_was_encoded_and_unknown_ones_are_told_apart(target):
-    labels = labels_of(target, range(3))
-    for label, clip in zip(labels, encoded(target, *labels), strict=True):
-        assert target.decode(clip) == label
-        assert set(target.classes_of(label)) <= set(NAMES)
-    for clip in encoded(target, "", "merry"):
-        assert target.decode(clip) == "?"
-    assert encoded(target).shape == (0, *encoded(target, "sad").shape[1:])
-    assert target.indicators(encoded(target, "", labels[0])).amax(dim=1).tolist() == [-1, 1]
+def test_labels_of_a_store_are_decoded_as_they_were_encoded_and_unknown_ones_are_told_apart(
+    target, tmp_path
+):
+    labels: list[dict] = [{"label": name} for name in NAMES]
+    if target.number_names:
+        labels = [{"label": "angry|calm", "numbers": (n / 2, -n / 4)} for n in range(3)]
+    labels += [{"label": ""}, {"label": "merry"}]
+    records = [clip_record(f"c{number}", **one) for number, one in enumerate(labels)]
+    store = indexed(tmp_path, records, labels=target.kind, class_names=NAMES)
+
+    encoded = torch.from_numpy(target.read_labels(store))
+    for record, clip in zip(records[:3], encoded, strict=False):
+        assert target.decode(clip) == record.label_text
+        assert set(target.classes_of(record.label)) <= set(NAMES)
+    assert [target.decode(clip) for clip in encoded[3:]] == ["?", "?"]
+    assert target.indicators(encoded).amax(dim=1).tolist() == [1, 1, 1, -1, -1]
+    nothing = torch.from_numpy(target.encode_unlabeled(2))
+    assert torch.equal(nothing.nan_to_num(-1), encoded[3:].nan_to_num(-1))
 
 
 def test_a_prediction_is_described_by_a_cell_for_each_column(target):
@@ -61,7 +74,7 @@ def test_a_prediction_is_described_by_a_cell_for_each_column(target):
 
 
 def test_indicators_say_of_each_class_whether_a_clip_has_it_or_that_nothing_is_known(classes):
-    found = classes.indicators(encoded(classes, *NAMES, "merry"))
+    found = classes.indicators(torch.from_numpy(classes.encode([*NAMES, "merry"])))
     assert torch.equal(found[:3], torch.eye(3, dtype=torch.long))
     assert found[3].tolist() == [-1] * 3
 
@@ -103,7 +116,7 @@ def test_metrics_have_the_names_that_the_target_announces(target):
     metrics.update(
         value=torch.ones(9),
         preds=torch.randn(9, 3),
-        target=encoded(target, *labels_of(target, clips.label.tolist())),
+        target=encoded_labels(target, clips.label.tolist()),
         glimpses=None,
         box=clips.box,
     )
@@ -149,7 +162,7 @@ def test_a_loss_fits_as_the_target_says_and_what_fits_can_be_learned(target, nam
             build("audio_only", f"loss={name}", **labels)
         return
     task, clips = build("audio_only", f"loss={name}", **labels), toy_clips(6)
-    clips = clips._replace(label=encoded(task.target, *labels_of(task.target, range(3)) * 2))
+    clips = clips._replace(label=encoded_labels(task.target, [0, 1, 2] * 2))
     task.step(clips, task.train_metrics).backward()
     assert task.network.head.logits.weight.grad.isfinite().all()
 

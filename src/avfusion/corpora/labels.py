@@ -1,11 +1,11 @@
-"""Labels of clips, as a table gives them: the name of one class, or those of several."""
+"""Labels of clips, as a table gives them: one name, such as that of a class, or several."""
 
 import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from avfusion.corpora.mistakes import Mistakes, WrongClips, WrongLine
 from avfusion.corpora.recording import Recording
@@ -13,11 +13,18 @@ from avfusion.corpora.spelling import canonical
 from avfusion.messages import join_items
 
 log = logging.getLogger(__name__)
-BETWEEN = "|"  # the classes of a label
+BETWEEN = "|"  # the names in a label
 BARS = re.compile(r"[|\uff5c]")  # as people type it, also on a full-width keyboard
 
 
 ClassesOf = Callable[[str], list[str]]  # the classes that a label names
+
+
+class Label(NamedTuple):
+    """The label of one clip; where it names numbers, they follow in the order of their names."""
+
+    names: str
+    numbers: tuple[float, ...] = ()
 
 
 @runtime_checkable
@@ -35,8 +42,8 @@ class LabelReader(Protocol):
         """The kind of target that the labels are for; known once all rows are read."""
         ...
 
-    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> str:
-        """Return the label of a row."""
+    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> Label:
+        """Read the label of a row."""
         ...
 
     def tidy(self, recordings: Mapping[int, Recording], mistakes: Mistakes) -> list[Recording]:
@@ -67,9 +74,9 @@ class ClassLabels:
         """The kind of target that the labels are for."""
         return "multi_label" if self.several else "single_label"
 
-    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> str:
-        """Return the label of a row."""
-        return row.get("label", "")
+    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> Label:
+        """Read the label of a row."""
+        return Label(row.get("label", ""))
 
     def tidy(self, recordings: Mapping[int, Recording], mistakes: Mistakes) -> list[Recording]:
         """Return recordings whose labels, where they name several classes, do so in one way."""

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from unicodedata import normalize
 
-from avfusion.corpora.labels import ClassLabels, LabelReader, check_classes
+from avfusion.corpora.labels import ClassLabels, Label, LabelReader, check_classes
 from avfusion.corpora.mistakes import Mistakes, WrongClips, WrongLine
 from avfusion.corpora.numbers import Ranges, Targets, check_targets, find_numbers
 from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
@@ -73,8 +73,8 @@ class Manifest:
     speaker's face, in pixels) where known. ``columns`` gives other names for them. A folder of
     frames counts as an image_path. ``multilabel`` says whether a label may name several classes,
     with ``|`` between them; None: whether any label does.
-    ``targets`` names numbers in the columns ``target.<name>``, or maps names to columns; the labels
-    of clips are then these numbers. None: all such columns, where there is no column of labels.
+    ``targets`` names numbers in the columns ``target.<name>``, or maps names to columns; clips are
+    then labeled by these numbers. None: all such columns, where there is no column of labels.
     ``ranges`` gives the lowest and the highest value of some of them.
 
     Names of columns, splits, classes and subjects that look alike are one (see ``canonical``). Ids
@@ -154,7 +154,7 @@ class Manifest:
             log.warning("%s Clips that are skipped for that: %d.", told, clips)
 
     def recording(
-        self, line: int, row: Mapping[str, str], label: str, mistakes: Mistakes
+        self, line: int, row: Mapping[str, str], label: Label, mistakes: Mistakes
     ) -> Recording:
         """Return the recording of one row, without what is wrong there."""
         for ours in REQUIRED:
@@ -180,8 +180,18 @@ class Manifest:
             row.get(ours, "") for ours in ("clip_id", "subject", "split", "session")
         )
         split = canonical(split) if canonical(split) in SPLITS else split
-        files = (video, image, audio)
-        return Recording(clip_id, label, subject, split, *files, box, session=session)
+        return Recording(
+            clip_id,
+            label.names,
+            subject,
+            split,
+            video,
+            image,
+            audio,
+            box,
+            session=session,
+            numbers=label.numbers,
+        )
 
 
 def check_split_names(recordings: Sequence[Recording]) -> None:

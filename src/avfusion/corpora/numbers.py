@@ -1,7 +1,6 @@
-"""Numbers of clips: the columns ``target.<name>`` of a manifest, and labels that hold them.
+"""Numbers to predict of clips, such as arousal and valence: the columns ``target.<name>``.
 
-A label of numbers is a text such as ``arousal=0.37|valence=-0.2``, in which missing ones are left
-out. It is for people and files; whoever computes asks the target, which encodes it.
+The label of such a clip names its numbers, as in ``arousal|valence``; missing ones are left out.
 """
 
 import csv
@@ -9,8 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from sys import intern
 
-from avfusion.corpora.labels import BARS, label_of, split_label
+from avfusion.corpora.labels import BARS, Label, label_of, split_label
 from avfusion.corpora.mistakes import Mistakes
 from avfusion.corpora.recording import Recording
 from avfusion.corpora.spelling import canonical
@@ -23,23 +23,20 @@ Ranges = Mapping[str, Sequence[float]]  # lowest and highest value, by name
 
 
 def write_numbers(numbers: Mapping[str, str]) -> str:
-    """Return the label that holds some numbers, given as text by their names."""
+    """Write numbers, given as text by their names, as in ``arousal=0.37|valence=-0.2``."""
     return label_of([f"{name}={number}" for name, number in numbers.items()])
 
 
-def read_numbers(label: str) -> dict[str, float]:
-    """Return the numbers that a label holds by their names; none of any other text."""
-    found = {}
-    for part in split_label(label):
-        name, equal, number = part.rpartition("=")
-        with suppress(ValueError):
-            if equal:
-                found[name] = float(number)
-    return found
+def write_label(label: str, numbers: Sequence[float]) -> str:
+    """Write a label as people read it: with its numbers in every digit, where it names some."""
+    if not numbers:
+        return label
+    each = zip(split_label(label), map(repr, numbers), strict=True)
+    return write_numbers(dict(each))
 
 
 class NumberLabels:
-    """Labels made of the numbers in a table's columns.
+    """Numbers in a table's columns.
 
     ``columns`` are those columns, by our names for them, ``ranges`` what a number must lie within.
     """
@@ -63,19 +60,20 @@ class NumberLabels:
                 f"its numbers are {join_items(self.names)}."
             )
 
-    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> str:
-        """Return the label of a row, and add what is wrong with its numbers to ``mistakes``."""
+    def read(self, line: int, row: Mapping[str, str], mistakes: Mistakes) -> Label:
+        """Read the label of a row, and add what is wrong with its numbers to ``mistakes``."""
         cells = {name: row.get(f"{PREFIX}{name}", "") for name in self.names}
         if not any(cells.values()):
             cure = (
                 "leave the line out, or give a number (a missing one beside others is no mistake)"
             )
             mistakes.add_line(line, f"has no {' and no '.join(self.names)}", cure)
-        known = {name: self._checked(line, name, text, mistakes) for name, text in cells.items()}
-        return write_numbers({name: repr(value) for name, value in known.items() if value == value})
 
-    def _checked(self, line: int, name: str, text: str, mistakes: Mistakes) -> float:
-        """Return the number in a cell, NaN where there is none or a wrong one."""
+        numbers = {name: self._check(line, name, text, mistakes) for name, text in cells.items()}
+        known = sorted(name for name, number in numbers.items() if not math.isnan(number))
+        return Label(intern(label_of(known)), tuple(numbers[name] for name in known))
+
+    def _check(self, line: int, name: str, text: str, mistakes: Mistakes) -> float:
         if not text:
             return math.nan
         value = math.nan

@@ -26,7 +26,8 @@ class Recording:
     the occasion of the recording, empty where unknown. ``box`` is the speaker's face in pixels of
     the picture, where known; ``window`` the samples of the sound, at 16 kHz, that count, where it
     is not for the features to choose them; ``place`` the number of the picture in a file that holds
-    many, which the clip_id names, too.
+    many, which the clip_id names, too. Where the label names numbers to predict, such as
+    ``arousal|valence``, ``numbers`` are those of the clip, in the order of their names there.
     """
 
     clip_id: str
@@ -40,6 +41,7 @@ class Recording:
     window: tuple[int, int] | None = None
     place: int | None = field(default=None, repr=False)  # stores are named by the rest
     session: str = ""
+    numbers: tuple[float, ...] = ()
 
     @property
     def sound_source(self) -> Path | None:
@@ -55,8 +57,8 @@ class Recording:
 class Contents(NamedTuple):
     """A corpus after its checks.
 
-    ``labels`` is the kind of the labels, a text each (see ``avfusion.targets``), ``class_names``
-    are the names of what a target predicts, such as classes.
+    ``labels`` is the kind of the labels (see ``avfusion.targets``), ``class_names`` are the names
+    of what a target predicts, such as classes.
     """
 
     recordings: list[Recording]

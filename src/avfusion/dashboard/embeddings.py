@@ -81,7 +81,7 @@ class Embeddings(L.Callback):
         if writer is None or not self.rows:
             return
         records = trainer.datamodule.store.records(self.rows[: self.clips])  # type: ignore[attr-defined]
-        names = [[record.label, record.subject, record.clip_id] for record in records]
+        names = [[record.label_text, record.subject, record.clip_id] for record in records]
         pictures = torch.cat(self.pictures)[: self.clips]
         for name, vectors in self.vectors.items():
             vector = torch.cat(vectors)[: self.clips]

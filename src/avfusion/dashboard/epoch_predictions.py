@@ -59,7 +59,7 @@ class EpochPredictions(L.Callback):
         """Listen to the network where somebody will look."""
         if has_media_loggers(trainer) and self.plot in pl_module.target.plots:
             self.target = pl_module.target
-            nobody = torch.from_numpy(self.target.encode([])).to(pl_module.device)
+            nobody = torch.from_numpy(self.target.encode_unlabeled(0)).to(pl_module.device)
             nothing = torch.zeros(0, self.target.outputs, device=pl_module.device)
             self.counts = self.count(nothing, nobody)
             self.last.listen(pl_module.network)

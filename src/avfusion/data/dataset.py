@@ -30,7 +30,7 @@ class SplitDataset(Dataset[Clips]):
         self.streams = streams
         self.sequences = [name for name in streams if store.streams[name].kind == "sequence"]
         self.rows = rows
-        self.labels = target.encode(store.labels.names)[store.labels.numbers]
+        self.labels = target.read_labels(store)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Int, Shaped
 
+from avfusion.corpora.labels import split_label
+from avfusion.corpora.numbers import PREFIX, write_label
 from avfusion.corpora.recording import Box, Recording
 from avfusion.corpora.spelling import legible
 from avfusion.features import ClipFeatures
@@ -49,7 +51,8 @@ class ClipRecord:
     ``frames`` the number of audio frames, ``pictures`` that of the recording's pictures. ``box`` is
     the speaker's face in fractions of the stored picture, ``crop`` the square cut out of the first
     picture, in pixels, ``picture_size`` that picture's. Sources and digests are None where the clip
-    lacks the modality; a digest is the same for the same decoded content.
+    lacks the modality; a digest is the same for the same decoded content. ``numbers`` are those
+    that the label names, in its order, where it does not name classes.
 
     Text is valid UTF-8, see ``legible``: that is what a file can hold.
     """
@@ -76,6 +79,7 @@ class ClipRecord:
     audio_source: str | None
     face_digest: int | None
     audio_digest: int | None
+    numbers: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, recording: Recording, clip: ClipFeatures, shard: int, place: int) -> "ClipRecord":
@@ -104,18 +108,27 @@ class ClipRecord:
             audio_source=legible(recording.sources[-1]) if clip.has_audio else None,
             face_digest=digest_content(clip.face) if clip.has_face else None,
             audio_digest=digest_content(clip.sound) if clip.has_audio else None,
+            numbers=recording.numbers,
         )
+
+    @property
+    def label_text(self) -> str:
+        """The label as people read it, with the numbers that it names."""
+        return write_label(self.label, self.numbers)
 
     def to_row(self) -> dict[str, Any]:
         """Return plain values under the names of the index's columns; None where unknown."""
         row: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in PARTS:
+            if field.name == "numbers":
+                columns = number_columns(self.label) if value else []
+                row.update(zip(columns, value, strict=True))
+            elif field.name in PARTS:
+                names = PARTS[field.name][1]
+                row.update(zip(names, value or [None] * len(names), strict=True))
+            else:
                 row[field.name] = value
-                continue
-            names = PARTS[field.name][1]
-            row.update(zip(names, value or [None] * len(names), strict=True))
         return row
 
     @classmethod
@@ -123,13 +136,25 @@ class ClipRecord:
         """Return the record of such a row."""
         values: dict[str, Any] = {}
         for field in fields(cls):
-            if field.name not in PARTS:
+            if field.name == "numbers":
+                values[field.name] = numbers_of(row)
+            elif field.name in PARTS:
+                kind, names = PARTS[field.name]
+                parts = [row[name] for name in names]
+                values[field.name] = None if None in parts else kind(*parts)
+            else:
                 values[field.name] = row[field.name]
-                continue
-            kind, names = PARTS[field.name]
-            parts = [row[name] for name in names]
-            values[field.name] = None if None in parts else kind(*parts)
         return cls(**values)
+
+
+def number_columns(label: str) -> list[str]:
+    """Name the columns of the numbers that a label names."""
+    return [f"{PREFIX}{name}" for name in split_label(label)]
+
+
+def numbers_of(row: Mapping[str, Any]) -> tuple[float, ...]:
+    """Take the numbers that the label of a row names out of their columns."""
+    return tuple(row[column] for column in number_columns(row["label"]) if column in row)
 
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
@@ -182,6 +207,7 @@ SCHEMA = pa.schema(
         "audio_digest": pa.uint64(),
     }
 )
+NUMBER = pa.float64()  # of a column target.<name>, null where it is missing
 DIGESTS = ("face_digest", "audio_digest")
 # Names that begin alike, and places that count on, are kept as differences.
 ENCODINGS = {
@@ -226,13 +252,17 @@ class Codes(NamedTuple):
 
 
 class IndexWriter:
-    """Write records into a file of columns, some thousands at a time."""
+    """Write records into a file of columns, some thousands at a time.
 
-    def __init__(self, path: Path) -> None:
+    ``names`` are those of the numbers that their labels may name.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str] = ()) -> None:
+        self.schema = add_numbers(SCHEMA, names)
         dictionaries = [name for name in SCHEMA.names if name not in ENCODINGS]
         self.file = pq.ParquetWriter(
             path,
-            SCHEMA,
+            self.schema,
             compression="zstd",
             use_dictionary=dictionaries,
             column_encoding=ENCODINGS,
@@ -249,7 +279,7 @@ class IndexWriter:
             self._flush()
 
     def _flush(self) -> None:
-        self.file.write_table(tabulate(self.waiting), row_group_size=GROUP)
+        self.file.write_table(tabulate(self.waiting, self.schema), row_group_size=GROUP)
         self.waiting = []
 
     def __enter__(self) -> "IndexWriter":
@@ -261,16 +291,23 @@ class IndexWriter:
         self.file.close()
 
 
-def write_index(path: Path, records: Iterable[ClipRecord]) -> None:
-    """Write the index of some records."""
-    with IndexWriter(path) as index:
+def write_index(path: Path, records: Iterable[ClipRecord], names: Iterable[str] = ()) -> None:
+    """Write the index of some records, whose labels may name numbers of these names."""
+    with IndexWriter(path, names) as index:
         for record in records:
             index.write(record)
 
 
-def tabulate(records: Iterable[ClipRecord]) -> pa.Table:
-    """Return records as columns."""
-    return pa.Table.from_pylist([record.to_row() for record in records], schema=SCHEMA)
+def add_numbers(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+    """Add a column for the numbers of each name."""
+    for name in names:
+        schema = schema.append(pa.field(f"{PREFIX}{name}", NUMBER))
+    return schema
+
+
+def tabulate(records: Iterable[ClipRecord], schema: pa.Schema = SCHEMA) -> pa.Table:
+    """Make columns of records."""
+    return pa.Table.from_pylist([record.to_row() for record in records], schema=schema)
 
 
 def values_of(column: pa.ChunkedArray) -> Shaped[np.ndarray, "clips"]:
@@ -280,13 +317,17 @@ def values_of(column: pa.ChunkedArray) -> Shaped[np.ndarray, "clips"]:
 
 
 class Index:
-    """The columns of an index that was written; ``opened`` names those that have been read."""
+    """The columns of an index that was written.
+
+    ``names`` are those of all columns, ``opened`` those of the columns that have been read.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.opened: list[str] = []
         with self._file() as file:
             self.clips = file.metadata.num_rows
+            self.names: list[str] = file.schema_arrow.names
             sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
         self.ends = np.cumsum(sizes, dtype=np.int64)
 
@@ -302,6 +343,11 @@ class Index:
                 f"{self.path} cannot be read ({reason}): delete the store and prepare the corpus "
                 "again."
             ) from error
+
+    @property
+    def number_columns(self) -> list[str]:
+        """The names of the columns of numbers to predict."""
+        return [name for name in self.names if name.startswith(PREFIX)]
 
     def columns(self, *names: str) -> pa.Table:
         """Read columns; nulls stand for what is unknown."""
@@ -344,7 +390,7 @@ def check_export(path: Path) -> Path:
 def export_index(index: Index, path: Path) -> None:
     """Write an index as CSV, for people; cells are empty where something is unknown."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, SCHEMA.names)
+        writer = csv.DictWriter(file, index.names)
         writer.writeheader()
         for row in index.rows():
             flags = {name: int(row[name]) for name in ("has_face", "has_audio")}

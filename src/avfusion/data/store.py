@@ -3,7 +3,7 @@
 <store>/
   description.json   format, class names, sizes, feature settings, checksums
   index.parquet      a record per kept clip: id, label, subject, session, the corpus' own split,
-                     lengths, boxes, where from
+                     lengths, boxes, where from; numbers to predict as target.<name>
   report.csv         a row per recording: kept or skipped, and why
   <stream>/00000.npy shards of a stream, [clips, ...], as the description says of it:
     frames           [clips, pictures, size, size, 3] uint8, RGB
@@ -25,14 +25,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Bool, Float32, Int64, Shaped
+from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from torch import Tensor
 
+from avfusion.corpora.numbers import PREFIX
+from avfusion.corpora.spelling import canonical
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, values_of
 from avfusion.features.stream import Stream
 from avfusion.preparation.statistics import Moments, sum_moments
 
-FORMAT = 3
+FORMAT = 4
 INDEX = "index.parquet"
 LENGTHS = "lengths.npy"
 MOMENTS = "moments"
@@ -95,6 +97,12 @@ class Store:
     def labels(self) -> Codes:
         """The label of each clip."""
         return Codes.of(self.columns("label")["label"])
+
+    def numbers(self, name: str) -> Float64[np.ndarray, "clips"]:
+        """Read the number of a name, however it is spelled, of each clip; NaN where unknown."""
+        known = {canonical(column): column for column in self.index.number_columns}
+        column = known.get(canonical(f"{PREFIX}{name}"))
+        return np.full(len(self), np.nan) if column is None else self.column(column)
 
     def column(self, name: str) -> Shaped[np.ndarray, "clips"]:
         """Read a column of numbers or of truth values; NaN where one is unknown."""

@@ -64,7 +64,7 @@ def as_row(answer: Answer, target: Target) -> dict[str, Any]:
     known = answer.probabilities
     return {
         "clip_id": answer.clip.clip_id,
-        "label": answer.clip.label,
+        "label": answer.clip.label_text,
         "predicted": "" if known is None else target.decide(known).label,
         target.quantities: dict.fromkeys(target.class_names)
         if known is None

@@ -29,7 +29,7 @@ def describe_answers(
     head += target.columns
     rows: list[list[str] | str] = []
     for answer, name in zip(shown, short, strict=True):
-        label = [answer.clip.label or "-"] if labeled else []
+        label = [answer.clip.label_text or "-"] if labeled else []
         rows.append([name, *label, *describe(answer, target), *([answer.note] if noted else [])])
         if cut := windows.get(answer.clip.clip_id):
             rows += describe_stretches(cut, target)

@@ -99,23 +99,19 @@ class Predictions:
     @cached_property
     def predicted(self) -> Bool[np.ndarray, "clips classes"]:
         """Which classes each clip is said to have."""
-        said = [self.target.decide(one).label for one in self.predict()]
-        return self._indicate(self.target.encode(said))
+        said = [self.target.decide(one).parts for one in self.predict()]
+        named = [[name in parts for name in self.class_names] for parts in said]
+        return np.array(named, bool).reshape(-1, len(self.class_names))
 
     @cached_property
     def true(self) -> Bool[np.ndarray, "clips classes"]:
         """Which classes each clip has."""
-        return self._indicate(self.targets)
+        return (self.target.indicators(torch.from_numpy(self.targets)) == 1).numpy()
 
     @property
     def right(self) -> Bool[np.ndarray, "clips"]:
         """Whether no class of a clip is predicted wrongly."""
         return (self.predicted == self.true).all(axis=1)
-
-    def _indicate(
-        self, encoded: Shaped[np.ndarray, "clips *outputs"]
-    ) -> Bool[np.ndarray, "clips classes"]:
-        return (self.target.indicators(torch.from_numpy(encoded)) == 1).numpy()
 
     def labeled(self) -> "Predictions":
         """Leave out the clips whose label is not known."""

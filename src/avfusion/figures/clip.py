@@ -70,7 +70,7 @@ def clip_view(
     right = target.is_right(said, clip.label)
     if clip.label:
         verdict = "" if right is None else "   right" if right else "   WRONG"
-        answer = f"true: {clip.label}   {answer}{verdict}"
+        answer = f"true: {clip.label_text}   {answer}{verdict}"
     start, seconds = get_audio_span(clip, store.description["features"]["audio"])
     return ClipView(
         face,

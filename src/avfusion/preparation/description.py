@@ -142,7 +142,8 @@ def finish(
     """
     skipped: Counter[str] = Counter()
     details: list[str] = []  # for as long as no clip can be used
-    with table(root / "report.csv", REPORT) as report, IndexWriter(root / INDEX) as writer:
+    names = choose_target(contents._asdict()).number_names
+    with table(root / "report.csv", REPORT) as report, IndexWriter(root / INDEX, names) as writer:
         for part in parts:
             for outcome, recording in zip(kept(part), part.recordings, strict=True):
                 report.writerow(outcome.report(recording))
@@ -161,7 +162,7 @@ def finish(
     streams = features.streams | dict(computed or {})
     description = describe(corpus.name, contents, features, index.columns(*COLUMNS), skipped) | {
         "streams": {name: stream.plain() for name, stream in streams.items()},
-        "leaks": find_repeats(index.columns(*CONTENT)),
+        "leaks": find_repeats(index.columns(*CONTENT, *index.number_columns)),
         "allowed_leaks": sorted(allowed_leaks),
         "checksums": checksums(root),
     }

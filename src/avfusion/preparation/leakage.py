@@ -1,15 +1,16 @@
 """What makes a score on a store mean less than it seems."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from avfusion.corpora.labels import ClassesOf, whole_label
+from avfusion.corpora.numbers import write_label
 from avfusion.corpora.spelling import canonical
-from avfusion.data.index import Codes
+from avfusion.data.index import Codes, numbers_of
 from avfusion.messages import join_items
 
 Clip = Mapping[str, Any]  # its row of these columns
@@ -25,13 +26,14 @@ WHY = {
 def find_repeats(clips: pa.Table) -> dict[str, list[str]]:
     """Return the clips that have the same content, whatever their splits.
 
-    ``clips`` are the columns ``CONTENT`` of an index. Two labels for one recording falsify results,
-    the same sound twice is no fault, but worth knowing: RAVDESS has such a pair.
+    ``clips`` are the columns ``CONTENT`` of an index, with those of numbers. Two labels for one
+    recording falsify results, the same sound twice is no fault, but worth knowing: RAVDESS has
+    such a pair.
     """
     sounds = by_content(clips, "audio_digest")
     silent = by_content(clips.filter(clips["audio_digest"].is_null()), "face_digest")
     return {
-        "two_labels_for_one_recording": told_apart(sounds, "label") + told_apart(silent, "label"),
+        "two_labels_for_one_recording": told_apart(sounds, _label) + told_apart(silent, _label),
         "same_sound_twice": [" = ".join(clip["clip_id"] for clip in group) for group in sounds],
     }
 
@@ -42,8 +44,8 @@ def find_leaks(clips: pa.Table, classes_of: ClassesOf = whole_label) -> dict[str
     ``clips`` are the columns ``CONTENT`` of an index, with the column ``split`` of a plan.
     """
     return {
-        "same_sound_in_two_splits": told_apart(by_content(clips, "audio_digest"), by="split"),
-        "same_picture_in_two_splits": told_apart(by_content(clips, "face_digest"), by="split"),
+        "same_sound_in_two_splits": told_apart(by_content(clips, "audio_digest"), _split),
+        "same_picture_in_two_splits": told_apart(by_content(clips, "face_digest"), _split),
         "untrained_classes": find_untrained(clips, classes_of),
     }
 
@@ -83,13 +85,21 @@ def by_content(clips: pa.Table, digest: str) -> list[list[Clip]]:
     return list(groups.values())
 
 
-def told_apart(groups: Sequence[Sequence[Clip]], by: str) -> list[str]:
-    """Name the clips of each content that occurs with different values in one column."""
+def told_apart(groups: Sequence[Sequence[Clip]], by: Callable[[Clip], str]) -> list[str]:
+    """Name the clips of each content of which something is not the same for all."""
     return [
-        " = ".join(f"{clip['clip_id']} ({clip[by]})" for clip in group)
+        " = ".join(f"{clip['clip_id']} ({by(clip)})" for clip in group)
         for group in groups
-        if len({canonical(clip[by]) for clip in group}) > 1
+        if len({canonical(by(clip)) for clip in group}) > 1
     ]
+
+
+def _label(clip: Clip) -> str:
+    return write_label(clip["label"], numbers_of(clip))
+
+
+def _split(clip: Clip) -> str:
+    return clip["split"]
 
 
 def _pairs(clips: pa.Table, column: str) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """One or several numbers for each clip, such as arousal and valence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,12 +8,15 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from avfusion.corpora.numbers import read_numbers, write_numbers
+from avfusion.corpora.labels import BETWEEN, split_label
+from avfusion.corpora.numbers import write_numbers
 from avfusion.corpora.spelling import canonical
 from avfusion.targets.contract import Decision
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+    from avfusion.data.store import Store
 
 SCORES = ("ccc", "pcc", "rmse", "mae")
 
@@ -21,7 +24,8 @@ SCORES = ("ccc", "pcc", "rmse", "mae")
 class Continuous:
     """Each clip has numbers, of which some may be missing; ``class_names`` are their names.
 
-    Encoded, a label is its numbers, NaN where one is missing; losses and metrics leave those out.
+    A label names the numbers that are known, which stand in columns of their own. Encoded, it is
+    these numbers, NaN where one is missing; losses and metrics leave those out.
     A prediction is what the head gives: numbers in the units of the labels.
     """
 
@@ -52,29 +56,36 @@ class Continuous:
         """The names of the numbers."""
         return tuple(self.class_names)
 
-    def encode(self, labels: Sequence[str]) -> Float32[np.ndarray, "clips names"]:
-        """Return the numbers of each label, NaN where one is missing."""
-        encoded = np.full((len(labels), len(self.class_names)), np.nan, np.float32)
-        for row, label in zip(encoded, labels, strict=True):
-            numbers = read_numbers(label)
-            row[:] = [numbers.get(name, np.nan) for name in self.class_names]
-        return encoded
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self.class_names)
+
+    def read_labels(self, store: "Store") -> Float32[np.ndarray, "clips names"]:
+        """Read the numbers of each clip, NaN where one is missing."""
+        numbers = self.encode_unlabeled(len(store))
+        for place, name in enumerate(self.class_names):
+            numbers[:, place] = store.numbers(name)
+        return numbers
+
+    def encode_unlabeled(self, clips: int) -> Float32[np.ndarray, "clips names"]:
+        """NaN for each number."""
+        return np.full((clips, self.outputs), np.nan, np.float32)
 
     def decode(self, encoded: Float[Tensor, "names"]) -> str:
-        """Return the label that holds the numbers of a clip."""
+        """Write the numbers of a clip."""
         each = zip(self.class_names, encoded.cpu().numpy().astype(np.float32), strict=True)
         return write_numbers({name: str(value) for name, value in each if value == value}) or "?"
 
     def classes_of(self, label: str) -> list[str]:
-        """Return the names of the numbers that a label holds."""
-        return list(read_numbers(label))
+        """Name the numbers of a clip that are known."""
+        return split_label(label) if label else []
 
     def spell(self, label: str) -> str:
-        """Return a label with the names that its names look like."""
-        each = (part.rpartition("=") for part in label.split("|")) if label else ()
-        return write_numbers(
-            {self._spellings.get(canonical(name), name): number for name, _, number in each}
-        )
+        """Spell each name in a label as one of these, where it looks alike."""
+        # In the order of the label, which is that of its numbers.
+        names = split_label(label)
+        return BETWEEN.join([self._spellings.get(canonical(name), name) for name in names])
 
     def indicators(self, encoded: Float[Tensor, "clips names"]) -> Int[Tensor, "clips names"]:
         """Return 1 where a number is known, -1 where it is missing."""

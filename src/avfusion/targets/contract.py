@@ -1,6 +1,6 @@
 """The contract of targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +9,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:  # torchmetrics takes a second to import, and preparing a corpus needs none
     from torchmetrics import Metric
+
+    from avfusion.data.store import Store
 
 
 class Decision(NamedTuple):
@@ -56,8 +58,17 @@ class Target(Protocol):
         """How many numbers the head gives."""
         ...
 
-    def encode(self, labels: Sequence[str]) -> Shaped[np.ndarray, "clips *outputs"]:
-        """Return labels as numbers; -1 where a label is unknown, or names an unknown class."""
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """The names of numbers that an index holds beside the labels; none for classes."""
+        ...
+
+    def read_labels(self, store: "Store") -> Shaped[np.ndarray, "clips *outputs"]:
+        """Read and encode the labels of all clips of a store, opening the columns that it takes."""
+        ...
+
+    def encode_unlabeled(self, clips: int) -> Shaped[np.ndarray, "clips *outputs"]:
+        """Encode the labels of clips of which nothing is known."""
         ...
 
     def decode(self, encoded: Shaped[Tensor, "*outputs"]) -> str:
@@ -65,11 +76,11 @@ class Target(Protocol):
         ...
 
     def classes_of(self, label: str) -> list[str]:
-        """Return the classes that a label names."""
+        """Name the classes, or the numbers, that a label names."""
         ...
 
     def spell(self, label: str) -> str:
-        """Return a label in the spelling of this target's classes, where one looks alike."""
+        """Spell the names in a label as this target does, where one looks alike."""
         ...
 
     def indicators(self, encoded: Shaped[Tensor, "clips *outputs"]) -> Int[Tensor, "clips classes"]:

@@ -14,6 +14,8 @@ from avfusion.targets.contract import Decision
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
+    from avfusion.data.store import Store
+
 THRESHOLD = 0.5  # the probability above which a class is predicted
 
 
@@ -56,6 +58,19 @@ class MultiLabel:
             if named <= set(self.class_names):
                 row[:] = [name in named for name in self.class_names]
         return rows
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """None: labels name classes."""
+        return ()
+
+    def read_labels(self, store: "Store") -> Int64[np.ndarray, "clips classes"]:
+        """Encode each label that occurs once, and give each clip its own."""
+        return self.encode(store.labels.names)[store.labels.numbers]
+
+    def encode_unlabeled(self, clips: int) -> Int64[np.ndarray, "clips classes"]:
+        """-1 for each clip and class."""
+        return np.full((clips, self.outputs), -1, np.int64)
 
     def decode(self, encoded: Int[Tensor, "classes"]) -> str:
         """Return the label that names the classes of a clip."""

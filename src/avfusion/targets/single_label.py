@@ -14,6 +14,8 @@ from avfusion.targets.contract import Decision
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
+    from avfusion.data.store import Store
+
 
 class SingleLabel:
     """Each clip has one of the classes; encoded, a label is the number of its class."""
@@ -44,6 +46,19 @@ class SingleLabel:
         """Return the number of each label's class, -1 where it is none of them."""
         numbers = {name: number for number, name in enumerate(self.class_names)}
         return np.array([numbers.get(label, -1) for label in labels], np.int64)
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """None: labels name classes."""
+        return ()
+
+    def read_labels(self, store: "Store") -> Int64[np.ndarray, "clips"]:
+        """Encode each label that occurs once, and give each clip its own."""
+        return self.encode(store.labels.names)[store.labels.numbers]
+
+    def encode_unlabeled(self, clips: int) -> Int64[np.ndarray, "clips"]:
+        """-1 for each clip."""
+        return np.full(clips, -1, np.int64)
 
     def decode(self, encoded: Int[Tensor, ""]) -> str:
         """Return the class of a clip."""

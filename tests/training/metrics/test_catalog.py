@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchmetrics
 import yaml
-from conftest import ROOT, build, toy_clips
+from conftest import ROOT, build, encoded_labels, toy_clips
 from torchmetrics.classification import MulticlassCalibrationError
 
 from avfusion.callbacks import BestCheckpoint
@@ -67,7 +67,7 @@ def test_every_metric_of_a_stage_has_the_direction_that_its_class_says(kind):
     names = ["calm", "loss", "rmse"]  # classes whose names look like those of other metrics
     target = choose_target({"labels": kind, "class_names": names})
     metrics = stage_metrics(target)
-    encoded = torch.from_numpy(target.encode(names))
+    encoded = encoded_labels(target, range(3))
     for name, keys in logged(metrics, encoded).items():
         for key in keys:
             said = AGREEMENT.get(key.partition("_")[0], metrics[name].higher_is_better)
