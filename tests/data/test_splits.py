@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 from conftest import clip_record, indexed, split_by
 
@@ -355,19 +356,42 @@ def drawn_by_looking_at_all(sizes, plan, seed):
     return splits
 
 
-@pytest.mark.parametrize("count", [3, 4, 5, 40])
-@pytest.mark.parametrize("plan", [PLAN, {"train": 0.98, "val": 0.01, "test": 0.01}])
-def test_no_split_stays_empty_and_many_groups_are_dealt_as_few_are(count, plan):
-    for seed in range(5):
-        sizes = {f"s{n}": 1 + (n * 7 + seed) % 5 for n in range(count)}
-        dealt = draw(sizes, plan, seed)
-        assert list(dealt.items()) == list(drawn_by_looking_at_all(sizes, plan, seed).items())
-        assert {*dealt.values()} == {*plan}
+def drawn(sizes, plan, seed):
+    """Deal groups of these sizes; the split of each by its name."""
+    splits = list(plan)
+    dealt = draw([*sizes], np.array([*sizes.values()]), [*plan.values()], seed)
+    return {name: splits[number] for name, number in zip(sizes, dealt, strict=True)}
+
+
+SHARES = [
+    PLAN,
+    {"train": 0.98, "val": 0.01, "test": 0.01},
+    {"train": 0.9, "val": 0.0, "test": 0.1},
+    {"train": 1 / 3, "val": 1 / 3, "test": 1 / 3},
+    {"train": 0.15, "val": 0.85},
+    {str(fold): 1 / 7 for fold in range(7)},
+]
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 300])
+@pytest.mark.parametrize("count", [3, 4, 5, 40, 333])
+@pytest.mark.parametrize("plan", SHARES)
+def test_no_split_stays_empty_and_many_groups_are_dealt_as_few_are(count, plan, most):
+    used = {split for split, share in plan.items() if share}
+    for seed in range(3):
+        numbers = np.random.default_rng(seed).integers(1, most + 1, count)
+        sizes = {f"s{n}": int(size) for n, size in enumerate(numbers)}
+        dealt = drawn(sizes, plan, seed)
+        assert dealt == drawn_by_looking_at_all(sizes, plan, seed)
+        assert {*dealt.values()} == used or len(used) > count
 
 
 def test_a_hundred_thousand_groups_are_dealt_by_their_fractions():
-    counts = Counter(draw({f"{n:06}": 1 for n in range(100_000)}, PLAN, seed=0).values())
+    sizes = {f"{n:06}": 1 for n in range(100_000)}
+    counts = Counter(drawn(sizes, PLAN, seed=0).values())
     assert counts == {"train": 70_000, "val": 10_000, "test": 20_000}
+    backwards = dict(reversed(sizes.items()))
+    assert drawn(backwards, PLAN, seed=0) == drawn(sizes, PLAN, seed=0)
 
 
 def test_the_index_keeps_sessions(tmp_path):
