@@ -266,7 +266,7 @@ CHEAP = [
 # Refused by Python's parser of arguments, in its own words.
 THEIRS = [
     ("summarize", "the following arguments are required: places"),
-    ("report", "the following arguments are required: places"),
+    ("report", "the following arguments are required: runs"),
     ("report $sweep --figures gif", "invalid choice: 'gif' (choose from"),
 ]
 

@@ -4,192 +4,258 @@ import json
 import runpy
 import shutil
 import sys
+import tomllib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
-from avfusion.evaluation.predictions import FILE, load_predictions
+from avfusion.evaluation.predictions import FILE, Predictions, load_predictions
 from avfusion.evaluation.runs import read_run
-from avfusion.report.plates import run_plates
-from avfusion.report.run_page import HEADLINES, run_page
-from avfusion.report.scores import class_scores
-from avfusion.report.sources import read_sources
-from avfusion.report.views import view_of
+from avfusion.figures.style import INK
+from avfusion.report.run_page import report_run
 
-from .conftest import HOSTILE, Page
+from .conftest import HOSTILE, Page, check_self_contained, text_of, write_run
 
-ALWAYS = ["results", "curves", "classes", "configuration", "provenance"]
-PREDICTED = ["confusion-matrix", "subjects", "right-answers", "wrong-answers"]
+ALWAYS = ["results", "curves", "configuration", "provenance"]
+OF_CLASSES = ["confusion-matrix", "classes", "subjects"]
+EXAMPLES = ["correct-predictions", "incorrect-predictions"]
+NOT_TESTED = [*ALWAYS[:2], "predictions", *ALWAYS[2:]]
+
+
+def page_of(run, examples=0) -> Page:
+    return Page(report_run(run, examples).html)
 
 
 @pytest.fixture(scope="module")
-def page(told) -> Page:
-    return page_of(told, 1)
-
-
-def page_of(run, examples) -> Page:
-    """The page of a run; of one without predictions the page that says so."""
-    try:
-        sources = read_sources(run)
-    except (ValueError, OSError) as error:
-        return Page(run_page(run, str(error), run_plates(run, None, examples), examples))
-    return Page(run_page(run, sources, run_plates(run, sources, examples), examples))
-
-
-def test_every_section_is_there_with_every_number_of_the_results(page, told):
-    assert set(page.sections) == {*ALWAYS, *PREDICTED}
-    numbers = {value for value in told.results.values() if isinstance(value, int | float)}
-    assert len(numbers) > 10 and numbers <= page.numbers
-    links = [given["href"] for tag, given in page.elements if tag == "a"]
-    assert links == [f"#{name}" for name in page.sections]
-
-
-def test_the_page_needs_nothing_but_itself(page):
-    assert page.fetches() == [] and page.open == []
-    tags = [tag for tag, _ in page.elements]
-    assert tags.count("svg") == 5 and tags.count("img") == 2  # four charts and the confusions
-
-
-def test_a_name_is_a_text_whatever_it_holds(page):
-    named = [text for text in page.texts if text == HOSTILE]
-    assert len(named) >= 2  # a class and a subject
-    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "b"})
-    shown = [given for tag, given in page.elements if tag in ("img", "svg")]
-    assert all(given.get("alt") or given.get("aria-label") for given in shown)
-
-
-def test_configuration_and_provenance_are_those_of_the_run(page, told):
-    record = json.loads((told.folder / "provenance.json").read_text())
-    whole = " ".join(page.texts)
-    assert record["versions"]["torch"] in whole and str(record["git"]["commit"]) in whole
-    assert "LowRankFusion" in whole and "75 values" in whole
-    assert f"name={HOSTILE}" in page.texts
-
-
-def test_names_in_a_figure_lead_to_nothing_in_another(page):
-    names = [given["id"] for _, given in page.elements if "id" in given]
-    assert len(set(names)) == len(names)
-    used = [given["xlink:href"] for _, given in page.elements if "xlink:href" in given]
-    used = [name[1:] for name in used if name.startswith("#")]
-    assert used and set(used) <= set(names)
+def page(hostile_run) -> Page:
+    return page_of(hostile_run, examples=1)
 
 
 @pytest.fixture
-def copy(told, tmp_path):
-    """A copy of the run, to change."""
-    return shutil.copytree(told.folder, tmp_path / "run")
+def folder(hostile_run, tmp_path) -> Path:
+    """A copy of the run without its curves, to change."""
+    skipped = shutil.ignore_patterns("csv")
+    return shutil.copytree(hostile_run.folder, tmp_path / "run", ignore=skipped)
 
 
-def test_without_its_store_a_page_lacks_nothing_but_the_pictures(told, copy, monkeypatch):
+def test_a_page_lists_its_sections_and_holds_every_result(page, hostile_run):
+    assert page.sections == [*ALWAYS[:2], *OF_CLASSES, *EXAMPLES, *ALWAYS[2:]]
+    links = [link.get("href") for link in page.tree.iter("a")]
+    assert links == [f"#{name}" for name in page.sections]
+    numbers = [value for value in hostile_run.results.values() if not isinstance(value, str)]
+    assert set(numbers) == set(page.numbers("results"))
+    tiles = next(page.section("results").iter("dl"))
+    shown = [text_of(part) for tile in tiles for part in tile]
+    assert shown[:4] == ["accuracy", "0.7500", "loss", "0.5156"]
+    assert shown[4:] == ["parameters", "1,889,680", "megaflops per clip", "126.1", "epochs", "3"]
+
+
+def test_a_page_needs_nothing_but_itself(page):
+    check_self_contained(page)
+    assert len(page.images("svg+xml")) == 3 and len(page.images("png")) == 2
+    assert all(image.get("alt") for image in page.tree.iter("img"))
+
+
+def test_drawings_take_the_ink_of_a_dark_page(page):
+    for drawing in page.images("svg+xml"):
+        assert INK not in drawing.decode() and "currentColor" in drawing.decode()
+        *_, style = ElementTree.fromstring(drawing)
+        assert "prefers-color-scheme: dark" in style.text
+
+
+def test_a_name_is_text_whatever_it_holds(page):
+    assert page.text("configuration").startswith(f"Configuration Chosen: name={HOSTILE}")
+    assert HOSTILE in [row[0] for row in page.table("classes")]
+    assert HOSTILE in [row[0] for row in page.table("subjects")]
+    assert f"test/accuracy_{HOSTILE}" in [row[0] for row in page.table("results")]
+
+
+def test_classes_and_subjects_have_the_scores_counted_by_hand(page, hostile_run):
+    found = load_predictions(hostile_run.folder)
+    true, said = found.targets.tolist(), found.outputs.argmax(axis=1).tolist()
+    both = Counter(t for t, s in zip(true, said, strict=True) if t == s)
+    head, *rows = page.table("classes")
+    assert head[:5] == ["class", "clips", "precision", "recall", "F1"]
+    for number, (name, row) in enumerate(zip(found.class_names, rows, strict=True)):
+        counts = (said.count(number), true.count(number))
+        scores = [f"{both[number] / count:.4f}" if count else "-" for count in counts]
+        assert row[:4] == [name, str(counts[1]), *scores]
+    subjects = {row[0]: row[1:4] for row in page.table("subjects")[1:]}
+    assert set(subjects) == set(found.subjects)
+    clips = [(s, t == p) for s, t, p in zip(found.subjects, true, said, strict=True)]
+    for name, (count, correct, accuracy) in subjects.items():
+        own = [right for subject, right in clips if subject == name]
+        assert (int(count), int(correct)) == (len(own), sum(own))
+        assert float(accuracy) == pytest.approx(np.mean(own), abs=1e-4)
+
+
+def test_configuration_and_provenance_are_those_of_the_run(folder):
+    page = page_of(read_run(folder))
+    assert "lr: 0.004" in page.text("configuration")
+    assert "... 75 values" in page.text("configuration")
+    assert ["git.commit", "c0ffee"] in page.table("provenance")
+    assert ["command", f"python {HOSTILE}"] in page.table("provenance")
+    assert page.notes("provenance") == []
+    (folder / "git.diff").write_text("-old\n+<b>new")
+    page = page_of(read_run(folder))
+    assert "differed from its commit" in page.notes("provenance")[0]
+    assert page.text("provenance").endswith("-old +<b>new")
+
+
+def test_without_the_store_examples_are_told_in_words(folder, monkeypatch):
     monkeypatch.setattr("avfusion.report.sources.data_folder", lambda: "/nowhere/data")
-    predictions = load_predictions(copy)
-    replace(predictions, store="/nowhere/store").save(copy)
-    page = page_of(read_run(copy), 2)
-    assert set(page.sections) == {*ALWAYS, *PREDICTED}
-    assert [tag for tag, _ in page.elements].count("img") == 0
-    texts = [text for text in page.texts if "cannot be shown" in text]
-    assert len(texts) == 2 and "their store is not at /nowhere/store" in texts[0]
-    examples = view_of(predictions).examples(predictions, 2)
-    drawn = [place for some in examples.values() for place in some]
-    right = int(predictions.right.sum())
-    assert len(drawn) == min(2, right) + min(2, len(predictions.right) - right) > 0
-    assert {*predictions.clip_ids[drawn]} <= {*page.texts}
-    numbers = page_of(told, 0).numbers
-    assert numbers <= page.numbers
+    found = replace(load_predictions(folder), store="/nowhere/store")
+    found.save(folder)
+    page = page_of(read_run(folder), examples=2)
+    assert page.images("png") == []
+    for section, right in (("correct-predictions", True), ("incorrect-predictions", False)):
+        (note,) = page.notes(section)
+        assert "their store is not at /nowhere/store" in note
+        told = [text_of(one) for one in page.section(section).iter("li")]
+        captions = [
+            f"{clip}, subject {subject}: true {found.class_names[true]}, "
+            f"predicted {found.class_names[outputs.argmax()]}"
+            for clip, subject, true, outputs in zip(
+                found.clip_ids, found.subjects, found.targets, found.outputs, strict=True
+            )
+            if (true == outputs.argmax()) == right
+        ]
+        assert len(told) == 2
+        assert all(any(one.startswith(caption) for caption in captions) for one in told)
 
 
-def test_a_store_that_moved_to_where_this_machine_keeps_them_is_found(copy, monkeypatch):
-    predictions = load_predictions(copy)
-    home, name = Path(predictions.store).parent, Path(predictions.store).name
-    (copy.parent / "data").mkdir()
-    (copy.parent / "data" / "stores").symlink_to(home)
-    replace(predictions, store=f"/nowhere/{name}").save(copy)
-    monkeypatch.setattr("avfusion.report.sources.data_folder", lambda: str(copy.parent / "data"))
-    assert read_sources(read_run(copy)).store is not None
+def test_a_store_is_found_among_those_of_this_machine(folder, monkeypatch):
+    found = load_predictions(folder)
+    (folder.parent / "data").mkdir()
+    (folder.parent / "data" / "stores").symlink_to(Path(found.store).parent)
+    replace(found, store=f"/nowhere/{Path(found.store).name}").save(folder)
+    monkeypatch.setattr("avfusion.report.sources.data_folder", lambda: str(folder.parent / "data"))
+    assert len(page_of(read_run(folder), examples=1).images("png")) == 2
 
 
-def test_other_clips_at_the_place_of_the_store_are_not_taken_for_those_tested(copy):
-    predictions = load_predictions(copy)
-    replace(predictions, clip_ids=predictions.clip_ids[::-1]).save(copy)
-    sources = read_sources(read_run(copy))
-    assert sources.store is None and "holds others than were tested" in sources.missing
+def test_other_clips_in_the_store_are_not_taken_for_those_tested(folder):
+    found = load_predictions(folder)
+    replace(found, clip_ids=found.clip_ids[::-1]).save(folder)
+    page = page_of(read_run(folder), examples=1)
+    assert page.images("png") == []
+    assert "holds others than were tested" in page.notes("correct-predictions")[0]
 
 
 @pytest.mark.parametrize("content", [None, b"hello", b""])
-def test_a_run_without_predictions_is_answered_by_the_command_that_makes_them(copy, content):
-    (copy / FILE).unlink()
+def test_missing_predictions_are_answered_by_the_command_that_makes_them(folder, content):
+    (folder / FILE).unlink()
     if content is not None:
-        (copy / FILE).write_bytes(content)
-    page = page_of(read_run(copy), 1)
-    assert page.sections == ALWAYS
-    command = f"python src/eval.py ckpt_path={copy} callbacks.predictions.folder={copy}"
-    assert any(text.endswith(command) for text in page.texts)
-    recalls = {v for name, v in read_run(copy).results.items() if name.startswith("test/accuracy_")}
-    assert recalls <= page.numbers
+        (folder / FILE).write_bytes(content)
+    page = page_of(read_run(folder))
+    assert page.sections == NOT_TESTED
+    command = f"python src/eval.py ckpt_path={folder} callbacks.predictions.folder={folder}"
+    assert page.notes("predictions")[0].endswith(command)
+    assert 0.25 in page.numbers("results")
 
 
-def test_predictions_of_another_test_than_that_of_the_results_are_remarked(told, copy):
-    results = told.results | {"test/accuracy": 0.987, "data/shared_subjects": 3}
-    (copy / "results.json").write_text(json.dumps(results))
-    texts = " ".join(page_of(read_run(copy), 0).texts)
-    assert (
-        "not that of results.json" in texts
-        and "† Data leakage" in texts
-        and "shared subjects (3)" in texts
-    )
-    assert "None is shown." in texts
-    assert "not that of results.json" not in " ".join(page_of(told, 0).texts)
+def test_predictions_of_another_test_are_remarked(hostile_run, folder):
+    assert page_of(hostile_run).notes("results") == []
+    results = hostile_run.results | {"test/accuracy": 0.987, "data/same_sound_twice": 4}
+    (folder / "results.json").write_text(json.dumps(results))
+    twice, other = page_of(read_run(folder)).notes("results")
+    assert twice == "The same sound occurs more than once in a split, 4 times."
+    assert other.startswith("The predictions give a test/accuracy of 0.7500, but results.json has")
 
 
-def test_every_score_of_a_run_with_leakage_is_marked_and_no_cost(told, copy):
-    told = replace(told, results=told.results | {"data/untrained_classes": 0})
-    results = told.results | {"data/subjects_seen_in_training": 2}
-    (copy / "results.json").write_text(json.dumps(results))
-    run = read_run(copy)
-    clean, texts = (page_of(one, 0).texts for one in (told, run))
-    marked = [texts[place - 1] for place, text in enumerate(texts) if text == "†"]
-    scores = [name for name in results if name.startswith("test/")]
-    tiles = sum(name in results for name in HEADLINES if name.startswith("test/"))
-    classes = sum(s.recall is not None for s in class_scores(read_sources(run).predictions))
-    assert len(marked) >= len(scores) + tiles + classes
-    assert f"{results['test/accuracy']:.4f}" in marked
-    assert f"{results['parameters']:,}" not in marked
-    assert "†" not in clean
+def test_leakage_is_marked_at_every_score_and_explained_once(hostile_run, folder):
+    assert "†" not in text_of(page_of(hostile_run).tree)
+    results = hostile_run.results | {"data/subjects_seen_in_training": 2}
+    (folder / "results.json").write_text(json.dumps(results))
+    page = page_of(read_run(folder))
+    (note,) = page.notes("results")
+    assert note.startswith("† Data leakage") and "subjects seen in training (2)" in note
+    values = dict(page.table("results")[1:])
+    assert values["test/accuracy"] == "0.7500†" and values["test/loss"] == "0.5156†"
+    assert values["parameters"] == "1,889,680" and values["epochs"] == "3"
+    for row in page.table("classes")[1:]:
+        assert [cell[-1] for cell in row[2:5] if cell != "-"] == ["†"] * (5 - row.count("-") - 2)
+    assert all(cell.endswith("†") for row in page.table("subjects")[1:] for cell in row[2:])
 
 
-def test_clips_of_several_classes_have_a_row_for_each_class_and_no_confusion(told, copy):
-    found = load_predictions(copy)
-    one = np.arange(len(found.class_names))
-    several = (found.targets[:, None] == one).astype(np.int64)
+def test_clips_of_several_classes_have_scores_and_no_confusions(folder):
+    found = load_predictions(folder)
+    several = (found.targets[:, None] == np.arange(len(found.class_names))).astype(np.int64)
     several[:, 0] = 1
-    replace(found, labels="multi_label", targets=several).save(copy)
-    (copy / "results.json").write_text(json.dumps(told.results | {"test/accuracy": 0.5}))
-    page = page_of(read_run(copy), 0)
-    assert set(page.sections) == {*ALWAYS, *PREDICTED} - {"confusion-matrix"}
-    assert any("none of its classes is wrong" in text for text in page.texts)
-    scores = class_scores(load_predictions(copy))
-    assert scores[0].clips == len(several) and scores[0].precision in (1.0, None)
+    replace(found, labels="multi_label", targets=several).save(folder)
+    page = page_of(read_run(folder))
+    assert page.sections == [*ALWAYS[:2], *OF_CLASSES[1:], *EXAMPLES, *ALWAYS[2:]]
+    assert "correct where none of its classes is wrong" in page.text("subjects")
+    assert page.table("classes")[1][1] == str(len(found))
+
+
+def test_predicted_numbers_have_agreement_errors_and_extreme_clips(tmp_path):
+    clips = np.array([f"clip{number}" for number in range(4)])
+    found = Predictions(
+        split="test",
+        store="/nowhere/store",
+        labels="continuous",
+        class_names=["pitch", "tint"],
+        rows=np.arange(4),
+        clip_ids=clips,
+        subjects=np.array(["ann", "ann", "bob", "bob"]),
+        outputs=np.array([[2, 3], [2, 0], [4, 0], [4, 0]], np.float32),
+        targets=np.array([[1, 5], [2, np.nan], [3, np.nan], [4, np.nan]], np.float32),
+        boxes=np.full((4, 4), np.nan, np.float32),
+    )
+    # Of pitch: means 2.5 and 3, variances 1.25 and 1, covariance 1.
+    results = {"test/ccc": (2 / 2.5 + 0) / 2, "data/split": "test"}
+    page = page_of(write_run(tmp_path / "run", found, results), examples=1)
+    assert page.sections[2:6] == ["numbers", "subjects", "smallest-errors", "largest-errors"]
+    head, pitch, tint = page.table("numbers")
+    assert head == ["number", "clips", "CCC", "PCC", "RMSE", "MAE"]
+    assert pitch == ["pitch", "4", "0.8000", f"{1 / 1.25**0.5:.4f}", "0.7071", "0.5000"]
+    assert tint[:2] == ["tint", "1"] and tint[4:] == ["2.0000", "2.0000"]
+    # Over all numbers, ann has errors of 1, -2 and 0, bob of 1 and 0.
+    _, ann, bob = page.table("subjects")
+    assert ann == ["ann", "2", f"{(5 / 3) ** 0.5:.4f}", "1.0000", "-"]
+    assert bob == ["bob", "2", "0.7071", "0.5000", "-"]
+    assert page.notes("results") == [] and len(page.images("svg+xml")) == 3
+    ((near,), (far,)) = (
+        page.section(f"{size}-errors").iter("li") for size in ("smallest", "largest")
+    )
+    assert (
+        text_of(near) == "clip1, subject ann: true pitch=2.0, predicted pitch (2.00), tint (0.00)"
+    )
+    assert text_of(far).startswith("clip0, subject ann: true pitch=1.0|tint=5.0")
 
 
 @pytest.mark.parametrize(("exit_code", "words"), [(1, "failed"), (None, "has not finished")])
-def test_a_run_without_results_gets_a_page_that_says_so(exit_code, words, tmp_path):
+def test_a_run_without_results_has_a_page_that_says_so(exit_code, words, tmp_path):
     (tmp_path / "job.json").write_text(json.dumps({"overrides": [], "exit_code": exit_code}))
-    run = read_run(tmp_path)
-    page = page_of(run, 1)
-    assert page.sections == ALWAYS and page.fetches() == []
-    assert any("the run has not been tested" in text for text in page.texts)
-    assert any(f"This run {words}: it has no results" in text for text in page.texts)
+    page = page_of(read_run(tmp_path))
+    check_self_contained(page)
+    assert page.sections == NOT_TESTED
+    assert page.notes("results") == [f"This run {words}: it has no results."]
+    assert page.notes("curves") == ["No curves were logged."]
+    assert page.notes("configuration") == ["There is no config.yaml to read."]
+    assert page.notes("provenance") == ["There is no provenance.json to read."]
+    assert "the run has not been tested" in page.notes("predictions")[0]
 
 
-@pytest.mark.slow
-def test_the_program_writes_the_page_and_its_figures_as_vectors(told, tmp_path, monkeypatch):
-    command = ["report", str(told.folder), "--out", str(tmp_path), "--figures", "pdf"]
+def test_the_program_writes_a_page_and_its_figures(hostile_run, tmp_path, monkeypatch):
+    command = ["report", str(hostile_run.folder), "--out", str(tmp_path), "--figures", "pdf"]
     monkeypatch.setattr(sys, "argv", [*command, "--examples", "1"])
     runpy.run_path(str(ROOT / "src" / "report.py"), run_name="__main__")
-    assert set(Page((tmp_path / "report.html").read_text()).sections) == {*ALWAYS, *PREDICTED}
-    names = {path.name for path in (tmp_path / "figures").iterdir()}
-    assert {"loss.pdf", "confusion.pdf", "right_1.pdf", "wrong_1.pdf"} <= names
-    assert all(p.read_bytes().startswith(b"%PDF") for p in (tmp_path / "figures").iterdir())
+    assert EXAMPLES[0] in Page((tmp_path / "report.html").read_text(encoding="utf-8")).sections
+    figures = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    drawn = ["accuracy", "confusion", "correct_predictions_1", "incorrect_predictions_1", "loss"]
+    assert sorted(figures) == [f"{name}.pdf" for name in drawn]
+    assert all(content.startswith(b"%PDF") for content in figures.values())
+
+
+def test_an_installed_package_has_the_templates():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    package = ROOT / "src" / "avfusion" / "report"
+    shipped = {f for p in settings["package-data"]["avfusion.report"] for f in package.glob(p)}
+    files = {path for path in package.rglob("*") if path.is_file() and path.suffix[:3] != ".py"}
+    assert {path.name for path in files} >= {"base.html", "style.css"} and files == shipped

@@ -1,4 +1,4 @@
-"""Claims about predictions that are counted, each counted again by hand."""
+"""Claims about scores of classes and subjects, each counted again by hand."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avfusion.evaluation.predictions import GlimpsePeaks, Predictions
-from avfusion.report.scores import class_scores, count_confusions, subject_scores
+from avfusion.report.scores import count_confusions, score_classes, score_subjects
 
 NAMES = ["low", "high", "none", "never"]
 
@@ -46,9 +46,9 @@ def clips_of(predictions):
     return list(zip(true, said, predictions.subjects, hits, strict=True))
 
 
-def test_classes_are_scored_as_by_hand(predictions):
+def test_classes_have_precision_recall_and_f1(predictions):
     clips = clips_of(predictions)
-    for true, row in zip(NAMES, class_scores(predictions), strict=True):
+    for true, row in zip(NAMES, score_classes(predictions), strict=True):
         own = [said for label, said, *_ in clips if label == true]
         taken = [label for label, said, *_ in clips if said == true]
         right = own.count(true)
@@ -60,7 +60,7 @@ def test_classes_are_scored_as_by_hand(predictions):
             assert row.f1 == pytest.approx(2 * both / (row.precision + row.recall))
             others = [said for said in own if said != true]
             most = max(others.count(name) for name in NAMES)
-            name, _, count = row.mistaken.partition(" ")
+            name, _, count = row.confused_with.partition(" ")
             assert others.count(name) == most and count == f"({most})"
     assert row == ("never", 0, None, None, None, "")
     counts = count_confusions(predictions)
@@ -68,44 +68,44 @@ def test_classes_are_scored_as_by_hand(predictions):
         assert count == sum(clip[:2] == (NAMES[true], NAMES[said]) for clip in clips)
 
 
-def test_subjects_are_scored_as_by_hand_the_worst_first(predictions):
-    scores = subject_scores(predictions)
+def test_subjects_have_accuracies_the_worst_first(predictions):
+    scores = score_subjects(predictions)
     assert [s.accuracy for s in scores] == sorted(s.accuracy for s in scores)
     assert {s.name for s in scores} == {f"s{n}" for n in range(5)}
     for score in scores:
         own = [clip for clip in clips_of(predictions) if clip[2] == score.name]
         right = sum(label == said for label, said, *_ in own)
-        assert (score.clips, score.right) == (len(own), right)
+        assert (score.clips, score.correct) == (len(own), right)
         hits = [hit for *_, hit in own if hit == hit]
         assert score.attention_hit == pytest.approx(sum(hits) / len(hits))
 
 
-def test_the_interval_is_that_of_wilson(predictions):
+def test_the_interval_of_a_subject_is_that_of_wilson(predictions):
     z = 1.959964
-    for score in subject_scores(predictions):
+    for score in score_subjects(predictions):
         n, p = score.clips, score.accuracy
         middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
         assert (score.low, score.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
 
 
-def test_a_network_without_glimpses_hits_nothing_and_misses_nothing(predictions):
+def test_without_attention_a_subject_has_no_attention_hit(predictions):
     blind = replace(predictions, glimpses=None)
-    assert {score.attention_hit for score in subject_scores(blind)} == {None}
+    assert {score.attention_hit for score in score_subjects(blind)} == {None}
 
 
-def test_of_several_classes_each_is_a_decision_of_its_own(predictions):
+def test_with_several_classes_each_is_scored_by_itself(predictions):
     chance = np.random.default_rng(2)
     true = chance.integers(2, size=(60, 4))
     several = replace(
         predictions, labels="multi_label", targets=true, outputs=predictions.outputs + 1
     )
     said = several.outputs > 0  # a probability above one half
-    for number, row in enumerate(class_scores(several)):
+    for number, row in enumerate(score_classes(several)):
         both = int((said[:, number] & (true[:, number] == 1)).sum())
         assert row.clips == true[:, number].sum() and row.recall == pytest.approx(both / row.clips)
         taken = int(said[:, number].sum())
         assert row.precision == (pytest.approx(both / taken) if taken else None)
-        assert row.mistaken == ""
+        assert row.confused_with == ""
     right = (said == (true == 1)).all(axis=1)
-    assert sum(score.right for score in subject_scores(several)) == right.sum()
+    assert sum(score.correct for score in score_subjects(several)) == right.sum()

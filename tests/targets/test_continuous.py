@@ -35,10 +35,7 @@ from avfusion.figures.clip import clip_view
 from avfusion.figures.scatter import scatter_figure
 from avfusion.preparation.leakage import CONTENT, find_leaks, find_repeats
 from avfusion.preparation.summary import summary
-from avfusion.report.number_view import number_rows, subject_rows
-from avfusion.report.plates import run_plates
-from avfusion.report.run_page import run_page
-from avfusion.report.sources import read_sources
+from avfusion.report.run_page import report_run
 from avfusion.run.results import collect_results, headline, write_results
 from avfusion.targets.continuous import Continuous
 from avfusion.training.metrics.stages import check_monitor
@@ -238,36 +235,13 @@ def test_a_drawn_clip_has_no_verdict(trained, number_store):
     assert view.answer == "true: pitch=-0.75|tint=3.0   predicted: pitch (0.50) | tint (4.00)"
 
 
-def test_a_page_shows_numbers_subjects_and_the_clips_that_are_nearest_and_farthest(trained):
-    run = read_run_of(trained)
-    sources = read_sources(run)
-    plates = run_plates(run, sources, 1)
-    assert [plate.name for plate in plates if plate.group == "answers"] == ["scatter"]
-    assert {"nearest_1", "farthest_1"} <= {plate.name for plate in plates}
-    page = run_page(run, sources, plates, 1)
-    for section in ("numbers", "subjects", "nearest-answers", "farthest-answers"):
-        assert f'id="{section}"' in page
-    assert "not that of results.json" not in page
-    for name, clips, ccc, *_ in number_rows(sources.predictions):
-        assert ccc == pytest.approx(run.results[f"test/ccc_{name}"], rel=1e-5)
-        assert clips == {"pitch": 4, "tint": 2}[name]
-    ((subject, clips, rmse, *_),) = subject_rows(sources.predictions)
-    errors = sources.predictions.outputs - sources.predictions.targets
-    assert (subject, clips) == ("s5", 4)
-    assert rmse == pytest.approx(np.sqrt(np.nanmean(errors**2)), rel=1e-5)
-
-
-def read_run_of(trained):
+def test_a_report_of_numbers_agrees_with_the_results_and_draws_the_clips(trained):
     folder, *_ = trained
-    (folder / "config.yaml").write_text("monitor: val/ccc\ndescription: {labels: continuous}\n")
-    return read_run(folder)
-
-
-def test_a_page_without_predictions_has_the_ccc_of_each_number(trained):
-    run = read_run_of(trained)
-    page = run_page(run, "none.", run_plates(run, None, 0), 0)
-    assert 'id="numbers"' in page and "the CCC of each number" in page
-    assert repr(run.results["test/ccc_tint"]) in page
+    (folder / "config.yaml").write_text("monitor: val/ccc\n")
+    report = report_run(read_run(folder), 1)
+    assert "is of another test" not in report.html and report.missing == ""
+    figures = {figure.name for figure in report.figures}
+    assert {"scatter", "smallest_errors_1", "largest_errors_1"} <= figures
 
 
 @pytest.mark.slow

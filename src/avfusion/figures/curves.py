@@ -18,7 +18,7 @@ from avfusion.training.metrics.catalog import is_higher_better, unit_of
 
 Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
 MAX_LEGEND_LINES = 16  # that a legend names
-MAX_LABEL_LENGTH = 40  # characters of a line of a legend
+MAX_LABEL_LENGTH = 32  # characters of a line of a legend
 MAX_MARKED_POINTS = 40  # points of a line that are marked
 
 
@@ -52,7 +52,7 @@ def _add_row(curves: dict[str, dict[int, float]], row: Mapping[str, str]) -> Non
 
 def group_charts(curves: Curves) -> dict[str, list[str]]:
     """Return which metrics share a chart: as on TensorBoard, as far as they were logged."""
-    layout = {title: draw_chart for group in LAYOUT.values() for title, draw_chart in group.items()}
+    layout = {title: chart for group in LAYOUT.values() for title, chart in group.items()}
     found: dict[str, list[str]] = {}
     for title, (_, patterns) in layout.items():
         names = [name for name in curves if any(re.search(p, name) for p in patterns)]

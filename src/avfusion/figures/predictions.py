@@ -76,6 +76,7 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
                     ha="center",
                 )
         axes.set_xlabel(add_unit(metric))
+        axes.locator_params(axis="x", nbins=5)  # more numbers of four digits would touch
         axes.grid(axis="x")
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first one above

@@ -1,75 +1,99 @@
 """The page of one run."""
 
-from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
 
 from avfusion.evaluation.leak_marks import is_score, leaks_of, mark_leaks
 from avfusion.evaluation.runs import Run
-from avfusion.report.answer_sections import answer_sections, unanswered
-from avfusion.report.markup import Html, drawing, marked, note, page, section, table, tag
-from avfusion.report.origin import configuration, opened, provenance, where
-from avfusion.report.plates import Plate
-from avfusion.report.sources import Sources
-from avfusion.report.views import view_of
+from avfusion.messages import pluralize
+from avfusion.report.figures import PageFigure, draw_clip, draw_curves, name_file
+from avfusion.report.page import Report, render
+from avfusion.report.provenance import describe_configuration, read_provenance
+from avfusion.report.sources import Sources, read_sources
+from avfusion.report.views import VIEWS, View
 from avfusion.training.metrics.catalog import headlines
 
-HEADLINES = headlines("test") | headlines(None)
+HEADLINES = headlines("test") | headlines(None)  # metrics and costs: name to title
 
 
-def run_page(run: Run, sources: Sources | str, plates: Sequence[Plate], examples: int = 3) -> str:
-    """Return the page of a run; ``sources`` may be the reason why there are no predictions."""
-    lead = tag("p", "A run in ", where(run.folder), class_="quiet")
-    (mark,), _ = mark_leaks([leaks_of(run.results)])
-    if isinstance(sources, str):
-        parts = [unanswered(run, sources, mark)]
+class Example(NamedTuple):
+    """A clip, in words and, where the store is at hand, as a picture."""
+
+    caption: str
+    picture: PageFigure | None
+
+
+def report_run(run: Run, examples: int = 3) -> Report:
+    """Write the page of a run, with so many examples of each kind."""
+    curves = draw_curves(run)
+    (mark,), notes = mark_leaks([leaks_of(run.results)])
+    sources, view, shown, missing = None, None, {}, ""
+    try:
+        sources = read_sources(run)
+    except (ValueError, OSError) as error:
+        missing = str(error)
     else:
-        parts = answer_sections(sources, plates, examples, mark)
-    curves = [drawing(plate.figure, plate.caption) for plate in plates if plate.group == "curves"]
-    drawn = tag("div", *curves, class_="charts") if curves else note("No curves were logged.")
-    sections = [results(run, sources), section("Curves", drawn), *parts]
-    name = "/".join(run.folder.resolve().parts[-2:])  # of the sweep, or the model, too
-    return page(f"Report of {name}", lead, [*sections, configuration(run), provenance(run)])
+        view = VIEWS[sources.predictions.target.kind](sources.predictions, examples)
+        shown = _describe_examples(sources, view)
 
-
-def results(run: Run, sources: Sources | str) -> Html:
-    """Return what results.json holds, with what has to be known about it."""
-    if not run.results:
-        state = "failed" if run.failed else "has not finished"
-        broken = f"; {' and '.join(run.broken)} half-written or broken" if run.broken else ""
-        return section("Results", note(f"This run {state}: it has no results{broken}."))
-    (mark,), footnotes = mark_leaks([leaks_of(run.results)])
-    values = {k: marked(v, mark if is_score(k) else "") for k, v in run.results.items()}
-    tiles = [
-        tag("div", tag("dt", words), tag("dd", values[name]))
-        for name, words in HEADLINES.items()
-        if name in values
-    ]
-    every = table(("name", "value"), list(values.items()), "values")
-    return section(
-        "Results",
-        tag("dl", *tiles, class_="tiles"),
-        *map(note, footnotes),
-        *remarks(run, sources),
-        opened("all of results.json", tag("div", every, class_="columns")),
+    html = render(
+        "run.html",
+        title=f"Report of {'/'.join(run.folder.resolve().parts[-2:])}",
+        run=run,
+        results={k: (v, mark if is_score(k) else "") for k, v in run.results.items()},
+        headlines=HEADLINES,
+        mark=mark,
+        notes=notes + _find_faults(run, sources, view),
+        curves=curves,
+        sources=sources,
+        missing=missing,
+        view=view,
+        examples=shown,
+        configuration=describe_configuration([run]),
+        provenance=read_provenance([run]),
     )
+    pictures = [one.picture for group in shown.values() for one in group if one.picture]
+    return Report(html, [*curves, *(view.plots if view else ()), *pictures], missing)
 
 
-def remarks(run: Run, sources: Sources | str) -> list[Html]:
-    """Return what makes the numbers of a run less than they seem."""
-    found = []
+def _describe_examples(sources: Sources, view: View) -> dict[str, list[Example]]:
+    predictions, store = sources.predictions, sources.store
+    each_predicted = predictions.predict()
+    examples: dict[str, list[Example]] = {}
+    for title, clips in view.examples.items():
+        examples[title] = []
+        for position, number in enumerate(clips, start=1):
+            true = predictions.target.decode(torch.from_numpy(predictions.targets)[number])
+            parts = predictions.target.decide(each_predicted[number]).parts.items()
+            said = ", ".join(f"{name} ({value:.2f})" for name, value in parts) or "none"
+            clip = f"{predictions.clip_ids[number]}, subject {predictions.subjects[number]}"
+            caption = f"{clip}: true {true}, predicted {said}"
+
+            picture = None
+            if store is not None:
+                name = name_file(f"{title} {position}")
+                picture = draw_clip(name, caption, store, predictions, number)
+            examples[title].append(Example(caption, picture))
+    return examples
+
+
+def _find_faults(run: Run, sources: Sources | None, view: View | None) -> list[str]:
+    """Say what makes the numbers of a run less than they seem."""
+    faults = []
     if run.pruned:
-        found.append(note("A search gave this run up: it was not tested."))
+        faults.append("A search pruned this run: it was not tested.")
     if twice := run.results.get("data/same_sound_twice"):
-        found.append(note(f"same sound twice in one split: {twice}"))
-    if isinstance(sources, str):
-        return found
-    predictions = sources.predictions
-    name, score = view_of(predictions).headline(predictions)
-    recorded = run.results.get(f"test/{name}")
-    if recorded is not None and abs(score - recorded) > 0.5 / len(predictions):
-        found.append(
-            note(
-                f"The predictions give a test/{name} of {score:.4f}, not that of results.json: "
-                "what follows is of another test."
-            )
+        times = pluralize(twice, "time")
+        faults.append(f"The same sound occurs more than once in a split, {times}.")
+    if sources is None or view is None:
+        return faults
+
+    metric, value = view.headline
+    recorded = run.results.get(f"test/{metric}")
+    if recorded is not None and abs(value - recorded) > 0.5 / len(sources.predictions):
+        faults.append(
+            f"The predictions give a test/{metric} of {value:.4f}, but results.json has "
+            f"{recorded:.4f}: what follows is of another test."
         )
-    return found
+    return faults

@@ -13,9 +13,9 @@ from avfusion.targets import choose_target
 
 
 class Sources(NamedTuple):
-    """Predictions for the clips whose label is known, and their store where it is at hand.
+    """Predictions for the clips whose label is known, and their store.
 
-    ``missing`` says in a sentence why there is none.
+    Where there is no store, ``missing`` says why.
     """
 
     predictions: Predictions
@@ -24,7 +24,7 @@ class Sources(NamedTuple):
 
 
 def read_sources(run: Run) -> Sources:
-    """Read what a run predicted, and find its clips.
+    """Read the predictions of a run, and find its clips.
 
     Raises:
         FileNotFoundError: the run has not been tested, or has no predictions.
@@ -34,38 +34,33 @@ def read_sources(run: Run) -> Sources:
     if not any(name.startswith("test/") for name in run.results):
         raise FileNotFoundError("the run has not been tested.")
     split = str(run.results.get("data/split", "test"))
-    predictions = load_predictions(run.folder, split).labeled()
+    predictions = load_predictions(run.folder, split)
     choose_target({"labels": predictions.labels, "class_names": predictions.class_names})
+    predictions = predictions.labeled()
     if not len(predictions):
         raise ValueError(f"No {predictions.split} clip of {predictions.store} has a known label.")
+
     try:
-        return Sources(predictions, find_store(predictions))
+        return Sources(predictions, _find_store(predictions))
     except (ValueError, OSError) as error:
         return Sources(predictions, None, str(error))
 
 
-def find_store(predictions: Predictions) -> Store:
-    """Open the store of predictions: where it was, or where this machine keeps stores.
-
-    Raises:
-        FileNotFoundError: it is in neither place.
-        ValueError: it cannot be read, or holds other clips.
-    """
+def _find_store(predictions: Predictions) -> Store:
+    """Open the store where it was, or where this machine keeps stores."""
     recorded = Path(predictions.store)
-    for place in (recorded, Path(data_folder()) / "stores" / recorded.name):
-        if (place / "description.json").is_file():
-            return check_clips(Store(place), predictions)
-    raise FileNotFoundError(
-        f"The clips cannot be shown: their store is not at {recorded}, and not among the stores of "
-        "this machine."
-    )
+    for folder in (recorded, Path(data_folder()) / "stores" / recorded.name):
+        if (folder / "description.json").is_file():
+            store = Store(folder)
+            break
+    else:
+        raise FileNotFoundError(
+            f"The clips cannot be shown: their store is not at {recorded}, and not among the "
+            "stores of this machine."
+        )
 
-
-def check_clips(store: Store, predictions: Predictions) -> Store:
-    """Refuse a store whose clips are not those of the predictions."""
-    rows = predictions.rows
-    known = np.array(store.texts("clip_id"))
+    rows, known = predictions.rows, np.array(store.texts("clip_id"))
     if rows.max() >= len(known) or not np.array_equal(known[rows], predictions.clip_ids):
-        raise ValueError(f"The clips cannot be shown: {store.root} holds others than were tested.")
+        raise ValueError(f"The clips cannot be shown: {folder} holds others than were tested.")
     store.respell(predictions.target.spell)
     return store

@@ -1,58 +1,93 @@
-"""Views of predictions on a page, one per kind of labels."""
+"""Views of predictions, by the kind of target: what a page shows of classes and of numbers."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from matplotlib.figure import Figure
+import numpy as np
+import torch
 
 from avfusion.evaluation.predictions import Predictions
-from avfusion.report.class_view import ClassView
-from avfusion.report.markup import Html
-from avfusion.report.number_view import NumberView
+from avfusion.figures.predictions import confusion_figure
+from avfusion.figures.scatter import scatter_figure
+from avfusion.report.figures import PageFigure
+from avfusion.report.scores import (
+    ClassScore,
+    NumberScore,
+    SubjectError,
+    SubjectScore,
+    count_confusions,
+    measure_subject_errors,
+    score_classes,
+    score_each_number,
+    score_subjects,
+)
 
 
-@runtime_checkable
-class View(Protocol):
-    """Figures, sections and examples of the predictions of a test.
+class View(NamedTuple):
+    """What a page shows of predictions.
 
-    ``title`` is the section of what is known by class, ``each`` the score that results.json has of
-    each class, what such a class is called, and what the score is called. ``choice`` is a sentence
-    about how examples are chosen.
+    ``template`` holds the tables of ``scores`` and ``subjects``. ``headline`` is a metric and its
+    value, to compare with results.json. ``examples`` are clips, by the title of their section.
     """
 
-    title: str
-    choice: str
-    each: tuple[str, str, str]
-
-    def headline(self, predictions: Predictions) -> tuple[str, float]:
-        """Return the name and the value of a score, to be compared with that of results.json."""
-        ...
-
-    def figures(self, predictions: Predictions) -> list[tuple[str, str, Figure]]:
-        """Return figures, each behind the name of its file and its caption."""
-        ...
-
-    def examples(self, predictions: Predictions, most: int) -> dict[str, list[int]]:
-        """Return the places of at most so many clips of each group, such as the wrong ones."""
-        ...
-
-    def sections(
-        self, predictions: Predictions, intro: Html, drawn: Sequence[Html], mark: str = ""
-    ) -> list[Html]:
-        """Return sections, the first of which begins with ``intro``, and one has what is drawn.
-
-        ``mark`` is that of data leakage, beside every number that it concerns.
-        """
-        ...
+    template: str
+    headline: tuple[str, float]
+    plots: list[PageFigure]
+    scores: Sequence[ClassScore] | Sequence[NumberScore]
+    subjects: Sequence[SubjectScore] | Sequence[SubjectError]
+    examples: dict[str, list[int]]
 
 
-VIEWS: dict[str, View] = {
-    "single_label": ClassView(),
-    "multi_label": ClassView(),
-    "continuous": NumberView(),
+def view_classes(predictions: Predictions, examples: int) -> View:
+    """View predicted classes; the examples are drawn by lot, always the same ones."""
+    exclusive, plots = predictions.target.exclusive, []
+    if "confusion" in predictions.target.plots:
+        figure = confusion_figure(count_confusions(predictions), predictions.class_names)
+        plots = [PageFigure("confusion", f"What the {_clips(predictions)} are taken for.", figure)]
+
+    drawn = {}
+    for title, chosen in (("Correct", predictions.right), ("Incorrect", ~predictions.right)):
+        clips = np.flatnonzero(chosen)
+        lot = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))[:examples]
+        drawn[f"{title} predictions"] = clips[lot.numpy()].tolist()
+
+    return View(
+        "classes.html",
+        ("accuracy" if exclusive else "subset_accuracy", float(predictions.right.mean())),
+        plots,
+        score_classes(predictions),
+        score_subjects(predictions),
+        drawn,
+    )
+
+
+def view_numbers(predictions: Predictions, examples: int) -> View:
+    """View predicted numbers; the examples are those of smallest and of largest mean error."""
+    true, predicted = torch.from_numpy(predictions.targets), predictions.predict()
+    figure = scatter_figure(true, predicted, predictions.class_names)
+    caption = f"Predicted over true numbers of the {_clips(predictions)}."
+    scores = score_each_number(predictions)
+
+    order = (predicted - true).abs().nanmean(dim=1).argsort(stable=True).tolist()
+    nearest = order[:examples]
+    farthest = [number for number in reversed(order) if number not in nearest][:examples]
+
+    return View(
+        "numbers.html",
+        ("ccc", float(np.mean([score.ccc for score in scores]))),
+        [PageFigure("scatter", caption, figure)],
+        scores,
+        measure_subject_errors(predictions),
+        {"Smallest errors": nearest, "Largest errors": farthest},
+    )
+
+
+VIEWS: dict[str, Callable[[Predictions, int], View]] = {
+    "single_label": view_classes,
+    "multi_label": view_classes,
+    "continuous": view_numbers,
 }
 
 
-def view_of(predictions: Predictions) -> View:
-    """Return what a page shows of predictions."""
-    return VIEWS[predictions.target.kind]
+def _clips(predictions: Predictions) -> str:
+    return f"{len(predictions)} clips of the {predictions.split} split"
