@@ -90,7 +90,7 @@ def hydra_at_rest() -> Iterator[None]:
 def toy_description(classes: int = 3, features: int = 75) -> dict:
     """What a store would say of itself, with normalisation that does nothing."""
     return {
-        "class_names": [f"class_{number}" for number in range(classes)],
+        "output_names": [f"class_{number}" for number in range(classes)],
         "class_counts": [10] * classes,
         "labels": "single_label",
         "outputs": classes,
@@ -133,9 +133,9 @@ def doubled(clips: Clips) -> Clips:
     return clips._replace(streams={name: part.double() for name, part in clips.streams.items()})
 
 
-def single_label(*class_names: str) -> SingleLabel:
+def single_label(*output_names: str) -> SingleLabel:
     """The target of clips that have one of these classes."""
-    return SingleLabel({"class_names": class_names})
+    return SingleLabel({"output_names": output_names})
 
 
 def encoded_labels(target: Target, numbers: Iterable[int]) -> torch.Tensor:
@@ -143,7 +143,7 @@ def encoded_labels(target: Target, numbers: Iterable[int]) -> torch.Tensor:
     if target.number_names:
         halves = [[number / 2 - place for place in range(target.outputs)] for number in numbers]
         return torch.tensor(halves)
-    return torch.from_numpy(target.encode([target.class_names[number] for number in numbers]))
+    return torch.from_numpy(target.encode([target.output_names[number] for number in numbers]))
 
 
 def build_task(cfg: DictConfig, description: dict, recorded: bool = False) -> FusionTask:
@@ -354,7 +354,7 @@ def clip_record(clip_id: str = "a", **known: Any) -> ClipRecord:
 def indexed(root: Path, records: Iterable[ClipRecord], **description: Any) -> Store:
     """A store of these records and nothing else, which says of itself what is given."""
     root.mkdir(parents=True, exist_ok=True)
-    known = {"class_names": ["a", "b"], "labels": "single_label", "leaks": {}, "allowed_leaks": []}
+    known = {"output_names": ["a", "b"], "labels": "single_label", "leaks": {}, "allowed_leaks": []}
     write_index(root / INDEX, records, choose_target(known | description).number_names)
     streams = {
         "frames": Stream("face", "pictures", (1, 32, 32, 3), "uint8"),

@@ -63,7 +63,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} does not say how to rebuild its network: train it here.")
     check_targets(file, checkpoint["recipe"])
     recipe = checkpoint["recipe"]
-    if "target" not in recipe or "streams" not in recipe["description"]:
+    if "target" not in recipe or not {"streams", "output_names"} <= {*recipe["description"]}:
         raise ValueError(
             f"{file} was written by an earlier version of avfusion, which cannot be read any more: "
             "train it again."
@@ -166,8 +166,8 @@ def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module, recipe
     """
     ours, theirs = task.state_dict(), checkpoint["state_dict"]
     keep = [".standardise.", "loss."]
-    there = checkpoint["recipe"]["description"]["class_names"]
-    here = recipe.description["class_names"]
+    there = checkpoint["recipe"]["description"]["output_names"]
+    here = recipe.description["output_names"]
     if list(map(canonical, there)) != list(map(canonical, here)):
         keep.append(".head.logits.")
     loaded = {

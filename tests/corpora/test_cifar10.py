@@ -25,7 +25,7 @@ def test_labels_have_the_names_of_the_publisher_and_no_subject_is_known(tmp_path
     written = write_cifar10(tmp_path)
     contents = Cifar10(str(tmp_path)).read()
     names = "airplane automobile bird cat deer dog frog horse ship truck".split()
-    assert contents.class_names == names
+    assert contents.output_names == names
     for clip in contents.recordings:
         assert clip.label == names[written[clip.image.name][1][clip.place]]
         assert clip.clip_id == f"{clip.image.name}_{clip.place:05d}" and clip.subject == ""

@@ -23,7 +23,7 @@ def corpus(tmp_path, in_process) -> CocktailArousal:
 
 def test_reading_gives_a_number_from_minus_one_to_one_for_each_clip(corpus):
     contents = corpus.read()
-    assert (contents.labels, contents.class_names) == (corpus.labels, ["arousal"])
+    assert (contents.labels, contents.output_names) == (corpus.labels, ["arousal"])
     assert {clip.label for clip in contents.recordings} == {"arousal"}
     numbers = [number for clip in contents.recordings for number in clip.numbers]
     assert len({*numbers}) == 9 and -1 <= min(numbers) < 0 < max(numbers) <= 1

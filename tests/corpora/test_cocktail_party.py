@@ -145,7 +145,7 @@ def test_no_subject_is_in_two_splits():
 def test_reading_gives_the_contents_of_all_splits(party):
     contents = party.read()
     assert Counter(clip.split for clip in contents.recordings) == party.clips
-    assert contents.class_names == list(EMOTIONS)
+    assert contents.output_names == list(EMOTIONS)
     assert all(clip.box and clip.image.is_file() for clip in contents.recordings)
 
 

@@ -30,7 +30,7 @@ def labels(contents) -> list[str]:
 
 def test_one_label_of_several_classes_makes_the_data_multi_label(read):
     found = read("sad", "angry|sad", "sad", "angry")
-    assert (found.labels, found.class_names) == ("multi_label", ["angry", "sad"])
+    assert (found.labels, found.output_names) == ("multi_label", ["angry", "sad"])
     assert split_label(labels(found)[1]) == ["angry", "sad"]
 
 
@@ -41,7 +41,7 @@ def test_labels_of_one_class_are_multi_label_only_if_it_is_said(read):
 
 def test_a_line_is_part_of_a_name_where_it_is_said_that_labels_name_one_class(read):
     found = read("a|b", "b|a", "a|b", "b|a", multilabel=False)
-    assert (found.labels, found.class_names) == ("single_label", ["a|b", "b|a"])
+    assert (found.labels, found.output_names) == ("single_label", ["a|b", "b|a"])
 
 
 def test_order_and_blanks_do_not_tell_labels_apart(read):
@@ -72,4 +72,4 @@ def test_a_class_beyond_those_that_are_set_or_trained_is_refused(read):
 
 
 def test_the_classes_that_are_set_keep_their_order(read):
-    assert read("a|b", "a", classes=["b", "c", "a"]).class_names == ["b", "c", "a"]
+    assert read("a|b", "a", classes=["b", "c", "a"]).output_names == ["b", "c", "a"]

@@ -106,7 +106,7 @@ def test_an_empty_cell_is_refused_with_its_line(folder, column):
 
 def test_cells_are_read_without_the_blanks_around_them(folder):
     found = contents(folder, rows(label=" low ", split=lambda n: " train" if n else "test "))
-    assert found.class_names == ["low"]
+    assert found.output_names == ["low"]
     assert {clip.split for clip in found.recordings} == {"train", "test"}
 
 
@@ -125,7 +125,7 @@ def test_a_corpus_may_have_sessions_and_no_splits(folder):
     found = contents(folder, table).recordings
     assert [(clip.split, clip.session) for clip in found] == [("", "x")] * 4
     assert {clip.session for clip in contents(folder, rows()).recordings} == {""}
-    assert contents(folder, rows(split="")).class_names == ["high", "low"]
+    assert contents(folder, rows(split="")).output_names == ["high", "low"]
 
 
 def test_columns_may_have_other_names(folder):
@@ -177,22 +177,22 @@ def test_splits_of_other_names_and_of_none_beside_others_are_refused(folder):
 
 def test_classes_are_the_sorted_labels_of_the_training_split(folder):
     table = rows(8, label=lambda number: "bca"[number % 3], split="train")
-    assert contents(folder, table).class_names == ["a", "b", "c"]
+    assert contents(folder, table).output_names == ["a", "b", "c"]
 
 
 def test_a_corpus_to_test_on_has_the_classes_of_all_its_clips(folder):
-    assert contents(folder, rows(split="test")).class_names == ["high", "low"]
+    assert contents(folder, rows(split="test")).output_names == ["high", "low"]
 
 
 def test_a_label_that_the_training_split_lacks_is_refused_and_without_splits_a_class(folder):
     table = rows(label=lambda number: "lowe" if number == 3 else "low")
     refused(folder, table, r"'lowe' \(1 clips\) are not among the classes \['low'\]: correct them")
-    assert contents(folder, [row | {"split": ""} for row in table]).class_names == ["low", "lowe"]
+    assert contents(folder, [row | {"split": ""} for row in table]).output_names == ["low", "lowe"]
 
 
 def test_given_classes_keep_their_order_and_refuse_others(folder):
     classes = ["neutral", "low", "high"]
-    assert contents(folder, rows(), classes=classes).class_names == classes
+    assert contents(folder, rows(), classes=classes).output_names == classes
     refused(folder, rows(), r"'high' \(2 clips\) .*corpus\.classes", classes=["low"])
 
 

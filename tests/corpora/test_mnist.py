@@ -18,7 +18,7 @@ def test_the_small_files_are_the_test_and_the_others_are_training_and_validation
         "val": 6,
         "test": 20,
     }
-    assert contents.class_names == list("0123456789")
+    assert contents.output_names == list("0123456789")
     for clip in contents.recordings:
         part = "t10k" if clip.split == "test" else "train"
         assert clip.image.name.startswith(part)

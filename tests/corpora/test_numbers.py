@@ -30,7 +30,7 @@ def labels(manifest: Manifest) -> list[dict[str, float]]:
 def test_a_table_without_labels_has_the_numbers_of_all_its_target_columns(write):
     manifest = write("target.valence,Target.Arousal", "0.25,-1", ",1e-3", "3,")
     contents = manifest.read()
-    assert contents.labels == "continuous" and contents.class_names == ["valence", "Arousal"]
+    assert contents.labels == "continuous" and contents.output_names == ["valence", "Arousal"]
     assert labels(manifest) == [
         {"valence": 0.25, "Arousal": -1.0},
         {"Arousal": 0.001},
@@ -40,12 +40,12 @@ def test_a_table_without_labels_has_the_numbers_of_all_its_target_columns(write)
 
 def test_of_a_table_with_labels_and_numbers_the_labels_count_unless_numbers_are_named(write):
     table = ("label,target.arousal,EmoVal", "happy,0.5,4", "happy,0.25,2")
-    assert write(*table).read().class_names == ["happy"]
+    assert write(*table).read().output_names == ["happy"]
     one = write(*table, targets=["arousal"])
-    assert one.read().class_names == ["arousal"]
+    assert one.read().output_names == ["arousal"]
     assert labels(one) == [{"arousal": 0.5}, {"arousal": 0.25}]
     other = write(*table, targets={"valence": "EmoVal", "arousal": "target.arousal"})
-    assert other.read().class_names == ["valence", "arousal"]
+    assert other.read().output_names == ["valence", "arousal"]
     assert labels(other)[0] == {"valence": 4.0, "arousal": 0.5}
 
 

@@ -129,7 +129,7 @@ def read(tmp_path):
 def test_labels_that_look_alike_are_one_class_with_the_commonest_spelling(read, names, caplog):
     one, other = names[:2]
     found = read(["zzz", one, one, other, *names, "zzz"])
-    assert found.class_names == sorted([one.strip(), "zzz"])
+    assert found.output_names == sorted([one.strip(), "zzz"])
     counts = Counter(clip.label for clip in found.recordings)
     assert counts == {one.strip(): 3 + len(names), "zzz": 2}
     if one.strip() != other.strip():
@@ -140,13 +140,13 @@ def test_labels_that_look_alike_are_one_class_with_the_commonest_spelling(read, 
 def test_given_classes_are_spelled_as_they_are_given(read, names):
     one, other = names[:2]
     found = read([one, other, "zzz", *names], classes=["zzz", other])
-    assert found.class_names == ["zzz", other]
+    assert found.output_names == ["zzz", other]
     assert {clip.label for clip in found.recordings} == {"zzz", other}
 
 
 def test_classes_of_several_in_a_label_are_one_each(read):
     found = read(["happy|sad", "Sad | HAPPY", "\uff28appy\uff5csad\u200b", "sad", "happy", "Happy"])
-    assert (found.labels, found.class_names) == ("multi_label", ["happy", "sad"])
+    assert (found.labels, found.output_names) == ("multi_label", ["happy", "sad"])
     labels = Counter(clip.label for clip in found.recordings)
     assert labels == {"happy|sad": 3, "sad": 1, "happy": 2}
     with pytest.raises(ValueError, match=r"Line 2 of .*'sad\|SAD', which names sad twice"):

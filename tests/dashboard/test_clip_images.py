@@ -79,7 +79,7 @@ def drawn(view):
 @pytest.fixture
 def view(party_store):
     store = Store(party_store)
-    row, names = int(split_by(store).rows("val")[0]), store.description["class_names"]
+    row, names = int(split_by(store).rows("val")[0]), store.description["output_names"]
     glimpses = torch.rand(2, 1, 4, 4).flatten(1).softmax(dim=1).view(2, 1, 4, 4)
     sure = 0.9 * torch.eye(len(names))[names.index(store.record(row).label)] + 0.1 / len(names)
     return clip_view(store, row, sure, glimpses, single_label(*names))
@@ -101,7 +101,7 @@ def test_the_title_says_what_is_true_and_what_was_answered_how_surely(view, part
     title = clip_figure(view).texts[0].get_text()
     store = Store(party_store)
     label = store.record(int(split_by(store).rows("val")[0])).label
-    probability = 0.9 + 0.1 / len(store.description["class_names"])
+    probability = 0.9 + 0.1 / len(store.description["output_names"])
     assert f"true: {label}" in title and f"predicted: {label} ({probability:.2f})" in title
     assert title.endswith("right")
 

@@ -60,8 +60,8 @@ def test_a_chart_of_many_lines_is_split_into_some_of_at_most_eight(lines, sizes)
 
 def test_no_custom_chart_has_more_than_eight_lines_of_a_run(party_store, tmp_path):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
-    data.target.class_names.extend(f"a(b)+{number}" for number in range(19))
-    data.description.update(class_names=data.target.class_names, class_counts=[1] * 27)
+    data.target.output_names.extend(f"a(b)+{number}" for number in range(19))
+    data.description.update(output_names=data.target.output_names, class_counts=[1] * 27)
     task = build_for(data, "lowrank")
     logger = TensorBoardLogger(tmp_path, name="", version="", default_hp_metric=False)
     trainer = quiet_trainer(
@@ -72,7 +72,7 @@ def test_no_custom_chart_has_more_than_eight_lines_of_a_run(party_store, tmp_pat
         limit_val_batches=0,
     )
     trainer.fit(task, datamodule=data)
-    recalls = [f"val/accuracy_{name}" for name in data.target.class_names]
+    recalls = [f"val/accuracy_{name}" for name in data.target.output_names]
     logger.log_metrics(dict.fromkeys(recalls, 0.5), 1)
     logger.finalize("success")
     tags = events_of(tmp_path).Tags()["scalars"]

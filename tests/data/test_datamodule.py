@@ -140,7 +140,7 @@ def test_classes_are_those_of_the_store_unless_others_are_given(recordings_store
     own = FaceAudioDataModule(str(recordings_store))
     network = single_label("low", "high")
     other = FaceAudioDataModule(str(recordings_store), target=lambda description: network)
-    assert own.target.class_names == ["high", "low"] and other.target is network
+    assert own.target.output_names == ["high", "low"] and other.target is network
     labels = [next(iter(data.val_dataloader())).label for data in (own, other)]
     assert torch.equal(labels[0], 1 - labels[1])
 

@@ -16,11 +16,11 @@ def test_a_missing_store_says_how_to_make_one(tmp_path):
         Store(tmp_path / "none")
 
 
-@pytest.mark.parametrize("version", [0, 3])
+@pytest.mark.parametrize("version", [0, 4])
 def test_a_store_of_another_version_is_refused(party_store, tmp_path, version):
     description = read_description(party_store) | {"format": version}
     (tmp_path / "description.json").write_text(json.dumps(description))
-    with pytest.raises(ValueError, match=rf"format {version}, this version reads 4: prepare"):
+    with pytest.raises(ValueError, match=rf"format {version}, this version reads 5: prepare"):
         Store(tmp_path)
 
 

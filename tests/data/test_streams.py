@@ -132,4 +132,4 @@ def test_an_added_stream_is_read_by_the_encoder_that_names_it_and_nothing_else_h
     assert trainer.global_step == 2
     assert not any(map(torch.equal, before, encoder.parameters()))
     answers = collect_answers(data.store, trainer.predict(task, datamodule=data), data.modalities)
-    assert all(answer.probabilities.isfinite().all() for answer in answers)
+    assert all(answer.prediction.isfinite().all() for answer in answers)

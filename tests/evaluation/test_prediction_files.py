@@ -44,10 +44,10 @@ def test_probabilities_sum_to_one_and_the_largest_names_the_prediction(answered,
     _, target, answers = answered
     rows = rows_of(write_answers(tmp_path, answers, target))
     for row, answer in zip(rows, answers, strict=True):
-        numbers = [float(row[name]) for name in target.class_names]
-        assert numbers == pytest.approx(answer.probabilities.tolist(), abs=1e-6)
+        numbers = [float(row[name]) for name in target.output_names]
+        assert numbers == pytest.approx(answer.prediction.tolist(), abs=1e-6)
         assert sum(numbers) == pytest.approx(1, abs=1e-5)
-        assert row["predicted"] == max(target.class_names, key=lambda name: float(row[name]))
+        assert row["predicted"] == max(target.output_names, key=lambda name: float(row[name]))
 
 
 def test_json_says_what_the_table_says(answered, tmp_path):
@@ -127,22 +127,20 @@ def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
     task = build_for(data, model)
     batches = quiet_trainer().predict(task, datamodule=data)
     answers = collect_answers(data.store, batches, data.modalities)
-    unanswered = [answer for answer in answers if answer.probabilities is None]
+    unanswered = [answer for answer in answers if answer.prediction is None]
     assert [answer.row for answer in unanswered] == [lacking]
     assert f"not answered, the network takes only the {asked}: " in unanswered[0].note
     write_figures(tmp_path / "figures", store, unanswered, target)
     assert not list((tmp_path / "figures").iterdir())
     assert "1 clips are not answered" in bad_clips(answers, tmp_path)
-    assert not bad_clips(
-        [answer for answer in answers if answer.probabilities is not None], tmp_path
-    )
+    assert not bad_clips([answer for answer in answers if answer.prediction is not None], tmp_path)
 
 
 def test_a_network_of_both_answers_with_the_one_that_is_there(answered):
     data = FaceAudioDataModule(str(answered[0].root), batch_size=5)
     data.store.has_audio[int(data.splits.rows("test")[3])] = False
     batches = quiet_trainer().predict(build_for(data, "lowrank"), datamodule=data)
-    assert all(a.probabilities is not None for a in collect_answers(data.store, batches))
+    assert all(a.prediction is not None for a in collect_answers(data.store, batches))
 
 
 @pytest.mark.parametrize(("form", "beginning"), [("svg", b"<?xml"), ("pdf", b"%PDF")])

@@ -52,7 +52,7 @@ def test_what_is_true_and_why_there_is_no_answer_are_said_where_they_are_known()
 
 def test_of_several_classes_each_has_its_probability_and_none_is_said():
     answers = [answer("a", 0.9, 0.2, 0.75), answer("b", 0.1, 0.45, 0.3)]
-    assert lines_of(answers, MultiLabel({"class_names": EMOTION.class_names})) == [
+    assert lines_of(answers, MultiLabel({"output_names": EMOTION.output_names})) == [
         ["recording", "predicted", "probability"],
         ["a", "angry|sad", "0.90 | 0.75"],
         ["b", "none", "0.45 happy"],

@@ -12,7 +12,7 @@ from avfusion.callbacks import SavePredictions
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.predictions import FILE, VERSION, load_predictions
 
-ARRAYS = {"version", "split", "store", "labels", "class_names", "rows", "clip_ids", "subjects"}
+ARRAYS = {"version", "split", "store", "labels", "output_names", "rows", "clip_ids", "subjects"}
 ARRAYS |= {"outputs", "targets", "boxes"}
 LOOKS = {"map_shape", "peaks", "peak_weights", "attention_hit", "attention_mass"}
 
@@ -50,7 +50,7 @@ def test_the_scores_of_a_test_follow_from_the_file(tested):
     occurring = [k for k in classes if (targets == k).any()]
     recalls = [(said[targets == k] == k).mean() for k in occurring]
     assert scores["balanced_accuracy"] == pytest.approx(np.mean(recalls))
-    for name, recall in zip(arrays["class_names"][occurring], recalls, strict=True):
+    for name, recall in zip(arrays["output_names"][occurring], recalls, strict=True):
         assert scores[f"accuracy_{name}"] == pytest.approx(recall)
     found = [k for k in classes if ((targets == k) | (said == k)).any()]
     f1 = [2 * ((said == k) & (targets == k)).sum() / ((said == k).sum() + (targets == k).sum())
@@ -69,7 +69,7 @@ def test_each_clip_stands_once_in_the_order_of_the_store_with_what_the_network_s
     for place, row in enumerate(rows):
         clip = data.store.record(int(row))
         assert (found.clip_ids[place], found.subjects[place]) == (clip.clip_id, clip.subject)
-        assert found.class_names[found.targets[place]] == clip.label
+        assert found.output_names[found.targets[place]] == clip.label
     np.testing.assert_array_equal(found.boxes, data.store.boxes[rows])
     clips = data.dataset("test").__getitems__(list(range(len(rows))))
     task.eval()
@@ -110,7 +110,7 @@ def test_clips_of_several_classes_have_a_target_for_each(several_store, tmp_path
     found = load_predictions(tmp_path)
     assert not found.target.exclusive and found.targets.shape == found.outputs.shape
     for place, row in enumerate(found.rows):
-        has = [n for n, own in zip(found.class_names, found.true[place], strict=True) if own]
+        has = [n for n, own in zip(found.output_names, found.true[place], strict=True) if own]
         assert sorted(has) == sorted(data.store.record(int(row)).label.split("|"))
     assert found.right.mean() == pytest.approx(scores["subset_accuracy"])
     assert (found.predicted == found.true).mean() == pytest.approx(scores["accuracy"])
@@ -122,9 +122,9 @@ def test_clips_of_several_classes_have_a_target_for_each(several_store, tmp_path
 
 def test_what_is_read_is_what_was_written(tested, tmp_path):
     found = load_predictions(tested[0])
-    path = replace(found, class_names=['<a> "ä"', *found.class_names[1:]]).save(tmp_path)
+    path = replace(found, output_names=['<a> "ä"', *found.output_names[1:]]).save(tmp_path)
     again = load_predictions(tmp_path)
-    assert again.class_names[0] == '<a> "ä"' and [path] == list(tmp_path.iterdir())
+    assert again.output_names[0] == '<a> "ä"' and [path] == list(tmp_path.iterdir())
     np.testing.assert_array_equal(again.outputs, found.outputs)
     np.testing.assert_array_equal(again.glimpses.peaks, found.glimpses.peaks)
 

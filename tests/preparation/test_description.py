@@ -39,8 +39,8 @@ def test_a_store_by_its_splits_describes_classes_sizes_and_boxes(party_store, re
     )
     assert party["boxes"] and not recordings["boxes"]
     assert party["clips"] == {"train": 24, "val": 8, "test": 12}
-    assert (len(party["class_names"]), sum(party["class_counts"])) == (8, 24)
-    assert (recordings["class_names"], recordings["class_counts"]) == (["high", "low"], [8, 8])
+    assert (len(party["output_names"]), sum(party["class_counts"])) == (8, 24)
+    assert (recordings["output_names"], recordings["class_counts"]) == (["high", "low"], [8, 8])
     for description in (party, recordings):
         for name, features in (("frames", 3), ("mfcc", 75)):
             stream = description["streams"][name]

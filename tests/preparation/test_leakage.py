@@ -159,7 +159,7 @@ def test_the_description_of_splits_counts_classes_and_clips(recordings_store, se
     assert few["shared_subjects"] == ["s0", "s1"]
     several = Store(several_store)
     counts = describe_splits(several, split_by(several, {"train": [0, 4]}))["class_counts"]
-    assert dict(zip(several.description["class_names"], counts, strict=True)) == {
+    assert dict(zip(several.description["output_names"], counts, strict=True)) == {
         "high": 2,
         "late": 2,
         "low": 2,

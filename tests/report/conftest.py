@@ -118,7 +118,7 @@ def predict_by_hand(store: Path) -> Predictions:
     rows.append(len(records) - 1)
     rows = sorted(set(rows))
     clips = [records[row] for row in rows]
-    names = json.loads((store / "description.json").read_text())["class_names"]
+    names = json.loads((store / "description.json").read_text())["output_names"]
     targets = np.array([names.index(clip.label) for clip in clips])
     taken = (targets + (np.arange(len(clips)) % 4 == 3)) % len(names)
     hits = np.ones(len(clips), np.float32)
@@ -126,7 +126,7 @@ def predict_by_hand(store: Path) -> Predictions:
         split="test",
         store=str(store),
         labels="single_label",
-        class_names=names,
+        output_names=names,
         rows=np.array(rows),
         clip_ids=np.array([clip.clip_id for clip in clips]),
         subjects=np.array([clip.subject for clip in clips]),

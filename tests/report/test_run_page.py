@@ -81,7 +81,7 @@ def test_classes_and_subjects_have_the_scores_counted_by_hand(page, hostile_run)
     both = Counter(t for t, s in zip(true, said, strict=True) if t == s)
     head, *rows = page.table("classes")
     assert head[:5] == ["class", "clips", "precision", "recall", "F1"]
-    for number, (name, row) in enumerate(zip(found.class_names, rows, strict=True)):
+    for number, (name, row) in enumerate(zip(found.output_names, rows, strict=True)):
         counts = (said.count(number), true.count(number))
         scores = [f"{both[number] / count:.4f}" if count else "-" for count in counts]
         assert row[:4] == [name, str(counts[1]), *scores]
@@ -118,8 +118,8 @@ def test_without_the_store_examples_are_told_in_words(folder, monkeypatch):
         assert "their store is not at /nowhere/store" in note
         told = [text_of(one) for one in page.section(section).iter("li")]
         captions = [
-            f"{clip}, subject {subject}: true {found.class_names[true]}, "
-            f"predicted {found.class_names[outputs.argmax()]}"
+            f"{clip}, subject {subject}: true {found.output_names[true]}, "
+            f"predicted {found.output_names[outputs.argmax()]}"
             for clip, subject, true, outputs in zip(
                 found.clip_ids, found.subjects, found.targets, found.outputs, strict=True
             )
@@ -184,7 +184,7 @@ def test_leakage_is_marked_at_every_score_and_explained_once(hostile_run, folder
 
 def test_clips_of_several_classes_have_scores_and_no_confusions(folder):
     found = load_predictions(folder)
-    several = (found.targets[:, None] == np.arange(len(found.class_names))).astype(np.int64)
+    several = (found.targets[:, None] == np.arange(len(found.output_names))).astype(np.int64)
     several[:, 0] = 1
     replace(found, labels="multi_label", targets=several).save(folder)
     page = page_of(read_run(folder))
@@ -199,7 +199,7 @@ def test_predicted_numbers_have_agreement_errors_and_extreme_clips(tmp_path):
         split="test",
         store="/nowhere/store",
         labels="continuous",
-        class_names=["pitch", "tint"],
+        output_names=["pitch", "tint"],
         rows=np.arange(4),
         clip_ids=clips,
         subjects=np.array(["ann", "ann", "bob", "bob"]),

@@ -40,7 +40,7 @@ def test_a_session_answers_for_each_clip_of_a_split_in_the_order_of_the_store(tr
     task, data, *_ = trained
     found = session.answers(task, data, "test")
     assert [answer.row for answer in found] == data.splits.rows("test").tolist()
-    assert all(float(answer.probabilities.sum()) == pytest.approx(1, abs=1e-5) for answer in found)
+    assert all(float(answer.prediction.sum()) == pytest.approx(1, abs=1e-5) for answer in found)
 
 
 def test_a_session_answers_for_new_recordings(trained, tmp_path, in_process):
@@ -48,7 +48,7 @@ def test_a_session_answers_for_new_recordings(trained, tmp_path, in_process):
     write_picture(tmp_path / "one.png", (200, 60, 60))
     write_sound(tmp_path / "one.wav", tone(1.0))
     (answer,) = session.answers_for(str(tmp_path), task, data)
-    assert len(answer.probabilities) == 8
+    assert len(answer.prediction) == 8
 
 
 def test_recordings_are_answered_for_as_a_store_of_them_would_be(
@@ -63,7 +63,7 @@ def test_recordings_are_answered_for_as_a_store_of_them_would_be(
         )
         ours = session.answers_for(files, task, data)
     assert [len(clips.row) for clips in batches] == [8, 2]
-    corpus = Unlabelled(find_recordings(files), data.target.class_names)
+    corpus = Unlabelled(find_recordings(files), data.target.output_names)
     store = prepare(corpus, answering(data.description["features"]), tmp_path / "stores")
     prepared = FaceAudioDataModule(
         str(store), target=lambda description: task.target, batch_size=data.batch_size
@@ -72,7 +72,7 @@ def test_recordings_are_answered_for_as_a_store_of_them_would_be(
     assert len(ours) == len(theirs) == 10
     for one, other in zip(ours, theirs, strict=True):
         assert one.clip == replace(other.clip, shard=one.clip.shard, place=one.clip.place)
-        assert torch.equal(one.probabilities, other.probabilities)
+        assert torch.equal(one.prediction, other.prediction)
         assert torch.equal(one.glimpses, other.glimpses)
         assert one.note == other.note
 
@@ -118,7 +118,7 @@ def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):
 def test_a_gallery_has_a_row_per_network_and_colours_what_is_right(trained):
     task, data, *_ = trained
     found = session.answers(task, data, "test")[:3]
-    views = [clip_view(data.store, a.row, a.probabilities, a.glimpses, data.target) for a in found]
+    views = [clip_view(data.store, a.row, a.prediction, a.glimpses, data.target) for a in found]
     views[0], views[1] = views[0]._replace(right=True), views[1]._replace(right=False)
     axes = gallery_figure({"one": views, "other": views[:2]}).axes
     assert len(axes) == 6

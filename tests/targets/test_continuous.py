@@ -44,7 +44,7 @@ NAMES = ("pitch", "tint")
 
 
 def target_of(*names: str) -> Continuous:
-    return Continuous({"class_names": names})
+    return Continuous({"output_names": names})
 
 
 def store_of_numbers(root, *labels: tuple, names=NAMES, **known) -> Store:
@@ -53,7 +53,7 @@ def store_of_numbers(root, *labels: tuple, names=NAMES, **known) -> Store:
         clip_record(f"c{n}", label=label, numbers=numbers, **known)
         for n, (label, numbers) in enumerate(labels)
     ]
-    return indexed(root, clips, labels="continuous", class_names=list(names))
+    return indexed(root, clips, labels="continuous", output_names=list(names))
 
 
 def test_a_label_is_a_number_for_each_name_and_what_is_missing_is_nan(tmp_path):
@@ -135,7 +135,7 @@ def test_what_is_reported_can_be_monitored(name):
 
 def test_a_store_counts_the_clips_of_each_number_and_names_loss_and_monitor(number_store):
     description = Store(number_store).description
-    assert description["labels"] == "continuous" and description["class_names"] == list(NAMES)
+    assert description["labels"] == "continuous" and description["output_names"] == list(NAMES)
     lines = [line.split() for line in summary(number_store).splitlines()]
     assert ["pitch", "16", "4", "4"] in lines and ["tint", "8", "2", "2"] in lines
     assert lines[-1][-2:] == ["loss=mse", "monitor=val/ccc"]
@@ -169,7 +169,7 @@ def trained(number_store, tmp_path_factory):
 def test_the_scores_of_a_test_follow_from_its_predictions(trained):
     folder, _, _, scores = trained
     found = load_predictions(folder)
-    assert found.labels == "continuous" and found.class_names == list(NAMES)
+    assert found.labels == "continuous" and found.output_names == list(NAMES)
     for number, name in enumerate(NAMES):
         true, said = (values[:, number].astype(float) for values in (found.targets, found.outputs))
         known = ~np.isnan(true)

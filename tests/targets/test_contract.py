@@ -34,13 +34,13 @@ LOSSES = {path.stem: OmegaConf.load(path)._target_ for path in (CONF / "loss").g
 
 @pytest.fixture(params=TARGETS)
 def target(request) -> Target:
-    return choose_target({"labels": request.param, "class_names": NAMES})
+    return choose_target({"labels": request.param, "output_names": NAMES})
 
 
 @pytest.fixture(params=["single_label", "multi_label"])
 def classes(request) -> Target:
     """A target whose labels name classes."""
-    return choose_target({"labels": request.param, "class_names": NAMES})
+    return choose_target({"labels": request.param, "output_names": NAMES})
 
 
 def test_a_target_is_what_the_contract_lists_and_its_kind_is_its_name(target):
@@ -56,7 +56,7 @@ def test_labels_of_a_store_are_decoded_as_they_were_encoded_and_unknown_ones_are
         labels = [{"label": "angry|calm", "numbers": (n / 2, -n / 4)} for n in range(3)]
     labels += [{"label": ""}, {"label": "merry"}]
     records = [clip_record(f"c{number}", **one) for number, one in enumerate(labels)]
-    store = indexed(tmp_path, records, labels=target.kind, class_names=NAMES)
+    store = indexed(tmp_path, records, labels=target.kind, output_names=NAMES)
 
     encoded = torch.from_numpy(target.read_labels(store))
     for record, clip in zip(records[:3], encoded, strict=False):
@@ -127,7 +127,7 @@ def test_metrics_have_the_names_that_the_target_announces(target):
 @pytest.mark.parametrize("names", [[], ["only"]])
 @pytest.mark.parametrize("kind", ["single_label", "multi_label"])
 def test_fewer_than_two_classes_are_refused_where_a_network_would_tell_them_apart(kind, names):
-    target = choose_target({"labels": kind, "class_names": names})
+    target = choose_target({"labels": kind, "output_names": names})
     assert target.classes_of("only") == ["only"]  # a corpus of one class can be prepared
     with pytest.raises(ValueError, match="at least 2 classes to tell apart, got"):
         check_outputs(target)
@@ -135,7 +135,7 @@ def test_fewer_than_two_classes_are_refused_where_a_network_would_tell_them_apar
 
 def test_labels_of_a_kind_without_a_target_are_refused_with_the_kinds_that_have_one():
     with pytest.raises(ValueError, match=r"'ranking'.*single_label, multi_label.*_target_"):
-        choose_target({"labels": "ranking", "class_names": NAMES})
+        choose_target({"labels": "ranking", "output_names": NAMES})
 
 
 def test_a_target_and_labels_of_different_kinds_are_refused(target):
@@ -184,7 +184,7 @@ def test_an_own_loss_is_taken_and_one_that_is_derived_is_for_what_its_parent_is_
 
 
 def test_a_loss_for_other_labels_is_refused_with_both_cures():
-    several = choose_target({"labels": "multi_label", "class_names": NAMES})
+    several = choose_target({"labels": "multi_label", "output_names": NAMES})
     with pytest.raises(
         ValueError,
         match=r"CrossEntropy is for clips of one class.*these clips have"

@@ -42,8 +42,8 @@ from avfusion.targets import MultiLabel
 from avfusion.training.metrics.stages import check_monitor
 
 
-def target_of(*class_names: str) -> MultiLabel:
-    return MultiLabel({"class_names": class_names})
+def target_of(*output_names: str) -> MultiLabel:
+    return MultiLabel({"output_names": output_names})
 
 
 def test_a_label_is_a_flag_for_each_class_and_unknown_as_a_whole_if_one_class_is():
@@ -63,7 +63,7 @@ def test_all_classes_above_one_half_are_said_in_the_order_of_their_names():
 
 @pytest.mark.parametrize("name", ["accuracy", "subset_accuracy", "average_precision_class_1"])
 def test_what_is_reported_can_be_monitored(name):
-    names = toy_description()["class_names"]
+    names = toy_description()["output_names"]
     check_monitor(f"val/{name}", "max", target_of(*names))
     check_monitor(f"val/{name}", "max")  # before the data is known
     if name != "accuracy":
@@ -85,7 +85,7 @@ def test_the_loss_is_the_mean_over_the_decisions(weights):
 
 def test_a_batch_says_of_each_class_whether_a_clip_has_it(several_store):
     store = Store(several_store)
-    assert store.description["class_names"] == ["high", "late", "low"]
+    assert store.description["output_names"] == ["high", "late", "low"]
     dataset = SplitDataset(store, np.arange(16), target_of("low", "high", "late"))
     clips = dataset.__getitems__([0, 1, 2, 3])
     assert clips.label.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 1]]

@@ -75,7 +75,7 @@ class SavePredictions(L.Callback):
             split=data.eval_split,
             store=str(data.path),
             labels=data.target.kind,
-            class_names=list(data.target.class_names),
+            output_names=list(data.target.output_names),
             clip_ids=np.array(data.store.texts("clip_id"))[rows],
             subjects=np.array(data.store.texts("subject"))[rows],
             boxes=data.store.boxes[rows],

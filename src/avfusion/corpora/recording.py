@@ -57,12 +57,12 @@ class Recording:
 class Contents(NamedTuple):
     """A corpus after its checks.
 
-    ``labels`` is the kind of the labels (see ``avfusion.targets``), ``class_names`` are the names
+    ``labels`` is the kind of the labels (see ``avfusion.targets``), ``output_names`` are the names
     of what a target predicts, such as classes.
     """
 
     recordings: list[Recording]
-    class_names: list[str]
+    output_names: list[str]
     labels: str = "single_label"
 
 

@@ -24,7 +24,7 @@ class Unlabelled:
     """Recordings as a corpus of their own, all in the split to test on, without labels."""
 
     recordings: Sequence[Recording]
-    class_names: Sequence[str]
+    output_names: Sequence[str]
     labels: str = "single_label"  # in kind: those of the network that is to answer
     name: str = "recordings"
     on_error: str = "skip"
@@ -37,7 +37,7 @@ class Unlabelled:
 
     def read(self) -> Contents:
         """Return the contents."""
-        return Contents(list(self.recordings), list(self.class_names), self.labels)
+        return Contents(list(self.recordings), list(self.output_names), self.labels)
 
 
 def find_recordings(given: str, folder: Path | None = None) -> list[Recording]:

@@ -69,16 +69,16 @@ class ClipImages(L.Callback):
         for clip in chosen:
             where = None if glimpses is None else glimpses[clip].float().cpu()
             target: Target = pl_module.target  # type: ignore[assignment]
-            probabilities = target.predict(logits[clip]).cpu()
-            self.draw(trainer, int(batch.row[clip]), probabilities, where)
+            prediction = target.predict(logits[clip]).cpu()
+            self.draw(trainer, int(batch.row[clip]), prediction, where)
 
     def draw(
-        self, trainer: L.Trainer, row: int, probabilities: Tensor, glimpses: Tensor | None
+        self, trainer: L.Trainer, row: int, prediction: Tensor, glimpses: Tensor | None
     ) -> None:
         """Draw one clip."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         store: Store = data.store
-        figure = clip_figure(clip_view(store, row, probabilities, glimpses, data.target))
+        figure = clip_figure(clip_view(store, row, prediction, glimpses, data.target))
         for logger in media_loggers(trainer):
             logger.figure(f"clips/{self.tags[row]}", figure, trainer.global_step)
 

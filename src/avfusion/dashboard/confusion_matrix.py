@@ -29,7 +29,7 @@ class ConfusionMatrix(EpochPredictions):
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""
         target = trainer.datamodule.target  # type: ignore[attr-defined]
-        figure = confusion_figure(counts.numpy(), target.class_names)
+        figure = confusion_figure(counts.numpy(), target.output_names)
         for logger in media_loggers(trainer):
             logger.figure(f"{stage}/confusion", figure, trainer.global_step)
 

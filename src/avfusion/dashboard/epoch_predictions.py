@@ -29,7 +29,7 @@ class EpochPredictions(L.Callback):
         self.target: Target  # of the task that is counted
         self.counts = torch.zeros(0)
 
-    def count(self, probabilities: Tensor, label: Tensor) -> Tensor:
+    def count(self, predictions: Tensor, label: Tensor) -> Tensor:
         """Return the counts of clips, ``[batch, classes]`` and their encoded labels, or of none."""
         raise NotImplementedError
 
@@ -69,8 +69,8 @@ class EpochPredictions(L.Callback):
     ) -> None:
         """Count the clips of a batch."""
         if self.last.scores is not None:
-            probabilities = self.target.predict(self.last.scores.logits)
-            self.counts = self.add(self.counts, self.count(probabilities, batch.label))
+            predictions = self.target.predict(self.last.scores.logits)
+            self.counts = self.add(self.counts, self.count(predictions, batch.label))
 
     def on_test_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any

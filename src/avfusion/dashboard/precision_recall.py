@@ -39,7 +39,7 @@ class PrecisionRecall(EpochPredictions):
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Write the curves of the classes that occur."""
         writer = get_writer(trainer)
-        for name, true, false in zip(self.target.class_names, *counts, strict=True):
+        for name, true, false in zip(self.target.output_names, *counts, strict=True):
             if writer is not None and true[0]:
                 curve = compute_curve(true, false)
                 tag = f"{stage}_precision_recall/{name}"

@@ -77,7 +77,7 @@ class ScalarLayout(L.Callback):
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         tags = {
             **{
-                title: [f"val/{score}_{name}" for name in target.class_names]
+                title: [f"val/{score}_{name}" for name in target.output_names]
                 for title, score in EACH.items()
             },
             GRADIENTS: [f"train/gradient_norm_{name}" for name, _ in network.named_children()],

@@ -20,10 +20,10 @@ class Scatter(EpochPredictions):
         super().__init__(every_n_epochs, "scatter")
 
     def count(
-        self, probabilities: Float[Tensor, "clips names"], label: Float[Tensor, "clips names"]
+        self, predictions: Float[Tensor, "clips names"], label: Float[Tensor, "clips names"]
     ) -> Float[Tensor, "clips names 2"]:
         """Return true and predicted numbers."""
-        return torch.stack([label.float(), probabilities], dim=-1)
+        return torch.stack([label.float(), predictions], dim=-1)
 
     def add(self, counts: Tensor, more: Tensor) -> Tensor:
         """Return the clips of both."""
@@ -35,6 +35,6 @@ class Scatter(EpochPredictions):
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:
         """Draw one split."""
-        figure = scatter_figure(counts[..., 0], counts[..., 1], self.target.class_names)
+        figure = scatter_figure(counts[..., 0], counts[..., 1], self.target.output_names)
         for logger in media_loggers(trainer):
             logger.figure(f"{stage}/scatter", figure, trainer.global_step)

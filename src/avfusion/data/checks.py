@@ -55,11 +55,11 @@ def check_labels(store: Store, splits: Splits, split: str, target: Target) -> No
     """Refuse labels of the split to test on that are none of the classes."""
     labels = store.labels.counts(splits.where(split))
     named = {name for label in labels for name in target.classes_of(label)}
-    other = sorted(named - set(target.class_names))
+    other = sorted(named - set(target.output_names))
     if other:
         raise ValueError(
             f"The {split} split of {store.root} has labels that the network does not know, "
-            f"{join_items(other)}: it knows {', '.join(target.class_names)}."
+            f"{join_items(other)}: it knows {', '.join(target.output_names)}."
         )
 
 

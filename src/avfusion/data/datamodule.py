@@ -171,7 +171,7 @@ class FaceAudioDataModule(L.LightningDataModule):
             refuse_splits(store, splits, description["leaks"], self.allowed_leaks)
             target = self.make_target(description)
             check_kind(target, description["labels"], self.path)
-            if target.class_names != description["class_names"]:
+            if target.output_names != description["output_names"]:
                 store.respell(target.spell)
             description |= {"outputs": target.outputs}
             self.opened = Opened(store, splits, target, description)

@@ -34,7 +34,7 @@ from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, values_of
 from avfusion.features.stream import Stream
 from avfusion.preparation.statistics import Moments, sum_moments
 
-FORMAT = 4
+FORMAT = 5  # until 4 output_names were class_names
 INDEX = "index.parquet"
 LENGTHS = "lengths.npy"
 MOMENTS = "moments"

@@ -23,15 +23,15 @@ from avfusion.training.task import FusionTask
 
 
 class Answer(NamedTuple):
-    """The probabilities of a clip, with its record and row, and where the network looked.
+    """The prediction of a clip, with its record and row, and where the network looked.
 
-    They are None where the clip has nothing that the network reads: it would answer the same for
-    each of them.
+    It is what the target makes of the outputs: probabilities of classes, or numbers. It is None
+    where the clip has nothing that the network reads: it would answer the same for all of these.
     """
 
     clip: ClipRecord
     row: int
-    probabilities: Float[Tensor, "classes"] | None
+    prediction: Float[Tensor, "outputs"] | None
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
     note: str = ""
 
@@ -47,14 +47,14 @@ def collect_answers(
     batches = list(batches)
     clips = iter(store.records([row for rows, *_ in batches for row in rows.tolist()]))
     answers = []
-    for rows, probabilities, glimpses in batches:
+    for rows, predictions, glimpses in batches:
         for place, row in enumerate(rows.tolist()):
             clip = next(clips)
             looks = None if glimpses is None else glimpses[place]
-            answer = Answer(clip, row, probabilities[place], looks, notes[clip.clip_id])
+            answer = Answer(clip, row, predictions[place], looks, notes[clip.clip_id])
             if not any(there[modality][row] for modality in modalities):
                 note = f"not answered{only}: {answer.note}"
-                answer = answer._replace(probabilities=None, note=note)
+                answer = answer._replace(prediction=None, note=note)
             answers.append(answer)
     return answers
 
@@ -84,12 +84,12 @@ def answer_recordings(
         clips = batch_clips([clip for _, clip in found], features, first)
         on_device = clips.map(lambda part: part.to(task.device))
         with _evaluating(task):
-            _, probabilities, glimpses = task.predict_step(on_device.with_floats(), 0)
+            _, predictions, glimpses = task.predict_step(on_device.with_floats(), 0)
         for place, (recording, clip) in enumerate(found):
             record = ClipRecord.of(recording, clip, 0, first + place)
             looks = None if glimpses is None else glimpses[place].cpu()
-            known = probabilities[place].cpu()
-            answers.append(Answer(record, first + place, known, looks, record.note))
+            prediction = predictions[place].cpu()
+            answers.append(Answer(record, first + place, prediction, looks, record.note))
     if not answers:
         raise ValueError("None of the recordings can be used; the log says why of each.")
     return answers

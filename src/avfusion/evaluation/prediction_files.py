@@ -37,7 +37,7 @@ def write_answers(
     path = folder / "predictions.csv"
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
-        writer.writerow(["clip_id", "label", "predicted", *target.class_names, "note"])
+        writer.writerow(["clip_id", "label", "predicted", *target.output_names, "note"])
         for row in table:
             cells = (row["clip_id"], row["label"], row["predicted"])
             writer.writerow([*cells, *numbers(row[target.quantities]), row["note"]])
@@ -61,14 +61,14 @@ def by_recording(answers: Sequence[Answer]) -> tuple[list[Answer], dict[str, lis
 
 def as_row(answer: Answer, target: Target) -> dict[str, Any]:
     """Return an answer as plain data."""
-    known = answer.probabilities
+    known = answer.prediction
     return {
         "clip_id": answer.clip.clip_id,
         "label": answer.clip.label_text,
         "predicted": "" if known is None else target.decide(known).label,
-        target.quantities: dict.fromkeys(target.class_names)
+        target.quantities: dict.fromkeys(target.output_names)
         if known is None
-        else dict(zip(target.class_names, known.tolist(), strict=True)),
+        else dict(zip(target.output_names, known.tolist(), strict=True)),
         "note": answer.note,
     }
 
@@ -86,13 +86,13 @@ def whole_of(answer: Answer) -> str:
 
 def averaged(name: str, windows: Sequence[Answer]) -> Answer:
     """Return the mean answer of a recording's windows."""
-    known = [window.probabilities for window in windows if window.probabilities is not None]
+    known = [window.prediction for window in windows if window.prediction is not None]
     clip = replace(windows[0].clip, clip_id=name)
     notes = sorted({window.note for window in windows} - {""})
     answered = "" if len(known) == len(windows) else f"{len(known)} of "
     note = ", ".join([f"mean of {answered}{len(windows)} windows", *notes])
     mean = torch.stack(known).mean(dim=0) if known else None
-    return windows[0]._replace(clip=clip, probabilities=mean, note=note)
+    return windows[0]._replace(clip=clip, prediction=mean, note=note)
 
 
 def write_timeline(
@@ -107,13 +107,13 @@ def write_timeline(
     table = path.with_suffix(".csv")
     with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
-        writer.writerow(["start_s", "end_s", "predicted", *target.class_names, "note"])
+        writer.writerow(["start_s", "end_s", "predicted", *target.output_names, "note"])
         for (start, end), row in zip(times, rows, strict=True):
             cells = (f"{start:.3f}", f"{end:.3f}", row["predicted"])
             writer.writerow([*cells, *numbers(row[target.quantities]), row["note"]])
     middles = [(start + end) / 2 for start, end in times]
     gap = torch.full((target.outputs,), torch.nan)
-    known = [gap if w.probabilities is None else w.probabilities for w in windows]
+    known = [gap if w.prediction is None else w.prediction for w in windows]
     save_figure(timeline_figure(middles, torch.stack(known), target), path)
 
 
@@ -124,15 +124,15 @@ def write_figures(
     folder.mkdir(exist_ok=True)
     stems = name_files([answer.clip.clip_id for answer in answers])
     for answer, stem in zip(answers, stems, strict=True):
-        if answer.probabilities is None:
+        if answer.prediction is None:
             continue
-        view = clip_view(store, answer.row, answer.probabilities, answer.glimpses, target)
+        view = clip_view(store, answer.row, answer.prediction, answer.glimpses, target)
         save_figure(clip_figure(view), folder / f"{stem}.{form}")
 
 
 def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str:
     """Write the report of recordings, and say how many have no answer; nothing if all have."""
-    unanswered = {a.clip.clip_id: a.note for a in answers if a.probabilities is None}
+    unanswered = {a.clip.clip_id: a.note for a in answers if a.prediction is None}
     with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -149,5 +149,5 @@ def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str
 
 def bad_clips(answers: Sequence[Answer], folder: Path) -> str:
     """Say how many clips of a store have no answer; nothing if all have."""
-    bad = sum(answer.probabilities is None for answer in answers)
+    bad = sum(answer.prediction is None for answer in answers)
     return f"{bad} clips are not answered, the reasons are in {folder}/predictions.csv." * (bad > 0)

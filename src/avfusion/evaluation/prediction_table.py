@@ -42,9 +42,9 @@ def describe_answers(
 
 def describe(answer: Answer, target: Target) -> list[str]:
     """Return the cells of an answer."""
-    if answer.probabilities is None:
+    if answer.prediction is None:
         return ["-"] * len(target.columns)
-    return target.describe(answer.probabilities)
+    return target.describe(answer.prediction)
 
 
 def describe_stretches(windows: Sequence[Answer], target: Target) -> list[str]:
@@ -57,7 +57,7 @@ def describe_stretches(windows: Sequence[Answer], target: Target) -> list[str]:
     edges = [times[0].start, *(sum(pair) / 2 for pair in pairwise(middles)), times[-1].end]
     said = [
         "-" if known is None else target.decide(known).label or "none"
-        for known in (window.probabilities for window in windows)
+        for known in (window.prediction for window in windows)
     ]
     lines, place = [], 0
     for label, group in groupby(said):

@@ -7,12 +7,12 @@ store, and these arrays:
 =================  =================  ==============================  ==============================
 array              dtype              shape                           what
 =================  =================  ==============================  ==============================
-``version``        int64              []                              of this layout, now 1
+``version``        int64              []                              of this layout, now 2
 ``split``          str                []                              that was tested, such as test
 ``store``          str                []                              path of the store, as recorded
 ``labels``         str                []                              the kind of labels, by which
                                                                       ``choose_target`` chooses
-``class_names``    str                [classes]                       in the order of the outputs
+``output_names``   str                [outputs]                       in the order of the outputs
 ``rows``           int64              [clips]                         in the index of the store
 ``clip_ids``       str                [clips]
 ``subjects``       str                [clips]                         as the store spells them
@@ -55,7 +55,7 @@ from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from avfusion.targets import Target, choose_target
 
 FILE = "predictions.npz"
-VERSION = 1
+VERSION = 2  # in 1 output_names were class_names
 
 
 class GlimpsePeaks(NamedTuple):
@@ -75,7 +75,7 @@ class Predictions:
     split: str
     store: str
     labels: str
-    class_names: list[str]
+    output_names: list[str]
     rows: Int64[np.ndarray, "clips"]
     clip_ids: Shaped[np.ndarray, "clips"]
     subjects: Shaped[np.ndarray, "clips"]
@@ -90,7 +90,7 @@ class Predictions:
     @cached_property
     def target(self) -> Target:
         """What was predicted; a ValueError where there is no target for such labels."""
-        return choose_target({"labels": self.labels, "class_names": self.class_names})
+        return choose_target({"labels": self.labels, "output_names": self.output_names})
 
     def predict(self) -> Float[torch.Tensor, "clips outputs"]:
         """Predictions that the target makes of the outputs, such as probabilities."""
@@ -100,8 +100,8 @@ class Predictions:
     def predicted(self) -> Bool[np.ndarray, "clips classes"]:
         """Which classes each clip is said to have."""
         said = [self.target.decide(one).parts for one in self.predict()]
-        named = [[name in parts for name in self.class_names] for parts in said]
-        return np.array(named, bool).reshape(-1, len(self.class_names))
+        named = [[name in parts for name in self.output_names] for parts in said]
+        return np.array(named, bool).reshape(-1, len(self.output_names))
 
     @cached_property
     def true(self) -> Bool[np.ndarray, "clips classes"]:
@@ -172,7 +172,7 @@ def load_predictions(folder: Path, split: str = "test") -> Predictions:
         str(arrays.pop("split")),
         str(arrays.pop("store")),
         str(arrays.pop("labels")),
-        arrays.pop("class_names").tolist(),
+        arrays.pop("output_names").tolist(),
         glimpses=glimpses,
         **arrays,
     )

@@ -58,13 +58,13 @@ class ClipView(NamedTuple):
 def clip_view(
     store: Store,
     row: int,
-    probabilities: Float[Tensor, "classes"],
+    prediction: Float[Tensor, "outputs"],
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None,
     target: Target,
 ) -> ClipView:
     """Return what is to be drawn of a clip and of the network's answer."""
     clip, face = store.record(row), store.clip(FRAMES, row)
-    box, said = store.boxes[row], target.decide(probabilities)
+    box, said = store.boxes[row], target.decide(prediction)
     parts = " | ".join(f"{name} ({value:.2f})" for name, value in said.parts.items())
     answer = f"predicted: {parts or 'none'}"
     right = target.is_right(said, clip.label)

@@ -29,7 +29,7 @@ def timeline_figure(
     """Draw predictions over time, a line for each class; ``times`` are middles of windows, in s."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    for number, name in enumerate(target.class_names):
+    for number, name in enumerate(target.output_names):
         axes.plot(
             times,
             predictions[:, number].numpy(),

@@ -48,7 +48,7 @@ def describe(
     return {
         "format": FORMAT,
         "corpus": name,
-        "class_names": contents.class_names,
+        "output_names": contents.output_names,
         "labels": contents.labels,
         "skipped": dict(skipped),
         "notes": dict(count_kinds(Codes.of(clips["note"]).counts())),
@@ -74,7 +74,7 @@ def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
             statistics[name] = moments.mean_and_deviation(scale)
     return told | {
         "splits": splits.record,
-        "class_counts": [classes[label] for label in told["class_names"]],
+        "class_counts": [classes[label] for label in told["output_names"]],
         "clips": splits.counts(),
         "shared_subjects": find_shared_subjects(clips),
         "leaks": find_leaks(clips, classes_of) | told["leaks"],

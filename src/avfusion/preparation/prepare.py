@@ -207,7 +207,7 @@ def digest(
     chosen = {name: part for name, part in identify(features, "features").items() if name != "maps"}
     if "model_sha256" in chosen["face"]:
         chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
-    settings = [FORMAT, features.names, chosen, corpus.on_error, contents.class_names]
+    settings = [FORMAT, features.names, chosen, corpus.on_error, contents.output_names]
     if features.maps is not None:
         settings.append([identify(type(features.maps), "features.maps"), features.maps.identity()])
     if contents.labels != "single_label":

@@ -273,9 +273,9 @@ def table(clips: pa.Table, target: Target) -> list[str]:
     lines.append(("subjects", *(str(len(names)) for names in people)))
     label_codes = Codes.of(clips["label"])
     labels = [count_classes(label_codes.counts(some), target.classes_of) for some in by_split]
-    for name in target.class_names[:MOST_CLASSES]:
+    for name in target.output_names[:MOST_CLASSES]:
         lines.append((f"  {name}", *(str(count[name]) for count in labels)))
-    more = len(target.class_names) - MOST_CLASSES
+    more = len(target.output_names) - MOST_CLASSES
     if more > 0:
         lines.append((f"  and {more} more classes", *[""] * len(names)))
     if "note" in clips.column_names:

@@ -60,14 +60,14 @@ class SubjectError(NamedTuple):
 
 def count_confusions(predictions: Predictions) -> Int64[np.ndarray, "true predicted"]:
     """Count how many clips of each class are taken for which; of clips with one class each."""
-    classes = len(predictions.class_names)
+    classes = len(predictions.output_names)
     pairs = classes * predictions.targets + predictions.outputs.argmax(axis=1)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def score_classes(predictions: Predictions) -> list[ClassScore]:
     """Score each class; None where no clip defines a score."""
-    true, predicted, names = predictions.true, predictions.predicted, predictions.class_names
+    true, predicted, names = predictions.true, predictions.predicted, predictions.output_names
     confusions = np.zeros((len(names), len(names)), int)
     if predictions.target.exclusive:
         confusions = count_confusions(predictions)
@@ -96,7 +96,7 @@ def score_each_number(predictions: Predictions) -> list[NumberScore]:
     """Score each number that is known of some clip."""
     scores = []
     true, predicted = torch.from_numpy(predictions.targets), predictions.predict()
-    for name, x, y in zip(predictions.class_names, true.T, predicted.T, strict=True):
+    for name, x, y in zip(predictions.output_names, true.T, predicted.T, strict=True):
         clips = int((~x.isnan()).sum())
         if clips:
             scores.append(NumberScore(name, clips, **score_numbers(y, x)))

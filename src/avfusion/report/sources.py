@@ -35,7 +35,7 @@ def read_sources(run: Run) -> Sources:
         raise FileNotFoundError("the run has not been tested.")
     split = str(run.results.get("data/split", "test"))
     predictions = load_predictions(run.folder, split)
-    choose_target({"labels": predictions.labels, "class_names": predictions.class_names})
+    choose_target({"labels": predictions.labels, "output_names": predictions.output_names})
     predictions = predictions.labeled()
     if not len(predictions):
         raise ValueError(f"No {predictions.split} clip of {predictions.store} has a known label.")

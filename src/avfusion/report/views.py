@@ -42,7 +42,7 @@ def view_classes(predictions: Predictions, examples: int) -> View:
     """View predicted classes; the examples are drawn by lot, always the same ones."""
     exclusive, plots = predictions.target.exclusive, []
     if "confusion" in predictions.target.plots:
-        figure = confusion_figure(count_confusions(predictions), predictions.class_names)
+        figure = confusion_figure(count_confusions(predictions), predictions.output_names)
         plots = [PageFigure("confusion", f"What the {_clips(predictions)} are taken for.", figure)]
 
     drawn = {}
@@ -64,7 +64,7 @@ def view_classes(predictions: Predictions, examples: int) -> View:
 def view_numbers(predictions: Predictions, examples: int) -> View:
     """View predicted numbers; the examples are those of smallest and of largest mean error."""
     true, predicted = torch.from_numpy(predictions.targets), predictions.predict()
-    figure = scatter_figure(true, predicted, predictions.class_names)
+    figure = scatter_figure(true, predicted, predictions.output_names)
     caption = f"Predicted over true numbers of the {_clips(predictions)}."
     scores = score_each_number(predictions)
 

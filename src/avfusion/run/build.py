@@ -192,7 +192,7 @@ def check_monitored_class(
     """Refuse to monitor a class of which validation, or training, has no clip."""
     stage, _, metric = monitor.partition("/")
     target = data.target
-    scored = ((score, name) for score in target.class_scores for name in target.class_names)
+    scored = ((score, name) for score in target.class_scores for name in target.output_names)
     classes = [name for score, name in scored if metric == f"{score}_{name}"]
     if not classes:
         return
@@ -206,7 +206,7 @@ def check_monitored_class(
         if isinstance(limit, float) or isinstance(devices, int):  # a number counts per process
             each = devices if isinstance(limit, int) else 1
             labels = labels[: read * data.batch_size * each]
-    has = target.indicators(torch.from_numpy(labels))[:, target.class_names.index(label)]
+    has = target.indicators(torch.from_numpy(labels))[:, target.output_names.index(label)]
     if not (has == 1).any():
         raise ValueError(
             f"{key}={monitor} is never measured: none of the {len(labels)} {stage} clips that are "

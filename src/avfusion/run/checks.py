@@ -65,7 +65,7 @@ def check_model(cfg: DictConfig) -> None:
     weights = OmegaConf.select(cfg, "loss.weights")
     classes = len(weights) if OmegaConf.is_list(weights) and len(weights) > 1 else 2
     description = {
-        "class_names": [str(number) for number in range(classes)],
+        "output_names": [str(number) for number in range(classes)],
         "class_counts": [1] * classes,
         "clips": {"train": classes},
         "streams": dict.fromkeys(streams_of(cfg.model), TRIAL),

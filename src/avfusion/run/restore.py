@@ -178,7 +178,7 @@ def recordings_of(
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input), output_folder()), features)
     description = recipe["description"]
-    corpus = Unlabelled(recordings, description["class_names"], description["labels"])
+    corpus = Unlabelled(recordings, description["output_names"], description["labels"])
     folder = output_folder() / "store"
     try:
         store = prepare(corpus, features, folder, cfg.workers, device=device)

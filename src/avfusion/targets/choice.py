@@ -43,7 +43,7 @@ def check_outputs(target: Target) -> None:
     if target.outputs < target.minimum_outputs:
         raise ValueError(
             f"There must be at least {target.minimum_outputs} classes to tell apart, got "
-            f"{target.class_names}."
+            f"{target.output_names}."
         )
 
 

@@ -22,7 +22,7 @@ SCORES = ("ccc", "pcc", "rmse", "mae")
 
 
 class Continuous:
-    """Each clip has numbers, of which some may be missing; ``class_names`` are their names.
+    """Each clip has numbers, of which some may be missing; ``output_names`` are their names.
 
     A label names the numbers that are known, which stand in columns of their own. Encoded, it is
     these numbers, NaN where one is missing; losses and metrics leave those out.
@@ -43,28 +43,28 @@ class Continuous:
     plots: tuple[str, ...] = ("scatter",)
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self.class_names = list(description["class_names"])
-        self._spellings = {canonical(name): name for name in self.class_names}
+        self.output_names = list(description["output_names"])
+        self._spellings = {canonical(name): name for name in self.output_names}
 
     @property
     def outputs(self) -> int:
         """A number for each name."""
-        return len(self.class_names)
+        return len(self.output_names)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the numbers."""
-        return tuple(self.class_names)
+        return tuple(self.output_names)
 
     @property
     def number_names(self) -> tuple[str, ...]:
         """All of them."""
-        return tuple(self.class_names)
+        return tuple(self.output_names)
 
     def read_labels(self, store: "Store") -> Float32[np.ndarray, "clips names"]:
         """Read the numbers of each clip, NaN where one is missing."""
         numbers = self.encode_unlabeled(len(store))
-        for place, name in enumerate(self.class_names):
+        for place, name in enumerate(self.output_names):
             numbers[:, place] = store.numbers(name)
         return numbers
 
@@ -74,7 +74,7 @@ class Continuous:
 
     def decode(self, encoded: Float[Tensor, "names"]) -> str:
         """Write the numbers of a clip."""
-        each = zip(self.class_names, encoded.cpu().numpy().astype(np.float32), strict=True)
+        each = zip(self.output_names, encoded.cpu().numpy().astype(np.float32), strict=True)
         return write_numbers({name: str(value) for name, value in each if value == value}) or "?"
 
     def classes_of(self, label: str) -> list[str]:
@@ -97,7 +97,7 @@ class Continuous:
 
     def decide(self, prediction: Float[Tensor, "names"]) -> Decision:
         """Return the numbers, rounded in their label."""
-        each = dict(zip(self.class_names, prediction.tolist(), strict=True))
+        each = dict(zip(self.output_names, prediction.tolist(), strict=True))
         return Decision(write_numbers({name: f"{v:.3g}" for name, v in each.items()}), each)
 
     def describe(self, prediction: Float[Tensor, "names"]) -> list[str]:
@@ -112,4 +112,4 @@ class Continuous:
         """Return how predictions agree with the numbers, for each name and on average."""
         from avfusion.training.metrics.agreement import Agreement
 
-        return {"agreement": Agreement(self.class_names)}
+        return {"agreement": Agreement(self.output_names)}

@@ -34,7 +34,7 @@ class Target(Protocol):
     are ``quantities``) within ``limits``, None where it has none. ``scores`` are the names of its
     metrics over all clips, the headline first, ``class_scores`` those of which there is one for
     each class (``<score>_<class>``). ``plots`` says which plots of a whole split's predictions mean
-    something. ``class_names`` name the outputs.
+    something. ``output_names`` name the outputs: classes or numbers.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Target(Protocol):
     scores: tuple[str, ...]
     class_scores: tuple[str, ...]
     plots: tuple[str, ...]
-    class_names: list[str]
+    output_names: list[str]
 
     def __init__(self, description: Mapping[str, Any]) -> None: ...
 

@@ -42,21 +42,21 @@ class MultiLabel:
     plots: tuple[str, ...] = ("precision_recall",)
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self.class_names = list(description["class_names"])
-        self._spellings = {canonical(name): name for name in self.class_names}
+        self.output_names = list(description["output_names"])
+        self._spellings = {canonical(name): name for name in self.output_names}
 
     @property
     def outputs(self) -> int:
         """A number for each class."""
-        return len(self.class_names)
+        return len(self.output_names)
 
     def encode(self, labels: Sequence[str]) -> Int64[np.ndarray, "clips classes"]:
         """Return whether each label names each class; all -1 where it names one that is unknown."""
-        rows = np.full((len(labels), len(self.class_names)), -1, np.int64)
+        rows = np.full((len(labels), len(self.output_names)), -1, np.int64)
         for row, label in zip(rows, labels, strict=True):
             named = set(split_label(label))
-            if named <= set(self.class_names):
-                row[:] = [name in named for name in self.class_names]
+            if named <= set(self.output_names):
+                row[:] = [name in named for name in self.output_names]
         return rows
 
     @property
@@ -96,7 +96,7 @@ class MultiLabel:
 
     def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
         """Return all classes that are likely; there may be none."""
-        each = dict(zip(self.class_names, prediction.tolist(), strict=True))
+        each = dict(zip(self.output_names, prediction.tolist(), strict=True))
         said = self._named((prediction > THRESHOLD).tolist())
         return Decision(label_of(said), {name: each[name] for name in said})
 
@@ -110,7 +110,7 @@ class MultiLabel:
         said = self.decide(prediction)
         if not said.parts:
             likeliest = int(prediction.argmax())
-            return ["none", f"{float(prediction[likeliest]):.2f} {self.class_names[likeliest]}"]
+            return ["none", f"{float(prediction[likeliest]):.2f} {self.output_names[likeliest]}"]
         return [said.label, " | ".join(f"{value:.2f}" for value in said.parts.values())]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
@@ -127,9 +127,9 @@ class MultiLabel:
 
         return {
             "subset_accuracy": ExactMatch(self.outputs, THRESHOLD),
-            "multilabel_scores": MultilabelScores(self.class_names, THRESHOLD),
-            "average_precision": AveragePrecision(self.class_names),
+            "multilabel_scores": MultilabelScores(self.output_names, THRESHOLD),
+            "average_precision": AveragePrecision(self.output_names),
         }
 
     def _named(self, flags: Sequence[int]) -> list[str]:
-        return [name for name, has in zip(self.class_names, flags, strict=True) if has]
+        return [name for name, has in zip(self.output_names, flags, strict=True) if has]

@@ -34,17 +34,17 @@ class SingleLabel:
     plots: tuple[str, ...] = ("confusion", "precision_recall")
 
     def __init__(self, description: Mapping[str, Any]) -> None:
-        self.class_names = list(description["class_names"])
-        self._spellings = {canonical(name): name for name in self.class_names}
+        self.output_names = list(description["output_names"])
+        self._spellings = {canonical(name): name for name in self.output_names}
 
     @property
     def outputs(self) -> int:
         """A number for each class."""
-        return len(self.class_names)
+        return len(self.output_names)
 
     def encode(self, labels: Sequence[str]) -> Int64[np.ndarray, "clips"]:
         """Return the number of each label's class, -1 where it is none of them."""
-        numbers = {name: number for number, name in enumerate(self.class_names)}
+        numbers = {name: number for number, name in enumerate(self.output_names)}
         return np.array([numbers.get(label, -1) for label in labels], np.int64)
 
     @property
@@ -63,7 +63,7 @@ class SingleLabel:
     def decode(self, encoded: Int[Tensor, ""]) -> str:
         """Return the class of a clip."""
         number = int(encoded)
-        return self.class_names[number] if number >= 0 else "?"
+        return self.output_names[number] if number >= 0 else "?"
 
     def classes_of(self, label: str) -> list[str]:
         """Return the label, which is a class."""
@@ -75,7 +75,7 @@ class SingleLabel:
 
     def indicators(self, encoded: Int[Tensor, "clips"]) -> Int[Tensor, "clips classes"]:
         """Return 1 for the class of a clip, 0 for all others, -1 where its label is unknown."""
-        classes = torch.arange(len(self.class_names), device=encoded.device)
+        classes = torch.arange(len(self.output_names), device=encoded.device)
         own = (encoded[:, None] == classes).long()
         return torch.where(encoded[:, None] < 0, -1, own)
 
@@ -86,20 +86,20 @@ class SingleLabel:
     def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
         """Return the likeliest class."""
         number = int(prediction.argmax())
-        name = self.class_names[number]
+        name = self.output_names[number]
         return Decision(name, {name: float(prediction[number])})
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The class, its probability and, where there are others, the likeliest of those."""
-        more = ("next likely",) if len(self.class_names) > 1 else ()
+        more = ("next likely",) if len(self.output_names) > 1 else ()
         return ("predicted", self.quantity, *more)
 
     def describe(self, prediction: Float[Tensor, "classes"]) -> list[str]:
         """Return the likeliest class, its probability, and the next with its own."""
         first, *others = prediction.argsort(descending=True, stable=True).tolist()
-        said = [self.class_names[first], f"{float(prediction[first]):.2f}"]
-        return said + [f"{self.class_names[n]} {float(prediction[n]):.2f}" for n in others[:1]]
+        said = [self.output_names[first], f"{float(prediction[first]):.2f}"]
+        return said + [f"{self.output_names[n]} {float(prediction[n]):.2f}" for n in others[:1]]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
         """Say whether the class is said, where the label is known."""
@@ -111,9 +111,9 @@ class SingleLabel:
 
         from avfusion.training.metrics.recalls import Recalls
 
-        classes = len(self.class_names)
+        classes = len(self.output_names)
         return {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
-            "recalls": Recalls(self.class_names),
+            "recalls": Recalls(self.output_names),
             "macro_f1": MulticlassF1Score(classes, average="macro"),
         }

@@ -65,7 +65,7 @@ def logged(metrics: torchmetrics.MetricCollection, target: torch.Tensor) -> dict
 @pytest.mark.parametrize("kind", TARGETS)
 def test_every_metric_of_a_stage_has_the_direction_that_its_class_says(kind):
     names = ["calm", "loss", "rmse"]  # classes whose names look like those of other metrics
-    target = choose_target({"labels": kind, "class_names": names})
+    target = choose_target({"labels": kind, "output_names": names})
     metrics = stage_metrics(target)
     encoded = encoded_labels(target, range(3))
     for name, keys in logged(metrics, encoded).items():

@@ -10,7 +10,7 @@ CLASSES = ["calm", "cross", "merry", "never"]
 
 
 def count(*batches):
-    metrics = stage_metrics(MultiLabel({"class_names": CLASSES}))
+    metrics = stage_metrics(MultiLabel({"output_names": CLASSES}))
     for logits, labels in batches:
         metrics.update(
             value=torch.ones(len(labels)),

@@ -29,7 +29,7 @@ def check_monitor(
     per_class = dict.fromkeys(chain(*(kind.class_scores for kind in kinds)))
     known = ["loss", *dict.fromkeys(chain(*(kind.scores for kind in kinds)))]
     known += attention if looks else []
-    classes = [] if target is None else target.class_names
+    classes = [] if target is None else target.output_names
     known += [f"{score}_{label}" for score in per_class for label in classes]
     guess = target is None and name.startswith(tuple(f"{score}_" for score in per_class))
     if stage not in ("train", "val") or not (name in known or guess):
