@@ -116,8 +116,8 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_with_what_to_do(key, tmp_
 @pytest.mark.parametrize(
     ("kind", "loss"),
     [
-        ("SingleLabel", {"_target_": "avfusion.loss.Focal"}),
-        ("MultiLabel", {"_target_": "avfusion.loss.BinaryCrossEntropy", "clips": 3}),
+        ("SingleLabel", {"_target_": "avfusion.training.losses.Focal"}),
+        ("MultiLabel", {"_target_": "avfusion.training.losses.BinaryCrossEntropy", "clips": 3}),
     ],
 )
 def test_a_checkpoint_rebuilds_its_target(kind, loss, tmp_path):

@@ -15,8 +15,6 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 from torch import nn
 
-import avfusion.loss
-from avfusion.loss import BinaryCrossEntropy, CrossEntropy, Focal
 from avfusion.targets import (
     TARGETS,
     Target,
@@ -26,6 +24,7 @@ from avfusion.targets import (
     choose_target,
     loss_name,
 )
+from avfusion.training.losses import BinaryCrossEntropy, CrossEntropy, Focal
 from avfusion.training.metrics.stages import stage_metrics
 
 NAMES = ["sad", "angry", "calm"]
@@ -201,7 +200,7 @@ def test_a_loss_for_other_labels_is_refused_with_both_cures():
 
 def test_a_shipped_loss_of_no_target_is_refused_too():
     class Foreign(nn.Module):
-        __module__ = f"{avfusion.loss.__name__}.foreign"
+        choice = "foreign"
 
     with pytest.raises(ValueError, match=r"Foreign is for another target.*set loss=cross_entropy"):
         check_loss(single_label(*NAMES), Foreign())

@@ -34,11 +34,11 @@ from avfusion.evaluation.inference import collect_answers
 from avfusion.evaluation.prediction_files import write_answers
 from avfusion.figures.clip import clip_view
 from avfusion.figures.predictions import batch_figure
-from avfusion.loss import BinaryCrossEntropy
 from avfusion.preparation.description import describe_splits
 from avfusion.preparation.leakage import find_untrained
 from avfusion.preparation.summary import summary
 from avfusion.targets import MultiLabel
+from avfusion.training.losses import BinaryCrossEntropy
 from avfusion.training.metrics.stages import check_monitor
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.loss import CrossEntropy, Focal, NegativeLogLikelihood
+from avfusion.training.losses import CrossEntropy, Focal, NegativeLogLikelihood
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 1.0], [-3.0, 1.0, 0.0], [0.0, 0.0, 4.0]])
 LABEL = torch.tensor([0, 1, 1, 2])

@@ -4,9 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from avfusion.loss.ccc import Concordance
-from avfusion.loss.mae import MeanAbsoluteError
-from avfusion.loss.mse import MeanSquaredError
+from avfusion.training.losses import Concordance, MeanAbsoluteError, MeanSquaredError
 
 NAN = float("nan")
 LOSSES = [MeanSquaredError(), MeanAbsoluteError(), Concordance()]
