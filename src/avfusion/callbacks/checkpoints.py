@@ -205,6 +205,7 @@ class BestCheckpoint(ModelCheckpoint):
         if not is_training(trainer):
             return
         self.validated_step = trainer.global_step
+        # Private: the argument as ModelCheckpoint keeps it.
         if self._every_n_epochs and not trainer.is_last_batch:
             self.save_epoch(trainer)
 
@@ -228,11 +229,13 @@ class BestCheckpoint(ModelCheckpoint):
 
     def save(self, trainer: L.Trainer) -> None:
         """Save unless the same weights were saved before."""
+        # Private: what ModelCheckpoint's own hooks call, at other times.
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         """Save, and let ``best.ckpt`` be the best one."""
+        # Private, and the only place that knows the path of what was just saved.
         super()._save_checkpoint(trainer, filepath)
         best = self.best_model_path == filepath and Path(filepath) != self.best_file
         if best and trainer.is_global_zero:

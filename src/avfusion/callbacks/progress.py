@@ -48,6 +48,7 @@ class Progress(RichProgressBar):
         return f"{name}, {format_duration((monotonic() - self.began[0]) / done * left)} left"
 
     def _get_train_description(self, current_epoch: int) -> str:
+        # Private: Lightning's way to another text beside the bar.
         return self.describe(current_epoch, ended=0)
 
     def configure_columns(self, trainer: L.Trainer) -> list[Any]:

@@ -42,7 +42,7 @@ class Pruning(L.Callback):
         self.storage = optuna.storages.RDBStorage(f"sqlite:///{self.file}", engine_kwargs=options)
         self.study = optuna.load_study(study_name="sweep", storage=self.storage)
         trials = self.study.get_trials(deepcopy=False)
-        self.trial_id = trials[self.number]._trial_id
+        self.trial_id = trials[self.number]._trial_id  # private: what storages go by
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Report, and let all processes end where the first one decides so."""

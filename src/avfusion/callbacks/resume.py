@@ -185,4 +185,4 @@ def _set_metric_state(metrics: MetricCollection, counts: dict[str, Any]) -> None
     metrics.load_state_dict(counts)
     for metric in metrics.values():
         metric.to(metric.device)
-        metric._update_count = 1  # an epoch may lack nothing but its report
+        metric._update_count = 1  # private, or computing it would warn: nothing was updated

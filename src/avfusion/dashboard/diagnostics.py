@@ -59,6 +59,7 @@ class Diagnostics(L.Callback):
         """Log speed and memory."""
         self.clips += len(batch.label)
         self.ended = time.perf_counter()
+        # Private, and what decides on log_every_n_steps for Lightning's own callbacks.
         if trainer._logger_connector.should_update_logs:
             seconds = self.ended - self.began
             speed = {

@@ -223,6 +223,7 @@ def allow_unused_parameters(
     every step. What the strategy was given stays.
     """
     strategy = trainer.strategy
+    # _ddp_kwargs is private, and where the strategy keeps what it will hand to torch.
     if not isinstance(strategy, DDPStrategy) or "find_unused_parameters" in strategy._ddp_kwargs:
         return
     if unused := parameters_without_gradient(task, data):

@@ -128,6 +128,6 @@ def write_hparams(
     plugin.content = content.SerializeToString()
     with SummaryWriter(str(folder)) as writer:
         for summary in (begun, ended):
-            writer._get_file_writer().add_summary(summary)  # as torch's own add_hparams does
+            writer._get_file_writer().add_summary(summary)  # private, as in add_hparams
         for name, value in metrics.items():
             writer.add_scalar(name, value, step)

@@ -70,7 +70,7 @@ class FusionTask(L.LightningModule):
         self.recipe = recipe
 
         # Buffers never change, and exchanging them in validation would wait for ever where
-        # processes have unequal numbers of batches.
+        # processes have unequal numbers of batches. Private: the name that torch's DDP reads.
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
 
         metrics = stage_metrics(target)

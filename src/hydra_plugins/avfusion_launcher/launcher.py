@@ -28,6 +28,7 @@ from hydra_plugins.avfusion_launcher.processes import Processes
 
 log = logging.getLogger(__name__)
 NUMBERED = "${hydra.job.num}"  # Hydra's own hydra.sweep.subdir, in place of which jobs are named
+# Private: named only to tell Hydra's own sweeper from a search, which deals with failed jobs.
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
