@@ -36,6 +36,11 @@ def predictions():
     )
 
 
+def rows_of(table):
+    """The rows of a table, their cells by what stands above them."""
+    return [dict(zip(table.head, row, strict=True)) for row in table.rows]
+
+
 def clips_of(predictions):
     """True class, predicted class, subject and hit of each clip."""
     true, said = (
@@ -48,64 +53,61 @@ def clips_of(predictions):
 
 def test_classes_have_precision_recall_and_f1(predictions):
     clips = clips_of(predictions)
-    for true, row in zip(NAMES, score_classes(predictions), strict=True):
+    for true, row in zip(NAMES, rows_of(score_classes(predictions)), strict=True):
         own = [said for label, said, *_ in clips if label == true]
         taken = [label for label, said, *_ in clips if said == true]
-        right = own.count(true)
-        assert (row.name, row.clips) == (true, len(own))
-        assert row.recall == (pytest.approx(right / len(own)) if own else None)
-        assert row.precision == (pytest.approx(right / len(taken)) if taken else None)
+        correct = own.count(true)
+        assert (row["class"], row["clips"]) == (true, len(own))
+        assert row["recall"] == (pytest.approx(correct / len(own)) if own else None)
+        assert row["precision"] == (pytest.approx(correct / len(taken)) if taken else None)
         if own:
-            both = row.precision * row.recall
-            assert row.f1 == pytest.approx(2 * both / (row.precision + row.recall))
-            others = [said for said in own if said != true]
-            most = max(others.count(name) for name in NAMES)
-            name, _, count = row.confused_with.partition(" ")
-            assert others.count(name) == most and count == f"({most})"
-    assert row == ("never", 0, None, None, None, "")
-    counts = count_confusions(predictions)
-    for (true, said), count in np.ndenumerate(counts):
+            both = row["precision"] * row["recall"]
+            assert row["F1"] == pytest.approx(2 * both / (row["precision"] + row["recall"]))
+            most = max(own.count(name) for name in NAMES if name != true)
+            name, _, count = row["most often mistaken for"].partition(" ")
+            assert name != true and own.count(name) == most and count == f"({most})"
+    assert list(row.values()) == ["never", 0, None, None, None, None]
+    for (true, said), count in np.ndenumerate(count_confusions(predictions)):
         assert count == sum(clip[:2] == (NAMES[true], NAMES[said]) for clip in clips)
 
 
 def test_subjects_have_accuracies_the_worst_first(predictions):
-    scores = score_subjects(predictions)
-    assert [s.accuracy for s in scores] == sorted(s.accuracy for s in scores)
-    assert {s.name for s in scores} == {f"s{n}" for n in range(5)}
-    for score in scores:
-        own = [clip for clip in clips_of(predictions) if clip[2] == score.name]
-        right = sum(label == said for label, said, *_ in own)
-        assert (score.clips, score.correct) == (len(own), right)
+    rows = rows_of(score_subjects(predictions))
+    assert [row["accuracy"] for row in rows] == sorted(row["accuracy"] for row in rows)
+    assert {row["subject"] for row in rows} == {f"s{n}" for n in range(5)}
+    for row in rows:
+        own = [clip for clip in clips_of(predictions) if clip[2] == row["subject"]]
+        assert row["clips"] == len(own)
+        assert row["correct"] == sum(label == said for label, said, *_ in own)
         hits = [hit for *_, hit in own if hit == hit]
-        assert score.attention_hit == pytest.approx(sum(hits) / len(hits))
+        assert row["attention hit"] == pytest.approx(sum(hits) / len(hits))
 
 
 def test_the_interval_of_a_subject_is_that_of_wilson(predictions):
     z = 1.959964
-    for score in score_subjects(predictions):
-        n, p = score.clips, score.accuracy
+    for row in rows_of(score_subjects(predictions)):
+        n, p = row["clips"], row["accuracy"]
         middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-        assert (score.low, score.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
+        assert row["95 % interval"] == f"{middle - half:.3f} to {middle + half:.3f}"
 
 
 def test_without_attention_a_subject_has_no_attention_hit(predictions):
     blind = replace(predictions, glimpses=None)
-    assert {score.attention_hit for score in score_subjects(blind)} == {None}
+    assert {row["attention hit"] for row in rows_of(score_subjects(blind))} == {None}
 
 
 def test_with_several_classes_each_is_scored_by_itself(predictions):
-    chance = np.random.default_rng(2)
-    true = chance.integers(2, size=(60, 4))
-    several = replace(
-        predictions, labels="multi_label", targets=true, outputs=predictions.outputs + 1
-    )
-    said = several.outputs > 0  # a probability above one half
-    for number, row in enumerate(score_classes(several)):
+    true = np.random.default_rng(2).integers(2, size=(60, 4))
+    outputs = predictions.outputs + 1
+    several = replace(predictions, labels="multi_label", targets=true, outputs=outputs)
+    said = outputs > 0  # a probability above one half
+    for number, row in enumerate(rows_of(score_classes(several))):
         both = int((said[:, number] & (true[:, number] == 1)).sum())
-        assert row.clips == true[:, number].sum() and row.recall == pytest.approx(both / row.clips)
         taken = int(said[:, number].sum())
-        assert row.precision == (pytest.approx(both / taken) if taken else None)
-        assert row.confused_with == ""
-    right = (said == (true == 1)).all(axis=1)
-    assert sum(score.correct for score in score_subjects(several)) == right.sum()
+        assert row["clips"] == true[:, number].sum()
+        assert row["recall"] == pytest.approx(both / row["clips"])
+        assert row["precision"] == (pytest.approx(both / taken) if taken else None)
+        assert row["most often mistaken for"] is None
+    correct = (said == (true == 1)).all(axis=1).sum()
+    assert sum(row["correct"] for row in rows_of(score_subjects(several))) == correct

@@ -1,7 +1,7 @@
-"""Scores of classes, numbers and subjects, counted from predictions."""
+"""Tables of scores by class, by predicted number and by subject, counted from predictions."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,48 +14,13 @@ from avfusion.evaluation.predictions import Predictions
 from avfusion.training.metrics.agreement import score_numbers
 
 
-class ClassScore(NamedTuple):
-    """Scores of a class, and which other one its clips are most often taken for, how often."""
+class ScoreTable(NamedTuple):
+    """Rows of a name, a number of clips and scores; None where no clip defines a score."""
 
-    name: str
-    clips: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    confused_with: str
-
-
-class NumberScore(NamedTuple):
-    """Scores of a predicted number over the clips of which it is known."""
-
-    name: str
-    clips: int
-    ccc: float
-    pcc: float
-    rmse: float
-    mae: float
-
-
-class SubjectScore(NamedTuple):
-    """Accuracy over the clips of a subject, with its 95 % interval (Wilson, 1927)."""
-
-    name: str
-    clips: int
-    correct: int
-    accuracy: float
-    low: float
-    high: float
-    attention_hit: float | None
-
-
-class SubjectError(NamedTuple):
-    """Errors of the predicted numbers of a subject, over all numbers."""
-
-    name: str
-    clips: int
-    rmse: float
-    mae: float
-    attention_hit: float | None
+    title: str
+    intro: str
+    head: Sequence[str]
+    rows: list[tuple[object, ...]]
 
 
 def count_confusions(predictions: Predictions) -> Int64[np.ndarray, "true predicted"]:
@@ -65,66 +30,80 @@ def count_confusions(predictions: Predictions) -> Int64[np.ndarray, "true predic
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def score_classes(predictions: Predictions) -> list[ClassScore]:
-    """Score each class; None where no clip defines a score."""
-    true, predicted, names = predictions.true, predictions.predicted, predictions.output_names
+def score_classes(predictions: Predictions) -> ScoreTable:
+    """Score each class, and say what it is most often mistaken for."""
+    names, true, predicted = predictions.output_names, predictions.true, predictions.predicted
     confusions = np.zeros((len(names), len(names)), int)
     if predictions.target.exclusive:
         confusions = count_confusions(predictions)
         np.fill_diagonal(confusions, 0)
 
-    scores = []
+    rows: list[tuple[object, ...]] = []
     for number, name in enumerate(names):
         both = int((true & predicted)[:, number].sum())
         clips, taken = int(true[:, number].sum()), int(predicted[:, number].sum())
+        precision = both / taken if taken else None
+        recall = both / clips if clips else None
+        f1 = 2 * both / (clips + taken) if clips + taken else None
         other = int(confusions[number].argmax())
         count = confusions[number, other]
-        scores.append(
-            ClassScore(
-                name,
-                clips,
-                precision=both / taken if taken else None,
-                recall=both / clips if clips else None,
-                f1=2 * both / (clips + taken) if clips + taken else None,
-                confused_with=f"{names[other]} ({count})" if count else "",
-            )
+        rows.append(
+            (name, clips, precision, recall, f1, f"{names[other]} ({count})" if count else None)
         )
-    return scores
+    head = ("class", "clips", "precision", "recall", "F1", "most often mistaken for")
+    return ScoreTable("Classes", _describe_clips(predictions), head, rows)
 
 
-def score_each_number(predictions: Predictions) -> list[NumberScore]:
+def score_each_number(predictions: Predictions) -> ScoreTable:
     """Score each number that is known of some clip."""
-    scores = []
     true, predicted = torch.from_numpy(predictions.targets), predictions.predict()
+    rows: list[tuple[object, ...]] = []
     for name, x, y in zip(predictions.output_names, true.T, predicted.T, strict=True):
         clips = int((~x.isnan()).sum())
         if clips:
-            scores.append(NumberScore(name, clips, **score_numbers(y, x)))
-    return scores
+            scores = score_numbers(y, x)
+            rows.append(
+                (name, clips, *(scores[metric] for metric in ("ccc", "pcc", "rmse", "mae")))
+            )
+    head = ("number", "clips", "CCC", "PCC", "RMSE", "MAE")
+    return ScoreTable("Numbers", _describe_clips(predictions), head, rows)
 
 
-def score_subjects(predictions: Predictions) -> list[SubjectScore]:
-    """Score the clips of each subject, the worst first."""
-    scores = []
+def score_subjects(predictions: Predictions) -> ScoreTable:
+    """Score the clips of each subject, the worst first, with intervals (Wilson, 1927)."""
+    rows = []
     for name, clips in _each_subject(predictions):
         correct = int(predictions.right[clips].sum())
         low, high = stats.binomtest(correct, len(clips)).proportion_ci(method="wilson")
-        accuracy, hit = correct / len(clips), _mean_hit(predictions, clips)
-        scores.append(
-            SubjectScore(name, len(clips), correct, accuracy, float(low), float(high), hit)
-        )
-    return sorted(scores, key=lambda score: (score.accuracy, score.name))
+        accuracy, interval = correct / len(clips), f"{low:.3f} to {high:.3f}"
+        rows.append((name, len(clips), correct, accuracy, interval, _mean_hit(predictions, clips)))
+    rows.sort(key=lambda row: (row[3], row[0]))
+
+    intro = f"{len(rows)} subjects, the worst first; the interval is Wilson's."
+    if not predictions.target.exclusive:
+        intro += " A clip is correct where none of its classes is wrong."
+    head = ("subject", "clips", "correct", "accuracy", "95 % interval", "attention hit")
+    return ScoreTable("Subjects", intro, head, [*rows])
 
 
-def measure_subject_errors(predictions: Predictions) -> list[SubjectError]:
+def measure_subject_errors(predictions: Predictions) -> ScoreTable:
     """Measure the errors over the clips of each subject, the largest first."""
     errors = predictions.predict().double().numpy() - predictions.targets
     rows = []
     for name, clips in _each_subject(predictions):
         rmse = float(np.sqrt(np.nanmean(errors[clips] ** 2)))
         mae = float(np.nanmean(np.abs(errors[clips])))
-        rows.append(SubjectError(name, len(clips), rmse, mae, _mean_hit(predictions, clips)))
-    return sorted(rows, key=lambda row: (-row.rmse, row.name))
+        rows.append((name, len(clips), rmse, mae, _mean_hit(predictions, clips)))
+    rows.sort(key=lambda row: (-row[2], row[0]))
+
+    intro = f"{len(rows)} subjects, the largest error first; over all numbers."
+    head = ("subject", "clips", "RMSE", "MAE", "attention hit")
+    return ScoreTable("Subjects", intro, head, [*rows])
+
+
+def _describe_clips(predictions: Predictions) -> str:
+    clips = f"{len(predictions)} clips of the {predictions.split} split of {predictions.store}"
+    return f"What the tested checkpoint predicts for the {clips}."
 
 
 def _each_subject(predictions: Predictions) -> Iterator[tuple[str, list[int]]]:

@@ -1,7 +1,6 @@
 """The page of a sweep, or of any runs side by side."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -16,24 +15,6 @@ from avfusion.report.run_page import HEADLINES
 from avfusion.training.metrics.catalog import COMPARED
 
 LAST_LINES = 3  # of the log of a run without results
-
-
-class Exclusion(NamedTuple):
-    """A run that is not compared: what became of it, why, and the end of its log."""
-
-    name: str
-    chosen: str
-    state: str
-    why: str
-    log: str
-
-
-class RunNumbers(NamedTuple):
-    """Values of a run, each with the mark of data leakage."""
-
-    name: str
-    chosen: str
-    values: list[tuple[Any, str]]
 
 
 def report_sweep(
@@ -67,13 +48,13 @@ def report_sweep(
     numbers = []
     for run, mark in zip(tested, marks[len(rows) :], strict=True):
         values = [(run.results.get(key), mark if is_score(key) else "") for key in keys]
-        numbers.append(RunNumbers(names[run.folder], chosen[run.folder], values))
+        numbers.append((names[run.folder], chosen[run.folder], values))
 
     exclusions = []
     for run, state, why in excluded:
         why = why.strip(" ,()") or (f"exit code {run.exit_code}" if run.exit_code else "")
         log = "" if run.results else _read_log_end(run)
-        exclusions.append(Exclusion(names[run.folder], chosen[run.folder], state, why, log))
+        exclusions.append((names[run.folder], state, chosen[run.folder], why, log))
 
     comparison, monitors = draw_comparison(rows), draw_monitors(rows)
     html = render(
