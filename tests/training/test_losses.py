@@ -61,7 +61,7 @@ def test_negative_log_likelihood_takes_log_probabilities_and_logits_alike(weight
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("weights", [[1, 1, 1], [0.5, 2.0, 0.0]])
-def test_focal_loss_counts_a_clip_by_the_doubt_in_its_class(weights, gamma):
+def test_focal_loss_equals_cross_entropy_times_the_modulating_factor(weights, gamma):
     scores, total, norm = LOGITS.double().numpy(), 0.0, 0.0
     for row, label in zip(scores, LABEL.tolist(), strict=True):
         probability = np.exp(row[label]) / np.exp(row).sum()
@@ -72,7 +72,7 @@ def test_focal_loss_counts_a_clip_by_the_doubt_in_its_class(weights, gamma):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
-def test_focal_loss_of_a_class_beyond_doubt_has_a_gradient(gamma):
+def test_focal_loss_of_a_class_with_probability_one_has_a_finite_gradient(gamma):
     logits = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
     Focal([1, 1], gamma=gamma)(logits, torch.tensor([0, 0])).backward()
     assert logits.grad.isfinite().all() and logits.grad[1].any()

@@ -1,4 +1,4 @@
-"""The shipped targets, and whether labels and losses fit one."""
+"""Choice of the target, and checks that labels and losses fit it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ TARGETS: dict[str, type[Target]] = {
 
 
 def choose_target(description: Mapping[str, Any]) -> Target:
-    """Return the target for the labels of which a description speaks."""
+    """Make the shipped target for the labels of a description."""
     kind = description["labels"]
     if kind not in TARGETS:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""One or several numbers for each clip, such as arousal and valence."""
+"""Continuous target: one or several numbers for each clip, such as arousal and valence."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -88,28 +88,28 @@ class Continuous:
         return BETWEEN.join([self._spellings.get(canonical(name), name) for name in names])
 
     def indicators(self, encoded: Float[Tensor, "clips names"]) -> Int[Tensor, "clips names"]:
-        """Return 1 where a number is known, -1 where it is missing."""
+        """Mark known numbers by 1, missing ones by -1."""
         return torch.where(encoded.isnan(), -1, 1)
 
     def predict(self, outputs: Float[Tensor, "*batch names"]) -> Float[Tensor, "*batch names"]:
-        """Return the outputs."""
+        """Predict the outputs themselves."""
         return outputs.float()
 
     def decide(self, prediction: Float[Tensor, "names"]) -> Decision:
-        """Return the numbers, rounded in their label."""
+        """Decide on all numbers, rounded in their label."""
         each = dict(zip(self.output_names, prediction.tolist(), strict=True))
         return Decision(write_numbers({name: f"{v:.3g}" for name, v in each.items()}), each)
 
     def describe(self, prediction: Float[Tensor, "names"]) -> list[str]:
-        """Return each number, rounded."""
+        """Write each number, rounded."""
         return [f"{value:.3g}" for value in prediction.tolist()]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
-        """Say nothing: a number is near or far."""
+        """Nobody knows: a number is near or far."""
         return None
 
     def metrics(self) -> "dict[str, Metric]":
-        """Return how predictions agree with the numbers, for each name and on average."""
+        """Make the agreement of predicted with true numbers, of each name and on average."""
         from avfusion.training.metrics.agreement import Agreement
 
         return {"agreement": Agreement(self.output_names)}

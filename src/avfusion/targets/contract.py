@@ -72,7 +72,7 @@ class Target(Protocol):
         ...
 
     def decode(self, encoded: Shaped[Tensor, "*outputs"]) -> str:
-        """Return the label of one clip, ``?`` where it is unknown."""
+        """Write the label of one clip, ``?`` where it is unknown."""
         ...
 
     def classes_of(self, label: str) -> list[str]:
@@ -84,15 +84,15 @@ class Target(Protocol):
         ...
 
     def indicators(self, encoded: Shaped[Tensor, "clips *outputs"]) -> Int[Tensor, "clips classes"]:
-        """Return 1 where a clip has a class, 0 where it has not, -1 where that is unknown."""
+        """Mark classes by 1 where a clip has them, 0 where not, -1 where that is unknown."""
         ...
 
     def predict(self, outputs: Float[Tensor, "*batch outputs"]) -> Float[Tensor, "*batch outputs"]:
-        """Return predictions, in single precision."""
+        """Turn outputs into predictions, in single precision."""
         ...
 
     def decide(self, prediction: Float[Tensor, "outputs"]) -> Decision:
-        """Return what a prediction says of its clip."""
+        """Decide what a prediction says of its clip."""
         ...
 
     @property
@@ -101,15 +101,15 @@ class Target(Protocol):
         ...
 
     def describe(self, prediction: Float[Tensor, "outputs"]) -> list[str]:
-        """Return a prediction as cells of a table that a person reads."""
+        """Describe a prediction in the cells of a table for people."""
         ...
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
-        """Say whether a decision is the label of its clip; None where there is no saying."""
+        """Whether a decision is the label of its clip; None where nobody knows."""
         ...
 
     def metrics(self) -> "dict[str, Metric]":
-        """Return the metrics of a stage, each to be updated with ``preds`` and ``target``.
+        """Make the metrics of a stage, each to be updated with ``preds`` and ``target``.
 
         ``preds`` are outputs, ``target`` encoded labels. A metric returns a number under its own
         name, or several under theirs.

@@ -1,4 +1,4 @@
-"""Any number of classes for each clip."""
+"""Multi-label target: any number of classes for each clip."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -51,7 +51,7 @@ class MultiLabel:
         return len(self.output_names)
 
     def encode(self, labels: Sequence[str]) -> Int64[np.ndarray, "clips classes"]:
-        """Return whether each label names each class; all -1 where it names one that is unknown."""
+        """Mark the classes that each label names; all are -1 where it names an unknown one."""
         rows = np.full((len(labels), len(self.output_names)), -1, np.int64)
         for row, label in zip(rows, labels, strict=True):
             named = set(split_label(label))
@@ -73,29 +73,29 @@ class MultiLabel:
         return np.full((clips, self.outputs), -1, np.int64)
 
     def decode(self, encoded: Int[Tensor, "classes"]) -> str:
-        """Return the label that names the classes of a clip."""
+        """Write the label that names the classes of a clip."""
         flags = encoded.tolist()
         return "?" if -1 in flags else label_of(self._named(flags))
 
     def classes_of(self, label: str) -> list[str]:
-        """Return the classes that a label names."""
+        """Split a label into the classes that it names."""
         return split_label(label)
 
     def spell(self, label: str) -> str:
-        """Return the label that names the classes that the parts of a label look like."""
+        """Spell the classes that a label names as this target does, where they look alike."""
         names = split_label(label)
         return label_of([self._spellings.get(canonical(name), name) for name in names])
 
     def indicators(self, encoded: Int[Tensor, "clips classes"]) -> Int[Tensor, "clips classes"]:
-        """Return the labels as they are encoded."""
+        """Pass on the labels, which are encoded so."""
         return encoded
 
     def predict(self, outputs: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
-        """Return the probability that a clip has each class, whatever others it has."""
+        """Predict the probability of each class, whatever other classes a clip has."""
         return outputs.float().sigmoid()
 
     def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
-        """Return all classes that are likely; there may be none."""
+        """Decide on all classes above the threshold; there may be none."""
         each = dict(zip(self.output_names, prediction.tolist(), strict=True))
         said = self._named((prediction > THRESHOLD).tolist())
         return Decision(label_of(said), {name: each[name] for name in said})
@@ -106,7 +106,7 @@ class MultiLabel:
         return ("predicted", self.quantity)
 
     def describe(self, prediction: Float[Tensor, "classes"]) -> list[str]:
-        """Return the classes that are said with their probabilities, or which is likeliest."""
+        """Describe the predicted classes with their probabilities, or the likeliest one."""
         said = self.decide(prediction)
         if not said.parts:
             likeliest = int(prediction.argmax())
@@ -114,11 +114,11 @@ class MultiLabel:
         return [said.label, " | ".join(f"{value:.2f}" for value in said.parts.values())]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
-        """Say whether exactly the classes of the clip are said, where the label is known."""
+        """Whether exactly the classes of the clip are predicted, where its label is known."""
         return decision.label == label if label else None
 
     def metrics(self) -> "dict[str, Metric]":
-        """Return the scores of the decisions, and the average precision of each class."""
+        """Make the scores of the decisions, and the average precision of each class."""
         from avfusion.training.metrics.multilabel import (
             AveragePrecision,
             ExactMatch,

@@ -1,4 +1,4 @@
-"""One class for each clip."""
+"""Single-label target: one class for each clip."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ class SingleLabel:
         return len(self.output_names)
 
     def encode(self, labels: Sequence[str]) -> Int64[np.ndarray, "clips"]:
-        """Return the number of each label's class, -1 where it is none of them."""
+        """Number the class of each label; -1 where it is none of them."""
         numbers = {name: number for number, name in enumerate(self.output_names)}
         return np.array([numbers.get(label, -1) for label in labels], np.int64)
 
@@ -61,30 +61,30 @@ class SingleLabel:
         return np.full(clips, -1, np.int64)
 
     def decode(self, encoded: Int[Tensor, ""]) -> str:
-        """Return the class of a clip."""
+        """Name the class of a clip."""
         number = int(encoded)
         return self.output_names[number] if number >= 0 else "?"
 
     def classes_of(self, label: str) -> list[str]:
-        """Return the label, which is a class."""
+        """List the label, which is a class."""
         return [label]
 
     def spell(self, label: str) -> str:
-        """Return the class that a label looks like, or the label."""
+        """Spell a label as the class that looks like it, if any."""
         return self._spellings.get(canonical(label), label)
 
     def indicators(self, encoded: Int[Tensor, "clips"]) -> Int[Tensor, "clips classes"]:
-        """Return 1 for the class of a clip, 0 for all others, -1 where its label is unknown."""
+        """Mark the class of a clip by 1, others by 0, all by -1 where its label is unknown."""
         classes = torch.arange(len(self.output_names), device=encoded.device)
         own = (encoded[:, None] == classes).long()
         return torch.where(encoded[:, None] < 0, -1, own)
 
     def predict(self, outputs: Float[Tensor, "*batch classes"]) -> Float[Tensor, "*batch classes"]:
-        """Return the probability of each class; they sum to one."""
+        """Predict the probability of each class; they sum to one."""
         return outputs.float().softmax(dim=-1)
 
     def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
-        """Return the likeliest class."""
+        """Decide on the likeliest class."""
         number = int(prediction.argmax())
         name = self.output_names[number]
         return Decision(name, {name: float(prediction[number])})
@@ -96,17 +96,17 @@ class SingleLabel:
         return ("predicted", self.quantity, *more)
 
     def describe(self, prediction: Float[Tensor, "classes"]) -> list[str]:
-        """Return the likeliest class, its probability, and the next with its own."""
+        """Describe the likeliest class, its probability, and the next with its own."""
         first, *others = prediction.argsort(descending=True, stable=True).tolist()
         said = [self.output_names[first], f"{float(prediction[first]):.2f}"]
         return said + [f"{self.output_names[n]} {float(prediction[n]):.2f}" for n in others[:1]]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
-        """Say whether the class is said, where the label is known."""
+        """Whether the class is predicted, where the label is known."""
         return decision.label == label if label else None
 
     def metrics(self) -> "dict[str, Metric]":
-        """Return accuracy, accuracy within each class and its mean, and macro F1."""
+        """Make accuracy, the recall of each class and their mean, and macro F1."""
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
         from avfusion.training.metrics.recalls import Recalls

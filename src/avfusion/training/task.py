@@ -83,10 +83,10 @@ class FusionTask(L.LightningModule):
         return self.network(clips)
 
     def training_step(self, clips: Clips, batch_idx: int) -> Tensor:
-        """Return the loss that Lightning will minimise."""
+        """Return the loss that Lightning will minimize."""
         loss = self.step(clips, self.train_metrics)
         self.log("loss", loss, prog_bar=True, logger=False)
-        self.log("train/loss_step", loss, on_step=True, on_epoch=False)  # what is minimised
+        self.log("train/loss_step", loss, on_step=True, on_epoch=False)  # what is minimized
         return loss
 
     def validation_step(self, clips: Clips, batch_idx: int) -> None:
@@ -103,7 +103,7 @@ class FusionTask(L.LightningModule):
         return clips.row, self.target.predict(scores.logits), scores.glimpses
 
     def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
-        """Score one batch, count it, and return what is to be minimised."""
+        """Score one batch, count it, and return what is to be minimized."""
         scores = self(clips)
         loss = self.loss(scores.logits, clips.label)
         metrics.update(

@@ -1,1 +1,1 @@
-"""What is measured of answers, and of attention, in each stage."""
+"""Metrics of predictions, and of attention, in each stage."""

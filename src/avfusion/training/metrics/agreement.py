@@ -42,7 +42,7 @@ class Agreement(Metric):
         self.true.append(target)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return ``ccc``, ``pcc``, ``rmse``, ``mae`` and those of each name that is known."""
+        """Compute ``ccc``, ``pcc``, ``rmse``, ``mae`` and those of each name with true numbers."""
         predicted, true = (
             torch.cat(state) if isinstance(state, list) else state
             for state in (self.predicted, self.true)
@@ -64,7 +64,7 @@ class Agreement(Metric):
 def score_numbers(
     predicted: Float[Tensor, "clips"], true: Float[Tensor, "clips"]
 ) -> dict[str, float]:
-    """Return CCC, PCC, RMSE and MAE of the clips whose true number is not NaN; some must be."""
+    """Compute the scores of the clips whose true number is not NaN; some must be."""
     known = ~true.isnan()
     p, t = (numbers[known].cpu().double() for numbers in (predicted, true))
     error = p - t

@@ -1,4 +1,4 @@
-"""The pointing game: does attention find the one who speaks?"""
+"""Pointing game: attention measured against the box of the speaker."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class PointingGame(Metric):
     """Whether attention points at the speaker's face, wherever boxes are known.
 
     ``attention_hit``: the part of the clips where the mean of the glimpses is largest in a cell
-    whose centre lies in the box widened by half a cell (equal cells share the vote).
+    whose center lies in the box widened by half a cell (equal cells share the vote).
     ``attention_mass``: the attention inside that box. Both also for each size of face. A network
     that finds faces but does not listen hits half of the time where there are two.
     Zhang et al., 2018, https://arxiv.org/abs/1608.00507.
@@ -53,7 +53,7 @@ class PointingGame(Metric):
         self.clips = self.clips.float().index_add(0, size, torch.ones_like(hit))
 
     def compute(self) -> dict[str, Any]:
-        """Return hit and mass, over all clips and for each size that occurs; or nothing."""
+        """Compute hit and mass of all clips and of each size that occurs; none without boxes."""
         if not self.clips.any():
             return {}
         scores = {}
@@ -68,7 +68,7 @@ class PointingGame(Metric):
 def pointing(
     glimpses: Float[Tensor, "batch glimpses pictures rows columns"], box: Float[Tensor, "batch 4"]
 ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch"]]:
-    """Return for each clip whether attention points into its box, and how much of it lies there."""
+    """Compute whether the attention of each clip peaks in its box, and how much lies there."""
     mean = glimpses.float().mean(dim=1)
     inside = cells_in(box, *mean.shape[2:])[:, None]
     largest = mean == mean.amax(dim=(1, 2, 3), keepdim=True)
@@ -77,7 +77,7 @@ def pointing(
 
 
 def cells_in(box: Float[Tensor, "batch 4"], rows: int, columns: int) -> Tensor:
-    """Mark the cells, ``[batch, rows, columns]``, whose centres lie in the widened boxes."""
+    """Mark the cells, ``[batch, rows, columns]``, whose centers lie in the widened boxes."""
     x = (torch.arange(columns, device=box.device) + 0.5) / columns
     y = (torch.arange(rows, device=box.device) + 0.5) / rows
     left, top, right, bottom = (side[:, None] for side in box.unbind(dim=1))

@@ -16,7 +16,7 @@ class Recalls(MulticlassConfusionMatrix):
         self.class_names = list(class_names)
 
     def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
-        """Return ``balanced_accuracy`` and ``accuracy_<class>``."""
+        """Compute ``balanced_accuracy`` and ``accuracy_<class>``."""
         confusion = super().compute()
         count = confusion.sum(dim=1)
         recall = confusion.diagonal() / count.clamp(min=1)

@@ -41,7 +41,7 @@ def check_monitor(
 
 
 def stage_metrics(target: Target) -> MetricCollection:
-    """Return every metric of a stage; names with the stage in front are those of the log."""
+    """Collect every metric of a stage; the log puts the stage in front of their names."""
     return MetricCollection(
         {
             "loss": MeanMetric(nan_strategy="disable"),
