@@ -8,7 +8,7 @@ import pytest
 from conftest import build_for, events_of, load, quiet_trainer, results
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
-from official_files import BATCHES, write_cifar10, write_mnist
+from tiny_datasets import BATCHES, write_cifar10, write_mnist
 
 from avfusion.corpora import Mnist
 from avfusion.dashboard import BatchGrid, ClipImages

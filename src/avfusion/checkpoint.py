@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.spelling import normalize_name
 
 # Whatever else a checkpoint names must be a class of this package.
 ALLOWED: set[str] = set()
@@ -168,7 +168,7 @@ def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module, recipe
     keep = [".standardise.", "loss."]
     there = checkpoint["recipe"]["description"]["output_names"]
     here = recipe.description["output_names"]
-    if list(map(canonical, there)) != list(map(canonical, here)):
+    if list(map(normalize_name, there)) != list(map(normalize_name, here)):
         keep.append(".head.logits.")
     loaded = {
         name: value

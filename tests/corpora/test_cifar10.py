@@ -1,8 +1,10 @@
+"""CIFAR-10: splits, labels and folders of the published batches."""
+
 from collections import Counter
 
 import numpy as np
 import pytest
-from official_files import BATCHES, python2_pickle, write_cifar10
+from tiny_datasets import BATCHES, python2_pickle, write_cifar10
 
 from avfusion.corpora import Cifar10
 
@@ -27,8 +29,8 @@ def test_labels_have_the_names_of_the_publisher_and_no_subject_is_known(tmp_path
     names = "airplane automobile bird cat deer dog frog horse ship truck".split()
     assert contents.output_names == names
     for clip in contents.recordings:
-        assert clip.label == names[written[clip.image.name][1][clip.place]]
-        assert clip.clip_id == f"{clip.image.name}_{clip.place:05d}" and clip.subject == ""
+        assert clip.label == names[written[clip.image.name][1][clip.archive_index]]
+        assert clip.clip_id == f"{clip.image.name}_{clip.archive_index:05d}" and clip.subject == ""
 
 
 @pytest.mark.parametrize("inside", ["", "cifar-10-batches-py"])

@@ -1,4 +1,4 @@
-"""Claims about the embedded corpus with a number, and about how well it can be known."""
+"""Cocktail arousal: its numbers, and how well they can be predicted."""
 
 import json
 from types import SimpleNamespace
@@ -9,11 +9,11 @@ import soundfile
 
 from avfusion.corpora import CocktailArousal, CocktailParty, cocktail_arousal
 from avfusion.corpora.cocktail_arousal import render_clip
-from avfusion.corpora.cocktail_party import Party, people
+from avfusion.corpora.cocktail_party import RenderJob, draw_people
 from avfusion.corpora.recording import Box
 
 CLIPS = {"train": 5, "val": 2, "test": 2}
-DRAWN, SPOKEN = cocktail_arousal.draw_party, cocktail_arousal.speak
+DRAW_PARTY, SYNTHESIZE_VOICE = cocktail_arousal.draw_party, cocktail_arousal.synthesize_voice
 
 
 @pytest.fixture
@@ -39,22 +39,22 @@ def test_it_has_a_folder_of_its_own_beside_the_corpus_of_classes(corpus):
 
 
 def draw_many(monkeypatch, tmp_path, clips: int, faces: int = 2) -> tuple[np.ndarray, ...]:
-    """Numbers of clips, arousals of their faces, those of their voices, and speakers' places."""
+    """Numbers of clips, arousals of faces and of voices, and which face speaks."""
     seen, heard, unwritten = [], [], SimpleNamespace(save=lambda *_, **__: None)
 
     def draw(rng, looks, expressions, openings):
         seen.append(openings)
         return unwritten, [Box(n, 0, n + 1, 1) for n in range(len(looks))]
 
-    def speak(rng, pitch, arousal):
+    def synthesize(rng, pitch, arousal):
         heard.append(arousal)
         return np.zeros(1)
 
     monkeypatch.setattr(cocktail_arousal, "draw_party", draw)
-    monkeypatch.setattr(cocktail_arousal, "speak", speak)
+    monkeypatch.setattr(cocktail_arousal, "synthesize_voice", synthesize)
     monkeypatch.setattr(cocktail_arousal, "write_wav", lambda *_: None)
-    party, cast = Party(tmp_path, "train", 0, 0, faces, 0), people("train", 0)
-    rows = [render_clip(party, number, cast) for number in range(clips)]
+    job, people = RenderJob(tmp_path, "train", 0, 0, faces, 0), draw_people("train", 0)
+    rows = [render_clip(job, number, people) for number in range(clips)]
     number = np.array([row[5] for row in rows])
     return number, np.array(seen), np.array(heard), np.array([int(row[6]) for row in rows])
 
@@ -84,13 +84,16 @@ def test_ceilings_are_those_of_the_docstring(monkeypatch, tmp_path, faces):
 
 
 def test_the_more_aroused_a_voice_the_louder_and_a_face_the_more_its_mouth_is_open(tmp_path):
-    waves = [SPOKEN(np.random.default_rng(1), 200.0, arousal) for arousal in np.linspace(0, 1, 6)]
+    waves = [
+        SYNTHESIZE_VOICE(np.random.default_rng(1), 200.0, arousal)
+        for arousal in np.linspace(0, 1, 6)
+    ]
     loudness = [wave.std() for wave in waves]
     assert loudness == sorted(loudness) and loudness[-1] > 2 * loudness[0]
-    for person in people("train", 0)[::10]:
+    for person in draw_people("train", 0)[::10]:
         dark = []
         for opening in np.linspace(0, 1, 6).tolist():
-            picture, _ = DRAWN(np.random.default_rng(2), [person.look], ["open"], [opening])
+            picture, _ = DRAW_PARTY(np.random.default_rng(2), [person.look], ["open"], [opening])
             dark.append(int((np.asarray(picture) == (90, 0, 0)).all(axis=2).sum()))
         assert dark == sorted(dark) and len({*dark}) > 4, person.kind
 

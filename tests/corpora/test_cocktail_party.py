@@ -1,4 +1,4 @@
-"""Claims about the embedded corpus."""
+"""Cocktail party: rendered clips, and reading them."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ import soundfile
 from PIL import Image
 
 from avfusion.corpora import CocktailParty, cocktail_party
-from avfusion.corpora.cocktail_party import EMOTIONS, PITCHES, Party, people, render_party
+from avfusion.corpora.cocktail_party import EMOTIONS, PITCHES, RenderJob, draw_people
 from avfusion.corpora.drawing import RADII, SIDE
 
 CLIPS = {"train": 4, "val": 2, "test": 2}
@@ -21,21 +21,21 @@ PAIRS = {
 }
 
 
-def rendered(root, split="train", first=0, end=40, faces=2, seed=0):
-    """The rows of some clips that are rendered here, in this process."""
+def render(root, split="train", first=0, end=40, faces=2, seed=0):
+    """Render some clips in this process, and give their rows of the manifest."""
     for folder in ("image", "audio"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    return render_party(Party(root, split, first, end, faces, seed))
+    return CocktailParty.render_clips(RenderJob(root, split, first, end, faces, seed))
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     """A folder and the rows of 400 clips."""
     root = tmp_path_factory.mktemp("many")
-    return root, rendered(root, end=400)
+    return root, render(root, end=400)
 
 
-def files(root):
+def read_files(root):
     return {path.name: path.read_bytes() for path in root.rglob("*.*")}
 
 
@@ -44,25 +44,25 @@ def kind(subject):
 
 
 def test_the_same_seed_renders_the_same_bytes(tmp_path):
-    rows = rendered(tmp_path / "one"), rendered(tmp_path / "two")
+    rows = render(tmp_path / "one"), render(tmp_path / "two")
     assert rows[0] == rows[1]
-    assert files(tmp_path / "one") == files(tmp_path / "two")
-    assert len(files(tmp_path / "one")) == 80
+    assert read_files(tmp_path / "one") == read_files(tmp_path / "two")
+    assert len(read_files(tmp_path / "one")) == 80
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"split": "val"}, {"faces": 3}])
 def test_other_settings_render_other_clips(tmp_path, change):
-    rendered(tmp_path / "one", end=3)
-    rendered(tmp_path / "two", end=3, **change)
-    one, two = files(tmp_path / "one"), files(tmp_path / "two")
+    render(tmp_path / "one", end=3)
+    render(tmp_path / "two", end=3, **change)
+    one, two = read_files(tmp_path / "one"), read_files(tmp_path / "two")
     assert not set(one.values()) & set(two.values())
 
 
 def test_a_clip_does_not_depend_on_those_before_it(tmp_path):
-    rows = rendered(tmp_path / "all", end=10)
-    assert rendered(tmp_path / "some", first=6, end=10) == rows[6:]
-    some = files(tmp_path / "some")
-    assert some == {name: files(tmp_path / "all")[name] for name in some}
+    rows = render(tmp_path / "all", end=10)
+    assert render(tmp_path / "some", first=6, end=10) == rows[6:]
+    some = read_files(tmp_path / "some")
+    assert some == {name: read_files(tmp_path / "all")[name] for name in some}
 
 
 def test_every_emotion_occurs_about_as_often(many):
@@ -95,12 +95,12 @@ def test_the_pair_is_that_of_the_expression_on_the_face_in_the_box(tmp_path, mon
 
     cocktail_draw = cocktail_party.draw_party
     monkeypatch.setattr(cocktail_party, "draw_party", draw)
-    for row, expressions in zip(rendered(tmp_path), seen, strict=True):
+    for row, expressions in zip(render(tmp_path), seen, strict=True):
         assert len(expressions) == 2
         assert row[3] in PAIRS[expressions[tuple(row[6:])]]
 
 
-def test_the_box_has_the_size_of_the_speaker_and_its_centre_in_the_picture(many):
+def test_the_box_has_the_size_of_the_speaker_and_its_center_in_the_picture(many):
     for row in many[1]:
         left, top, right, bottom = row[6:]
         assert right - left == pytest.approx(2 * RADII[kind(row[4])], rel=0.1)
@@ -109,7 +109,7 @@ def test_the_box_has_the_size_of_the_speaker_and_its_centre_in_the_picture(many)
 
 def test_the_box_shows_the_skin_of_the_speaker(many):
     root, rows = many
-    skins = {person.name: person.look.skin for person in people("train", 0)}
+    skins = {person.name: person.look.skin for person in draw_people("train", 0)}
     for row in rows[:60]:
         left, top, right, bottom = row[6:]
         picture = Image.open(root / row[1])
@@ -127,16 +127,16 @@ def test_the_pitch_of_the_voice_tells_who_speaks(many):
 
 @pytest.mark.parametrize("faces", [1, 2, 3])
 def test_a_picture_holds_as_many_faces_as_is_asked(tmp_path, faces):
-    for row in rendered(tmp_path, end=15, faces=faces):
+    for row in render(tmp_path, end=15, faces=faces):
         picture = np.asarray(Image.open(tmp_path / row[1])).astype(int)
-        colours, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
-        skins = [tuple(person.look.skin) for person in people("train", 0)]
-        large = {tuple(colour) for colour in colours[counts > 200].tolist()}
+        colors, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+        skins = [tuple(person.look.skin) for person in draw_people("train", 0)]
+        large = {tuple(color) for color in colors[counts > 200].tolist()}
         assert len(large & set(skins)) == faces
 
 
 def test_no_subject_is_in_two_splits():
-    cast = {split: people(split, 0) for split in ("train", "val", "test")}
+    cast = {split: draw_people(split, 0) for split in ("train", "val", "test")}
     voices = [(person.look, person.pitch) for persons in cast.values() for person in persons]
     assert len(set(voices)) == len(voices) == 90
     assert len({person.name for persons in cast.values() for person in persons}) == 90
@@ -159,7 +159,7 @@ def test_what_is_rendered_is_read_again_rather_than_written_again(party, monkeyp
 def test_several_processes_render_the_same_bytes_as_one(tmp_path, party):
     corpus = CocktailParty(str(tmp_path), party.clips)
     corpus.read()
-    assert files(corpus.root) == files(party.root)
+    assert read_files(corpus.root) == read_files(party.root)
 
 
 def test_an_interrupted_rendering_is_begun_again(tmp_path, in_process):

@@ -1,4 +1,4 @@
-"""Files that hold many pictures: read as they were written, never trusted, and fetched."""
+"""Image archives: read as they were written, without running their pickles, and downloaded."""
 
 import gzip
 import os
@@ -14,14 +14,19 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-from official_files import BATCHES, idx, python2_pickle, write_cifar10, write_mnist
+from tiny_datasets import BATCHES, encode_idx, python2_pickle, write_cifar10, write_mnist
 
 from avfusion.corpora import Cifar10, Mnist, Recording
-from avfusion.corpora.image_archives import read_batch, read_idx, read_packed, with_validation
+from avfusion.corpora.image_archives import (
+    draw_validation,
+    read_archived_picture,
+    read_cifar_batch,
+    read_idx,
+)
 
 
-def torchvision_that(does):
-    return SimpleNamespace(datasets=SimpleNamespace(CIFAR10=does, MNIST=does))
+def fake_torchvision(download):
+    return SimpleNamespace(datasets=SimpleNamespace(CIFAR10=download, MNIST=download))
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +34,7 @@ def no_network(monkeypatch):
     def fails(root, download):
         raise URLError("no network")
 
-    monkeypatch.setitem(sys.modules, "torchvision", torchvision_that(fails))
+    monkeypatch.setitem(sys.modules, "torchvision", fake_torchvision(fails))
 
 
 def test_the_batches_of_these_tests_are_pickles_of_python_2():
@@ -43,7 +48,7 @@ def test_a_batch_of_python_3_is_read_alike(tmp_path, protocol):
     data = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)
     path = tmp_path / "data_batch_1"
     path.write_bytes(pickle.dumps({"data": data, "labels": [1, 2, 3]}, protocol))
-    pictures, labels = read_batch(path)
+    pictures, labels = read_cifar_batch(path)
     assert labels == [1, 2, 3]
     for clip, row, column, channel in np.ndindex(3, 2, 2, 3):  # the upper left of each
         assert (
@@ -59,7 +64,7 @@ def test_a_batch_that_calls_something_is_refused_and_nothing_is_called(tmp_path)
     path = tmp_path / "data_batch_1"
     path.write_bytes(pickle.dumps({"data": Evil(), "labels": []}, 2))
     with pytest.raises(ValueError, match=r"no batch of CIFAR-10 \(it calls .*open\)"):
-        read_batch(path)
+        read_cifar_batch(path)
     assert not (tmp_path / "written").exists()
 
 
@@ -68,25 +73,25 @@ def test_a_batch_that_is_cut_off_is_refused(tmp_path, cut):
     path = tmp_path / "data_batch_1"
     path.write_bytes(python2_pickle(np.zeros((2, 3072), np.uint8), [0, 1])[:cut])
     with pytest.raises(ValueError, match="unpack cifar-10-python"):
-        read_batch(path)
+        read_cifar_batch(path)
 
 
 def test_a_batch_with_other_numbers_of_labels_and_pictures_is_refused(tmp_path):
     path = tmp_path / "data_batch_1"
     path.write_bytes(python2_pickle(np.zeros((2, 3072), np.uint8), [0]))
     with pytest.raises(ValueError, match="1 labels, 2 pictures"):
-        read_batch(path)
+        read_cifar_batch(path)
 
 
 def test_an_idx_file_is_its_array_compressed_or_not(tmp_path):
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    (tmp_path / "plain").write_bytes(idx(array))
-    (tmp_path / "packed").write_bytes(gzip.compress(idx(array)))
+    (tmp_path / "plain").write_bytes(encode_idx(array))
+    (tmp_path / "packed").write_bytes(gzip.compress(encode_idx(array)))
     for name in ("plain", "packed"):
         assert np.array_equal(read_idx(tmp_path / name, axes=3), array)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\x00\x08\x03", idx(np.zeros(4, np.uint8))])
+@pytest.mark.parametrize("content", [b"", b"\x00\x00\x08\x03", encode_idx(np.zeros(4, np.uint8))])
 def test_what_is_no_idx_file_of_pictures_is_refused(tmp_path, content):
     for name, written in (("plain", content), ("packed", gzip.compress(content)[:-2])):
         (tmp_path / name).write_bytes(written)
@@ -94,20 +99,20 @@ def test_what_is_no_idx_file_of_pictures_is_refused(tmp_path, content):
             read_idx(tmp_path / name, axes=3)
 
 
-def test_one_picture_is_read_in_colour(tmp_path):
-    written, grey = write_cifar10(tmp_path / "colour"), write_mnist(tmp_path / "grey")
-    path = tmp_path / "colour" / "cifar-10-batches-py" / "data_batch_2"
+def test_one_picture_is_read_in_color(tmp_path):
+    written, gray = write_cifar10(tmp_path / "color"), write_mnist(tmp_path / "gray")
+    path = tmp_path / "color" / "cifar-10-batches-py" / "data_batch_2"
     expected = written["data_batch_2"][0][7]
-    assert np.array_equal(np.moveaxis(read_packed(path, 7), -1, 0), expected)
-    path = tmp_path / "grey" / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
-    picture = read_packed(path, 5)
-    assert all(np.array_equal(picture[:, :, channel], grey["t10k"][0][5]) for channel in range(3))
+    assert np.array_equal(np.moveaxis(read_archived_picture(path, 7), -1, 0), expected)
+    path = tmp_path / "gray" / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    picture = read_archived_picture(path, 5)
+    assert all(np.array_equal(picture[:, :, channel], gray["t10k"][0][5]) for channel in range(3))
 
 
 @pytest.mark.parametrize(("part", "expected"), [(0.25, 10), (0.001, 1), (0.999, 39)])
 def test_validation_is_a_part_of_the_training_pictures_that_the_seed_draws(part, expected):
     training = [Recording(str(number), "a", "", "train") for number in range(40)]
-    drawn = [with_validation(training, part, seed) for seed in (3, 3, 4)]
+    drawn = [draw_validation(training, part, seed) for seed in (3, 3, 4)]
     assert drawn[0] == drawn[1]
     assert [clip.clip_id for clip in drawn[0]] == [clip.clip_id for clip in training]
     assert Counter(clip.split for clip in drawn[2])["val"] == expected
@@ -140,15 +145,15 @@ def test_without_files_and_torchvision_one_sentence_says_what_to_install(
         corpus(str(tmp_path)).read()
 
 
-BOTH = [(Cifar10, write_cifar10), (Mnist, write_mnist)]
+ARCHIVES = [(Cifar10, write_cifar10), (Mnist, write_mnist)]
 
 
-def everything(folder):
+def list_paths(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("there", ["", "root", "root/MNIST/raw", "root/cifar-10-batches-py"])
-@pytest.mark.parametrize(("corpus", "write"), BOTH)
+@pytest.mark.parametrize(("corpus", "write"), ARCHIVES)
 def test_files_that_are_not_there_are_downloaded_once_and_alone(
     corpus, write, there, tmp_path, monkeypatch
 ):
@@ -158,19 +163,19 @@ def test_files_that_are_not_there_are_downloaded_once_and_alone(
         asked.append(root)
         write(Path(root))
 
-    monkeypatch.setitem(sys.modules, "torchvision", torchvision_that(downloads))
+    monkeypatch.setitem(sys.modules, "torchvision", fake_torchvision(downloads))
     write(tmp_path / "expected")
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
     first = corpus(str(tmp_path / "root")).read()
     assert corpus(str(tmp_path / "root")).read() == first and len(asked) == 1
-    found = {*everything(tmp_path)} - {*everything(tmp_path / there)} - {there}
+    found = {*list_paths(tmp_path)} - {*list_paths(tmp_path / there)} - {there}
     for path in (tmp_path / "expected").rglob("*"):
         copy = tmp_path / "root" / path.relative_to(tmp_path / "expected")
         assert copy.exists() and (path.is_dir() or copy.read_bytes() == path.read_bytes())
     assert not [name for name in found if "lock" in name or "partial" in name]
 
 
-def half(write, root):
+def write_half(write, root):
     """Write a data set half: some files, one of them cut, and an archive that is not whole."""
     write(root)
     files = sorted(path for path in root.rglob("*") if path.is_file())
@@ -192,36 +197,36 @@ FAILURES = [
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
 @pytest.mark.parametrize("root", ["root", "deeper/within/root"])
-@pytest.mark.parametrize(("corpus", "write"), BOTH)
+@pytest.mark.parametrize(("corpus", "write"), ARCHIVES)
 def test_a_download_that_fails_leaves_nothing_behind(
     corpus, write, root, failure, tmp_path, monkeypatch
 ):
     def fails(root, download):
-        half(write, Path(root))
+        write_half(write, Path(root))
         raise failure
 
-    monkeypatch.setitem(sys.modules, "torchvision", torchvision_that(fails))
+    monkeypatch.setitem(sys.modules, "torchvision", fake_torchvision(fails))
     expected = FileNotFoundError if isinstance(failure, Exception) else type(failure)
     with pytest.raises(expected) as refused:
         corpus(str(tmp_path / root)).read()
     if expected is FileNotFoundError:
         assert "cannot be downloaded (" in str(refused.value) and "\n" not in str(refused.value)
-    assert everything(tmp_path) == []
+    assert list_paths(tmp_path) == []
 
 
 def test_what_was_there_before_a_download_that_fails_stays(tmp_path, monkeypatch):
     def fails(root, download):
         assert (Path(root) / "cifar-10-python.tar.gz").read_bytes() == b"an archive"
-        half(write_cifar10, Path(root))
+        write_half(write_cifar10, Path(root))
         raise RuntimeError("corrupted")
 
-    monkeypatch.setitem(sys.modules, "torchvision", torchvision_that(fails))
+    monkeypatch.setitem(sys.modules, "torchvision", fake_torchvision(fails))
     (tmp_path / "notes").mkdir()
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"an archive")
-    before = everything(tmp_path)
+    before = list_paths(tmp_path)
     with pytest.raises(FileNotFoundError, match="corrupted"):
         Cifar10(str(tmp_path)).read()
-    assert everything(tmp_path) == before
+    assert list_paths(tmp_path) == before
     assert (tmp_path / "cifar-10-python.tar.gz").read_bytes() == b"an archive"
 
 
@@ -229,11 +234,11 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
-from official_files import write_cifar10
-from test_image_archives import half
+from tiny_datasets import write_cifar10
+from test_image_archives import write_half
 
 def killed(root, download):
-    half(write_cifar10, Path(root))
+    write_half(write_cifar10, Path(root))
     os.kill(os.getpid(), signal.SIGKILL)
 
 sys.modules["torchvision"] = SimpleNamespace(datasets=SimpleNamespace(CIFAR10=killed))
@@ -252,16 +257,16 @@ def test_after_a_download_that_was_killed_the_next_one_starts_anew(tmp_path, mon
     command = [sys.executable, "-c", KILLED, str(root)]
     assert subprocess.run(command, env=environment).returncode == -signal.SIGKILL
     monkeypatch.setitem(
-        sys.modules, "torchvision", torchvision_that(lambda root, download: download_whole(root))
+        sys.modules, "torchvision", fake_torchvision(lambda root, download: download_whole(root))
     )
     assert len(Cifar10(str(root)).read().recordings) == 60
-    assert everything(tmp_path) == sorted(
+    assert list_paths(tmp_path) == sorted(
         ["root", "root/cifar-10-batches-py", *(f"root/cifar-10-batches-py/{b}" for b in BATCHES)]
     )
 
 
 def download_whole(root):
-    assert everything(Path(root)) == []
+    assert list_paths(Path(root)) == []
     write_cifar10(Path(root))
 
 

@@ -1,4 +1,4 @@
-"""Labels that name several classes."""
+"""Labels that name one class, or several."""
 
 import pytest
 from conftest import write_manifest, write_picture
@@ -65,9 +65,9 @@ def test_a_class_that_is_named_twice_is_refused_with_its_line(read):
 
 
 def test_a_class_beyond_those_that_are_set_or_trained_is_refused(read):
-    with pytest.raises(ValueError, match=r"'c' \(1 clips\) are not among the classes \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"'c' \(1 clip\) is not among the classes \['a', 'b'\]"):
         read("a|b", "a", "a|c", "b")
-    with pytest.raises(ValueError, match=r"'b' \(2 clips\) are not among the classes \['a'\]"):
+    with pytest.raises(ValueError, match=r"'b' \(2 clips\) is not among the classes \['a'\]"):
         read("a|b", "a", "a", "b", classes=["a"])
 
 

@@ -1,4 +1,4 @@
-"""Claims about the description of any recordings."""
+"""Manifests: rows become recordings, and what is wrong is named with its line."""
 
 import pytest
 from conftest import write_manifest
@@ -32,12 +32,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def contents(folder, table, **options):
+def read(folder, table, **options):
     write_manifest(folder, table)
     return Manifest(str(folder), **options).read()
 
 
-def refused(folder, table, sentence, **options):
+def assert_error(folder, table, sentence, **options):
     write_manifest(folder, table)
     with pytest.raises((ValueError, FileNotFoundError), match=sentence) as refusal:
         Manifest(str(folder), **options).read()
@@ -45,7 +45,7 @@ def refused(folder, table, sentence, **options):
 
 
 def test_every_row_becomes_a_recording(folder):
-    recordings = contents(folder, rows()).recordings
+    recordings = read(folder, rows()).recordings
     assert [clip.clip_id for clip in recordings] == ["c0", "c1", "c2", "c3"]
     assert [clip.label for clip in recordings] == ["low", "high", "low", "high"]
     assert [clip.subject for clip in recordings] == ["s0", "s1", "s2", "s3"]
@@ -53,7 +53,7 @@ def test_every_row_becomes_a_recording(folder):
     assert recordings[0].sources == [folder / "a.png", folder / "a.wav"]
 
 
-def test_the_path_of_a_csv_is_as_good_as_its_folder(folder):
+def test_the_root_may_be_the_path_of_a_csv(folder):
     path = write_manifest(folder, rows()).rename(folder / "others.csv")
     corpus = Manifest(str(path))
     assert corpus.name == "others" and len(corpus.read().recordings) == 4
@@ -93,19 +93,19 @@ def test_another_encoding_is_refused_with_the_file_and_the_cure(folder):
         Manifest(str(folder)).read()
 
 
-def test_a_clip_id_that_stands_twice_is_refused_with_both_lines(folder):
+def test_a_duplicate_clip_id_is_refused_with_both_lines(folder):
     double = rows(clip_id=lambda number: ("a", "b", "c", "b")[number])
-    refused(folder, double, r"'b' stands in lines 3 and 5 .*: give each clip an id")
+    assert_error(folder, double, r"'b' stands in lines 3 and 5 .*: give each clip an id")
 
 
 @pytest.mark.parametrize("column", ["clip_id", "label", "subject"])
 def test_an_empty_cell_is_refused_with_its_line(folder, column):
     empty = rows(**{column: lambda number: " " if number == 2 else f"x{number}"})
-    refused(folder, empty, f"Line 4 of .* has an empty {column}")
+    assert_error(folder, empty, f"Line 4 of .* has an empty {column}")
 
 
 def test_cells_are_read_without_the_blanks_around_them(folder):
-    found = contents(folder, rows(label=" low ", split=lambda n: " train" if n else "test "))
+    found = read(folder, rows(label=" low ", split=lambda n: " train" if n else "test "))
     assert found.output_names == ["low"]
     assert {clip.split for clip in found.recordings} == {"train", "test"}
 
@@ -113,7 +113,7 @@ def test_cells_are_read_without_the_blanks_around_them(folder):
 @pytest.mark.parametrize("column", ["clip_id", "label", "subject"])
 def test_a_missing_column_is_named_beside_those_that_are_there(folder, column):
     table = [{k: v for k, v in row.items() if k != column} for row in rows()]
-    refused(
+    assert_error(
         folder,
         table,
         rf"no column {column}, it has .*image_path.*: name yours as in corpus\.columns",
@@ -122,78 +122,87 @@ def test_a_missing_column_is_named_beside_those_that_are_there(folder, column):
 
 def test_a_corpus_may_have_sessions_and_no_splits(folder):
     table = [{k: v for k, v in row.items() if k != "split"} for row in rows(session="x")]
-    found = contents(folder, table).recordings
+    found = read(folder, table).recordings
     assert [(clip.split, clip.session) for clip in found] == [("", "x")] * 4
-    assert {clip.session for clip in contents(folder, rows()).recordings} == {""}
-    assert contents(folder, rows(split="")).output_names == ["high", "low"]
+    assert {clip.session for clip in read(folder, rows()).recordings} == {""}
+    assert read(folder, rows(split="")).output_names == ["high", "low"]
 
 
 def test_columns_may_have_other_names(folder):
     table = [{("speaker" if k == "subject" else k): v for k, v in row.items()} for row in rows()]
-    found = contents(folder, table, columns={"subject": "speaker"})
+    found = read(folder, table, columns={"subject": "speaker"})
     assert [clip.subject for clip in found.recordings] == ["s0", "s1", "s2", "s3"]
-    refused(folder, rows(), "no column speaker", columns={"subject": "speaker"})
+    assert_error(folder, rows(), "no column speaker", columns={"subject": "speaker"})
 
 
 def test_missing_files_are_all_counted_and_ten_of_them_shown(folder):
     table = rows(30, image_path=lambda number: f"{number}.png" if number < 25 else "a.png")
     sentence = r"25 of the 60 files of .* are missing: .*0\.png.* and 15 more\. Paths"
-    refused(folder, table, sentence, on_error="raise")
+    assert_error(folder, table, sentence, on_error="raise")
     with pytest.raises(FileNotFoundError, match=r"25 of 30 clips .* corpus\.media_root") as refusal:
         Manifest(str(folder), on_error="raise").read()
     assert str(refusal.value).count(".png") == 10
 
 
-def test_a_row_without_face_and_voice_is_refused_with_its_line(folder):
+def test_a_row_without_picture_and_sound_is_refused_with_its_line(folder):
     columns = dict.fromkeys(["image_path", "audio_path"], lambda n: "" if n == 1 else "a.png")
-    refused(folder, rows(**columns), "Line 3 of .* names neither a video_path nor an image_path")
+    assert_error(
+        folder, rows(**columns), "Line 3 of .* names neither a video_path nor an image_path"
+    )
 
 
 @pytest.mark.parametrize("lacking", ["image_path", "audio_path"])
 def test_a_row_may_lack_one_of_them(folder, lacking):
-    recordings = contents(folder, rows(**{lacking: lambda n: "" if n == 1 else "a.png"})).recordings
+    recordings = read(folder, rows(**{lacking: lambda n: "" if n == 1 else "a.png"})).recordings
     assert [len(recording.sources) for recording in recordings] == [2, 1, 2, 2]
 
 
 def test_a_video_wins_over_picture_and_sound(folder):
-    found = contents(folder, rows(video_path="a.mp4")).recordings[0]
+    found = read(folder, rows(video_path="a.mp4")).recordings[0]
     assert found.sources == [folder / "a.mp4"] and found.image is None and found.audio is None
 
 
 def test_a_folder_of_frames_is_an_image_path(folder):
     (folder / "frames").mkdir()
-    found = contents(folder, rows(image_path="frames")).recordings[0]
+    found = read(folder, rows(image_path="frames")).recordings[0]
     assert found.image == folder / "frames"
 
 
 def test_splits_of_other_names_and_of_none_beside_others_are_refused(folder):
     table = rows(split=lambda number: "all" if number else "train")
-    refused(folder, table, r"must be train, val, test, got all \(3 clips\): correct the column")
+    assert_error(
+        folder, table, r"must be train, val, test, got all \(3 clips\): correct the column"
+    )
     table = rows(split=lambda number: ("all", "train", "", "all")[number])
-    refused(folder, table, r"got all \(2 clips\), none \(1 clips\): correct")
+    assert_error(folder, table, r"got all \(2 clips\), none \(1 clip\): correct")
     table = rows(split=lambda number: "train" if number else "")
-    refused(folder, table, r"got none \(1 clips\): correct the column, or leave it out and choose")
+    assert_error(
+        folder, table, r"got none \(1 clip\): correct the column, or leave it out and choose"
+    )
 
 
 def test_classes_are_the_sorted_labels_of_the_training_split(folder):
     table = rows(8, label=lambda number: "bca"[number % 3], split="train")
-    assert contents(folder, table).output_names == ["a", "b", "c"]
+    assert read(folder, table).output_names == ["a", "b", "c"]
 
 
 def test_a_corpus_to_test_on_has_the_classes_of_all_its_clips(folder):
-    assert contents(folder, rows(split="test")).output_names == ["high", "low"]
+    assert read(folder, rows(split="test")).output_names == ["high", "low"]
 
 
 def test_a_label_that_the_training_split_lacks_is_refused_and_without_splits_a_class(folder):
     table = rows(label=lambda number: "lowe" if number == 3 else "low")
-    refused(folder, table, r"'lowe' \(1 clips\) are not among the classes \['low'\]: correct them")
-    assert contents(folder, [row | {"split": ""} for row in table]).output_names == ["low", "lowe"]
+    assert_error(folder, table, r"'lowe' \(1 clip\) is not among the classes \['low'\]: correct")
+    assert read(folder, [row | {"split": ""} for row in table]).output_names == [
+        "low",
+        "lowe",
+    ]
 
 
 def test_given_classes_keep_their_order_and_refuse_others(folder):
     classes = ["neutral", "low", "high"]
-    assert contents(folder, rows(), classes=classes).output_names == classes
-    refused(folder, rows(), r"'high' \(2 clips\) .*corpus\.classes", classes=["low"])
+    assert read(folder, rows(), classes=classes).output_names == classes
+    assert_error(folder, rows(), r"'high' \(2 clips\) .*corpus\.classes", classes=["low"])
 
 
 def test_boxes_are_read_where_they_are_given(folder):
@@ -203,7 +212,7 @@ def test_boxes_are_read_where_they_are_given(folder):
         side: (lambda number, value=value: value if number == 1 else "")
         for side, value in zip(sides, numbers, strict=True)
     }
-    boxes = [clip.box for clip in contents(folder, rows(**columns)).recordings]
+    boxes = [clip.box for clip in read(folder, rows(**columns)).recordings]
     assert boxes == [None, Box(1.5, 2.0, 30.0, 40.25), None, None]
 
 
@@ -211,7 +220,7 @@ def test_boxes_are_read_where_they_are_given(folder):
 def test_a_bad_box_is_refused_with_its_line(folder, box):
     sides = zip(("left", "top", "right", "bottom"), box.split(","), strict=True)
     table = rows(**{f"box_{side}": value for side, value in sides})
-    refused(
+    assert_error(
         folder, table, "Line 2 of .* has the box .*: give left, top, right and bottom in pixels"
     )
 
@@ -227,7 +236,7 @@ def test_a_path_that_leads_out_of_the_folder_is_refused(folder, name):
     (folder.parent / "a.wav").touch()
     (folder / "b").mkdir()
     sentence = r"Line 3 of .*names .*, which is not in .*corpus.media_root"
-    refused(folder, rows(audio_path=lambda n: name if n == 1 else "a.wav"), sentence)
+    assert_error(folder, rows(audio_path=lambda n: name if n == 1 else "a.wav"), sentence)
 
 
 @pytest.mark.parametrize("name", ["link.wav", "linked/a.wav", "frames"])
@@ -240,13 +249,15 @@ def test_links_that_lead_out_of_the_folder_are_refused(folder, name):
     (folder / "linked").symlink_to(outside)
     (folder / "frames" / "0.png").symlink_to(outside / "a.wav")
     column = "image_path" if name == "frames" else "audio_path"
-    refused(folder, rows(**{column: name}), r"Line 2 of .*names .*, which is not in .*media_root")
+    assert_error(
+        folder, rows(**{column: name}), r"Line 2 of .*names .*, which is not in .*media_root"
+    )
 
 
 def test_a_frame_may_be_a_link_within_the_folder(folder):
     (folder / "frames").mkdir()
     (folder / "frames" / "0.png").symlink_to(folder / "a.png")
-    assert contents(folder, rows(image_path="frames")).recordings[0].image == folder / "frames"
+    assert read(folder, rows(image_path="frames")).recordings[0].image == folder / "frames"
 
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b.wav"])
@@ -257,13 +268,13 @@ def test_a_name_that_no_file_can_have_is_refused_with_its_line(folder, name):
         Manifest(str(folder)).read()
 
 
-def test_a_ring_of_links_is_no_path(folder):
+def test_a_circle_of_links_is_no_path(folder):
     (folder / "one").symlink_to(folder / "two")
     (folder / "two").symlink_to(folder / "one")
-    refused(folder, rows(audio_path="one"), "which is no path|are missing")
+    assert_error(folder, rows(audio_path="one"), "which is no path|are missing")
 
 
-def test_a_quote_that_is_never_closed_swallows_no_clips(folder):
+def test_an_unclosed_quote_swallows_no_clips(folder):
     path = write_manifest(folder, rows())
     path.write_text(path.read_text().replace("low", '"low', 1))
     with pytest.raises(ValueError, match=rf"{path} is no CSV"):
@@ -280,7 +291,7 @@ def test_a_line_of_more_cells_than_the_header_is_refused_unless_they_are_empty(f
         Manifest(str(folder)).read()
 
 
-def test_a_column_that_stands_twice_is_refused(folder):
+def test_a_duplicate_column_is_refused(folder):
     path = write_manifest(folder, rows())
     path.write_text(path.read_text().replace("subject", "label", 1))
     with pytest.raises(ValueError, match="has several columns label: leave one of each"):
@@ -289,11 +300,11 @@ def test_a_column_that_stands_twice_is_refused(folder):
 
 def test_a_name_may_hold_a_new_line(folder):
     (folder / "a\nb.wav").touch()
-    found = contents(folder, rows(audio_path="a\nb.wav")).recordings[0]
+    found = read(folder, rows(audio_path="a\nb.wav")).recordings[0]
     assert found.audio == folder / "a\nb.wav"
 
 
-def test_media_may_lie_elsewhere_when_that_is_said(folder):
+def test_media_root_lets_media_lie_elsewhere(folder):
     (folder / "lists").mkdir()
     path = write_manifest(folder / "lists", rows())
     corpus = Manifest(str(path), media_root=str(folder))
@@ -301,7 +312,7 @@ def test_media_may_lie_elsewhere_when_that_is_said(folder):
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_other_delimiters_are_told_by_the_header(folder, delimiter):
+def test_the_header_tells_the_delimiter(folder, delimiter):
     path = write_manifest(folder, rows())
     path.write_text(path.read_text().replace(",", delimiter), encoding="utf-8-sig")
     assert len(Manifest(str(folder)).read().recordings) == 4
@@ -310,14 +321,14 @@ def test_other_delimiters_are_told_by_the_header(folder, delimiter):
 def test_paths_as_windows_writes_them_are_found(folder):
     (folder / "b").mkdir()
     (folder / "b" / "a.wav").touch()
-    recordings = contents(folder, rows(audio_path="b\\a.wav")).recordings
+    recordings = read(folder, rows(audio_path="b\\a.wav")).recordings
     assert recordings[0].audio == folder / "b" / "a.wav"
 
 
 def test_names_are_found_in_either_normal_form_and_not_confused_where_both_exist(folder):
     composed, decomposed = "\u00fc.wav", "u\u0308.wav"
     (folder / decomposed).touch()
-    assert contents(folder, rows(audio_path=composed)).recordings[0].audio.name == decomposed
+    assert read(folder, rows(audio_path=composed)).recordings[0].audio.name == decomposed
     (folder / composed).touch()
-    assert contents(folder, rows(audio_path=composed)).recordings[0].audio.name == composed
-    assert contents(folder, rows(audio_path=decomposed)).recordings[0].audio.name == decomposed
+    assert read(folder, rows(audio_path=composed)).recordings[0].audio.name == composed
+    assert read(folder, rows(audio_path=decomposed)).recordings[0].audio.name == decomposed

@@ -1,10 +1,10 @@
-"""Companion files are no part of a corpus."""
+"""Companion files, which systems leave beside media, are no part of a corpus."""
 
 import numpy as np
 import pytest
 from conftest import write_manifest
-from official_files import write_cifar10, write_mnist
 from PIL import Image
+from tiny_datasets import write_cifar10, write_mnist
 
 from avfusion.corpora import Cifar10, Manifest, Mnist
 from avfusion.corpora.media import is_companion

@@ -1,8 +1,10 @@
+"""MNIST: splits, labels and folders of the published files."""
+
 from collections import Counter
 
 import numpy as np
 import pytest
-from official_files import idx, write_mnist
+from tiny_datasets import encode_idx, write_mnist
 
 from avfusion.corpora import Mnist
 
@@ -22,7 +24,7 @@ def test_the_small_files_are_the_test_and_the_others_are_training_and_validation
     for clip in contents.recordings:
         part = "t10k" if clip.split == "test" else "train"
         assert clip.image.name.startswith(part)
-        assert clip.label == str(written[part][1][clip.place])
+        assert clip.label == str(written[part][1][clip.archive_index])
 
 
 def test_the_root_may_be_the_folder_of_the_files(tmp_path):
@@ -34,6 +36,6 @@ def test_pictures_without_a_digit_each_are_refused(tmp_path):
     write_mnist(tmp_path)
     path = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     for labels in (np.zeros(19, np.uint8), np.full(20, 10, np.uint8)):
-        path.write_bytes(idx(labels))
+        path.write_bytes(encode_idx(labels))
         with pytest.raises(ValueError, match="does not hold a digit for each of the 20 pictures"):
             Mnist(str(tmp_path)).read()

@@ -1,10 +1,10 @@
-"""Claims about manifests with numbers, and about the mistakes that they may have."""
+"""Manifests with numbers to predict, and the errors that they may have."""
 
 import pytest
 
 from avfusion.corpora import Manifest
 from avfusion.corpora.labels import split_label
-from avfusion.corpora.numbers import write_label
+from avfusion.corpora.numbers import format_label
 
 HEAD = "clip_id,audio_path,subject,split"
 
@@ -50,26 +50,26 @@ def test_of_a_table_with_labels_and_numbers_the_labels_count_unless_numbers_are_
 
 
 def test_a_label_is_written_with_every_digit_of_its_numbers():
-    label = write_label("valence|arousal", [0.1 + 0.2, -1e-9])
+    label = format_label("valence|arousal", [0.1 + 0.2, -1e-9])
     assert label == "arousal=-1e-09|valence=0.30000000000000004"
-    assert write_label("happy|a=b", []) == "happy|a=b" and write_label("", []) == ""
+    assert format_label("happy|a=b", []) == "happy|a=b" and format_label("", []) == ""
 
 
-def test_what_is_wrong_with_numbers_is_told_with_lines_and_cures(write):
+def test_errors_of_numbers_are_named_with_lines_and_fixes(write):
     cells = ("0.5,1", "high,1", "nan,1", "1.5,1", ",", "-3,0,5")
     with pytest.raises(ValueError) as error:
         write("target.arousal,target.valence", *cells, ranges={"arousal": [-1, 1]}).read()
-    told = str(error.value)
-    assert "has 5 mistakes" in told or "has 6 mistakes" in told
-    assert "Line 3 of" in told and "has the arousal 'high', which is none" in told
-    assert "Also line 4 has the arousal 'nan'" in told
-    assert "Line 5 of" in told and "has the arousal 1.5, not from -1 to 1" in told
-    assert "set corpus.ranges.arousal=[<lowest>, <highest>]" in told
-    assert "Line 6 of" in told and "has no arousal and no valence" in told
-    assert "line 7 has the arousal -3, not from -1 to 1" in told
+    message = str(error.value)
+    assert "has 5 errors" in message or "has 6 errors" in message
+    assert "Line 3 of" in message and "has the arousal 'high', which is none" in message
+    assert "Also line 4 has the arousal 'nan'" in message
+    assert "Line 5 of" in message and "has the arousal 1.5, not from -1 to 1" in message
+    assert "set corpus.ranges.arousal=[<lowest>, <highest>]" in message
+    assert "Line 6 of" in message and "has no arousal and no valence" in message
+    assert "line 7 has the arousal -3, not from -1 to 1" in message
 
 
-def test_a_named_number_without_a_column_is_told(write):
+def test_a_named_number_without_a_column_is_refused(write):
     with pytest.raises(ValueError, match=r"has no column target\.valence, it has .*arousal"):
         write("target.arousal", "1", targets=["arousal", "valence"]).read()
 

@@ -1,4 +1,4 @@
-"""Claims about what a corpus is."""
+"""Recordings and the contract of corpora."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Names that look alike are one, wherever people, classes or splits are compared."""
+"""Unicode normalization: names that look alike are one, for subjects, classes and splits."""
 
 import unicodedata
 from collections import Counter
@@ -16,7 +16,7 @@ from conftest import (
 )
 
 from avfusion.corpora import Manifest
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.spelling import normalize_name
 from avfusion.data.checks import check_labels
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import tabulate
@@ -32,7 +32,7 @@ from avfusion.preparation.leakage import (
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.summary import summary
 
-ALIKE = {
+SAME_NAMES = {
     "composed or combining accents": ("Jos\u00e9", "Jose\u0301"),
     "several accents in another order": ("a\u0323\u0302", "a\u0302\u0323", "\u1ead"),
     "zero-width space": ("Ann", "An\u200bn"),
@@ -55,7 +55,7 @@ ALIKE = {
     "symbols that are letters": ("\u03a9", "\u2126"),
     "all of it": ("Jos\u00e9 1", "\u200b\uff2aOSE\u0301\u00a0 \uff11\u200f"),
 }
-OTHER = [
+DIFFERENT_NAMES = [
     ("Ann", "Anna"),
     ("s1", "s11"),
     ("Ann Lee", "AnnLee"),
@@ -64,25 +64,25 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
-def test_what_looks_alike_is_one(names):
-    assert len({canonical(name) for name in names}) == 1
+@pytest.mark.parametrize("names", SAME_NAMES.values(), ids=SAME_NAMES)
+def test_names_that_look_alike_are_one(names):
+    assert len({normalize_name(name) for name in names}) == 1
 
 
-@pytest.mark.parametrize("names", OTHER)
-def test_what_can_be_told_apart_is_not_one(names):
-    assert len({canonical(name) for name in names}) == 2
+@pytest.mark.parametrize("names", DIFFERENT_NAMES)
+def test_names_that_can_be_told_apart_are_two(names):
+    assert len({normalize_name(name) for name in names}) == 2
 
 
-def test_the_form_of_a_form_is_itself_for_every_character():
+def test_normalizing_twice_changes_nothing_more_for_any_character():
     changing = ((0, 0x3400), (0xA640, 0xAC00), (0xF900, 0x10000), (0x1D400, 0x1F300))
     for code in (code for span in changing for code in range(*span)):
         if unicodedata.category(chr(code)) not in ("Cn", "Co", "Cs"):
             for name in (chr(code), f"a{chr(code)}b"):
-                assert canonical(canonical(name)) == canonical(name)
+                assert normalize_name(normalize_name(name)) == normalize_name(name)
 
 
-@pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
+@pytest.mark.parametrize("names", SAME_NAMES.values(), ids=SAME_NAMES)
 def test_one_person_in_two_splits_is_a_leak_however_it_is_spelled(names, tmp_path):
     def store_of(name, *subjects):
         clips = (clip_record(f"c{n}", subject=subject) for n, subject in enumerate(subjects))
@@ -125,7 +125,7 @@ def read(tmp_path):
     return read
 
 
-@pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
+@pytest.mark.parametrize("names", SAME_NAMES.values(), ids=SAME_NAMES)
 def test_labels_that_look_alike_are_one_class_with_the_commonest_spelling(read, names, caplog):
     one, other = names[:2]
     found = read(["zzz", one, one, other, *names, "zzz"])
@@ -136,7 +136,7 @@ def test_labels_that_look_alike_are_one_class_with_the_commonest_spelling(read, 
         assert "look alike are one class" in caplog.text and ascii(other.strip()) in caplog.text
 
 
-@pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
+@pytest.mark.parametrize("names", SAME_NAMES.values(), ids=SAME_NAMES)
 def test_given_classes_are_spelled_as_they_are_given(read, names):
     one, other = names[:2]
     found = read([one, other, "zzz", *names], classes=["zzz", other])
@@ -159,7 +159,7 @@ def test_given_classes_that_look_alike_are_refused(read):
 
 
 @pytest.mark.parametrize("empty", ["\u200b", "\u00a0", "\u3000 \u200d", "\u3164"])
-def test_a_label_that_nobody_sees_is_empty(read, empty):
+def test_an_invisible_label_is_empty(read, empty):
     with pytest.raises(ValueError, match=r"Line 3 of .* has an empty label"):
         read(["a", empty, "a", "a"])
 
@@ -177,7 +177,7 @@ def leaks_of(one, other):
     )
 
 
-@pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
+@pytest.mark.parametrize("names", SAME_NAMES.values(), ids=SAME_NAMES)
 def test_spellings_of_a_label_are_no_two_labels_of_a_recording(names):
     assert leaks_of(*names[:2])["two_labels_for_one_recording"] == []
     assert len(leaks_of(names[0], "zzz")["two_labels_for_one_recording"]) == 1

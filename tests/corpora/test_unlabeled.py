@@ -1,4 +1,4 @@
-"""Claims about how a person names recordings."""
+"""Recordings without labels, as a command line names them."""
 
 import csv
 import os
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import tone, write_picture, write_sound, write_video
 
-from avfusion.corpora.unlabeled import Unlabelled, find_recordings
+from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.store import Store
 from avfusion.features import Policies
 from avfusion.preparation.prepare import prepare
@@ -153,7 +153,7 @@ def test_every_file_of_a_folder_is_answered_for_or_listed_with_the_count(tmp_pat
     assert "beside 23 recordings" in caplog.text
 
 
-STARTS = {
+SIGNATURES = {
     "image": [
         b"\xff\xd8\xff\xe0\x00\x10JFIF",
         b"\x89PNG\r\n\x1a\n",
@@ -186,7 +186,7 @@ STARTS = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "start"), [(kind, start) for kind in STARTS for start in STARTS[kind]]
+    ("kind", "start"), [(kind, start) for kind in SIGNATURES for start in SIGNATURES[kind]]
 )
 def test_files_of_unknown_suffixes_are_what_they_begin_as(tmp_path, kind, start):
     for name in ("clip", "clip.part", "clip.0001"):
@@ -223,7 +223,7 @@ def test_recordings_have_the_features_bit_by_bit_that_training_gave_them(
     recordings, recordings_store, long_features, tmp_path, in_process
 ):
     answering = replace(long_features, policies=Policies.answering())
-    corpus = Unlabelled(find_recordings(str(recordings)), ["high", "low"])
+    corpus = UnlabeledRecordings(find_recordings(str(recordings)), ["high", "low"])
     ours, theirs = Store(prepare(corpus, answering, tmp_path)), Store(recordings_store)
     places = {source: row for row, source in enumerate(theirs.texts("audio_source"))}
     rows = [places[source] for source in ours.texts("audio_source")]
@@ -233,8 +233,8 @@ def test_recordings_have_the_features_bit_by_bit_that_training_gave_them(
     assert (ours.lengths("mfcc") == theirs.lengths("mfcc")[rows]).all()
 
 
-def odd(folder: Path, name: bytes) -> Path:
-    """Return a path whose name is not UTF-8, where the file system allows that."""
+def touch_bytes(folder: Path, name: bytes) -> Path:
+    """Make a file whose name is not UTF-8, where the file system allows that."""
     path = folder / os.fsdecode(name)
     try:
         path.touch()
@@ -249,18 +249,18 @@ def test_names_that_are_not_utf_8_are_answered_for_and_listed_beside_others(
     clips = tmp_path / "clips"
     clips.mkdir()
     pictures = [np.full((64, 64, 3), shade, np.uint8) for shade in (40, 90, 140)]
-    write_video(odd(clips, b"caf\xe9.mp4"), pictures, [0.0, 0.4, 0.8], tone(1.2))
-    write_picture(odd(clips, b"ann\xe9.png"), (200, 60, 60))
-    write_sound(odd(clips, b"ann\xe9.wav"), tone(1.0))
+    write_video(touch_bytes(clips, b"caf\xe9.mp4"), pictures, [0.0, 0.4, 0.8], tone(1.2))
+    write_picture(touch_bytes(clips, b"ann\xe9.png"), (200, 60, 60))
+    write_sound(touch_bytes(clips, b"ann\xe9.wav"), tone(1.0))
     write_sound(clips / "good.wav", tone(1.0))
-    odd(clips, b"empty\xe9.wav")
-    odd(clips, b"left\xe9.txt").write_text("words")
+    touch_bytes(clips, b"empty\xe9.wav")
+    touch_bytes(clips, b"left\xe9.txt").write_text("words")
     found = find_recordings(str(clips), tmp_path)
     ids = [f"{clips}/{name}" for name in (r"ann\udce9.wav", r"caf\udce9.mp4", "good.wav")]
     assert {r.clip_id for r in found} == {*ids, rf"{clips}/empty\udce9.wav"}
     assert list(left_out(tmp_path)) == [rf"{clips}/left\udce9.txt"]
     features = replace(small_features, policies=Policies.answering())
-    store = prepare(Unlabelled(found, ["a", "b"]), features, tmp_path / "stores")
+    store = prepare(UnlabeledRecordings(found, ["a", "b"]), features, tmp_path / "stores")
     assert sorted(Store(store).texts("clip_id")) == sorted(ids)
     with (store / "report.csv").open(newline="", encoding="utf-8") as file:
         report = {row["clip_id"]: row for row in csv.DictReader(file)}

@@ -1,16 +1,16 @@
-"""Claims about the voices of the embedded corpus."""
+"""Synthetic voices of the cocktail party."""
 
 import numpy as np
 import pytest
 import soundfile
 
-from avfusion.corpora.voice import RATE, harmonics, speak, write_wav
+from avfusion.corpora.voice import RATE, sum_harmonics, synthesize_voice, write_wav
 
 SEEDS = range(5)
 
 
 def voice(seed, pitch, aroused):
-    return speak(np.random.default_rng(seed), pitch, float(aroused))
+    return synthesize_voice(np.random.default_rng(seed), pitch, float(aroused))
 
 
 def mean_pitch(wave, frame=800):
@@ -73,7 +73,7 @@ def test_a_voice_depends_on_its_generator_alone():
 def test_harmonics_are_a_sum_of_sines():
     phase, weights = np.linspace(0, 50, 999), np.array([1.0, 0.5, -0.3, 0.2])
     expected = sum(weight * np.sin(k * phase) for k, weight in enumerate(weights, 1))
-    np.testing.assert_allclose(harmonics(phase, weights), expected, atol=1e-9)
+    np.testing.assert_allclose(sum_harmonics(phase, weights), expected, atol=1e-9)
 
 
 def test_a_written_voice_is_mono_at_16_kHz_and_comes_back(tmp_path):

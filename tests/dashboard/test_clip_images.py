@@ -10,7 +10,7 @@ from conftest import clip_record, events_of, single_label, split_by
 from PIL import Image
 
 from avfusion.corpora import Box
-from avfusion.corpora.labels import whole_label
+from avfusion.corpora.labels import keep_label
 from avfusion.dashboard import ClipImages
 from avfusion.dashboard.clip_images import choose_clips
 from avfusion.data.index import ClipRecord, PictureSize, Window
@@ -24,15 +24,15 @@ def pixels(encoded):
 
 def test_chosen_are_so_many_of_each_class_the_same_for_the_same_seed():
     rows, labels = list(range(100, 160)), ["a", "b", "c"] * 20
-    chosen = choose_clips(rows, labels, 2, 3, whole_label)
-    assert chosen == choose_clips(rows, labels, 2, 3, whole_label)
+    chosen = choose_clips(rows, labels, 2, 3, keep_label)
+    assert chosen == choose_clips(rows, labels, 2, 3, keep_label)
     assert sorted(chosen.values()) == ["a_1", "a_2", "b_1", "b_2", "c_1", "c_2"]
     assert all(labels[rows.index(row)] == tag[0] for row, tag in chosen.items())
-    assert any(choose_clips(rows, labels, 2, seed, whole_label) != chosen for seed in (4, 5))
+    assert any(choose_clips(rows, labels, 2, seed, keep_label) != chosen for seed in (4, 5))
 
 
 def test_a_class_with_fewer_clips_shows_those_it_has():
-    assert choose_clips([7, 8, 9], ["a", "b", "b"], 2, 0, whole_label) == {
+    assert choose_clips([7, 8, 9], ["a", "b", "b"], 2, 0, keep_label) == {
         7: "a_1",
         8: "b_1",
         9: "b_2",
@@ -56,7 +56,7 @@ def test_the_same_clips_of_each_class_are_drawn_in_each_drawn_epoch(watched, par
 def test_the_sounds_are_those_of_the_clips_and_are_kept_once(watched, party_store):
     store, events = Store(party_store), events_of(watched)
     rows = split_by(store).rows("val").tolist()
-    chosen = choose_clips(rows, store.labels.texts(rows), 2, 0, whole_label)
+    chosen = choose_clips(rows, store.labels.texts(rows), 2, 0, keep_label)
     assert len(events.Tags()["audio"]) == len(chosen)
     for row, tag in chosen.items():
         (event,) = events.Audio(f"sounds/{tag}")

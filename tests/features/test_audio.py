@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import tone, write_sound, write_video
-from odd_files import (
+from corrupt_files import (
     empty,
     garbage,
     pointer,

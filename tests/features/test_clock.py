@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from av.container import InputContainer
 from conftest import tone, write_video
-from odd_files import gray
+from corrupt_files import gray
 
 from avfusion.features.audio import decode_sound
 from avfusion.features.clock import Run, demux, joints_only, read_clock, rejoin, shifts_of

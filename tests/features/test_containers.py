@@ -5,8 +5,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from conftest import SHARED
+from corrupt_files import gray, levels, steps
 from heif import write_grid
-from odd_files import gray, levels, steps
 from PIL import Image
 
 from avfusion.corpora import Recording

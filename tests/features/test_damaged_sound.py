@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import tone, write_picture, write_sound, write_video
-from odd_files import gray
+from corrupt_files import gray
 
 from avfusion.corpora.recording import Recording
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable

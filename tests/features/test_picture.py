@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, write_picture
-from odd_files import (
+from corrupt_files import (
     HEIGHT,
     WIDTH,
     corner,

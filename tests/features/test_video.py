@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 from conftest import tone, write_sound, write_video
-from odd_files import (
+from corrupt_files import (
     HEIGHT,
     WIDTH,
     corner,

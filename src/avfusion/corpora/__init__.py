@@ -1,12 +1,16 @@
-"""Corpora: how the files of a data set name clip, label, subject, session and split.
+"""Corpora: raw data sets, read as recordings with clip id, label, subject, session and split.
 
-A corpus is a class with a ``name``, an ``on_error`` (``"skip"`` or ``"raise"``: what becomes of a
-clip that cannot be read), the names of ``allowed_leaks`` (those of
-``avfusion.preparation.leakage`` that are in the nature of this corpus, whatever its splits), and a
-``read()`` that returns its checked ``Contents``. Reading opens no recording, so every mistake in
-the description of a corpus shows before long work starts. One that may have to render or download
-its files first says whether they are there, in ``is_there``. What a corpus says of splits is its
-own assignment, which is one of many: see ``avfusion.data.splits``.
+A corpus is a class with
+
+* ``name``, by which its stores are called;
+* ``on_error``: ``"skip"`` or ``"raise"``, for a clip that cannot be read;
+* ``allowed_leaks``: those leaks of ``avfusion.preparation.leakage`` that are in the nature of this
+  corpus, whatever its splits;
+* ``read() -> Contents``, which opens no recording, so that every error in the description of a
+  corpus shows before long work starts.
+
+A corpus that may have to render or download its files first has a property ``is_there``. The splits
+of a corpus are its publisher's assignment, one of many: see ``avfusion.data.splits``.
 """
 
 from avfusion.corpora.cifar10 import Cifar10

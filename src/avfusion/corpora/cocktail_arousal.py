@@ -1,4 +1,4 @@
-"""The embedded corpus with a number: two faces, one voice, and an arousal that both show in part.
+"""Cocktail arousal: two faces, one voice, and a number, the arousal that both show in part.
 
 The people are those of ``cocktail_party``. The arousal of a voice and that of a face are drawn from
 0 to 1, each by itself; the number is the sum of the voice's and the speaker's face's less one, so
@@ -26,51 +26,62 @@ can be reached.
 
 import numpy as np
 
-from avfusion.corpora.cocktail_party import HEADER_BOX, CocktailParty, Party, Person, people
+from avfusion.corpora.cocktail_party import (
+    BOX_HEADER,
+    CocktailParty,
+    Person,
+    RenderJob,
+    draw_people,
+)
 from avfusion.corpora.drawing import draw_party
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.recording import SPLITS
-from avfusion.corpora.voice import speak, write_wav
+from avfusion.corpora.voice import synthesize_voice, write_wav
 
-CLIPS = 3  # stream of random numbers; those of cocktail_party are 1 and 2
-PICTURES = ("clip_id", "image_path", "audio_path", "subject", "split", "target.arousal")
+AROUSAL_CLIPS_SEED = 3  # those of cocktail_party are 1 and 2
+NUMBER_HEADER = ("clip_id", "image_path", "audio_path", "subject", "split", "target.arousal")
 
 
 class CocktailArousal(CocktailParty):
-    """Render the corpus on first use into a folder of its settings under ``root``."""
+    """The corpus in a folder of its settings under ``root``, rendered on first use."""
 
     name = "cocktail_arousal"
     variant = "arousal"
-    header = (*PICTURES, *HEADER_BOX)
+    header = (*NUMBER_HEADER, *BOX_HEADER)
     labels = "continuous"
 
     def manifest(self) -> Manifest:
-        """Return the corpus as it was rendered."""
+        """Open the corpus as it was rendered."""
         return Manifest(str(self.root), ranges={"arousal": [-1, 1]}, on_error="raise")
 
     @staticmethod
-    def render_clips(party: Party) -> list[list[object]]:
-        """Write the files of some clips and return their rows of the manifest."""
-        cast = people(party.split, party.seed)
-        return [render_clip(party, number, cast) for number in range(party.first, party.end)]
+    def render_clips(job: RenderJob) -> list[list[object]]:
+        """Write the files of some clips, and give their rows of the manifest."""
+        people = draw_people(job.split, job.seed)
+        return [render_clip(job, number, people) for number in range(job.first, job.end)]
 
 
-def render_clip(party: Party, number: int, cast: list[Person]) -> list[object]:
-    """Write picture and sound of one clip; a clip depends on its seed, split and number alone."""
-    rng = np.random.default_rng([CLIPS, party.seed, SPLITS.index(party.split), number])
-    kinds = rng.permutation(sorted({person.kind for person in cast}))[: party.faces]
-    guests = [rng.choice([n for n, p in enumerate(cast) if p.kind == kind]) for kind in kinds]
-    guests = [cast[int(place)] for place in guests]
-    seen, heard = rng.uniform(size=party.faces), rng.uniform()
-    speaker = int(rng.integers(party.faces))
+def render_clip(job: RenderJob, number: int, people: list[Person]) -> list[object]:
+    """Write picture and sound of one clip, and give its row of the manifest.
+
+    A clip depends on its seed, split and number alone.
+    """
+    rng = np.random.default_rng([AROUSAL_CLIPS_SEED, job.seed, SPLITS.index(job.split), number])
+    kinds = rng.permutation(sorted({person.kind for person in people}))[: job.faces]
+    guests = [rng.choice([n for n, p in enumerate(people) if p.kind == kind]) for kind in kinds]
+    guests = [people[int(index)] for index in guests]
+    seen, heard = rng.uniform(size=job.faces), rng.uniform()
+    speaker = int(rng.integers(job.faces))
 
     looks = [guest.look for guest in guests]
-    picture, boxes = draw_party(rng, looks, ["open"] * party.faces, seen.tolist())
-    wave = speak(rng, guests[speaker].pitch, heard)
-    clip_id = f"{party.split}_{number:05d}"
+    picture, boxes = draw_party(rng, looks, ["open"] * job.faces, seen.tolist())
+    wave = synthesize_voice(rng, guests[speaker].pitch, heard)
+
+    clip_id = f"{job.split}_{number:05d}"
     image, audio = f"image/{clip_id}.png", f"audio/{clip_id}.wav"
-    picture.save(party.root / image, compress_level=1)
-    write_wav(party.root / audio, wave)
+    picture.save(job.root / image, compress_level=1)
+    write_wav(job.root / audio, wave)
+
     arousal = round(float(seen[speaker] + heard - 1), 4)
     box = [round(float(side), 2) for side in boxes[speaker]]
-    return [clip_id, image, audio, guests[speaker].name, party.split, arousal, *box]
+    return [clip_id, image, audio, guests[speaker].name, job.split, arousal, *box]

@@ -1,4 +1,4 @@
-"""The embedded corpus: two faces, one voice, and an emotion that needs both.
+"""Cocktail party: two faces, one voice, and an emotion that needs both; rendered, not downloaded.
 
 Drawn faces of different size (child, woman, man) share a picture; the pitch of the voice says who
 speaks. The speaker's expression tells which pair of emotions it is, the arousal of the voice which
@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from avfusion.corpora.drawing import Look, draw_party, draw_subject
+from avfusion.corpora.drawing import Look, draw_look, draw_party
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.recording import SPLITS, Contents
-from avfusion.corpora.voice import speak, write_wav
+from avfusion.corpora.voice import synthesize_voice, write_wav
 from avfusion.parallel import run_parallel
 
 VERSION = 1  # raise it whenever the same settings would render other files
@@ -29,14 +29,14 @@ EMOTIONS = ("happy", "calm", "fearful", "sad", "angry", "disgust", "surprised", 
 # An expression shows one pair of EMOTIONS; an aroused voice means the first of the two.
 EXPRESSIONS = ("pleased", "down", "cross", "open")
 PITCHES = {"child": 300.0, "woman": 200.0, "man": 110.0}  # Hz
-PEOPLE, CLIPS = 1, 2  # streams of random numbers
+PEOPLE_SEED, CLIPS_SEED = 1, 2  # first numbers of the seeds: what each generator draws
 CLIPS_PER_JOB = 250
 HEADER = ("clip_id", "image_path", "audio_path", "label", "subject", "split")
-HEADER_BOX = ("box_left", "box_top", "box_right", "box_bottom")
+BOX_HEADER = ("box_left", "box_top", "box_right", "box_bottom")
 
 
 class Person(NamedTuple):
-    """A subject: kind, look and the pitch of the voice in Hz."""
+    """A subject: kind, look, and the pitch of the voice in Hz."""
 
     name: str
     kind: str
@@ -44,8 +44,8 @@ class Person(NamedTuple):
     pitch: float
 
 
-class Party(NamedTuple):
-    """Clips of one split, to be rendered in one go."""
+class RenderJob(NamedTuple):
+    """The clips ``first`` to ``end - 1`` of one split, which one process renders."""
 
     root: Path
     split: str
@@ -56,15 +56,21 @@ class Party(NamedTuple):
 
 
 class CocktailParty:
-    """Render the corpus on first use into a folder of its settings under ``root``.
+    """The corpus in a folder of its settings under ``root``, rendered on first use.
 
-    Who inherits renders other clips: ``render_clips`` writes those of a job and returns their rows,
-    under the ``header``; ``variant`` tells its folders from those of others.
+    Subclasses render other clips: ``render_clips`` writes those of a job and gives their rows,
+    under the ``header``; ``variant`` tells their folders apart.
+
+    Args:
+        root: the folder that holds one folder per setting.
+        clips: number of clips by split.
+        faces: number of faces in a picture, from 1 to 3.
+        seed: draws subjects and clips.
     """
 
     name = "cocktail_party"
     variant = ""
-    header: tuple[str, ...] = (*HEADER, *HEADER_BOX)
+    header: tuple[str, ...] = (*HEADER, *BOX_HEADER)
     on_error = "raise"
     labels = "single_label"
     allowed_leaks = ("untrained_classes",)  # a small one may lack some by chance
@@ -81,6 +87,7 @@ class CocktailParty:
             )
         if seed < 0:
             raise ValueError(f"corpus.seed must be at least 0, got {seed}.")
+
         self.clips = dict(clips)
         self.faces = faces
         self.seed = seed
@@ -95,22 +102,24 @@ class CocktailParty:
         return self.root.exists()
 
     def read(self) -> Contents:
-        """Return the contents, rendered if they are not there yet."""
+        """Read the manifest; render the clips first if they are not there."""
         if not self.is_there:  # else nothing is written, not even a lock
             self.root.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.root}.lock"):
                 if not self.is_there:
                     self.render()
+
         return self.manifest().read()
 
     def manifest(self) -> Manifest:
-        """Return the corpus as it was rendered."""
+        """Open the corpus as it was rendered."""
         return Manifest(str(self.root), classes=EMOTIONS, on_error="raise")
 
     @staticmethod
-    def render_clips(party: Party) -> list[list[object]]:
-        """Write the files of some clips and return their rows of the manifest."""
-        return render_party(party)
+    def render_clips(job: RenderJob) -> list[list[object]]:
+        """Write the files of some clips, and give their rows of the manifest."""
+        people = draw_people(job.split, job.seed)
+        return [render_clip(job, number, people) for number in range(job.first, job.end)]
 
     def render(self) -> None:
         """Write pictures, sounds and manifest beside the folder, then move them into place."""
@@ -118,55 +127,55 @@ class CocktailParty:
         shutil.rmtree(partial, ignore_errors=True)
         for folder in ("image", "audio"):
             (partial / folder).mkdir(parents=True)
-        parties = [
-            Party(partial, split, first, min(first + CLIPS_PER_JOB, count), self.faces, self.seed)
-            for split, count in self.clips.items()
-            for first in range(0, count, CLIPS_PER_JOB)
-        ]
-        sizes = [party.end - party.first for party in parties]
-        rows = dict(run_parallel(self.render_clips, parties, sizes, "Rendering the cocktail party"))
+
+        jobs = []
+        for split, count in self.clips.items():
+            for first in range(0, count, CLIPS_PER_JOB):
+                end = min(first + CLIPS_PER_JOB, count)
+                jobs.append(RenderJob(partial, split, first, end, self.faces, self.seed))
+        sizes = [job.end - job.first for job in jobs]
+        rows = dict(run_parallel(self.render_clips, jobs, sizes, "Rendering the cocktail party"))
+
         with (partial / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(self.header)
             for number in sorted(rows):
                 writer.writerows(rows[number])
+
         os.replace(partial, self.root)
 
 
-def people(split: str, seed: int, each: int = 10) -> list[Person]:
-    """Draw the subjects of one split, ``each`` of every kind."""
-    rng = np.random.default_rng([PEOPLE, seed, SPLITS.index(split)])
+def draw_people(split: str, seed: int, each: int = 10) -> list[Person]:
+    """Draw the subjects of one split at random, ``each`` of every kind."""
+    rng = np.random.default_rng([PEOPLE_SEED, seed, SPLITS.index(split)])
     return [
-        Person(
-            f"{split}_{kind}_{i}", kind, draw_subject(rng, kind), pitch * rng.uniform(0.92, 1.08)
-        )
+        Person(f"{split}_{kind}_{i}", kind, draw_look(rng, kind), pitch * rng.uniform(0.92, 1.08))
         for kind, pitch in PITCHES.items()
         for i in range(each)
     ]
 
 
-def render_party(party: Party) -> list[list[object]]:
-    """Write the files of some clips and return their rows of the manifest."""
-    cast = people(party.split, party.seed)
-    return [render_clip(party, number, cast) for number in range(party.first, party.end)]
+def render_clip(job: RenderJob, number: int, people: list[Person]) -> list[object]:
+    """Write picture and sound of one clip, and give its row of the manifest.
 
-
-def render_clip(party: Party, number: int, cast: list[Person]) -> list[object]:
-    """Write picture and sound of one clip; a clip depends on its seed, split and number alone."""
-    rng = np.random.default_rng([CLIPS, party.seed, SPLITS.index(party.split), number])
-    kinds = rng.permutation(list(PITCHES))[: party.faces]
-    guests = [rng.choice([p.name for p in cast if p.kind == kind]) for kind in kinds]
-    guests = [next(p for p in cast if p.name == name) for name in guests]
-    expressions = rng.integers(len(EXPRESSIONS), size=party.faces)
-    speaker, calm = int(rng.integers(party.faces)), int(rng.integers(2))
+    A clip depends on its seed, split and number alone.
+    """
+    rng = np.random.default_rng([CLIPS_SEED, job.seed, SPLITS.index(job.split), number])
+    kinds = rng.permutation(list(PITCHES))[: job.faces]
+    guests = [rng.choice([p.name for p in people if p.kind == kind]) for kind in kinds]
+    guests = [next(p for p in people if p.name == name) for name in guests]
+    expressions = rng.integers(len(EXPRESSIONS), size=job.faces)
+    speaker, calm = int(rng.integers(job.faces)), int(rng.integers(2))
 
     looks = [guest.look for guest in guests]
     picture, boxes = draw_party(rng, looks, [EXPRESSIONS[e] for e in expressions])
-    wave = speak(rng, guests[speaker].pitch, float(not calm))
-    clip_id = f"{party.split}_{number:05d}"
+    wave = synthesize_voice(rng, guests[speaker].pitch, float(not calm))
+
+    clip_id = f"{job.split}_{number:05d}"
     image, audio = f"image/{clip_id}.png", f"audio/{clip_id}.wav"
-    picture.save(party.root / image, compress_level=1)
-    write_wav(party.root / audio, wave)
+    picture.save(job.root / image, compress_level=1)
+    write_wav(job.root / audio, wave)
+
     label = EMOTIONS[2 * expressions[speaker] + calm]
     box = [round(float(side), 2) for side in boxes[speaker]]
-    return [clip_id, image, audio, label, guests[speaker].name, party.split, *box]
+    return [clip_id, image, audio, label, guests[speaker].name, job.split, *box]

@@ -1,4 +1,4 @@
-"""Drawn faces of the cocktail party: few strokes, told apart by size, skin and expression."""
+"""Drawn faces of the cocktail party: few strokes, which differ in size, skin and expression."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,21 +12,24 @@ SIDE = 112  # pixels of a picture
 CELLS = 2  # the picture is a grid of 2 x 2 places for faces
 RADII = {"child": 14.0, "woman": 19.0, "man": 24.5}  # pixels
 TALLER = 1.15  # height of a face over its width
-SHIFT = 2.0  # pixels that a face strays from the centre of its place
-DARK, BROWN, RED = (20, 20, 20), (30, 20, 10), (120, 0, 0)
+SHIFT = 2.0  # pixels that a face strays from the center of its place
+PUPIL_COLOR = (20, 20, 20)
+BROW_COLOR = (30, 20, 10)
+LIP_COLOR = (120, 0, 0)
+OPEN_MOUTH_COLOR = (90, 0, 0)
 # How far the inner end of a brow moves down, in radii of the face.
 BROWS = {"pleased": 0.0, "down": -0.18, "cross": 0.2, "open": -0.1}
 
 
 class Look(NamedTuple):
-    """What stays the same about a face: its skin and its radius in pixels."""
+    """What every picture of a subject has in common: color of the skin, radius in pixels."""
 
     skin: tuple[int, int, int]
     radius: float
 
 
-def draw_subject(rng: np.random.Generator, kind: str) -> Look:
-    """Draw the look of a subject of one kind."""
+def draw_look(rng: np.random.Generator, kind: str) -> Look:
+    """Draw the look of a subject at random; ``kind`` is one of ``RADII``."""
     light, tint = rng.uniform(0.55, 1.05), rng.uniform(0.93, 1.07, 3)
     red, green, blue = np.clip(np.array([225, 185, 150]) * light * tint, 0, 255).astype(int)
     return Look((int(red), int(green), int(blue)), RADII[kind] * rng.uniform(0.94, 1.06))
@@ -38,63 +41,71 @@ def draw_party(
     expressions: list[str],
     openings: Sequence[float] | None = None,
 ) -> tuple[Image.Image, list[Box]]:
-    """Draw some faces on a plain ground, and return their boxes in pixels.
+    """Draw some faces in a picture with a plain background.
 
-    ``openings`` say how wide mouths stand open, from 0 to 1, in place of their expressions.
+    Args:
+        expressions: keys of ``BROWS``, one per face.
+        openings: how wide mouths stand open, from 0 to 1, in place of the expressions' mouths.
+
+    Returns:
+        The picture, and the boxes of the faces in pixels.
     """
     red, green, blue = (int(value) for value in rng.integers(60, 200, 3))
     picture = Image.new("RGB", (SIDE, SIDE), (red, green, blue))
-    pencil, place = ImageDraw.Draw(picture), SIDE / CELLS
+    pencil, cell_side = ImageDraw.Draw(picture), SIDE / CELLS
     cells = rng.permutation(CELLS**2)[: len(looks)]
+
     boxes = []
     for face, (look, expression, cell) in enumerate(zip(looks, expressions, cells, strict=True)):
-        x, y = (np.array([cell % CELLS, cell // CELLS]) + 0.5) * place + rng.uniform(
-            -SHIFT, SHIFT, 2
-        )
+        center = (np.array([cell % CELLS, cell // CELLS]) + 0.5) * cell_side
+        x, y = center + rng.uniform(-SHIFT, SHIFT, 2)
         radius = look.radius * rng.uniform(0.97, 1.03)
         box = Box(x - radius, y - radius * TALLER, x + radius, y + radius * TALLER)
+
         pencil.ellipse(box, fill=look.skin)
-        draw_eyes(pencil, x, y, radius, BROWS[expression])
+        _draw_eyes(pencil, x, y, radius, BROWS[expression])
         if openings is None:
-            draw_mouth(pencil, x, y + radius * 0.5, radius, expression)
+            _draw_mouth(pencil, x, y + radius * 0.5, radius, expression)
         else:
-            draw_opening(pencil, x, y + radius * 0.5, radius, openings[face])
+            _draw_open_mouth(pencil, x, y + radius * 0.5, radius, openings[face])
         boxes.append(box)
+
     return picture, boxes
 
 
-def draw_eyes(pencil: ImageDraw.ImageDraw, x: float, y: float, radius: float, brow: float) -> None:
+def _draw_eyes(pencil: ImageDraw.ImageDraw, x: float, y: float, radius: float, brow: float) -> None:
     """Draw both eyes and the brows above them."""
     y, pupil, stroke = y - radius * 0.25, max(1.2, radius * 0.12), max(1, int(radius * 0.12))
     for side in (-1, 1):
         eye = x + side * radius * 0.4
-        pencil.ellipse([eye - pupil, y - pupil, eye + pupil, y + pupil], fill=DARK)
+        pencil.ellipse([eye - pupil, y - pupil, eye + pupil, y + pupil], fill=PUPIL_COLOR)
+
         inner, outer, height = x + side * radius * 0.2, x + side * radius * 0.64, y - radius * 0.3
         ends = [inner, height + brow * radius, outer, height - brow * radius / 2]
-        pencil.line(ends, fill=BROWN, width=stroke)
+        pencil.line(ends, fill=BROW_COLOR, width=stroke)
 
 
-def draw_mouth(
+def _draw_mouth(
     pencil: ImageDraw.ImageDraw, x: float, y: float, radius: float, expression: str
 ) -> None:
     """Draw a mouth that turns up, turns down, is straight or stands open."""
     half, stroke = radius * 0.5, max(1, int(radius * 0.12))
     if expression == "pleased":
         bow = [x - half, y - radius * 0.45, x + half, y + radius * 0.2]
-        pencil.arc(bow, 20, 160, fill=RED, width=stroke)
+        pencil.arc(bow, 20, 160, fill=LIP_COLOR, width=stroke)
     elif expression == "down":
         bow = [x - half, y - radius * 0.05, x + half, y + radius * 0.6]
-        pencil.arc(bow, 200, 340, fill=RED, width=stroke)
+        pencil.arc(bow, 200, 340, fill=LIP_COLOR, width=stroke)
     elif expression == "cross":
-        pencil.line([x - half, y, x + half, y], fill=RED, width=stroke)
+        pencil.line([x - half, y, x + half, y], fill=LIP_COLOR, width=stroke)
     else:
         hole = [x - half / 2, y - radius * 0.22, x + half / 2, y + radius * 0.25]
-        pencil.ellipse(hole, fill=(90, 0, 0))
+        pencil.ellipse(hole, fill=OPEN_MOUTH_COLOR)
 
 
-def draw_opening(
+def _draw_open_mouth(
     pencil: ImageDraw.ImageDraw, x: float, y: float, radius: float, opening: float
 ) -> None:
     """Draw a mouth that is nearly shut at an opening of 0, and wide open at 1."""
     half, high = radius * 0.3, radius * (0.03 + 0.37 * opening)
-    pencil.ellipse([x - half, y - high, x + half, y + high], fill=(90, 0, 0))
+    pencil.ellipse([x - half, y - high, x + half, y + high], fill=OPEN_MOUTH_COLOR)

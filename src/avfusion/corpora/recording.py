@@ -1,4 +1,4 @@
-"""One clip on disk, and what a corpus says about all of them."""
+"""Recordings of a corpus: the files of each clip, and what the corpus says about them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -20,14 +20,16 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """The files of one clip: a video, or a picture (or folder of frames), or a sound, or both.
+    """One clip on disk: a video, or a picture (or folder of frames), or a sound, or both.
 
-    ``split`` is what the corpus itself assigns the clip to, empty where it does not; ``session``
-    the occasion of the recording, empty where unknown. ``box`` is the speaker's face in pixels of
-    the picture, where known; ``window`` the samples of the sound, at 16 kHz, that count, where it
-    is not for the features to choose them; ``place`` the number of the picture in a file that holds
-    many, which the clip_id names, too. Where the label names numbers to predict, such as
-    ``arousal|valence``, ``numbers`` are those of the clip, in the order of their names there.
+    Attributes:
+        split: what the corpus itself assigns the clip to; empty where it does not.
+        box: the speaker's face in pixels of the picture, where known.
+        window: the samples of the sound, at 16 kHz, that count; None lets the features choose.
+        archive_index: which picture of a file that holds many; the clip_id names it, too.
+        session: the occasion of the recording; empty where unknown.
+        numbers: where the label names numbers to predict, such as ``arousal|valence``, those of
+            the clip, in the order of their names there.
     """
 
     clip_id: str
@@ -39,7 +41,7 @@ class Recording:
     audio: Path | None = None
     box: Box | None = None
     window: tuple[int, int] | None = None
-    place: int | None = field(default=None, repr=False)  # stores are named by the rest
+    archive_index: int | None = field(default=None, repr=False)  # stores are named by the rest
     session: str = ""
     numbers: tuple[float, ...] = ()
 
@@ -50,15 +52,18 @@ class Recording:
 
     @property
     def sources(self) -> list[Path]:
-        """The files and folders that are read."""
-        return [self.video] if self.video else [p for p in (self.image, self.audio) if p]
+        """The files and folders that are read: the video, or the picture and the sound."""
+        if self.video:
+            return [self.video]
+        return [path for path in (self.image, self.audio) if path]
 
 
 class Contents(NamedTuple):
-    """A corpus after its checks.
+    """The checked recordings of a corpus.
 
-    ``labels`` is the kind of the labels (see ``avfusion.targets``), ``output_names`` are the names
-    of what a target predicts, such as classes.
+    Attributes:
+        output_names: names of what a target predicts: classes, or numbers.
+        labels: the kind of the labels, such as ``single_label`` (see ``avfusion.targets``).
     """
 
     recordings: list[Recording]
@@ -68,12 +73,12 @@ class Contents(NamedTuple):
 
 @runtime_checkable
 class Corpus(Protocol):
-    """What preparation needs of a corpus."""
+    """The interface between a corpus and its preparation; the package's docstring explains it."""
 
     name: str
     on_error: str
     allowed_leaks: Collection[str]
 
     def read(self) -> Contents:
-        """Return the checked contents without opening a recording."""
+        """Read and check the description of all recordings without opening one."""
         ...

@@ -1,4 +1,4 @@
-"""Recordings of which nothing is known: those that a network is to answer for."""
+"""Unlabeled recordings: files, folders and patterns that a trained network predicts."""
 
 import csv
 import glob
@@ -9,23 +9,27 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avfusion.corpora.media import is_companion, kind_of
+from avfusion.corpora.media import detect_kind, is_companion
 from avfusion.corpora.recording import Contents, Recording
-from avfusion.corpora.spelling import legible
-from avfusion.messages import join_items
+from avfusion.corpora.spelling import escape_surrogates
+from avfusion.messages import join_items, pluralize
 
 log = logging.getLogger(__name__)
-Left = dict[Path, str]  # why files are left out
+
+LeftOut = dict[Path, str]  # reason by file
 NO_FILE = "no file, or a link to none"
 
 
 @dataclass
-class Unlabelled:
-    """Recordings as a corpus of their own, all in the split to test on, without labels."""
+class UnlabeledRecordings:
+    """A corpus of recordings without labels, all of them in the test split.
+
+    ``output_names`` and ``labels`` are those of the network that predicts them.
+    """
 
     recordings: Sequence[Recording]
     output_names: Sequence[str]
-    labels: str = "single_label"  # in kind: those of the network that is to answer
+    labels: str = "single_label"
     name: str = "recordings"
     on_error: str = "skip"
     allowed_leaks: Collection[str] = (
@@ -36,78 +40,94 @@ class Unlabelled:
     )
 
     def read(self) -> Contents:
-        """Return the contents."""
+        """Hand over the recordings; there is nothing to check."""
         return Contents(list(self.recordings), list(self.output_names), self.labels)
 
 
 def find_recordings(given: str, folder: Path | None = None) -> list[Recording]:
-    """Return the recordings that a person means.
+    """Find the recordings that a command line names.
 
-    A video, a picture or a sound; ``picture + sound`` (or ``folder of frames + sound``); a folder,
-    searched to its depths, where a picture or a folder of frames belongs to the sound of the same
-    name; a pattern such as ``clips/*.mp4``; or a ``.txt`` with one of these in each line. Hidden
-    files and other companions are ignored; what else is no recording is logged and listed in the
-    ``left_out.csv`` of a folder.
+    Hidden files and other companions are ignored; what else is no recording is logged.
+
+    Args:
+        given: a video, a picture or a sound; ``picture + sound`` (or ``folder of frames + sound``);
+            a folder, searched to its depths, where a picture or a folder of frames belongs to the
+            sound of the same name; a pattern such as ``clips/*.mp4``; or a ``.txt`` with one of
+            these in each line.
+        folder: gets a ``left_out.csv``, which lists what is no recording.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if a ``.txt`` is no such list.
     """
-    left: Left = {}
-    found = sorted(collect(given, Path(), left), key=lambda recording: str(recording.sources[0]))
+    left_out: LeftOut = {}
+    found = _find_entry(given, Path(), left_out)
     if not found:
-        beside = f" ({told_left(left)})" if left else ""
+        beside = f" ({_describe_left_out(left_out)})" if left_out else ""
         raise FileNotFoundError(
             f"No recording in {given}{beside}: give a video, or a picture + a sound."
         )
-    if left:
-        where = ""
-        if folder is not None:
-            where = f", listed in {write_left(folder, left)}"
-        log.warning("%s, beside %d recordings%s.", told_left(left), len(found), where)
-    return numbered(found)
+
+    if left_out:
+        where = f", listed in {_write_left_out(folder, left_out)}" if folder is not None else ""
+        count = pluralize(len(found), "recording")
+        log.warning("%s, beside %s%s.", _describe_left_out(left_out), count, where)
+    return _make_ids_unique(sorted(found, key=lambda recording: str(recording.sources[0])))
 
 
-def told_left(left: Left) -> str:
-    """Say how many files are left out, and name some with the reason."""
-    named = join_items([f"{legible(path.name)} ({why})" for path, why in sorted(left.items())])
-    return f"{len(left)} {'files are' if len(left) > 1 else 'file is'} left out: {named}"
+def _describe_left_out(left_out: LeftOut) -> str:
+    named = [f"{escape_surrogates(path.name)} ({why})" for path, why in sorted(left_out.items())]
+    count = "1 file is" if len(left_out) == 1 else f"{len(left_out)} files are"
+    return f"{count} left out: {join_items(named)}"
 
 
-def write_left(folder: Path, left: Left) -> Path:
-    """Write which files are left out, and why, as a CSV in a folder."""
+def _write_left_out(folder: Path, left_out: LeftOut) -> Path:
     path = folder / "left_out.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["source", "reason"])
-        writer.writerows((legible(path), why) for path, why in sorted(left.items()))
+        writer.writerows((escape_surrogates(path), why) for path, why in sorted(left_out.items()))
+
     return path
 
 
-def collect(given: str, beside: Path, left: Left) -> list[Recording]:
-    """Return the recordings of one entry, whose paths are relative to a folder."""
-    path = beside / given
+def _find_entry(given: str, relative_to: Path, left_out: LeftOut) -> list[Recording]:
+    """Find the recordings of one argument, or of one line of a list."""
+    path = relative_to / given
     if path.is_dir():
-        return paired(path, left)
+        return _search_folder(path, left_out)
     if path.is_file():
         if path.suffix.lower() != ".txt":
-            return [single(path)]
-        named = entries(path)
-        return [found for entry in named for found in collect(entry, path.parent, left)]
+            return [_make_single(path)]
+        return [
+            found
+            for entry in _read_list(path)
+            for found in _find_entry(entry, path.parent, left_out)
+        ]
     if "+" in given:
-        return [joined(*(beside / part.strip() for part in given.split("+", 1)))]
-    matches = matching(path)
+        return [_make_pair(*(relative_to / part.strip() for part in given.split("+", 1)))]
+    return _find_matches(path, left_out)
+
+
+def _find_matches(pattern: Path, left_out: LeftOut) -> list[Recording]:
+    """Find the recordings that a pattern names, none of them twice."""
+    matches = _expand_pattern(pattern)
     if not matches:
-        raise FileNotFoundError(f"No recording at {path}: give a file, a folder or a pattern.")
+        raise FileNotFoundError(f"No recording at {pattern}: give a file, a folder or a pattern.")
+
     files = [match for match in matches if match.is_file()]
-    within = [clip for match in matches if match.is_dir() for clip in paired(match, left)]
+    folders = [match for match in matches if match.is_dir()]
+    left_out.update({match: NO_FILE for match in matches if match not in {*files, *folders}})
+
+    within = [clip for folder in folders for clip in _search_folder(folder, left_out)]
     twice = {source for clip in within for source in clip.sources}.intersection(files)
-    for match in matches:
-        if not (match.is_file() or match.is_dir()):
-            left[match] = NO_FILE
-    return [single(path) for path in files] + [
+    return [_make_single(path) for path in files] + [
         clip for clip in within if not twice.intersection(clip.sources)
     ]
 
 
-def matching(pattern: Path) -> list[Path]:
-    """Return what a pattern names, companions only where it spells them out."""
+def _expand_pattern(pattern: Path) -> list[Path]:
+    """Expand a pattern to paths, companions only where it spells them out."""
     spelled = {part for part in pattern.parts if not glob.has_magic(part)}
     return [
         Path(match)
@@ -116,96 +136,106 @@ def matching(pattern: Path) -> list[Path]:
     ]
 
 
-def entries(path: Path) -> list[str]:
-    """Return the lines of a list; none may be a list itself."""
+def _read_list(path: Path) -> list[str]:
+    """Read the lines of a list; none may be a list itself."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no list in UTF-8 ({error}): save it so.") from error
-    named = [line.strip() for line in lines if line.strip()]
-    lists = [name for name in named if name.lower().endswith(".txt")]
-    if lists:
+
+    entries = [line.strip() for line in lines if line.strip()]
+    if lists := [entry for entry in entries if entry.lower().endswith(".txt")]:
         raise ValueError(f"{path} names the list {lists[0]}: put its lines here instead.")
-    return named
+    return entries
 
 
-def joined(one: Path, other: Path) -> Recording:
-    """Return the recording of a picture (or folder of frames) and a sound, in either order."""
+def _make_pair(one: Path, other: Path) -> Recording:
+    """Make the recording of a picture (or folder of frames) and a sound, in either order."""
     for path in (one, other):
         if not path.exists():
             raise FileNotFoundError(f"There is no {path}: give a picture + a sound that exist.")
-    first_is_sound = one.is_file() and kind_of(one) == "audio"
+
+    first_is_sound = one.is_file() and detect_kind(one) == "audio"
     image, audio = (other, one) if first_is_sound else (one, other)
-    return Recording(legible(audio), "", "", "test", image=image, audio=audio)
+    return Recording(escape_surrogates(audio), "", "", "test", image=image, audio=audio)
 
 
-def single(path: Path, kind: str | None = None) -> Recording:
-    """Return the recording of one file; what is neither picture nor sound is a video."""
-    source = {kind or kind_of(path) or "video": path}
-    return Recording(legible(path), "", "", "test", **source)  # type: ignore[arg-type]
+def _make_single(path: Path, kind: str | None = None) -> Recording:
+    """Make the recording of one file; what is neither picture nor sound is a video."""
+    source = {kind or detect_kind(path) or "video": path}
+    return Recording(escape_surrogates(path), "", "", "test", **source)  # type: ignore[arg-type]
 
 
-def paired(folder: Path, left: Left) -> list[Recording]:
-    """Return the recordings of a folder, pictures and sounds of the same name together."""
-    files = sorted(walked(folder, left))
-    kinds = {path: kind for path in files if (kind := kind_or_left(path, left)) is not None}
-    of_kind = {
-        kind: [path for path, its in kinds.items() if its == kind]
-        for kind in ("video", "audio", "image")
+def _search_folder(folder: Path, left_out: LeftOut) -> list[Recording]:
+    """Find the recordings of a folder, pictures and sounds of the same name together."""
+    kinds = {
+        path: kind
+        for path in sorted(_walk_files(folder, left_out))
+        if (kind := _detect_or_leave_out(path, left_out)) is not None
     }
-    sounds = {path.with_suffix(""): path for path in of_kind["audio"]}
-    pictures = {path.with_suffix(""): path for path in of_kind["image"]}
-    paired = {*sounds.values(), *pictures.values()}
-    doubles = [path for path in (*of_kind["audio"], *of_kind["image"]) if path not in paired]
+    videos, audios, images = (
+        [path for path, kind in kinds.items() if kind == wanted]
+        for wanted in ("video", "audio", "image")
+    )
+    sounds = {path.with_suffix(""): path for path in audios}
+    pictures = {path.with_suffix(""): path for path in images}
+    named = {*sounds.values(), *pictures.values()}
+    same_name = [path for path in (*audios, *images) if path not in named]  # another suffix
+
     frames = {name for name in sounds if name.is_dir()}
-    recordings = [joined(name, sounds.pop(name)) for name in sorted(frames)]
+    recordings = [_make_pair(name, sounds.pop(name)) for name in sorted(frames)]
+
     both = sorted(sounds.keys() & pictures.keys())
-    recordings += [joined(pictures.pop(name), sounds.pop(name)) for name in both]
-    loose = [path for path in (*pictures.values(), *doubles) if path.parent not in frames]
-    alone = (*of_kind["video"], *loose, *sounds.values())
-    return recordings + [single(path, kinds[path]) for path in alone]
+    recordings += [_make_pair(pictures.pop(name), sounds.pop(name)) for name in both]
+
+    images = [path for path in (*pictures.values(), *same_name) if path.parent not in frames]
+    alone = (*videos, *images, *sounds.values())
+    return recordings + [_make_single(path, kinds[path]) for path in alone]
 
 
-def kind_or_left(path: Path, left: Left) -> str | None:
-    """Return the kind of a file; one that seems no recording is left out."""
+def _detect_or_leave_out(path: Path, left_out: LeftOut) -> str | None:
+    """Detect the kind of a file; one that seems no recording is left out."""
     if not path.is_file():
-        left[path] = NO_FILE
+        left_out[path] = NO_FILE
         return None
+
     try:
-        kind = kind_of(path)
+        kind = detect_kind(path)
     except OSError as error:
-        left[path] = f"cannot be read: {error.strerror}"
+        left_out[path] = f"cannot be read: {error.strerror}"
         return None
     if kind is None:
-        left[path] = "no recording, by its suffix and its first bytes"
+        left_out[path] = "no recording, by its suffix and its first bytes"
     return kind
 
 
-def walked(folder: Path, left: Left) -> Iterator[Path]:
+def _walk_files(folder: Path, left_out: LeftOut) -> Iterator[Path]:
     """Yield the files of a folder to its depths, also behind links, without companions."""
 
-    def refused(error: OSError) -> None:
-        left[Path(error.filename)] = f"cannot be read: {error.strerror}"
+    def leave_out(error: OSError) -> None:
+        left_out[Path(error.filename)] = f"cannot be read: {error.strerror}"
 
-    known = {folder.resolve()}
-    for root, folders, files in os.walk(folder, onerror=refused, followlinks=True):
+    visited = {folder.resolve()}
+    for root, folders, files in os.walk(folder, onerror=leave_out, followlinks=True):
         kept = []
         for name in sorted(folders):
-            real = Path(root, name).resolve()
-            if not is_companion(name) and real not in known:
-                known.add(real)
+            target = Path(root, name).resolve()
+            if not is_companion(name) and target not in visited:
+                visited.add(target)
                 kept.append(name)
         folders[:] = kept
+
         yield from (Path(root, name) for name in files if not is_companion(name))
 
 
-def numbered(recordings: list[Recording]) -> list[Recording]:
-    """Return recordings with ids of their own, where one was named twice."""
-    seen: Counter[str] = Counter()
+def _make_ids_unique(recordings: list[Recording]) -> list[Recording]:
+    """Number the ids of recordings that were named more than once."""
+    counts: Counter[str] = Counter()
     unique = []
     for recording in recordings:
-        seen[recording.clip_id] += 1
-        again = seen[recording.clip_id]
-        name = recording.clip_id if again == 1 else f"{recording.clip_id} ({again})"
+        counts[recording.clip_id] += 1
+        count = counts[recording.clip_id]
+        name = recording.clip_id if count == 1 else f"{recording.clip_id} ({count})"
         unique.append(replace(recording, clip_id=name))
+
     return unique

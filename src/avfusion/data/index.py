@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Int, Shaped
 
 from avfusion.corpora.labels import split_label
-from avfusion.corpora.numbers import PREFIX, write_label
+from avfusion.corpora.numbers import COLUMN_PREFIX, format_label
 from avfusion.corpora.recording import Box, Recording
-from avfusion.corpora.spelling import legible
+from avfusion.corpora.spelling import escape_surrogates
 from avfusion.features import ClipFeatures
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.video import count_pictures
@@ -54,7 +54,7 @@ class ClipRecord:
     lacks the modality; a digest is the same for the same decoded content. ``numbers`` are those
     that the label names, in its order, where it does not name classes.
 
-    Text is valid UTF-8, see ``legible``: that is what a file can hold.
+    Text is valid UTF-8, see ``escape_surrogates``: that is what a file can hold.
     """
 
     clip_id: str
@@ -86,10 +86,10 @@ class ClipRecord:
         """Return the record of a recording that was decoded."""
         window, size = recording.window, clip.picture_size
         return cls(
-            clip_id=legible(recording.clip_id),
-            label=legible(recording.label),
-            subject=legible(recording.subject),
-            session=legible(recording.session),
+            clip_id=escape_surrogates(recording.clip_id),
+            label=escape_surrogates(recording.label),
+            subject=escape_surrogates(recording.subject),
+            session=escape_surrogates(recording.session),
             split=recording.split,
             shard=shard,
             place=place,
@@ -100,12 +100,12 @@ class ClipRecord:
             has_face=bool(clip.has_face),
             has_audio=bool(clip.has_audio),
             pictures=count_pictures(recording),
-            note=legible(clip.note),
+            note=escape_surrogates(clip.note),
             box=None if clip.box is None else Box(*map(float, clip.box)),
             crop=None if clip.crop is None else Box(*map(float, clip.crop)),
             picture_size=None if size is None else PictureSize(*map(int, size)),
-            face_source=legible(recording.sources[0]) if clip.has_face else None,
-            audio_source=legible(recording.sources[-1]) if clip.has_audio else None,
+            face_source=escape_surrogates(recording.sources[0]) if clip.has_face else None,
+            audio_source=escape_surrogates(recording.sources[-1]) if clip.has_audio else None,
             face_digest=digest_content(clip.face) if clip.has_face else None,
             audio_digest=digest_content(clip.sound) if clip.has_audio else None,
             numbers=recording.numbers,
@@ -114,7 +114,7 @@ class ClipRecord:
     @property
     def label_text(self) -> str:
         """The label as people read it, with the numbers that it names."""
-        return write_label(self.label, self.numbers)
+        return format_label(self.label, self.numbers)
 
     def to_row(self) -> dict[str, Any]:
         """Return plain values under the names of the index's columns; None where unknown."""
@@ -149,7 +149,7 @@ class ClipRecord:
 
 def number_columns(label: str) -> list[str]:
     """Name the columns of the numbers that a label names."""
-    return [f"{PREFIX}{name}" for name in split_label(label)]
+    return [f"{COLUMN_PREFIX}{name}" for name in split_label(label)]
 
 
 def numbers_of(row: Mapping[str, Any]) -> tuple[float, ...]:
@@ -301,7 +301,7 @@ def write_index(path: Path, records: Iterable[ClipRecord], names: Iterable[str] 
 def add_numbers(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
     """Add a column for the numbers of each name."""
     for name in names:
-        schema = schema.append(pa.field(f"{PREFIX}{name}", NUMBER))
+        schema = schema.append(pa.field(f"{COLUMN_PREFIX}{name}", NUMBER))
     return schema
 
 
@@ -347,7 +347,7 @@ class Index:
     @property
     def number_columns(self) -> list[str]:
         """The names of the columns of numbers to predict."""
-        return [name for name in self.names if name.startswith(PREFIX)]
+        return [name for name in self.names if name.startswith(COLUMN_PREFIX)]
 
     def columns(self, *names: str) -> pa.Table:
         """Read columns; nulls stand for what is unknown."""

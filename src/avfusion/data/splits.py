@@ -31,8 +31,8 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Int, Int8, Int64
 
 from avfusion.corpora.recording import SPLITS
-from avfusion.corpora.spelling import canonical
-from avfusion.corpora.table import filled
+from avfusion.corpora.spelling import normalize_name
+from avfusion.corpora.table import read_filled_rows
 from avfusion.data.index import Codes
 from avfusion.data.store import Store
 from avfusion.messages import join_items
@@ -244,9 +244,9 @@ class Folds:
                 "to test: give a part of the others to validate on, as in "
                 "data.splits='{folds: 2, val: 0.1}', or choose another plan."
             )
-        keys = [int(name) if name.isdecimal() else canonical(name) for name in names]
+        keys = [int(name) if name.isdecimal() else normalize_name(name) for name in names]
         asked = str(self.fold)
-        key = int(asked) if asked.isdecimal() else canonical(asked)
+        key = int(asked) if asked.isdecimal() else normalize_name(asked)
         if key in keys:
             return keys.index(key)
         if isinstance(key, int) and key < len(names) and not all(map(str.isdecimal, names)):
@@ -362,8 +362,8 @@ def group_clips(store: Store, by_subject: bool) -> Codes:
 
 
 def merge_spellings(names: Codes) -> Codes:
-    """Return names in their canonical form, so that those that look alike are one."""
-    keys = [canonical(name) for name in names.names]
+    """Normalize names, so that those that look alike are one (see ``normalize_name``)."""
+    keys = [normalize_name(name) for name in names.names]
     merged = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return Codes(np.array([merged[key] for key in keys], np.int64)[names.numbers], [*merged])
 
@@ -471,7 +471,7 @@ def leave_one_out(store: Store, column: str) -> Codes:
         )
     names: dict[str, str] = {}
     for name in codes.names:
-        names.setdefault(canonical(name), name)  # as it was written first
+        names.setdefault(normalize_name(name), name)  # as it was written first
     return in_natural_order(keys, names)
 
 
@@ -494,8 +494,8 @@ def read_folds(path: Path, store: Store) -> Codes:
     """Return the folds that a table gives the clips of a store; an empty one leaves a clip out."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
-            rows = filled(file)
-            header = [canonical(name) for name in next(rows, (0, []))[1]]
+            rows = read_filled_rows(file)
+            header = [normalize_name(name) for name in next(rows, (0, []))[1]]
             if not {"clip_id", "fold"} <= set(header):
                 raise ValueError(
                     f"{path} has the columns {join_items(header) or 'none'}: a table of folds "
@@ -515,9 +515,9 @@ def read_folds(path: Path, store: Store) -> Codes:
     spellings: dict[str, str] = {}
     for name in given.values():
         if name:
-            spellings.setdefault(canonical(name), name)
+            spellings.setdefault(normalize_name(name), name)
     keys = {key: number for number, key in enumerate(spellings)} | {"": LEFT_OUT}
-    numbers = np.array([keys[canonical(given[name])] for name in ids], np.int64)
+    numbers = np.array([keys[normalize_name(given[name])] for name in ids], np.int64)
     return in_natural_order(Codes(numbers, [*spellings]), spellings)
 
 

@@ -28,8 +28,8 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from torch import Tensor
 
-from avfusion.corpora.numbers import PREFIX
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.numbers import COLUMN_PREFIX
+from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, values_of
 from avfusion.features.stream import Stream
 from avfusion.preparation.statistics import Moments, sum_moments
@@ -100,8 +100,8 @@ class Store:
 
     def numbers(self, name: str) -> Float64[np.ndarray, "clips"]:
         """Read the number of a name, however it is spelled, of each clip; NaN where unknown."""
-        known = {canonical(column): column for column in self.index.number_columns}
-        column = known.get(canonical(f"{PREFIX}{name}"))
+        known = {normalize_name(column): column for column in self.index.number_columns}
+        column = known.get(normalize_name(f"{COLUMN_PREFIX}{name}"))
         return np.full(len(self), np.nan) if column is None else self.column(column)
 
     def column(self, name: str) -> Shaped[np.ndarray, "clips"]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Int64, UInt64
 
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import DIGESTS, Codes
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
@@ -52,7 +52,7 @@ def together(one: Digests, other: Digests) -> dict[str, str]:
 
 def of_subject(name: str) -> int:
     """Return the digest of a subject, the same for all spellings that look alike."""
-    return int.from_bytes(hashlib.sha256(canonical(name).encode()).digest()[:8])
+    return int.from_bytes(hashlib.sha256(normalize_name(name).encode()).digest()[:8])
 
 
 def find_seen(
@@ -64,7 +64,7 @@ def find_seen(
     spelled: dict[str, str] = {}
     for name in subjects.in_order(among):
         if of_subject(name) in known:
-            spelled.setdefault(canonical(name), name)  # the first spelling stays
+            spelled.setdefault(normalize_name(name), name)  # the first spelling stays
     trained = read(digests["recordings"])
     seen = np.zeros(len(store), bool)
     for column in DIGESTS:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 LONGEST = 150  # bytes of a stem; file systems take 255, of which endings need some
 SUFFIX = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$")  # .mp4 and .3gp, but not the .2 of a clip's id
 WINDOW = re.compile(r" @ (\d+\.\d+) s$")  # of a recording that was cut
-# A folder ends here; a backslash may also stand for a byte that is not UTF-8, see ``legible``.
+# A folder ends here; a backslash may also stand for a byte that is not UTF-8
+# (see ``escape_surrogates``).
 SEPARATOR = re.compile(r"/|\\(?!udc[89a-f][0-9a-f])")
 AGAIN = re.compile(r" \((\d+)\)$")  # of a recording that was named twice
 

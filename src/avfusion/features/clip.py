@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32, Int16, UInt8
 
 from avfusion import checkpoint
-from avfusion.corpora.image_archives import read_packed
+from avfusion.corpora.image_archives import read_archived_picture
 from avfusion.corpora.recording import Box, Recording
 from avfusion.features.audio import Sound, hear
 from avfusion.features.contract import AudioFrames, FaceCrops, check_contract
@@ -84,8 +84,8 @@ def pictures(recording: Recording, sound: Sound | None, count: int) -> Shown:
         return read_video(recording.video, (sound.start + samples / SAMPLE_RATE).tolist())
     if recording.image is None:
         raise Missing("no picture", recording.sources[0])
-    if recording.place is not None:
-        return Shown([read_packed(recording.image, recording.place)] * count)
+    if recording.archive_index is not None:
+        return Shown([read_archived_picture(recording.image, recording.archive_index)] * count)
     if recording.image.is_dir():
         if sound is not None:
             middles = (sound.first + middles * len(sound.samples)) / sound.total

@@ -18,7 +18,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from avfusion.corpora.media import PICTURES, is_companion
+from avfusion.corpora.media import IMAGE_SUFFIXES, is_companion
 from avfusion.features.source import Missing, Unreadable, reading
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -281,4 +281,4 @@ def read_frames(folder: Path, fractions: list[float]) -> Shown:
 
 def is_frame(path: Path) -> bool:
     """Say whether a file of a folder is a picture, and not what systems leave beside pictures."""
-    return path.suffix.lower() in PICTURES and not is_companion(path.name) and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_companion(path.name) and path.is_file()

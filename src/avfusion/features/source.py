@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from avfusion.corpora.spelling import legible
+from avfusion.corpora.spelling import escape_surrogates
 from avfusion.features.header import open_repaired, read_header
 
 _listeners: list[Callable[[], None]] = []
@@ -52,7 +52,7 @@ class Unreadable(ValueError):
 
     def __init__(self, reason: str, path: Path, detail: str = "") -> None:
         told = f" ({detail})" if detail else ""
-        super().__init__(legible(f"{path.name}: {reason}{told}"))
+        super().__init__(escape_surrogates(f"{path.name}: {reason}{told}"))
         self.reason = reason
 
 

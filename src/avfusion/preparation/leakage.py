@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from avfusion.corpora.labels import ClassesOf, whole_label
-from avfusion.corpora.numbers import write_label
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.labels import ClassesOf, keep_label
+from avfusion.corpora.numbers import format_label
+from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, numbers_of
 from avfusion.messages import join_items
 
@@ -38,7 +38,7 @@ def find_repeats(clips: pa.Table) -> dict[str, list[str]]:
     }
 
 
-def find_leaks(clips: pa.Table, classes_of: ClassesOf = whole_label) -> dict[str, list[str]]:
+def find_leaks(clips: pa.Table, classes_of: ClassesOf = keep_label) -> dict[str, list[str]]:
     """Return, under the names of WHY, what is wrong with the splits of clips.
 
     ``clips`` are the columns ``CONTENT`` of an index, with the column ``split`` of a plan.
@@ -51,11 +51,11 @@ def find_leaks(clips: pa.Table, classes_of: ClassesOf = whole_label) -> dict[str
 
 
 def find_shared_subjects(clips: pa.Table) -> list[str] | None:
-    """Return the subjects in more than one split, as they are spelled first; see ``canonical``.
+    """Find the subjects in more than one split, as they are spelled first (see ``normalize_name``).
 
     ``clips`` have the columns ``subject`` and ``split``. None: no clip says whose it is.
     """
-    if not any(map(canonical, Codes.of(clips["subject"]).names)):
+    if not any(map(normalize_name, Codes.of(clips["subject"]).names)):
         return None
     return [spellings[0] for spellings in _spellings_of_shared(clips)]
 
@@ -65,7 +65,7 @@ def _spellings_of_shared(clips: pa.Table) -> list[list[str]]:
     spellings: dict[str, list[str]] = defaultdict(list)
     splits = defaultdict(set)
     for split, name in _pairs(clips, "subject"):
-        key = canonical(name)
+        key = normalize_name(name)
         splits[key].add(split)
         if name not in spellings[key]:
             spellings[key].append(name)
@@ -90,12 +90,12 @@ def told_apart(groups: Sequence[Sequence[Clip]], by: Callable[[Clip], str]) -> l
     return [
         " = ".join(f"{clip['clip_id']} ({by(clip)})" for clip in group)
         for group in groups
-        if len({canonical(by(clip)) for clip in group}) > 1
+        if len({normalize_name(by(clip)) for clip in group}) > 1
     ]
 
 
 def _label(clip: Clip) -> str:
-    return write_label(clip["label"], numbers_of(clip))
+    return format_label(clip["label"], numbers_of(clip))
 
 
 def _split(clip: Clip) -> str:
@@ -110,7 +110,7 @@ def _pairs(clips: pa.Table, column: str) -> list[tuple[str, str]]:
     return list(zip(splits.texts(firsts), labels.texts(firsts), strict=True))
 
 
-def find_untrained(clips: pa.Table, classes_of: ClassesOf = whole_label) -> list[str]:
+def find_untrained(clips: pa.Table, classes_of: ClassesOf = keep_label) -> list[str]:
     """Return the classes without any training clip, where there are training clips.
 
     ``clips`` have the columns ``label`` and ``split``.
@@ -118,7 +118,7 @@ def find_untrained(clips: pa.Table, classes_of: ClassesOf = whole_label) -> list
     names: dict[bool, dict[str, str]] = {True: {}, False: {}}
     for split, label in _pairs(clips, "label"):
         for name in classes_of(label):
-            names[split == "train"].setdefault(canonical(name), name)
+            names[split == "train"].setdefault(normalize_name(name), name)
     trained, other = names[True], names[False]
     return sorted(other[key] for key in other.keys() - trained.keys()) if trained else []
 

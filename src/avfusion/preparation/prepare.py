@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock
 
 from avfusion.corpora import Contents, Corpus, Recording
-from avfusion.corpora.media import without_companions
+from avfusion.corpora.media import drop_companions
 from avfusion.data.index import Codes
 from avfusion.data.splits import Splits, numbers_of
 from avfusion.data.store import FORMAT, read_description
@@ -143,7 +143,7 @@ def pace_file(root: Path) -> Path:
 
 def check_sounds(corpus: Corpus, contents: Contents, features: Features) -> None:
     """Refuse settings that would skip each clip of a corpus of pictures."""
-    silent = all(recording.place is not None for recording in contents.recordings)
+    silent = all(recording.archive_index is not None for recording in contents.recordings)
     if silent and features.policies.missing != "mask":
         raise ValueError(
             f"The clips of {corpus.name} have no sound, and features.policies.missing="
@@ -231,7 +231,7 @@ def sources_of(contents: Contents) -> list[Path]:
 
 def files_of(path: Path) -> list[Path]:
     """Return the files that are read of a path: those of a folder in order, but companions."""
-    return sorted(without_companions(path.iterdir())) if path.is_dir() else [path]
+    return sorted(drop_companions(path.iterdir())) if path.is_dir() else [path]
 
 
 def common_folder(paths: Collection[Path]) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from avfusion.corpora import Recording
-from avfusion.corpora.spelling import legible
+from avfusion.corpora.spelling import escape_surrogates
 from avfusion.data.index import ClipRecord
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import ClipFeatures, Features, Unreadable
@@ -36,7 +36,7 @@ class Outcome:
             "outcome": "skipped" if self.record is None else "kept",
             "reason": self.reason,
             "detail": self.detail,
-            "source": " ".join(map(legible, recording.sources)),
+            "source": " ".join(map(escape_surrogates, recording.sources)),
         }
 
     def plain(self) -> dict[str, Any]:

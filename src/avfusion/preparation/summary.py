@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from avfusion.corpora import SPLITS, Corpus
 from avfusion.corpora.labels import ClassesOf
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, values_of
 from avfusion.data.splits import Spelling, make_plan, spell, split_clips
 from avfusion.data.store import Store
@@ -269,7 +269,7 @@ def table(clips: pa.Table, target: Target) -> list[str]:
             hours = (units[some].sum() / rate / 3600 for some in by_split)
             lines.append((name, *(f"{number:.2f}" for number in hours)))
     subjects = Codes.of(clips["subject"])
-    people = [{canonical(name) for name in subjects.counts(some)} - {""} for some in by_split]
+    people = [{normalize_name(name) for name in subjects.counts(some)} - {""} for some in by_split]
     lines.append(("subjects", *(str(len(names)) for names in people)))
     label_codes = Codes.of(clips["label"])
     labels = [count_classes(label_codes.counts(some), target.classes_of) for some in by_split]

@@ -43,7 +43,7 @@ def allocate(
     check_room(root, needed * len(contents.recordings))
     journals.mkdir(parents=True, exist_ok=True)
     length = max(1, SHARD_BYTES // clip_bytes)
-    packed = contents.recordings[0].place is not None
+    packed = contents.recordings[0].archive_index is not None
     step = PACKED_CLIPS if packed else PART_CLIPS
     parts = []
     for shard, start in enumerate(range(0, len(contents.recordings), length)):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64
 from scipy import stats
 
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.spelling import normalize_name
 from avfusion.evaluation.predictions import Predictions
 from avfusion.training.metrics.agreement import score_numbers
 
@@ -109,7 +109,7 @@ def _describe_clips(predictions: Predictions) -> str:
 def _each_subject(predictions: Predictions) -> Iterator[tuple[str, list[int]]]:
     groups = defaultdict(list)
     for number, subject in enumerate(predictions.subjects.tolist()):
-        groups[canonical(subject)].append(number)
+        groups[normalize_name(subject)].append(number)
     for clips in groups.values():
         yield str(predictions.subjects[clips[0]]), clips
 

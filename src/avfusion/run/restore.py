@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import Recipe, check_fit, find_checkpoint, read_checkpoint
-from avfusion.corpora.unlabeled import Unlabelled, find_recordings
+from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.checks import check_streams
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.splits import Splits
@@ -178,7 +178,7 @@ def recordings_of(
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input), output_folder()), features)
     description = recipe["description"]
-    corpus = Unlabelled(recordings, description["output_names"], description["labels"])
+    corpus = UnlabeledRecordings(recordings, description["output_names"], description["labels"])
     folder = output_folder() / "store"
     try:
         store = prepare(corpus, features, folder, cfg.workers, device=device)

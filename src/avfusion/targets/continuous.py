@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from avfusion.corpora.labels import BETWEEN, split_label
-from avfusion.corpora.numbers import write_numbers
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.labels import LABEL_SEPARATOR, split_label
+from avfusion.corpora.numbers import format_numbers
+from avfusion.corpora.spelling import normalize_name
 from avfusion.targets.contract import Decision
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Continuous:
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.output_names = list(description["output_names"])
-        self._spellings = {canonical(name): name for name in self.output_names}
+        self._spellings = {normalize_name(name): name for name in self.output_names}
 
     @property
     def outputs(self) -> int:
@@ -75,7 +75,7 @@ class Continuous:
     def decode(self, encoded: Float[Tensor, "names"]) -> str:
         """Write the numbers of a clip."""
         each = zip(self.output_names, encoded.cpu().numpy().astype(np.float32), strict=True)
-        return write_numbers({name: str(value) for name, value in each if value == value}) or "?"
+        return format_numbers({name: str(value) for name, value in each if value == value}) or "?"
 
     def classes_of(self, label: str) -> list[str]:
         """Name the numbers of a clip that are known."""
@@ -85,7 +85,9 @@ class Continuous:
         """Spell each name in a label as one of these, where it looks alike."""
         # In the order of the label, which is that of its numbers.
         names = split_label(label)
-        return BETWEEN.join([self._spellings.get(canonical(name), name) for name in names])
+        return LABEL_SEPARATOR.join(
+            [self._spellings.get(normalize_name(name), name) for name in names]
+        )
 
     def indicators(self, encoded: Float[Tensor, "clips names"]) -> Int[Tensor, "clips names"]:
         """Mark known numbers by 1, missing ones by -1."""
@@ -98,7 +100,7 @@ class Continuous:
     def decide(self, prediction: Float[Tensor, "names"]) -> Decision:
         """Decide on all numbers, rounded in their label."""
         each = dict(zip(self.output_names, prediction.tolist(), strict=True))
-        return Decision(write_numbers({name: f"{v:.3g}" for name, v in each.items()}), each)
+        return Decision(format_numbers({name: f"{v:.3g}" for name, v in each.items()}), each)
 
     def describe(self, prediction: Float[Tensor, "names"]) -> list[str]:
         """Write each number, rounded."""

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from avfusion.corpora.labels import label_of, split_label
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.labels import join_classes, split_label
+from avfusion.corpora.spelling import normalize_name
 from avfusion.targets.contract import Decision
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class MultiLabel:
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.output_names = list(description["output_names"])
-        self._spellings = {canonical(name): name for name in self.output_names}
+        self._spellings = {normalize_name(name): name for name in self.output_names}
 
     @property
     def outputs(self) -> int:
@@ -75,7 +75,7 @@ class MultiLabel:
     def decode(self, encoded: Int[Tensor, "classes"]) -> str:
         """Write the label that names the classes of a clip."""
         flags = encoded.tolist()
-        return "?" if -1 in flags else label_of(self._named(flags))
+        return "?" if -1 in flags else join_classes(self._named(flags))
 
     def classes_of(self, label: str) -> list[str]:
         """Split a label into the classes that it names."""
@@ -84,7 +84,7 @@ class MultiLabel:
     def spell(self, label: str) -> str:
         """Spell the classes that a label names as this target does, where they look alike."""
         names = split_label(label)
-        return label_of([self._spellings.get(canonical(name), name) for name in names])
+        return join_classes([self._spellings.get(normalize_name(name), name) for name in names])
 
     def indicators(self, encoded: Int[Tensor, "clips classes"]) -> Int[Tensor, "clips classes"]:
         """Pass on the labels, which are encoded so."""
@@ -98,7 +98,7 @@ class MultiLabel:
         """Decide on all classes above the threshold; there may be none."""
         each = dict(zip(self.output_names, prediction.tolist(), strict=True))
         said = self._named((prediction > THRESHOLD).tolist())
-        return Decision(label_of(said), {name: each[name] for name in said})
+        return Decision(join_classes(said), {name: each[name] for name in said})
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from avfusion.corpora.spelling import canonical
+from avfusion.corpora.spelling import normalize_name
 from avfusion.targets.contract import Decision
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class SingleLabel:
 
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.output_names = list(description["output_names"])
-        self._spellings = {canonical(name): name for name in self.output_names}
+        self._spellings = {normalize_name(name): name for name in self.output_names}
 
     @property
     def outputs(self) -> int:
@@ -71,7 +71,7 @@ class SingleLabel:
 
     def spell(self, label: str) -> str:
         """Spell a label as the class that looks like it, if any."""
-        return self._spellings.get(canonical(label), label)
+        return self._spellings.get(normalize_name(label), label)
 
     def indicators(self, encoded: Int[Tensor, "clips"]) -> Int[Tensor, "clips classes"]:
         """Mark the class of a clip by 1, others by 0, all by -1 where its label is unknown."""

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import assert_equal, count, drawn, linear, vectors
+from numpy_reference import (
+    assert_equal,
+    count_parameters,
+    linear,
+    random_vectors,
+    randomize_parameters,
+)
 
 from avfusion.models.fusion.film import FiLMFusion
 
@@ -9,7 +15,7 @@ from avfusion.models.fusion.film import FiLMFusion
 @pytest.mark.parametrize("condition", ["audio", "face"])
 def test_equals_each_number_scaled_and_shifted(condition):
     fuse = FiLMFusion(6, 4, 5, condition)
-    p, (face, audio) = drawn(fuse), vectors(2, 3)
+    p, (face, audio) = randomize_parameters(fuse), random_vectors(2, 3)
     said, heard = (audio, face) if condition == "audio" else (face, audio)
     width = heard.shape[-1]
     both = linear(p, "scale_and_shift", said.numpy())
@@ -21,13 +27,13 @@ def test_equals_each_number_scaled_and_shifted(condition):
 
 
 def test_a_condition_of_zeros_changes_nothing_at_first():
-    fuse, (face, audio) = FiLMFusion(6, 4, 5).double(), vectors(3)
+    fuse, (face, audio) = FiLMFusion(6, 4, 5).double(), random_vectors(3)
     torch.testing.assert_close(fuse(face, torch.zeros_like(audio)), fuse.output(face))
 
 
 def test_has_a_scale_and_a_shift_per_number_and_an_output_map():
-    assert count(FiLMFusion(6, 4, 5)) == 2 * 6 * (4 + 1) + 5 * (6 + 1)
-    assert count(FiLMFusion(6, 4, 5, condition="face")) == 2 * 4 * (6 + 1) + 5 * (4 + 1)
+    assert count_parameters(FiLMFusion(6, 4, 5)) == 2 * 6 * (4 + 1) + 5 * (6 + 1)
+    assert count_parameters(FiLMFusion(6, 4, 5, condition="face")) == 2 * 4 * (6 + 1) + 5 * (4 + 1)
 
 
 def test_a_condition_that_does_not_exist_is_refused():

@@ -1,13 +1,13 @@
 import numpy as np
 import torch
-from by_hand import assert_equal, count, drawn, vectors
+from numpy_reference import assert_equal, count_parameters, random_vectors, randomize_parameters
 
 from avfusion.models.fusion.gmu import GMUFusion
 
 
 def test_equals_the_mixture_of_the_paper():
     fuse = GMUFusion(6, 4, 5)
-    p, (face, audio) = drawn(fuse), vectors(2, 3)
+    p, (face, audio) = randomize_parameters(fuse), random_vectors(2, 3)
     face, audio = face.numpy(), audio.numpy()
     both = np.concatenate([face, audio], axis=-1)
     gate = 1 / (1 + np.exp(-(both @ p["gate.weight"].T)))
@@ -17,4 +17,4 @@ def test_equals_the_mixture_of_the_paper():
 
 
 def test_has_three_maps_without_biases():
-    assert count(GMUFusion(6, 4, 5)) == 5 * (6 + 4 + 6 + 4)
+    assert count_parameters(GMUFusion(6, 4, 5)) == 5 * (6 + 4 + 6 + 4)

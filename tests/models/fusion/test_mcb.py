@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from by_hand import vectors
+from numpy_reference import random_vectors
 
 from avfusion.models.fusion.mcb import MCBFusion
 
@@ -18,7 +18,7 @@ def sketched_outer_product(fuse: MCBFusion, face: np.ndarray, audio: np.ndarray)
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 5, 8, 13, 64])
 def test_equals_the_sketch_of_the_explicit_outer_product(dim):
-    fuse, (face, audio) = MCBFusion(6, 4, dim, normalize=False).double(), vectors(2, 3)
+    fuse, (face, audio) = MCBFusion(6, 4, dim, normalize=False).double(), random_vectors(2, 3)
     pairs = zip(face.reshape(-1, 6).numpy(), audio.reshape(-1, 4).numpy(), strict=True)
     by_hand = np.stack([sketched_outer_product(fuse, *pair) for pair in pairs])
     fused = fuse(face, audio).reshape(-1, dim)
@@ -26,7 +26,7 @@ def test_equals_the_sketch_of_the_explicit_outer_product(dim):
 
 
 def test_normalised_equals_signed_roots_of_length_one():
-    fuse, (face, audio) = MCBFusion(6, 4, 9, eps=0).double(), vectors()
+    fuse, (face, audio) = MCBFusion(6, 4, 9, eps=0).double(), random_vectors()
     roots = sketched_outer_product(fuse, face.numpy(), audio.numpy())
     roots = np.sign(roots) * np.sqrt(np.abs(roots))
     by_hand = torch.from_numpy(roots / np.linalg.norm(roots))
@@ -36,7 +36,7 @@ def test_normalised_equals_signed_roots_of_length_one():
 
 @pytest.mark.parametrize("silent", ["face", "audio"])
 def test_without_one_modality_the_sketch_of_the_other_remains(silent):
-    fuse, (face, audio) = MCBFusion(6, 4, 9, normalize=False).double(), vectors(3)
+    fuse, (face, audio) = MCBFusion(6, 4, 9, normalize=False).double(), random_vectors(3)
     if silent == "face":
         fused, sketch = fuse(torch.zeros_like(face), audio), fuse.audio_sketch(audio)
     else:
@@ -45,7 +45,7 @@ def test_without_one_modality_the_sketch_of_the_other_remains(silent):
 
 
 def test_a_clip_without_a_modality_leaves_the_others_of_its_batch_alone():
-    fuse, (face, audio) = MCBFusion(6, 4, 9).double(), vectors(3)
+    fuse, (face, audio) = MCBFusion(6, 4, 9).double(), random_vectors(3)
     before = fuse(face, audio)
     after = fuse(face * torch.tensor([[1.0], [0.0], [1.0]]), audio)
     torch.testing.assert_close(after[::2], before[::2], rtol=0, atol=1e-12)
@@ -60,7 +60,7 @@ def test_sketches_differ_between_modalities_and_seeds_and_nothing_is_learned():
 
 def test_transforms_in_float32_under_autocast():
     fuse = MCBFusion(6, 4, 64)
-    face, audio = (vector.bfloat16() for vector in vectors(3))
+    face, audio = (vector.bfloat16() for vector in random_vectors(3))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         fused = fuse(face, audio)
     torch.testing.assert_close(fused, fuse(face.float(), audio.float()), rtol=0, atol=0)

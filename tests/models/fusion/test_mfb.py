@@ -1,6 +1,14 @@
 import numpy as np
 import pytest
-from by_hand import ACTIVATIONS, assert_equal, count, drawn, linear, normal, vectors
+from numpy_reference import (
+    ACTIVATIONS,
+    assert_equal,
+    count_parameters,
+    linear,
+    power_normalize,
+    random_vectors,
+    randomize_parameters,
+)
 
 from avfusion.models.fusion.mfb import MFBFusion
 
@@ -9,7 +17,7 @@ from avfusion.models.fusion.mfb import MFBFusion
 @pytest.mark.parametrize("normalize", [True, False])
 def test_equals_an_explicit_sum_over_factors(activation, normalize):
     fuse = MFBFusion(6, 4, 5, 7, 3, activation, normalize, eps=0)
-    p, (face, audio) = drawn(fuse), vectors(2, 3)
+    p, (face, audio) = randomize_parameters(fuse), random_vectors(2, 3)
     act = ACTIVATIONS[activation]
     pools = np.zeros((2, 3, 7))
     for number in range(7):
@@ -19,12 +27,13 @@ def test_equals_an_explicit_sum_over_factors(activation, normalize):
             pools[..., number] += act(of_face[..., 0] + p["face_factors.bias"][k]) * act(
                 of_audio[..., 0] + p["audio_factors.bias"][k]
             )
-    by_hand = linear(p, "output", normal(pools) if normalize else pools)
+    by_hand = linear(p, "output", power_normalize(pools) if normalize else pools)
     assert_equal(fuse(face, audio), by_hand)
 
 
 def test_has_a_factor_map_per_modality_and_an_output_map():
-    assert count(MFBFusion(6, 4, 5, width=7, factor=3)) == 21 * (6 + 1 + 4 + 1) + 5 * (7 + 1)
+    fuse = MFBFusion(6, 4, 5, width=7, factor=3)
+    assert count_parameters(fuse) == 21 * (6 + 1 + 4 + 1) + 5 * (7 + 1)
 
 
 def test_pools_without_factors_are_refused():

@@ -1,6 +1,12 @@
 import numpy as np
 import pytest
-from by_hand import assert_equal, count, drawn, linear, vectors
+from numpy_reference import (
+    assert_equal,
+    count_parameters,
+    linear,
+    random_vectors,
+    randomize_parameters,
+)
 
 from avfusion.models.fusion.tensor import TensorFusion
 
@@ -11,7 +17,7 @@ def outer(face: np.ndarray, audio: np.ndarray) -> np.ndarray:
 
 
 def test_by_itself_equals_the_outer_product_row_by_row():
-    fuse, (face, audio) = TensorFusion(6, 4).double(), vectors(3)
+    fuse, (face, audio) = TensorFusion(6, 4).double(), random_vectors(3)
     assert fuse.dim == 7 * 5
     assert not list(fuse.parameters())
     assert_equal(fuse(face, audio), outer(face.numpy(), audio.numpy()))
@@ -19,7 +25,7 @@ def test_by_itself_equals_the_outer_product_row_by_row():
 
 def test_with_widths_equals_the_map_of_the_product_of_rectified_layers():
     fuse = TensorFusion(6, 4, dim=5, width=3)
-    p, (face, audio) = drawn(fuse), vectors(3)
+    p, (face, audio) = randomize_parameters(fuse), random_vectors(3)
     face_input = linear(p, "face_input.0", face.numpy()).clip(min=0)
     audio_input = linear(p, "audio_input.0", audio.numpy()).clip(min=0)
     assert_equal(fuse(face, audio), linear(p, "output", outer(face_input, audio_input)))
@@ -30,4 +36,4 @@ def test_with_widths_equals_the_map_of_the_product_of_rectified_layers():
     [(None, 5, 5 * (7 * 5 + 1)), (3, None, 3 * (7 + 5)), (3, 5, 3 * (7 + 5) + 5 * (4 * 4 + 1))],
 )
 def test_has_the_maps_whose_widths_are_given(width, dim, parameters):
-    assert count(TensorFusion(6, 4, dim, width)) == parameters
+    assert count_parameters(TensorFusion(6, 4, dim, width)) == parameters

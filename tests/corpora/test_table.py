@@ -1,4 +1,4 @@
-"""Headers are read as they are meant, or refused with the column that they resemble."""
+"""Headers of tables: read as they are meant, or refused with the column that they resemble."""
 
 import pytest
 from conftest import write_manifest
@@ -35,7 +35,7 @@ def read(tmp_path):
     return read
 
 
-MEANT = {
+VARIANTS = {
     "clip_id": [
         "Clip ID",
         "clip-id",
@@ -56,15 +56,17 @@ MEANT = {
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-@pytest.mark.parametrize(("ours", "theirs"), [(key, name) for key in MEANT for name in MEANT[key]])
-def test_a_header_is_read_as_it_is_meant(read, ours, theirs, encoding):
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(key, name) for key in VARIANTS for name in VARIANTS[key]]
+)
+def test_case_blanks_and_punctuation_do_not_tell_columns_apart(read, ours, theirs, encoding):
     found = read({ours: theirs}, encoding=encoding)
     assert found == read()
     assert all(clip.image and clip.audio and clip.subject for clip in found.recordings)
     assert {clip.box for clip in found.recordings} == {Box(1, 2, 3, 4)}
 
 
-def test_names_that_a_user_gave_are_read_as_they_are_meant_too(read):
+def test_nor_do_they_tell_given_names_of_columns_apart(read):
     found = read(
         {"subject": "Speaker ", "box_top": "Y0"}, columns={"subject": "speaker", "box_top": "y 0"}
     )
@@ -96,7 +98,7 @@ def test_a_column_that_resembles_one_of_ours_is_never_ignored(read, ours, theirs
     "name",
     ["intensity", "source_repo", "subject_id", "audio_seconds", "label_2", "box_score", "video"],
 )
-def test_other_columns_are_nobodys_business(read, name):
+def test_other_columns_are_ignored(read, name):
     extra = {name: "7"} | ({"video_path": "a.mp4"} if name == "video" else {})
     assert len(read(extra=extra).recordings) == 4
 

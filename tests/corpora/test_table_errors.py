@@ -1,4 +1,4 @@
-"""One error names all mistakes of a manifest, with their lines."""
+"""Errors of a manifest: one exception names them all, with their lines."""
 
 import csv
 import logging
@@ -30,22 +30,22 @@ def rows(count=12):
 
 
 @pytest.fixture
-def refusal(tmp_path):
-    """Return what is said of a manifest that has mistakes."""
+def read_error(tmp_path):
+    """Read a manifest that has errors, and give the message."""
     (tmp_path / "a.png").touch()
     (tmp_path / "a.wav").touch()
 
-    def refusal(table, **options):
+    def read_error(table, **options):
         write_manifest(tmp_path, table)
         with pytest.raises((ValueError, FileNotFoundError)) as refused:
             Manifest(str(tmp_path), **options).read()
         assert "\n" not in str(refused.value)
         return str(refused.value)
 
-    return refusal
+    return read_error
 
 
-def test_every_kind_of_mistake_is_named_with_its_line(refusal, tmp_path):
+def test_every_kind_of_error_is_named_with_its_line(read_error, tmp_path):
     table = rows()
     table[1]["clip_id"] = "c0"
     table[2]["label"] = ""
@@ -55,64 +55,64 @@ def test_every_kind_of_mistake_is_named_with_its_line(refusal, tmp_path):
     table[6]["audio_path"] = "/etc/passwd"
     table[7]["image_path"] = "nope.png"
     table[10]["label"] = "hapy"
-    said = refusal(table, on_error="raise")
+    message = read_error(table, on_error="raise")
     place = f"{tmp_path}/manifest.csv"
-    assert said.startswith(f"{place} has 8 mistakes. (1) ")
+    assert message.startswith(f"{place} has 8 errors. (1) ")
     for sentence in (
         f"clip_id 'c0' stands in lines 2 and 3 of {place}: give each clip an id of its own.",
         f"Line 4 of {place} has an empty label.",
         f"Line 5 of {place} has the box 5, 1, 2, 3: give left",
         f"Line 7 of {place} names neither a video_path nor an image_path and an audio_path.",
         f"Line 8 of {place} names /etc/passwd, which is not in {tmp_path}: set corpus.media_root",
-        "got dev (1 clips): correct the column",
+        "got dev (1 clip): correct the column",
         "See line 6.",
-        "'hapy' (1 clips) are not among the classes ['low']",
+        "The label 'hapy' (1 clip) is not among the classes ['low']",
         "See line 12.",
-        f"1 of the 21 files of {place} are missing: {tmp_path}/nope.png.",
+        f"1 of the 21 files of {place} is missing: {tmp_path}/nope.png.",
     ):
-        assert sentence in said
+        assert sentence in message
 
 
-def test_a_missing_column_hides_no_mistake_of_another(refusal):
+def test_a_missing_column_hides_no_error_of_another(read_error):
     table = rows()
     table[2]["label"] = ""
     for line in table:
         del line["subject"]
-    said = refusal(table)
-    assert "has no column subject" in said and "Line 4 of" in said and "2 mistakes" in said
-    assert "empty subject" not in said
+    message = read_error(table)
+    assert "has no column subject" in message and "Line 4 of" in message and "2 errors" in message
+    assert "empty subject" not in message
 
 
-def test_of_a_kind_of_mistake_some_lines_are_named_and_the_rest_counted(refusal):
+def test_of_a_kind_of_error_some_lines_are_named_and_the_rest_counted(read_error):
     table = rows(40)
     for line in table[:30]:
         line["label"] = ""
     for line in table[20:25]:
         line["box_left"] = "x"
-    said = refusal(table)
-    assert "has 35 mistakes" in said
-    assert "Line 2 of" in said and "line 7 has an empty label and 24 more." in said
-    assert "Line 22 of" in said and "line 26 has the box x, , , ." in said
-    assert len(said) < 2000
+    message = read_error(table)
+    assert "has 35 errors" in message
+    assert "Line 2 of" in message and "line 7 has an empty label and 24 more." in message
+    assert "Line 22 of" in message and "line 26 has the box x, , , ." in message
+    assert len(message) < 2000
 
 
-def test_ids_that_stand_twice_are_all_counted(refusal):
+def test_duplicate_ids_are_all_counted(read_error):
     table = rows(40)
     for line in table[20:]:
         line["clip_id"] = f"c{int(line['clip_id'][1:]) - 20}"
-    said = refusal(table)
-    assert "clip_id 'c0' stands in lines 2 and 22 of" in said
-    assert "'c5' in lines 7 and 27 and 14 more." in said
+    message = read_error(table)
+    assert "clip_id 'c0' stands in lines 2 and 22 of" in message
+    assert "'c5' in lines 7 and 27 and 14 more." in message
 
 
-def test_ids_are_one_only_where_nobody_sees_a_difference(refusal, tmp_path):
+def test_ids_are_duplicates_only_where_nobody_sees_a_difference(read_error, tmp_path):
     table = rows(4)
     for line, name in zip(table, ("dQw4", "dqw4", "Jos\u00e9", "s1"), strict=True):
         line["clip_id"] = name
     write_manifest(tmp_path, table)
     assert len(Manifest(str(tmp_path)).read().recordings) == 4
     table[3]["clip_id"] = "Jose\u0301\u200b"
-    assert "stands in lines 4 and 5 of" in refusal(table)
+    assert "stands in lines 4 and 5 of" in read_error(table)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def incomplete(tmp_path):
     return folder
 
 
-MISSING = {"s0_0", "s1_1", "s2_2"}
+INCOMPLETE_CLIPS = {"s0_0", "s1_1", "s2_2"}
 
 
 def test_clips_whose_files_are_missing_are_skipped_and_listed(
@@ -140,7 +140,7 @@ def test_clips_whose_files_are_missing_are_skipped_and_listed(
         skipped = {
             row["clip_id"]: row for row in csv.DictReader(file) if row["outcome"] == "skipped"
         }
-    assert skipped.keys() == MISSING
+    assert skipped.keys() == INCOMPLETE_CLIPS
     assert {row["reason"] for row in skipped.values()} == {"no such file"}
     assert "s1_1.png" in skipped["s1_1"]["detail"]
 

@@ -41,8 +41,8 @@ def write_cifar10(root: Path, each: int = 10) -> dict[str, tuple[np.ndarray, lis
     return written
 
 
-def idx(array: np.ndarray) -> bytes:
-    """Return an array as an IDX file."""
+def encode_idx(array: np.ndarray) -> bytes:
+    """Encode an array as an IDX file."""
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
@@ -59,6 +59,6 @@ def write_mnist(
         pictures += (15 * labels)[:, None, None]
         for array, kind in ((pictures, "images-idx3"), (labels, "labels-idx1")):
             path = folder / f"{part}-{kind}-ubyte{'.gz' if compress else ''}"
-            path.write_bytes(gzip.compress(idx(array)) if compress else idx(array))
+            path.write_bytes(gzip.compress(encode_idx(array)) if compress else encode_idx(array))
         written[part] = (pictures, labels)
     return written
