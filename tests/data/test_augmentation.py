@@ -6,7 +6,7 @@ from conftest import toy_clips
 
 from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation, moved_box, stretch
 
-FACE = {"shift": 0.0, "crop": 0.0, "flip": 0.0, "colour": 0.0}
+FACE = {"shift": 0.0, "crop": 0.0, "flip": 0.0, "color": 0.0}
 AUDIO = {"time": 0.0, "band": 0.0, "noise": 0.0}
 BOX = torch.tensor([0.3, 0.2, 0.6, 0.7])
 
@@ -94,9 +94,9 @@ def test_all_pictures_of_a_clip_change_alike():
     torch.testing.assert_close(face, face[:, :1].expand_as(face))
 
 
-def test_colours_change_from_clip_to_clip_and_stay_in_range():
+def test_colors_change_from_clip_to_clip_and_stay_in_range():
     clips = marked(pictures=1)
-    changed = FaceAugmentation(**FACE | {"colour": 0.5})(clips)
+    changed = FaceAugmentation(**FACE | {"color": 0.5})(clips)
     torch.testing.assert_close(changed.box, clips.box)
     assert changed.streams["frames"].min() >= 0 and changed.streams["frames"].max() <= 1
     tints = changed.streams["frames"][:, 0, :, 0, 0]

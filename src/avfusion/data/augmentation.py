@@ -11,10 +11,10 @@ MFCC_BLOCKS = 3  # coefficients, their differences, and the differences of those
 
 
 class FaceAugmentation:
-    """Move, enlarge, mirror and recolour the pictures of a clip, all of them alike.
+    """Move, enlarge, mirror and recolor the pictures of a clip, all of them alike.
 
     ``shift`` is the largest move in fractions of the picture, ``crop`` the largest part of its side
-    that is cut away, ``flip`` the probability of a mirror image, ``colour`` the largest relative
+    that is cut away, ``flip`` the probability of a mirror image, ``color`` the largest relative
     change of brightness, contrast and each channel's strength. The box moves along. ``stream``
     names the pictures; networks that do not read them get theirs as they are.
     """
@@ -24,17 +24,17 @@ class FaceAugmentation:
         shift: float = 0.05,
         crop: float = 0.15,
         flip: float = 0.5,
-        colour: float = 0.2,
+        color: float = 0.2,
         stream: str = "frames",
     ) -> None:
-        for name, value in (("shift", shift), ("crop", crop), ("flip", flip), ("colour", colour)):
+        for name, value in (("shift", shift), ("crop", crop), ("flip", flip), ("color", color)):
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augmentation.face.{name} must lie in [0, 1], got {value}.")
         self.stream = stream
         self.shift = shift
         self.crop = crop
         self.flip = flip
-        self.colour = colour
+        self.color = color
 
     def __call__(self, clips: Clips) -> Clips:
         """Return the clips with other pictures and boxes."""
@@ -43,11 +43,11 @@ class FaceAugmentation:
         side = 1 - self.crop * torch.rand(batch, device=device)
         move = self.shift * (2 * torch.rand(batch, 2, device=device) - 1)
         mirrored = torch.rand(batch, device=device) < self.flip
-        face = self.recolour(geometry(pictures, side, move, mirrored))
+        face = self.recolor(geometry(pictures, side, move, mirrored))
         moved = clips._replace(box=moved_box(clips.box, side, move, mirrored))
         return moved.with_stream(self.stream, face)
 
-    def recolour(
+    def recolor(
         self, face: Float[Tensor, "batch pictures 3 height width"]
     ) -> Float[Tensor, "batch pictures 3 height width"]:
         """Change contrast, brightness and the strength of each channel."""
@@ -58,7 +58,7 @@ class FaceAugmentation:
     def factor(self, face: Tensor, channels: int) -> Float[Tensor, "batch 1 channels 1 1"]:
         """Draw relative changes around one."""
         change = 2 * torch.rand(len(face), 1, channels, 1, 1, device=face.device) - 1
-        return 1 + self.colour * change
+        return 1 + self.color * change
 
 
 def geometry(

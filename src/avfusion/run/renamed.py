@@ -2,6 +2,7 @@
 
 KEYS: dict[str, str] = {  # the end of a dotted key -> that of the new one
     "callbacks.parts": "callbacks.model_summary",
+    "augmentation.face.colour": "augmentation.face.color",
 }
 CHOICES: dict[str, str] = {}  # group=choice -> the same group=new choice
 
