@@ -14,7 +14,7 @@ from conftest import build_for
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.build import allow_unused_parameters
 
-SMALLER = {"seed2017": ["model.network.layers=2"]}  # 49 take a minute
+SMALLER = {"seed2017": ["model.network.num_layers=2"]}  # 49 take a minute
 
 
 def train(store: str, model: str) -> dict:

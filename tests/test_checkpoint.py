@@ -274,12 +274,12 @@ def fill(task, value: float):
     return task
 
 
-def test_for_the_same_classes_all_but_the_normalisation_and_the_loss_is_loaded(tmp_path):
+def test_for_the_same_classes_all_but_the_normalization_and_the_loss_is_loaded(tmp_path):
     overrides = ("loss.weights=[1,2,3]",)
     theirs, ours = (fill(with_recipe("lowrank", *overrides), value) for value in (1, 2))
     file = saved(tmp_path / "a.ckpt", theirs)
     load_fitting(file, read_checkpoint(file), ours, ours.recipe)
-    kept = {name for name in ours.state_dict() if ".standardise." in name} | {"loss.weights"}
+    kept = {name for name in ours.state_dict() if ".normalize." in name} | {"loss.weights"}
     assert len(kept) == 5
     assert set(ours.state_dict()) - loaded_parts(ours, theirs) == kept
 
@@ -290,7 +290,7 @@ def test_for_other_classes_the_output_layer_is_made_anew(names, tmp_path):
     file = saved(tmp_path / "a.ckpt", theirs)
     load_fitting(file, read_checkpoint(file), ours, ours.recipe)
     kept = set(ours.state_dict()) - loaded_parts(ours, theirs)
-    assert {name for name in kept if "standardise" not in name} == {
+    assert {name for name in kept if "normalize" not in name} == {
         "network.head.logits.weight",
         "network.head.logits.bias",
     }
@@ -307,7 +307,7 @@ def test_of_another_architecture_what_fits_is_loaded(tmp_path):
 
 
 def test_where_nothing_fits_loading_is_refused(tmp_path):
-    theirs = with_recipe("audio_only", "model.network.audio_encoder.hidden=8", names=["a", "b"])
+    theirs = with_recipe("audio_only", "model.network.audio_encoder.hidden_dim=8", names=["a", "b"])
     ours = with_recipe("lowrank")
     recipe = theirs.recipe.plain()
     file = save(tmp_path / "a.ckpt", recipe, {"somewhere.else": torch.zeros(3)})
@@ -327,5 +327,5 @@ def test_the_sentence_lists_what_was_loaded_left_and_remade(tmp_path):
     assert set(lists[1]) == {
         name
         for name in ours.state_dict()
-        if ("audio_encoder" not in name or "standardise" in name) and "hidden.bias" not in name
+        if ("audio_encoder" not in name or "normalize" in name) and "hidden.bias" not in name
     } | {"network.attention.face_hidden.bias"}

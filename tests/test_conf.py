@@ -150,7 +150,7 @@ def test_every_loss_optimizer_and_schedule_takes_a_step(group, option):
     task = build("audio_only", f"{group}={option}", labels=(labels or list(TARGETS))[0])
     clips = toy_clips(4)
     before = [parameter.clone() for parameter in task.parameters()]
-    optimizer, schedule = task.optimize(10)
+    optimizer, schedule = task.build_optimizer(10)
     label = encoded_labels(task.target, clips.label.tolist())
     task.loss(task(clips).logits, label).backward()
     optimizer.step()

@@ -164,7 +164,11 @@ def predicted(folder: Path) -> list[dict[str, str]]:
 
 def test_a_network_on_stored_maps_needs_nothing_but_its_checkpoint(run, trained, tmp_path):
     teacher, student = shutil.copytree(trained, tmp_path / "teacher"), tmp_path / "student"
-    stored = ("model/face_encoder=stored", f"data.features.maps.run={teacher}", "callbacks=plain")
+    stored = (
+        "model/face_encoder=precomputed",
+        f"data.features.maps.run={teacher}",
+        "callbacks=plain",
+    )
     run("train", *SMALL, *stored, "trainer.devices=1", f"hydra.run.dir={student}")
     assert not any("face_encoder" in name for name in weights(student))
     shutil.rmtree(teacher)

@@ -17,7 +17,7 @@ UNUSED = {"seed2017"}  # cuts its graph before face map and attention, as it was
 
 def test_only_the_network_as_it_was_written_has_parameters_without_gradient(party_store):
     data = FaceAudioDataModule(str(party_store), batch_size=4)
-    written = build_for(data, "seed2017", "model.network.layers=1", "data.batch_size=4")
+    written = build_for(data, "seed2017", "model.network.num_layers=1", "data.batch_size=4")
     found = parameters_without_gradient(written, data)
     assert found and {name.partition(".")[0] for name in found} <= {
         "face_encoder",

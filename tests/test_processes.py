@@ -15,7 +15,7 @@ from avfusion.evaluation.predictions import load_predictions
 pytestmark = pytest.mark.slow
 SMALL = (
     "data.corpus.clips={train: 48, val: 17, test: 15}",
-    "model.network.audio_encoder.hidden=16",
+    "model.network.audio_encoder.hidden_dim=16",
     "trainer.accelerator=cpu",
     "callbacks=plain",
     "trainer.max_epochs=2",

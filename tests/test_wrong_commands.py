@@ -74,7 +74,7 @@ def places(
         "other": recordings_store,
         "mapped": mapped_store,
         "remapped": copied(mapped_store, root / "remapped", streams=remapped),
-        "seer": write_checkpoints(root / "seer", mapped_store, "model/face_encoder=stored"),
+        "seer": write_checkpoints(root / "seer", mapped_store, "model/face_encoder=precomputed"),
         "several": several_store,
         "recordings": recordings,
         "run": write_checkpoints(root / "run", party_store),

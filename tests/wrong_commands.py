@@ -28,17 +28,23 @@ OURS = [
     ("train data.eval_split=tset", "data.eval_split must be one of ... 'test'), got 'tset'"),
     ("train optimizer.lr=-0.1", "optimizer.lr must be positive and finite, got -0.1"),
     ("train optimizer.lr=0", "optimizer.lr must be positive and finite, got 0"),
-    ("train +model.lr_factors.fusion=-1", "model.lr_factors.fusion must be at least 0, got -1"),
-    ("train +model.lr_factors.face=0.5", "model.lr_factors has no part 'face': the network"),
+    ("train +model.lr_scale.fusion=-1", "model.lr_scale.fusion must be at least 0, got -1"),
+    ("train +model.lr_scale.face=0.5", "model.lr_scale has no part 'face': the network"),
     (
         "train model=bottleneck model.network.audio_encoder.pooling=attentive",
         "pooling=attentive learns nothing where tokens meet, which are not pooled: leave it at",
     ),
     ("train scheduler.warmup=2", "scheduler.warmup must lie in [0, 1), got 2"),
-    ("train model.network.attention.hidden=0", "hidden of the attention must be at least 1, got 0"),
+    (
+        "train model.network.attention.hidden_dim=0",
+        "hidden_dim of the attention must be at least 1, got 0",
+    ),
     ("train model.network.head.dropout=1.5", "dropout of the head must lie in [0, 1), got 1.5"),
     ("train model.network.fusion.dim=0", "model.network.fusion.dim must be at least 1, got 0"),
-    ("train model.network.face_encoder.groups=7", "multiples of groups=7, got [32, 64, 64]"),
+    (
+        "train model.network.face_encoder.norm_groups=7",
+        "multiples of norm_groups=7, got [32, 64, 64]",
+    ),
     (
         "train 'model.network.face_encoder.widths=[0, 0]'",
         "model.network.face_encoder.widths must be at least 1, each of them, got [0, 0]",
@@ -114,7 +120,7 @@ OURS = [
     ),
     # Face maps
     (
-        f"train {STORE} model/face_encoder=stored",
+        f"train {STORE} model/face_encoder=precomputed",
         "has no stream face_map, ... only frames, mfcc, waveform: ... features.maps.run=<run>",
     ),
     (
@@ -243,8 +249,8 @@ CHEAP = [
     ("train seed=1 -m model=concat", "model=concat stands behind a flag ... -m model=concat"),
     # What cannot be read
     ("train model lowrank", "model is no key=value: write an equals sign"),
-    ("train model.lr_factors={face:0.5}", "model.lr_factors has no face: add it with +model"),
-    ("train model.lr_factors={fusion:", "The value of model.lr_factors cannot be read: {fusion:."),
+    ("train model.lr_scale={face:0.5}", "model.lr_scale has no face: add it with +model"),
+    ("train model.lr_scale={fusion:", "The value of model.lr_scale cannot be read: {fusion:."),
     ("train ckpt_path=a=b", "The value of ckpt_path cannot be read ... 'ckpt_path=\"a=b\"'"),
     # Flags
     ("train --hlep", "There is no flag --hlep: did you mean --help?"),

@@ -162,10 +162,10 @@ def differences(there: Any, here: Any) -> str:
 def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module, recipe: Recipe) -> str:
     """Load the weights that fit, and say in one sentence what was loaded, left and remade.
 
-    The output layer is remade for other classes; normalisation and loss stay those of the new data.
+    The output layer is remade for other classes; normalization and loss stay those of the new data.
     """
     ours, theirs = task.state_dict(), checkpoint["state_dict"]
-    keep = [".standardise.", "loss."]
+    keep = [".normalize.", "loss."]
     there = checkpoint["recipe"]["description"]["output_names"]
     here = recipe.description["output_names"]
     if list(map(normalize_name, there)) != list(map(normalize_name, here)):

@@ -44,7 +44,7 @@ def test_is_drawn_as_it_learns(model, party_store, tmp_path):
 
 def test_one_that_reads_stored_maps_is_drawn_with_the_pictures(mapped_store, tmp_path):
     data = FaceAudioDataModule(str(mapped_store), batch_size=8, streams=("face_map", "mfcc"))
-    task = build_for(data, "lowrank", "model/face_encoder=stored")
+    task = build_for(data, "lowrank", "model/face_encoder=precomputed")
     tags = events_of_run(task, data, tmp_path).Tags()
     assert {"train/first_batch", "val/confusion"} <= set(tags["images"])
     with Image.open(next(tmp_path.rglob("sprite.png"))) as sprite:

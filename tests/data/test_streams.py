@@ -112,7 +112,7 @@ def test_an_added_stream_is_read_by_the_encoder_that_names_it_and_nothing_else_h
         f"data.store={steps}",
         "data.batch_size=8",
         "model.network.audio_encoder.stream=made_up",
-        "model.network.audio_encoder.hidden=8",
+        "model.network.audio_encoder.hidden_dim=8",
     )
     for unread in ("mfcc", "waveform"):
         shutil.rmtree(steps / unread)

@@ -36,7 +36,9 @@ def test_of_a_run_on_stored_maps_it_is_the_encoder_that_made_them(tmp_path):
     maps = FaceMaps(str(tmp_path / "first"))
     face_map = {"encoder": maps.recipe()}
     weights = first.network.face_encoder.state_dict()
-    save_run(tmp_path / "second", "lowrank", "model/face_encoder=stored", maps=(face_map, weights))
+    save_run(
+        tmp_path / "second", "lowrank", "model/face_encoder=precomputed", maps=(face_map, weights)
+    )
     again = FaceMaps(str(tmp_path / "second"))
     assert again.identity() == maps.identity()
     assert torch.equal(again.build()(FACE), maps.build()(FACE))

@@ -5,12 +5,12 @@ import torch
 from conftest import MODELS, build, toy_clips
 from torch import nn
 
-from avfusion.models.cost import megaflops, parameters
+from avfusion.models.cost import count_megaflops, count_parameters
 
 
 def test_parameters_are_counted_once_where_parts_share_them():
     shared = nn.Linear(3, 4)
-    assert parameters(nn.ModuleList([shared, shared, nn.Linear(4, 2, bias=False)])) == 16 + 8
+    assert count_parameters(nn.ModuleList([shared, shared, nn.Linear(4, 2, bias=False)])) == 16 + 8
 
 
 def test_flops_are_those_of_the_formulas():
@@ -18,13 +18,13 @@ def test_flops_are_those_of_the_formulas():
     # Two LSTMs, 75 -> 256 -> 256, then 512 -> 400 -> 3; a multiplication and an addition each.
     lstms = 12 * 4 * 256 * ((75 + 256) + (256 + 256))
     expected = 2 * (lstms + 512 * 400 + 400 * 3)
-    assert megaflops(task.network, clips) == pytest.approx(expected / 1e6, rel=1e-6)
+    assert count_megaflops(task.network, clips) == pytest.approx(expected / 1e6, rel=1e-6)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_can_be_counted_and_is_left_as_it_was(model):
     task, clips = build(model).train(), toy_clips(2)
     before = {name: part.clone() for name, part in task.state_dict().items()}
-    assert megaflops(task.network, clips) > 1
+    assert count_megaflops(task.network, clips) > 1
     assert task.network.training
     assert all(torch.equal(before[name], part) for name, part in task.state_dict().items())

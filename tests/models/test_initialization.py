@@ -5,17 +5,17 @@ from torch import nn
 from avfusion.models.audio_encoders import LSTM
 from avfusion.models.initialization import (
     INITS,
-    draw_recurrent,
-    draw_side_by_side,
-    he,
-    initialise,
-    lecun,
+    init_he,
+    init_lecun,
+    init_recurrent,
+    init_side_by_side,
+    initialize,
 )
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(900, 400), nn.Conv2d(100, 400, 3, padding=1)])
 def test_a_rectified_layer_keeps_the_mean_square_of_its_input(layer):
-    he(layer)
+    init_he(layer)
     shape = (64, 900) if isinstance(layer, nn.Linear) else (1, 100, 32, 32)
     numbers = torch.randn(shape)
     inner = layer(numbers.relu() * 2**0.5)[..., 1:-1]
@@ -24,7 +24,7 @@ def test_a_rectified_layer_keeps_the_mean_square_of_its_input(layer):
 
 def test_a_layer_that_no_rectifier_follows_keeps_the_mean_square_too():
     layer = nn.Linear(900, 400)
-    lecun(layer)
+    init_lecun(layer)
     assert layer(torch.randn(64, 900)).square().mean().item() == pytest.approx(1, rel=0.1)
     assert not layer.bias.any()
 
@@ -32,7 +32,7 @@ def test_a_layer_that_no_rectifier_follows_keeps_the_mean_square_too():
 def test_biases_begin_at_zero_and_parts_within_parts_are_drawn():
     module = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 5, bias=False)))
     before = [parameter.clone() for parameter in module.parameters()]
-    he(module)
+    init_he(module)
     assert not module[0].bias.any()
     after = [parameter for parameter in module.parameters() if parameter.ndim > 1]
     assert all(not torch.equal(old, new) for old, new in zip(before[::2], after, strict=True))
@@ -41,13 +41,13 @@ def test_biases_begin_at_zero_and_parts_within_parts_are_drawn():
 def test_other_layers_are_left_alone():
     norm, lstm = nn.GroupNorm(2, 4), nn.LSTM(3, 4)
     before = [parameter.clone() for parameter in lstm.parameters()]
-    he(nn.ModuleList([norm, lstm]))
+    init_he(nn.ModuleList([norm, lstm]))
     assert (norm.weight == 1).all()
     assert all(torch.equal(old, new) for old, new in zip(before, lstm.parameters(), strict=True))
 
 
 def layers() -> nn.Module:
-    """Layers with values that no initialisation draws."""
+    """Layers with values that no initialization draws."""
     module = nn.Sequential(nn.Linear(300, 200), nn.Conv2d(30, 40, 3), nn.GroupNorm(2, 4))
     for parameter in module.parameters():
         nn.init.constant_(parameter, 7.0)
@@ -63,11 +63,11 @@ DEVIATIONS = {  # of the linear map's weights, by their formulas
 }
 
 
-@pytest.mark.parametrize("how", INITS)
-def test_weights_are_drawn_with_the_deviation_of_their_formula(how):
+@pytest.mark.parametrize("init", INITS)
+def test_weights_are_drawn_with_the_deviation_of_their_formula(init):
     module = layers()
-    initialise(module, how)
-    assert module[0].weight.std().item() == pytest.approx(DEVIATIONS[how], rel=0.03)
+    initialize(module, init)
+    assert module[0].weight.std().item() == pytest.approx(DEVIATIONS[init], rel=0.03)
     assert module[1].weight.std() > 0
     vectors = [parameter for parameter in module.parameters() if parameter.ndim == 1]
     assert all((parameter == 7).all() for parameter in vectors)
@@ -75,15 +75,15 @@ def test_weights_are_drawn_with_the_deviation_of_their_formula(how):
 
 def test_orthogonal_weights_are_orthogonal():
     module = layers()
-    initialise(module, "orthogonal")
+    initialize(module, "orthogonal")
     weight = module[0].weight
     torch.testing.assert_close(weight @ weight.T, torch.eye(200), rtol=0, atol=1e-5)
 
 
 def test_frozen_weights_and_those_of_the_default_stay():
     frozen, kept = layers().requires_grad_(False), layers()
-    initialise(frozen, "xavier")
-    initialise(kept, "default")
+    initialize(frozen, "xavier")
+    initialize(kept, "default")
     assert all((p == 7).all() for module in (frozen, kept) for p in module.parameters())
 
 
@@ -92,20 +92,20 @@ def test_a_reset_gives_every_layer_the_values_that_torch_gives_new_ones():
     torch.manual_seed(3)
     new = nn.Sequential(nn.Linear(300, 200), nn.Conv2d(30, 40, 3), nn.GroupNorm(2, 4))
     torch.manual_seed(3)
-    initialise(module, "reset")
+    initialize(module, "reset")
     pairs = zip(module.parameters(), new.parameters(), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
-def test_an_unknown_initialisation_is_refused_with_those_that_exist():
+def test_an_unknown_initialization_is_refused_with_those_that_exist():
     with pytest.raises(ValueError, match=r"one of \['normal', 'uniform'.*got 'he'"):
-        initialise(layers(), "he")
+        initialize(layers(), "he")
 
 
 @pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3)])
 def test_recurrent_layers_begin_with_lecun_inputs_and_orthogonal_gates(kind, gates):
     layer = kind(300, 64, num_layers=2, batch_first=True)
-    draw_recurrent(nn.ModuleList([layer]))
+    init_recurrent(nn.ModuleList([layer]))
     assert layer.weight_ih_l0.std().item() == pytest.approx(300**-0.5, rel=0.05)
     assert layer.weight_ih_l1.std().item() == pytest.approx(64**-0.5, rel=0.05)
     for weight in (layer.weight_hh_l0, layer.weight_hh_l1):
@@ -121,7 +121,7 @@ def test_recurrent_layers_begin_with_lecun_inputs_and_orthogonal_gates(kind, gat
 
 def test_inputs_side_by_side_are_drawn_as_a_layer_of_each():
     layer = nn.Linear(128 + 512, 2000)
-    draw_side_by_side(layer, (128, 512))
+    init_side_by_side(layer, (128, 512))
     narrow, wide = layer.weight.split([128, 512], dim=1)
     assert narrow.std().item() == pytest.approx((2 / 128) ** 0.5, rel=0.02)
     assert wide.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.02)
@@ -145,7 +145,7 @@ def parts() -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("how", "deviation"),
+    ("init", "deviation"),
     [
         ({"name": "normal", "std": 0.3}, 0.3),
         ({"name": "uniform", "range": 0.6}, 0.6 / 3**0.5),
@@ -155,16 +155,16 @@ def parts() -> nn.Module:
         ({"name": "normal"}, 0.02),
     ],
 )
-def test_a_scale_is_that_of_the_weights(how, deviation):
+def test_a_scale_is_that_of_the_weights(init, deviation):
     module = layers()
-    initialise(module, how)
+    initialize(module, init)
     assert module[0].weight.std().item() == pytest.approx(deviation, rel=0.03)
 
 
 def test_one_part_is_drawn_in_its_own_way_and_the_others_in_that_of_all():
     network = parts()
     own = {"name": "normal", "std": 0.3}
-    initialise(network, "xavier", {"face_encoder": "default", "head": own, "head.1": "orthogonal"})
+    initialize(network, "xavier", {"face_encoder": "default", "head": own, "head.1": "orthogonal"})
     assert all((parameter == 7).all() for parameter in network.face_encoder.parameters())
     assert network.head[0].weight.std().item() == pytest.approx(0.3, rel=0.03)
     filters = network.head[1].weight.flatten(1)
@@ -173,13 +173,13 @@ def test_one_part_is_drawn_in_its_own_way_and_the_others_in_that_of_all():
 
 def test_a_part_alone_leaves_the_others(seeded):
     network = parts()
-    initialise(network, "default", {"head": "kaiming"})
+    initialize(network, "default", {"head": "kaiming"})
     assert all((parameter == 7).all() for parameter in network.face_encoder.parameters())
     assert network.head[0].weight.std().item() == pytest.approx((2 / 300) ** 0.5, rel=0.03)
 
 
 @pytest.mark.parametrize(
-    ("how", "own", "sentence"),
+    ("init", "own", "sentence"),
     [
         ("xavier", {"face": "normal"}, r"init_parts has no part 'face': .* face_encoder, head"),
         ("xavier", {"head": "he"}, r"model\.init_parts\.head must be default.*got 'he'"),
@@ -189,6 +189,6 @@ def test_a_part_alone_leaves_the_others(seeded):
         ({"std": 0.1}, None, r"got None"),
     ],
 )
-def test_an_option_or_a_part_that_does_not_exist_is_refused(how, own, sentence):
+def test_an_option_or_a_part_that_does_not_exist_is_refused(init, own, sentence):
     with pytest.raises(ValueError, match=sentence):
-        initialise(parts(), how, own)
+        initialize(parts(), init, own)

@@ -72,7 +72,7 @@ def test_the_description_tells_of_the_encoder_and_its_weights_are_kept(
         "mean": [0.0] * 3,
         "std": [1.0] * 3,
         "widths": [32, 64, 64],
-        "groups": 1,
+        "norm_groups": 1,
     }
     assert told["weights"] == f"{trained[0]}/checkpoints/best.ckpt"
     assert told["sha256"] == features.maps.sha256 == store.description["features"]["maps"]["sha256"]
@@ -177,7 +177,7 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     text = summary(store.root)
     assert f"Face maps of 64 channels (face_map), by the encoder of {trained[0]}/check" in text
     options = needed(store, {"train": 64, "val": 8, "test": 8})
-    assert options == ["model/face_encoder=stored"]
+    assert options == ["model/face_encoder=precomputed"]
 
 
 def test_maps_are_computed_on_the_device_of_the_trainer(

@@ -20,7 +20,7 @@ def test_every_model_names_what_its_network_reads(model):
 
 
 def test_each_encoder_is_asked_and_a_recipe_says_the_same_as_a_configuration():
-    overrides = ("model/face_encoder=stored", "model.network.audio_encoder.stream=wavlm")
+    overrides = ("model/face_encoder=precomputed", "model.network.audio_encoder.stream=wavlm")
     model = load("train", "model=lowrank", *overrides).model
     recipe = OmegaConf.to_container(model, resolve=False)
     assert streams_of(model) == ["face_map", "wavlm"] or streams_of(model) == ["wavlm", "face_map"]

@@ -63,8 +63,10 @@ def test_types_are_said_in_words():
 
 
 def test_the_key_is_that_of_the_command_line():
-    part = {"model": {"network": {"face_encoder": {"_target_": ENCODER, "groups": "two"}}}}
-    with pytest.raises(ValueError, match=r"model\.network\.face_encoder\.groups must be .* 'two'"):
+    part = {"model": {"network": {"face_encoder": {"_target_": ENCODER, "norm_groups": "two"}}}}
+    with pytest.raises(
+        ValueError, match=r"model\.network\.face_encoder\.norm_groups must be .* 'two'"
+    ):
         check_values(part)
 
 
@@ -93,20 +95,22 @@ def test_a_name_that_a_constructor_does_not_take_is_answered_with_the_nearest(na
 
 
 def test_any_name_passes_where_a_constructor_takes_any():
-    check_values({"_target_": "avfusion.training.optimizer.build", "nesterov": True}, "optimizer")
+    check_values(
+        {"_target_": "avfusion.training.optimizer.build_optimizer", "nesterov": True}, "optimizer"
+    )
 
 
 @pytest.mark.parametrize(
     ("part", "sentence"),
     [
-        ({"_target_": ENCODER, "groups": 0}, "encoder.groups must be at least 1, got 0"),
+        ({"_target_": ENCODER, "norm_groups": 0}, "encoder.norm_groups must be at least 1, got 0"),
         ({"_target_": ENCODER, "widths": [8, 0]}, "1, each of them, got [8, 0]"),
         (
             {"_target_": "avfusion.models.fusion.tensor.TensorFusion", "dim": -1},
             "encoder.dim must be at",
         ),
         (
-            {"_target_": "avfusion.training.optimizer.build", "weight_decay": -0.1},
+            {"_target_": "avfusion.training.optimizer.build_optimizer", "weight_decay": -0.1},
             "at least 0, got -0.1",
         ),
     ],
@@ -114,7 +118,7 @@ def test_any_name_passes_where_a_constructor_takes_any():
 def test_the_least_value_is_the_one_that_the_constructor_names(part, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         check_values(part, "encoder")
-    least = {"groups": 1, "widths": [8, 1], "dim": None, "weight_decay": 0}
+    least = {"norm_groups": 1, "widths": [8, 1], "dim": None, "weight_decay": 0}
     check_values({name: least.get(name, value) for name, value in part.items()}, "encoder")
 
 

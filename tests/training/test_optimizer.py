@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from conftest import build as build_model
+from conftest import build
 from torch import nn
 
-from avfusion.training.optimizer import build
+from avfusion.training.optimizer import build_optimizer
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def rates(optimizer, network):
 
 def test_the_longest_name_that_holds_a_parameter_decides_its_learning_rate(network):
     factors = {"face_encoder": 0.1, "face_encoder.1": 0.5}
-    found = rates(build(network, "SGD", lr=2.0, groups=factors), network)
+    found = rates(build_optimizer(network, "SGD", lr=2.0, lr_scale=factors), network)
     expected = {"face_encoder.0": 0.2, "face_encoder.1": 1.0, "head": 2.0}
     for name, (rate, _) in found.items():
         assert rate == pytest.approx(expected[name.rpartition(".")[0]])
@@ -37,7 +37,7 @@ def test_the_longest_name_that_holds_a_parameter_decides_its_learning_rate(netwo
 
 
 def test_biases_do_not_decay_in_any_group(network):
-    optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"head": 2.0})
+    optimizer = build_optimizer(network, "AdamW", lr=1.0, weight_decay=0.3, lr_scale={"head": 2.0})
     found = rates(optimizer, network)
     assert {name: decay for name, (_, decay) in found.items()} == {
         name: 0.3 if name.endswith("weight") else 0.0 for name, _ in network.named_parameters()
@@ -45,20 +45,22 @@ def test_biases_do_not_decay_in_any_group(network):
 
 
 def test_groups_have_names_that_curves_can_show(network):
-    optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"head": 0.1})
+    optimizer = build_optimizer(network, "AdamW", lr=1.0, weight_decay=0.3, lr_scale={"head": 0.1})
     names = [group["name"] for group in optimizer.param_groups]
     assert names == ["decaying", "others", "decaying_x0.1", "others_x0.1"]
 
 
 def test_factors_that_are_nearly_equal_share_a_group(network):
-    groups, own = {"face_encoder": 0.07, "head": 0.7}, {"head": 0.1}
-    optimizer = build(network, "SGD", lr=1.0, groups=groups, lr_factors=own)
+    scale, own = {"face_encoder": 0.07, "head": 0.7}, {"head": 0.1}
+    optimizer = build_optimizer(network, "SGD", lr=1.0, lr_scale=scale, model_lr_scale=own)
     assert [group["name"] for group in optimizer.param_groups] == ["others_x0.07"]
 
 
 def test_a_factor_of_zero_leaves_a_part_as_it_is(network):
     before = [parameter.clone() for parameter in network["face_encoder"].parameters()]
-    optimizer = build(network, "AdamW", lr=1.0, weight_decay=0.3, groups={"face_encoder": 0})
+    optimizer = build_optimizer(
+        network, "AdamW", lr=1.0, weight_decay=0.3, lr_scale={"face_encoder": 0}
+    )
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
@@ -69,20 +71,20 @@ def test_a_factor_of_zero_leaves_a_part_as_it_is(network):
 
 def test_an_unknown_part_is_refused_with_those_that_exist(network):
     with pytest.raises(ValueError, match="no part 'face': the network's are face_encoder, head"):
-        build(network, "SGD", lr=1.0, groups={"face": 0.1})
+        build_optimizer(network, "SGD", lr=1.0, lr_scale={"face": 0.1})
 
 
 @pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])
 def test_impossible_learning_rates_are_refused(network, rate):
     with pytest.raises(ValueError, match=r"optimizer\.lr must be"):
-        build(network, "SGD", lr=rate)
-    with pytest.raises(ValueError, match=r"optimizer\.groups\.head must be at least 0"):
-        build(network, "SGD", lr=1.0, groups={"head": rate})
+        build_optimizer(network, "SGD", lr=rate)
+    with pytest.raises(ValueError, match=r"optimizer\.lr_scale\.head must be at least 0"):
+        build_optimizer(network, "SGD", lr=1.0, lr_scale={"head": rate})
 
 
 def test_a_part_of_a_model_is_chosen_by_its_name_on_the_command_line():
-    task = build_model("lowrank", "optimizer.groups={face_encoder: 0.1}", "optimizer.lr=0.5")
-    optimizer, _ = task.optimize(10)
+    task = build("lowrank", "optimizer.lr_scale={face_encoder: 0.1}", "optimizer.lr=0.5")
+    optimizer, _ = task.build_optimizer(10)
     found = {name: initial for name, (initial, _) in rates_of(optimizer, task.network).items()}
     assert {found[name] for name in found if name.startswith("face_encoder")} == {0.05}
     assert {found[name] for name in found if name.startswith("audio_encoder")} == {0.125}

@@ -124,8 +124,8 @@ def test_predicts_rows_probabilities_and_glimpses():
 
 
 def test_factors_of_a_model_and_of_an_experiment_multiply():
-    task = build("lowrank", "+model.lr_factors.fusion=0.25", "optimizer.groups={fusion: 0.5}")
-    optimizer, _ = task.optimize(100)
+    task = build("lowrank", "+model.lr_scale.fusion=0.25", "optimizer.lr_scale={fusion: 0.5}")
+    optimizer, _ = task.build_optimizer(100)
     names = {id(weight): name for name, weight in task.network.named_parameters()}
     for group in optimizer.param_groups:
         for weight in group["params"]:

@@ -8,7 +8,7 @@ class Unfreezing(L.Callback):
     """Leave a ``part`` of the network, such as ``face_encoder``, as it is until an ``epoch``.
 
     Its gradients are computed and dropped, so that processes of DDP agree on what is learned and a
-    training that goes on needs to remember nothing; ``optimizer.groups`` slows it down afterwards.
+    training that goes on needs to remember nothing; ``optimizer.lr_scale`` slows it down later.
     """
 
     def __init__(self, part: str, epoch: int) -> None:

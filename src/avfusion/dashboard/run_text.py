@@ -7,7 +7,7 @@ import lightning as L
 from torch import nn
 
 from avfusion.dashboard.media_loggers import media_loggers
-from avfusion.models.cost import parameters
+from avfusion.models.cost import count_parameters
 
 MAX_CHARACTERS = 50_000  # characters: a long difference to the commit has its own file
 MAX_DEPTH = 3  # parts within parts within parts
@@ -43,7 +43,7 @@ def outline(network: nn.Module) -> str:
         *parents, name = path.split(".")
         if len(parents) <= MAX_DEPTH:
             indent = "  " * len(parents)
-            lines.append(f"{parameters(part):12,}  {indent}{name}: {type(part).__name__}")
+            lines.append(f"{count_parameters(part):12,}  {indent}{name}: {type(part).__name__}")
     return "\n".join(lines)
 
 

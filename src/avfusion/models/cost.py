@@ -1,4 +1,4 @@
-"""What a network costs."""
+"""Size and compute cost of a network."""
 
 import copy
 
@@ -9,19 +9,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from avfusion.data.batch import Clips
 
 
-def parameters(module: nn.Module) -> int:
-    """Return the number of parameters."""
+def count_parameters(module: nn.Module) -> int:
+    """Count all parameters, frozen ones too."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def megaflops(network: nn.Module, clips: Clips) -> float:
-    """Return the millions of multiplications and additions in the forward pass of one clip.
+def count_megaflops(network: nn.Module, clips: Clips) -> float:
+    """Count millions of multiplications and additions in the forward pass of one clip.
 
     They are counted on the meta device, where nothing is computed: on a CPU, torch's counter takes
     LSTMs and fused attention for free. Elementwise operations and Fourier transforms do not count.
     """
     copied = copy.deepcopy(network).eval().requires_grad_(False).float().to("meta")
-    one = clips.map(lambda part: part[:1].to("meta"))
+    clip = clips.map(lambda part: part[:1].to("meta"))
+
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        copied(one)
+        copied(clip)
+
     return counter.get_total_flops() / 1e6

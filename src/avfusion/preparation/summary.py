@@ -206,7 +206,7 @@ def needed(store: Store, clips: Mapping[str, int]) -> list[str]:
     streams = description["streams"]
     maps = [name for name, one in streams.items() if one["kind"] == "maps"]
     if maps:
-        options.append("model/face_encoder=stored")
+        options.append("model/face_encoder=precomputed")
         if maps[0] != FaceMaps.stream:
             options.append(f"model.network.face_encoder.stream={maps[0]}")
     heard = next(name for name, one in streams.items() if one["modality"] == "audio")

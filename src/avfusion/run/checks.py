@@ -86,7 +86,7 @@ def check_task(task: FusionTask) -> None:
                 f"model.{part} would have weights of shape {tuple(weight.shape)}: set every width "
                 "of the model to at least 1."
             )
-    task.optimize(steps=100)
+    task.build_optimizer(steps=100)
 
 
 def trial_target(cfg: DictConfig, description: dict[str, Any]) -> Target:

@@ -17,7 +17,7 @@ from torch.utils.tensorboard.summary import hparams
 from avfusion.console import replace_unprintable
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.leak_marks import leaks_of, mark_leaks
-from avfusion.models.cost import megaflops, parameters
+from avfusion.models.cost import count_megaflops, count_parameters
 from avfusion.training.metrics.catalog import headlines
 from avfusion.training.task import FusionTask
 
@@ -53,10 +53,10 @@ def collect_results(
 def costs(network: nn.Module, data: FaceAudioDataModule) -> dict[str, float]:
     """Return the parameters of a network, and of its fusion alone, and what one clip costs."""
     clip = data.dataset(data.eval_split).__getitems__([0]).with_floats()
-    known = {"parameters": parameters(network)}
+    known = {"parameters": count_parameters(network)}
     if hasattr(network, "fusion"):
-        known["parameters_of_fusion"] = parameters(network.get_submodule("fusion"))
-    return known | {"megaflops": megaflops(network, clip)}
+        known["parameters_of_fusion"] = count_parameters(network.get_submodule("fusion"))
+    return known | {"megaflops": count_megaflops(network, clip)}
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> Path:

@@ -83,12 +83,13 @@ def _check_names(names: Iterable[str], target: str, key: str) -> None:
         parameters = inspect.signature(locate(target)).parameters  # type: ignore[arg-type]
     except (TypeError, ValueError):  # not there, or written in C
         return
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
-        return
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     for name in names:
         if not name.startswith("_") and name not in parameters:
             if new := new_key(f"{key}.{name}"):
                 raise ValueError(f"There is no {key}.{name} any more: write {new}.")
+            if takes_any:
+                continue
             meant = nearest(name, parameters)
             meant = meant and f"{key}.{meant}"
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Optimizers of torch, with other learning rates for some parts, and schedules of the rate."""
+"""Optimizers of torch with learning rates by part, and schedules of the learning rate."""
 
 import math
 from collections import defaultdict
@@ -13,65 +13,54 @@ from torch.optim.lr_scheduler import LambdaLR
 from avfusion.bounds import NonNegativeFloat
 
 
-def build(
+def build_optimizer(
     network: nn.Module,
     name: str,
     lr: float,
     weight_decay: NonNegativeFloat = 0.0,
-    groups: Mapping[str, float] | None = None,
-    lr_factors: Mapping[str, float] | None = None,
+    lr_scale: Mapping[str, float] | None = None,
+    model_lr_scale: Mapping[str, float] | None = None,
     **options: Any,
 ) -> Optimizer:
-    """Return the optimizer ``torch.optim.<name>`` of what a network learns.
+    """Build ``torch.optim.<name>`` for the parameters that a network learns.
 
-    ``groups`` names parts of the network, such as ``face_encoder``, and by what their learning rate
-    is multiplied; of two names that hold a parameter the longer one counts. ``lr_factors`` do the
-    same beside them: they are those of a model, ``groups`` those of an experiment. Biases and gains
-    do not decay. ``options`` go to torch.
+    ``lr_scale`` multiplies the learning rate by part of the network, as in ``{face_encoder: 0.1}``;
+    of two names that hold a parameter the longer one counts. ``model_lr_scale`` is that of the
+    model (``model.lr_scale``), and both multiply. Biases and gains do not decay. ``options`` go to
+    torch.
     """
     if not 0 < lr < math.inf:
         raise ValueError(f"optimizer.lr must be positive and finite, got {lr}.")
-    known = {"optimizer.groups": dict(groups or {}), "model.lr_factors": dict(lr_factors or {})}
-    for key, factors in known.items():
-        check_names(network, factors, key)
+    scales = {
+        "optimizer.lr_scale": dict(lr_scale or {}),
+        "model.lr_scale": dict(model_lr_scale or {}),
+    }
+    for key, scale in scales.items():
+        _check_lr_scale(network, scale, key)
+
     parameters: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for path, parameter in network.named_parameters():
         if parameter.requires_grad:
             decay = weight_decay if parameter.ndim > 1 else 0.0
-            factor = math.prod(factor_of(path, factors) for factors in known.values())
+            factor = math.prod(_find_factor(path, scale) for scale in scales.values())
             factor = float(f"{factor:g}")  # as its name says, which has to be of one group
             parameters[factor, decay].append(parameter)
-    split = [
-        {"params": some, "lr": lr * factor, "weight_decay": decay, "name": name_of(factor, decay)}
-        for (factor, decay), some in sorted(parameters.items(), reverse=True, key=lambda kv: kv[0])
+
+    groups = [
+        {
+            "params": members,
+            "lr": lr * factor,
+            "weight_decay": decay,
+            "name": _name_group(factor, decay),
+        }
+        for (factor, decay), members in sorted(
+            parameters.items(), reverse=True, key=lambda item: item[0]
+        )
     ]
-    return getattr(torch.optim, name)(split, lr=lr, weight_decay=weight_decay, **options)
+    return getattr(torch.optim, name)(groups, lr=lr, weight_decay=weight_decay, **options)
 
 
-def check_names(network: nn.Module, factors: Mapping[str, float], key: str) -> None:
-    """Refuse names of no part, and factors that are none."""
-    known = {name for name, _ in network.named_modules()} - {""}
-    for name, factor in factors.items():
-        if name not in known:
-            parts = ", ".join(part for part, _ in network.named_children())
-            raise ValueError(f"{key} has no part {name!r}: the network's are {parts}.")
-        if not 0 <= factor < math.inf:
-            raise ValueError(f"{key}.{name} must be at least 0, got {factor}.")
-
-
-def name_of(factor: float, decay: float) -> str:
-    """Return what curves call a group of parameters."""
-    kind = "decaying" if decay else "others"
-    return kind if factor == 1 else f"{kind}_x{factor:g}"
-
-
-def factor_of(path: str, factors: Mapping[str, float]) -> float:
-    """Return the factor of the longest name that holds a parameter, else one."""
-    holding = [name for name in factors if path.startswith(f"{name}.")]
-    return factors[max(holding, key=len)] if holding else 1.0
-
-
-def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.1) -> LambdaLR:
+def cosine_schedule(optimizer: Optimizer, total_steps: int, warmup: float = 0.1) -> LambdaLR:
     """Rise linearly over a part ``warmup`` of all steps, then fall to zero along a cosine.
 
     Loshchilov and Hutter, 2017, https://arxiv.org/abs/1608.03983, without restarts.
@@ -89,6 +78,26 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup: float = 0.1) -> Lambd
     return LambdaLR(optimizer, _factor)
 
 
-def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
+def constant_schedule(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     """Keep the learning rate as it is."""
     return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def _check_lr_scale(network: nn.Module, scale: Mapping[str, float], key: str) -> None:
+    known = {name for name, _ in network.named_modules()} - {""}
+    for name, factor in scale.items():
+        if name not in known:
+            parts = ", ".join(part for part, _ in network.named_children())
+            raise ValueError(f"{key} has no part {name!r}: the network's are {parts}.")
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"{key}.{name} must be at least 0, got {factor}.")
+
+
+def _find_factor(path: str, scale: Mapping[str, float]) -> float:
+    holding = [name for name in scale if path.startswith(f"{name}.")]
+    return scale[max(holding, key=len)] if holding else 1.0
+
+
+def _name_group(factor: float, decay: float) -> str:
+    kind = "decaying" if decay else "others"
+    return kind if factor == 1 else f"{kind}_x{factor:g}"

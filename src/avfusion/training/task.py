@@ -1,4 +1,4 @@
-"""What is learned: the loss, the metrics and the optimizer around a network."""
+"""Lightning module: loss, metrics and optimizer around a network."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from torchmetrics import MetricCollection
 from avfusion.checkpoint import Recipe
 from avfusion.data.batch import Clips
 from avfusion.models.attention.entropy import mean_entropy
-from avfusion.models.initialization import Init, initialise
+from avfusion.models.initialization import Init, initialize
 from avfusion.models.networks.scores import Scores
 from avfusion.targets import Target, check_loss, check_outputs
 from avfusion.training.metrics.stages import stage_metrics
@@ -23,16 +23,15 @@ class FusionTask(L.LightningModule):
     """Learn to predict the target of a clip from its face and its voice.
 
     ``optimizer`` takes the network, ``scheduler`` an optimizer and the number of steps; neither is
-    needed to evaluate. ``lr_factors`` names parts of the network, and by what their learning rate
-    is multiplied. ``init`` draws the first weights, ``init_parts`` those of some parts (see
-    ``initialise``).
+    needed to evaluate. ``lr_scale`` multiplies the learning rate by part of the network. ``init``
+    draws the initial weights, ``init_parts`` those of some parts (see ``initialize``).
 
     Minimized are the loss and, where a network has glimpses: ``single_glimpses`` times the mean
-    loss of the answers from one of its glimpses alone, so that each of them has to find who speaks;
+    loss of the outputs from one of its glimpses alone, so that each of them has to find who speaks;
     ``glimpse_entropy`` times their mean entropy in nats, which makes them narrow above zero and
     wide below.
 
-    ``recipe`` is what rebuilds this task and travels in every checkpoint; without, a checkpoint
+    ``recipe`` is what restores this task and travels in every checkpoint; without, a checkpoint
     holds weights only.
     """
 
@@ -47,19 +46,20 @@ class FusionTask(L.LightningModule):
         init_parts: Mapping[str, Init] | None = None,
         single_glimpses: float = 0.0,
         glimpse_entropy: float = 0.0,
-        lr_factors: Mapping[str, float] | None = None,
+        lr_scale: Mapping[str, float] | None = None,
         recipe: Recipe | None = None,
     ) -> None:
         super().__init__()
         check_outputs(target)
         check_loss(target, loss)
-        if not target.exclusive and getattr(network, "one_of_all", False):
+        if not target.exclusive and getattr(network, "log_probabilities", False):
             raise ValueError(
                 f"{type(network).__name__} answers with probabilities that sum to one, which "
                 f"{type(loss).__name__} cannot use: choose another model."
             )
-        initialise(network, init, init_parts)
-        self.lr_factors = lr_factors
+        initialize(network, init, init_parts)
+
+        self.lr_scale = lr_scale
         self.single_glimpses = single_glimpses
         self.glimpse_entropy = glimpse_entropy
         self.network = network
@@ -79,33 +79,34 @@ class FusionTask(L.LightningModule):
         self.test_metrics = metrics.clone(prefix="test/")
 
     def forward(self, clips: Clips) -> Scores:
-        """Return the scores of the clips."""
+        """Run the network."""
         return self.network(clips)
 
     def training_step(self, clips: Clips, batch_idx: int) -> Tensor:
-        """Return the loss that Lightning will minimize."""
+        """Compute and log the loss to be minimized."""
         loss = self.step(clips, self.train_metrics)
         self.log("loss", loss, prog_bar=True, logger=False)
         self.log("train/loss_step", loss, on_step=True, on_epoch=False)  # what is minimized
         return loss
 
     def validation_step(self, clips: Clips, batch_idx: int) -> None:
-        """Log loss and metrics on the validation split."""
+        """Update loss and metrics of the validation split."""
         self.step(clips, self.val_metrics)
 
     def test_step(self, clips: Clips, batch_idx: int) -> None:
-        """Log loss and metrics on the split to test on."""
+        """Update loss and metrics of the split to test on."""
         self.step(clips, self.test_metrics)
 
     def predict_step(self, clips: Clips, batch_idx: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return rows of the index, ``[batch]``, predictions, ``[batch, outputs]``, glimpses."""
+        """Predict rows of the index, ``[batch]``, predictions, ``[batch, outputs]``, glimpses."""
         scores = self(clips)
         return clips.row, self.target.predict(scores.logits), scores.glimpses
 
     def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
-        """Score one batch, count it, and return what is to be minimized."""
+        """Update the metrics by one batch, and return the loss to be minimized."""
         scores = self(clips)
         loss = self.loss(scores.logits, clips.label)
+
         metrics.update(
             # One per clip: a MeanMetric that lets NaN pass ignores weights.
             value=loss.detach().expand(len(clips.label)),
@@ -114,20 +115,24 @@ class FusionTask(L.LightningModule):
             glimpses=scores.glimpses,
             box=clips.box,
         )
+
         return loss + self.auxiliary_loss(scores, clips.label)
 
     def auxiliary_loss(self, scores: Scores, label: Tensor) -> Tensor | float:
-        """Return what is minimized beside the loss of the answers."""
+        """Add up the losses of the glimpses, each with its weight."""
         total: Tensor | float = 0.0
+
         if self.single_glimpses and scores.single is not None:
-            alone = torch.stack([self.loss(logits, label) for logits in scores.single])
-            total = total + self.single_glimpses * alone.mean()
+            losses = torch.stack([self.loss(logits, label) for logits in scores.single])
+            total = total + self.single_glimpses * losses.mean()
+
         if self.glimpse_entropy and scores.glimpses is not None:
             total = total + self.glimpse_entropy * mean_entropy(scores.glimpses)
+
         return total
 
     def on_train_epoch_end(self) -> None:
-        """Log the metrics of the training clips, as they were seen."""
+        """Log the metrics of the training clips, with the weights of each step."""
         self.log_metrics(self.train_metrics)
 
     def on_validation_epoch_end(self) -> None:
@@ -139,24 +144,24 @@ class FusionTask(L.LightningModule):
         self.log_metrics(self.test_metrics)
 
     def log_metrics(self, metrics: MetricCollection) -> None:
-        """Log a stage's metrics, over all processes, and begin anew."""
+        """Log a stage's metrics, over all processes, and reset them."""
         self.log_dict(metrics.compute())
         metrics.reset()
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and its schedule by step."""
-        optimizer, schedule = self.optimize(int(self.trainer.estimated_stepping_batches))
+        optimizer, schedule = self.build_optimizer(int(self.trainer.estimated_stepping_batches))
         by_step = {"scheduler": schedule, "interval": "step", "name": "train/learning_rate"}
         return {"optimizer": optimizer, "lr_scheduler": by_step}
 
-    def optimize(self, steps: int) -> tuple[Optimizer, LRScheduler]:
-        """Return optimizer and schedule for so many steps, or refuse what they are given."""
+    def build_optimizer(self, steps: int) -> tuple[Optimizer, LRScheduler]:
+        """Build optimizer and schedule for so many steps, or refuse what they are given."""
         assert self.optimizer is not None and self.scheduler is not None
-        own = {"lr_factors": self.lr_factors} if self.lr_factors else {}
+        own = {"model_lr_scale": self.lr_scale} if self.lr_scale else {}
         optimizer = self.optimizer(self.network, **own)
         return optimizer, self.scheduler(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint say how to rebuild this task."""
+        """Store the recipe that restores this task."""
         if self.recipe is not None:
             checkpoint["recipe"] = self.recipe.plain()

@@ -19,7 +19,7 @@ def tiled(attention, face_map, audio):
 
 @pytest.mark.parametrize("size", [(1, 3, 5), (4, 2, 3)])
 def test_equals_the_tiled_form_forward_and_backward(size):
-    attention = ConcatAttention(channels=6, audio_dim=5, hidden=8, glimpses=3).double()
+    attention = ConcatAttention(channels=6, audio_dim=5, hidden_dim=8, glimpses=3).double()
     torch.nn.init.normal_(attention.face_hidden.bias)
     face_map = torch.randn(2, 6, *size, dtype=torch.double, requires_grad=True)
     audio = torch.randn(2, 5, dtype=torch.double, requires_grad=True)
@@ -38,7 +38,7 @@ def test_equals_the_tiled_form_forward_and_backward(size):
 
 
 def test_a_glimpse_can_look_at_any_of_several_pictures():
-    attention = ConcatAttention(channels=1, audio_dim=1, hidden=1, glimpses=1)
+    attention = ConcatAttention(channels=1, audio_dim=1, hidden_dim=1, glimpses=1)
     for parameter in attention.parameters():
         torch.nn.init.constant_(parameter, 20.0)
     face_map = torch.zeros(1, 1, 3, 2, 2)
@@ -48,8 +48,8 @@ def test_a_glimpse_can_look_at_any_of_several_pictures():
 
 
 def test_logits_cut_off_below_zero_leave_no_position_with_less_than_another_of_zero():
-    plain = ConcatAttention(channels=4, audio_dim=5, hidden=8, glimpses=3)
-    cut = ConcatAttention(channels=4, audio_dim=5, hidden=8, glimpses=3, logit_relu=True)
+    plain = ConcatAttention(channels=4, audio_dim=5, hidden_dim=8, glimpses=3)
+    cut = ConcatAttention(channels=4, audio_dim=5, hidden_dim=8, glimpses=3, logit_relu=True)
     cut.load_state_dict(plain.state_dict())
     face_map, audio = torch.randn(2, 4, 1, 3, 5), torch.randn(2, 5)
     weights = plain(face_map, audio)[1]
@@ -63,7 +63,7 @@ def test_logits_cut_off_below_zero_leave_no_position_with_less_than_another_of_z
 
 
 def test_dropout_of_logits_makes_a_part_of_the_glimpses_uniform_in_training_only():
-    attention = ConcatAttention(4, 5, hidden=8, glimpses=4, logit_dropout=0.25)
+    attention = ConcatAttention(4, 5, hidden_dim=8, glimpses=4, logit_dropout=0.25)
     face_map, audio = torch.randn(500, 4, 1, 3, 5), torch.randn(500, 5)
     weights = attention.eval()(face_map, audio)[1]
     uniform = (weights - 1 / 15).abs().amax(dim=-1) < 1e-6

@@ -5,7 +5,7 @@ from avfusion.models.attention import MCBAttention
 
 
 def test_scores_each_position_by_the_sketched_outer_product_with_the_voice():
-    attention = MCBAttention(channels=4, audio_dim=5, hidden=6, glimpses=3, bins=7).double()
+    attention = MCBAttention(channels=4, audio_dim=5, hidden_dim=6, glimpses=3, bins=7).double()
     face_map, audio = torch.randn(2, 4, 2, 3, 5).double(), torch.randn(2, 5).double()
     _, weights = attention(face_map, audio)
     product, (rows, bias, last) = (

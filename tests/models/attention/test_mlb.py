@@ -17,7 +17,7 @@ NAMES = {  # ours to theirs
 
 
 def test_equals_a_softmax_of_the_map_of_a_product_position_by_position():
-    attention = MLBAttention(channels=4, audio_dim=5, hidden=6, glimpses=3).double()
+    attention = MLBAttention(channels=4, audio_dim=5, hidden_dim=6, glimpses=3).double()
     face_map, audio = torch.randn(2, 4, 2, 3, 5).double(), torch.randn(2, 5).double()
     _, weights = attention(face_map, audio)
     face, face_bias, voice, voice_bias, rows = (part.detach() for part in attention.parameters())
@@ -39,7 +39,7 @@ def assert_equal(ours: Tensor, theirs: np.ndarray) -> None:
 @pytest.mark.skipif(not REFERENCE.exists(), reason=f"no {REFERENCE}")
 def test_equals_the_numbers_of_cadenes_network():
     reference = np.load(REFERENCE)
-    attention = MLBAttention(10, 12, hidden=16, glimpses=2, activation="relu", layers=(9, 512))
+    attention = MLBAttention(10, 12, hidden_dim=16, glimpses=2, activation="relu", layers=(9, 512))
     given = {
         name: torch.from_numpy(reference[f"param.{NAMES[part]}.{kind}"])
         for name, (part, _, kind) in ((n, n.rpartition(".")) for n in attention.state_dict())

@@ -7,11 +7,11 @@ from avfusion.models.audio_encoders import BiLSTM
 LENGTHS = torch.tensor([7, 1, 4, 5])
 
 
-def torchs(encoder: BiLSTM, layers: int) -> nn.LSTM:
+def torchs(encoder: BiLSTM, num_layers: int) -> nn.LSTM:
     """torch's own bidirectional LSTM with the weights of an encoder."""
-    lstm = nn.LSTM(6, 5, layers, batch_first=True, bidirectional=True).double()
+    lstm = nn.LSTM(6, 5, num_layers, batch_first=True, bidirectional=True).double()
     weights = {}
-    for end, part in (("", encoder.forth), ("_reverse", encoder.back)):
+    for end, part in (("", encoder.forward_lstms), ("_reverse", encoder.backward_lstms)):
         for name, value in part.state_dict().items():
             layer, kind = name.split(".")
             weights[kind.removesuffix("0") + layer + end] = value
@@ -19,12 +19,12 @@ def torchs(encoder: BiLSTM, layers: int) -> nn.LSTM:
     return lstm
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-def test_equals_torchs_bidirectional_lstm_run_clip_by_clip_without_padding(layers):
-    encoder = BiLSTM([0.25] * 6, [1.5] * 6, hidden=5, layers=layers).double()
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_equals_torchs_bidirectional_lstm_run_clip_by_clip_without_padding(num_layers):
+    encoder = BiLSTM([0.25] * 6, [1.5] * 6, hidden_dim=5, num_layers=num_layers).double()
     audio = torch.randn(4, 7, 6, dtype=torch.double)
     tokens, vector = encoder(audio, LENGTHS)
-    lstm = torchs(encoder, layers)
+    lstm = torchs(encoder, num_layers)
     for clip, length, seen, summary in zip(audio, LENGTHS, tokens, vector, strict=True):
         theirs, _ = lstm((clip[None, :length] - 0.25) / 1.5)
         torch.testing.assert_close(seen[:length], theirs[0], rtol=0, atol=1e-12)
@@ -32,7 +32,7 @@ def test_equals_torchs_bidirectional_lstm_run_clip_by_clip_without_padding(layer
 
 
 def test_last_pooling_is_the_final_state_of_both_directions():
-    encoder = BiLSTM([0.0] * 6, [1.0] * 6, hidden=5, layers=2, pooling="last").double()
+    encoder = BiLSTM([0.0] * 6, [1.0] * 6, hidden_dim=5, num_layers=2, pooling="last").double()
     audio = torch.randn(4, 7, 6, dtype=torch.double)
     _, vector = encoder(audio, LENGTHS)
     for clip, length, summary in zip(audio, LENGTHS, vector, strict=True):
@@ -42,8 +42,8 @@ def test_last_pooling_is_the_final_state_of_both_directions():
 
 def test_dropout_acts_between_layers_in_training_only():
     audio = torch.randn(4, 7, 6)
-    for layers, changes in ((1, False), (2, True)):
-        encoder = BiLSTM([0.0] * 6, [1.0] * 6, hidden=5, layers=layers, dropout=0.5)
+    for num_layers, changes in ((1, False), (2, True)):
+        encoder = BiLSTM([0.0] * 6, [1.0] * 6, hidden_dim=5, num_layers=num_layers, dropout=0.5)
         calm = encoder.eval()(audio, LENGTHS)[1]
         assert torch.equal(calm, encoder(audio, LENGTHS)[1])
         assert torch.equal(calm, encoder.train()(audio, LENGTHS)[1]) is not changes

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from avfusion import encoders
+from avfusion.models import audio_encoders
 from avfusion.models.audio_encoders.pooling import POOLINGS
 
 KINDS = [
     kind
-    for _, kind in inspect.getmembers(encoders, inspect.isclass)
+    for _, kind in inspect.getmembers(audio_encoders, inspect.isclass)
     if "audio_length" in inspect.signature(kind.forward).parameters
 ]
 LENGTHS = torch.tensor([7, 1, 4, 5])
@@ -21,7 +21,7 @@ each_pooling = pytest.mark.parametrize("pooling", POOLINGS)
 
 
 def make(kind: type[nn.Module], **options) -> nn.Module:
-    return kind([0.25] * 6, [1.5] * 6, **{"hidden": 8} | options).double()
+    return kind([0.25] * 6, [1.5] * 6, **{"hidden_dim": 8} | options).double()
 
 
 def sound(batch: int = 4, frames: int = 7) -> torch.Tensor:
@@ -33,7 +33,7 @@ def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 
 def test_there_are_as_many_as_have_been_written():
-    assert {"BiLSTM", "Conv", "GRU", "LSTM", "Transformer"} <= {kind.__name__ for kind in KINDS}
+    assert {"BiLSTM", "TCN", "GRU", "LSTM", "Transformer"} <= {kind.__name__ for kind in KINDS}
 
 
 @each_kind
@@ -95,10 +95,10 @@ def test_the_order_of_the_frames_matters(kind):
 @each_kind
 def test_its_input_is_normalised_feature_by_feature(kind):
     audio, mean, std = sound(), torch.randn(6).double(), torch.rand(6).double() + 0.5
-    encoder = kind(mean.tolist(), std.tolist(), hidden=8).double()
-    plain = kind([0.0] * 6, [1.0] * 6, hidden=8).double()
+    encoder = kind(mean.tolist(), std.tolist(), hidden_dim=8).double()
+    plain = kind([0.0] * 6, [1.0] * 6, hidden_dim=8).double()
     states = encoder.state_dict()
-    keep = {name: value for name, value in states.items() if "standardise" not in name}
+    keep = {name: value for name, value in states.items() if "normalize" not in name}
     plain.load_state_dict(plain.state_dict() | keep)
     by_hand = plain((audio - mean) / std, LENGTHS)[1]
     torch.testing.assert_close(encoder(audio, LENGTHS)[1], by_hand, rtol=1e-5, atol=1e-5)
@@ -115,9 +115,9 @@ def test_half_precision_stays_near_full_precision(kind):
 
 
 @each_kind
-@pytest.mark.parametrize("options", [{"hidden": 0}, {"layers": 0}])
+@pytest.mark.parametrize("options", [{"hidden_dim": 0}, {"num_layers": 0}])
 def test_no_width_and_no_layers_are_refused(kind, options):
-    with pytest.raises(ValueError, match="hidden and layers of at least 1"):
+    with pytest.raises(ValueError, match="hidden_dim and num_layers of at least 1"):
         make(kind, **options)
 
 

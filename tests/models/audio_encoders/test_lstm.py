@@ -8,18 +8,18 @@ LENGTHS = torch.tensor([7, 1, 4, 5])
 
 
 def lstm(**options) -> LSTM:
-    return LSTM([0.25] * 6, [1.5] * 6, **{"hidden": 5} | options).double()
+    return LSTM([0.25] * 6, [1.5] * 6, **{"hidden_dim": 5} | options).double()
 
 
 def sound(batch: int = 4, frames: int = 7) -> torch.Tensor:
     return torch.randn(batch, frames, 6, dtype=torch.double)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_equals_torchs_lstm_run_clip_by_clip_without_padding(layers):
-    encoder, audio = lstm(layers=layers), sound()
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_equals_torchs_lstm_run_clip_by_clip_without_padding(num_layers):
+    encoder, audio = lstm(num_layers=num_layers), sound()
     tokens, vector = encoder(audio, LENGTHS)
-    lower, upper = (nn.LSTM(size, 5, layers).double() for size in (6, 5))
+    lower, upper = (nn.LSTM(size, 5, num_layers).double() for size in (6, 5))
     lower.load_state_dict(encoder.lower.state_dict())
     upper.load_state_dict(encoder.upper.state_dict())
     for clip, length, seen, summary in zip(audio, LENGTHS, tokens, vector, strict=True):
@@ -66,14 +66,14 @@ def test_a_batch_of_one_equals_its_place_in_a_larger_one():
 
 
 def test_widths_are_those_that_it_announces():
-    encoder = lstm(hidden=4)
+    encoder = lstm(hidden_dim=4)
     tokens, vector = encoder(sound(), LENGTHS)
     assert (tokens.shape[-1], vector.shape[-1]) == (encoder.dim, encoder.vector_dim) == (4, 8)
 
 
-@pytest.mark.parametrize("options", [{"hidden": 0}, {"layers": 0}])
+@pytest.mark.parametrize("options", [{"hidden_dim": 0}, {"num_layers": 0}])
 def test_no_width_and_no_layers_are_refused(options):
-    with pytest.raises(ValueError, match="hidden and layers of at least 1"):
+    with pytest.raises(ValueError, match="hidden_dim and num_layers of at least 1"):
         lstm(**options)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.models.audio_encoders.pooling import AttentivePooling, pool
+from avfusion.models.audio_encoders.pooling import AttentivePooling
 
 LENGTHS = torch.tensor([3, 1, 5])
 
@@ -18,22 +18,22 @@ def assert_rows(pooled: torch.Tensor, rows: list[np.ndarray]) -> None:
 def test_mean_is_that_of_the_true_frames():
     heard = tokens()
     rows = [clip.numpy()[:n].mean(axis=0) for clip, n in zip(heard, LENGTHS, strict=True)]
-    assert_rows(pool("mean", 4)(heard, LENGTHS), rows)
+    assert_rows(make_pooling("mean", 4)(heard, LENGTHS), rows)
 
 
 def test_last_is_the_last_true_frame_and_the_first_of_what_ran_backward():
     heard = tokens()
     rows = [clip.numpy()[n - 1] for clip, n in zip(heard, LENGTHS, strict=True)]
-    assert_rows(pool("last", 4)(heard, LENGTHS), rows)
+    assert_rows(make_pooling("last", 4)(heard, LENGTHS), rows)
     both = [
         np.concatenate([row[:1], clip.numpy()[0, 1:]])
         for row, clip in zip(rows, heard, strict=True)
     ]
-    assert_rows(pool("last", 4, backward=3)(heard, LENGTHS), both)
+    assert_rows(make_pooling("last", 4, backward=3)(heard, LENGTHS), both)
 
 
 def test_attentive_weights_are_a_softmax_of_scores_over_the_true_frames():
-    heard, pooling = tokens(), AttentivePooling(4, hidden=6).double()
+    heard, pooling = tokens(), AttentivePooling(4, hidden_dim=6).double()
     weight, bias, row = (parameter.detach().numpy() for parameter in pooling.parameters())
     rows = []
     for clip, length in zip(heard.numpy(), LENGTHS, strict=True):
@@ -45,7 +45,7 @@ def test_attentive_weights_are_a_softmax_of_scores_over_the_true_frames():
 @pytest.mark.parametrize("kind", ["mean", "attentive"])
 @pytest.mark.parametrize("garbage", [torch.nan, torch.inf])
 def test_padding_that_is_not_even_a_number_does_no_harm(kind, garbage):
-    heard, pooling = tokens(), pool(kind, 4).double()
+    heard, pooling = tokens(), make_pooling(kind, 4).double()
     padded = heard.clone()
     padded[torch.arange(5) >= LENGTHS[:, None]] = garbage
     torch.testing.assert_close(pooling(padded, LENGTHS), pooling(heard, LENGTHS))

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.models.audio_encoders import Conv
+from avfusion.models.audio_encoders import TCN
 
 
 def test_equals_sums_over_true_neighbours_frame_by_frame():
-    encoder = Conv([0.0] * 6, [1.0] * 6, hidden=5, layers=3, kernel=3).double()
+    encoder = TCN([0.0] * 6, [1.0] * 6, hidden_dim=5, num_layers=3, kernel=3).double()
     audio = torch.randn(1, 9, 6, dtype=torch.double)
     tokens, _ = encoder(audio, torch.tensor([7]))
     hidden = audio[0, :7].numpy() @ encoder.enter.weight.detach().numpy().T
@@ -22,9 +22,9 @@ def test_equals_sums_over_true_neighbours_frame_by_frame():
     torch.testing.assert_close(tokens[0, :7], torch.from_numpy(hidden), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("layers", "reach"), [(1, 1), (2, 3), (3, 7)])
-def test_each_layer_reaches_twice_as_far(layers, reach):
-    encoder = Conv([0.0] * 6, [1.0] * 6, hidden=16, layers=layers).double()
+@pytest.mark.parametrize(("num_layers", "reach"), [(1, 1), (2, 3), (3, 7)])
+def test_each_layer_reaches_twice_as_far(num_layers, reach):
+    encoder = TCN([0.0] * 6, [1.0] * 6, hidden_dim=16, num_layers=num_layers).double()
     audio = torch.randn(1, 31, 6, dtype=torch.double, requires_grad=True)
     encoder(audio, torch.tensor([31]))[0][0, 15].square().sum().backward()
     heard = audio.grad[0].any(dim=-1).nonzero().flatten()
@@ -34,4 +34,4 @@ def test_each_layer_reaches_twice_as_far(layers, reach):
 @pytest.mark.parametrize("kernel", [0, 2])
 def test_a_kernel_without_a_middle_is_refused(kernel):
     with pytest.raises(ValueError, match=f"kernel must be odd, .*got {kernel}"):
-        Conv([0.0], [1.0], kernel=kernel)
+        TCN([0.0], [1.0], kernel=kernel)

@@ -5,7 +5,7 @@ from avfusion.models.audio_encoders import Transformer
 
 
 def test_equals_its_parts_applied_to_one_clip_without_padding():
-    encoder = Transformer([0.0] * 6, [1.0] * 6, hidden=8, layers=2, heads=2).double()
+    encoder = Transformer([0.0] * 6, [1.0] * 6, hidden_dim=8, num_layers=2, num_heads=2).double()
     audio = torch.randn(2, 9, 6, dtype=torch.double)
     tokens, vector = encoder(audio, torch.tensor([9, 4]))
     place, rate = torch.arange(4.0)[:, None], 10_000 ** -(torch.arange(4) / 4)
@@ -18,5 +18,7 @@ def test_equals_its_parts_applied_to_one_clip_without_padding():
 
 
 def test_a_width_that_heads_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="dim must be a multiple of heads, got dim=10 and heads=4"):
-        Transformer([0.0], [1.0], hidden=10)
+    with pytest.raises(
+        ValueError, match="dim must be a multiple of num_heads, got dim=10 and num_heads=4"
+    ):
+        Transformer([0.0], [1.0], hidden_dim=10)

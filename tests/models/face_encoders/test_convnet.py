@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from avfusion.models.face_encoders import ConvNet
-from avfusion.models.face_encoders.convnet import StandardisedConv2d
+from avfusion.models.face_encoders.convnet import WeightStandardizedConv2d
 
 
 def convnet(**options) -> ConvNet:
@@ -22,13 +22,13 @@ def test_a_map_has_an_eighth_of_the_sides_and_channels_that_it_announces(height,
 
 
 def test_a_plain_grey_picture_gives_nothing_whatever_the_filters():
-    convolution = StandardisedConv2d(3, 5, 3, bias=False).double()
+    convolution = WeightStandardizedConv2d(3, 5, 3, bias=False).double()
     plain = torch.tensor([0.7] * 3, dtype=torch.double)[:, None, None].expand(1, 3, 8, 8)
     assert convolution(plain).abs().max() < 1e-12
 
 
 def test_scaled_and_shifted_filters_are_the_same_filters():
-    convolution, face = StandardisedConv2d(3, 5, 3, bias=False).double(), pictures(2)[:, 0]
+    convolution, face = WeightStandardizedConv2d(3, 5, 3, bias=False).double(), pictures(2)[:, 0]
     torch.nn.init.normal_(convolution.weight)
     before = convolution(face)
     with torch.no_grad():
@@ -37,7 +37,7 @@ def test_scaled_and_shifted_filters_are_the_same_filters():
 
 
 def test_filters_keep_the_variance_of_noise():
-    convolution, noise = StandardisedConv2d(8, 64, 3, bias=False), torch.randn(4, 8, 32, 32)
+    convolution, noise = WeightStandardizedConv2d(8, 64, 3, bias=False), torch.randn(4, 8, 32, 32)
     assert convolution(noise).var().item() == pytest.approx(1, abs=0.1)
 
 
@@ -83,7 +83,7 @@ def test_sides_that_eight_does_not_divide_are_rounded_up(size, cells):
     assert convnet()(pictures(1, height=size, width=size)).shape[-2:] == (cells, cells)
 
 
-def test_pictures_are_normalised_channel_by_channel():
+def test_pictures_are_normalized_channel_by_channel():
     mean, std = torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.2, 0.3, 0.4])
     encoder = ConvNet(mean.tolist(), std.tolist())
     plain = ConvNet([0.0] * 3, [1.0] * 3)
@@ -102,5 +102,5 @@ def test_memory_with_channels_last_gives_the_same_map():
 
 @pytest.mark.parametrize("widths", [(64,), (32, 60)])
 def test_widths_that_cannot_be_built_are_refused(widths):
-    with pytest.raises(ValueError, match="two or more widths, multiples of groups=8"):
-        convnet(widths=widths, groups=8)
+    with pytest.raises(ValueError, match="two or more widths, multiples of norm_groups=8"):
+        convnet(widths=widths, norm_groups=8)

@@ -1,7 +1,7 @@
 import pytest
 from torch import nn
 
-from avfusion.models.face_encoders.freezing import hold
+from avfusion.models.face_encoders.freezing import freeze_stages
 
 
 def network() -> nn.Module:
@@ -15,7 +15,7 @@ STAGES = ["stage.0", "stage.1", "stage.10"]
 @pytest.mark.parametrize("count", range(4))
 def test_modules_up_to_the_end_of_a_stage_are_held_and_no_others(count):
     net = network()
-    held = hold(net, STAGES, count)
+    held = freeze_stages(net, STAGES, count)
     names = [f"stage_{k}" for k in (0, 1, 10)]
     for place, name in enumerate(names):
         part = net["model"][name]
@@ -26,4 +26,4 @@ def test_modules_up_to_the_end_of_a_stage_are_held_and_no_others(count):
 
 def test_a_stage_that_is_no_module_is_refused():
     with pytest.raises(ValueError, match=r"head is no module of its own .*: use all or none"):
-        hold(network(), ["head"], 1)
+        freeze_stages(network(), ["head"], 1)

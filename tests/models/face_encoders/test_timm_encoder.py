@@ -39,7 +39,7 @@ def test_other_networks_give_a_cell_per_reduction(name, reduction):
 
 
 @pytest.mark.parametrize("reduction", [8, 32])
-def test_equals_timms_whole_network_cut_by_hand_on_pictures_normalised_by_hand(reduction):
+def test_equals_timms_whole_network_cut_by_hand_on_pictures_normalized_by_hand(reduction):
     encoder, whole = small(reduction=reduction).eval(), timm.create_model("test_resnet").eval()
     fitting = {n: v for n, v in encoder.network.state_dict().items() if n in whole.state_dict()}
     whole.load_state_dict(whole.state_dict() | fitting)

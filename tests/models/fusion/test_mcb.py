@@ -25,7 +25,7 @@ def test_equals_the_sketch_of_the_explicit_outer_product(dim):
     torch.testing.assert_close(fused, torch.from_numpy(by_hand), rtol=0, atol=1e-12)
 
 
-def test_normalised_equals_signed_roots_of_length_one():
+def test_normalized_equals_signed_roots_of_length_one():
     fuse, (face, audio) = MCBFusion(6, 4, 9, eps=0).double(), random_vectors()
     roots = sketched_outer_product(fuse, face.numpy(), audio.numpy())
     roots = np.sign(roots) * np.sqrt(np.abs(roots))

@@ -5,7 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from avfusion.models.layers.transformer import Block, MultiHeadAttention, positions
+from avfusion.models.layers.transformer import (
+    MultiHeadAttention,
+    TransformerBlock,
+    positional_encoding,
+)
 
 
 def tokens(count: int) -> torch.Tensor:
@@ -14,7 +18,7 @@ def tokens(count: int) -> torch.Tensor:
 
 def torchs(attention: MultiHeadAttention) -> nn.MultiheadAttention:
     """torch's own attention with the same weights, and no bias of keys."""
-    theirs = nn.MultiheadAttention(8, attention.heads, batch_first=True).double()
+    theirs = nn.MultiheadAttention(8, attention.num_heads, batch_first=True).double()
     parts = (attention.queries, attention.keys, attention.values)
     biases = [attention.queries.bias, torch.zeros(8), attention.values.bias]
     state = {"in_proj_weight": torch.cat([part.weight for part in parts])}
@@ -23,9 +27,9 @@ def torchs(attention: MultiHeadAttention) -> nn.MultiheadAttention:
     return theirs
 
 
-@pytest.mark.parametrize("heads", [1, 4])
-def test_equals_torchs_attention_with_and_without_padding(heads):
-    attention, query, context = MultiHeadAttention(8, heads).double(), tokens(5), tokens(7)
+@pytest.mark.parametrize("num_heads", [1, 4])
+def test_equals_torchs_attention_with_and_without_padding(num_heads):
+    attention, query, context = MultiHeadAttention(8, num_heads).double(), tokens(5), tokens(7)
     true = torch.arange(7) < torch.tensor([7, 2, 4])[:, None]
     for mask in (None, true):
         padding = None if mask is None else ~mask
@@ -37,10 +41,10 @@ def test_equals_torchs_attention_with_and_without_padding(heads):
 
 
 def test_a_block_adds_what_was_read_and_then_what_was_thought():
-    block, query, context = Block(8, heads=2).double(), tokens(5), tokens(7)
+    block, query, context = TransformerBlock(8, num_heads=2).double(), tokens(5), tokens(7)
     norm, attention = block.norm, torchs(block.attention)
     read = query + attention(norm(query), norm(context), norm(context))[0]
-    before, first, _, last = block.think
+    before, first, _, last = block.mlp
     hidden = first(before(read))
     gelu = hidden * (1 + torch.erf(hidden / math.sqrt(2))) / 2
     torch.testing.assert_close(block(query, context), read + last(gelu), rtol=0, atol=1e-12)
@@ -49,7 +53,7 @@ def test_a_block_adds_what_was_read_and_then_what_was_thought():
 
 
 def test_positions_are_sines_and_cosines_of_each_coordinate():
-    grid = positions((2, 3, 4), 26).numpy()
+    grid = positional_encoding((2, 3, 4), 26).numpy()
     assert grid.shape == (24, 26)
     for row, place in zip(grid, np.ndindex(2, 3, 4), strict=True):
         by_hand = []
@@ -61,12 +65,12 @@ def test_positions_are_sines_and_cosines_of_each_coordinate():
 
 @pytest.mark.parametrize("size", [(500,), (1, 14, 14), (4, 7, 5)])
 def test_no_two_positions_are_alike(size):
-    grid = positions(size, 32)
+    grid = positional_encoding(size, 32)
     distance = torch.cdist(grid, grid) + torch.eye(len(grid))
     assert distance.min() > 0.05
 
 
-@pytest.mark.parametrize(("dim", "heads"), [(8, 3), (8, 0)])
-def test_a_width_that_heads_cannot_share_is_refused(dim, heads):
-    with pytest.raises(ValueError, match=f"got dim={dim} and heads={heads}"):
-        MultiHeadAttention(dim, heads)
+@pytest.mark.parametrize(("dim", "num_heads"), [(8, 3), (8, 0)])
+def test_a_width_that_heads_cannot_share_is_refused(dim, num_heads):
+    with pytest.raises(ValueError, match=f"got dim={dim} and num_heads={num_heads}"):
+        MultiHeadAttention(dim, num_heads)

@@ -5,7 +5,7 @@ from avfusion.models.networks import Head
 
 
 def test_equals_one_hidden_layer_by_hand():
-    head, fused = Head(6, 3, hidden=5).double(), torch.randn(4, 6, dtype=torch.double)
+    head, fused = Head(6, 3, hidden_dim=5).double(), torch.randn(4, 6, dtype=torch.double)
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter)
     first, bias, last, offset = (parameter.detach().numpy() for parameter in head.parameters())
@@ -18,7 +18,7 @@ def test_leading_axes_are_kept():
 
 
 def test_dropout_leaves_out_that_part_of_the_hidden_units_in_training_only():
-    head = Head(6, 2, hidden=4000, dropout=0.25)
+    head = Head(6, 2, hidden_dim=4000, dropout=0.25)
     torch.nn.init.constant_(head.hidden.weight, 0.0)
     torch.nn.init.constant_(head.hidden.bias, 1.0)
     torch.nn.init.constant_(head.logits.weight, 1 / 4000)

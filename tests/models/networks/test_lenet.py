@@ -13,7 +13,7 @@ def test_at_32_pixels_it_has_the_parameters_of_the_notes_and_none_beside():
 
 def test_at_32_pixels_it_is_the_function_of_the_notes():
     network, clips = build("lenet").network, toy_clips(5, size=32)
-    x = clips.streams["frames"][:, 0]  # with the statistics of a toy, normalisation does nothing
+    x = clips.streams["frames"][:, 0]  # with the statistics of a toy, normalization does nothing
     x = F.max_pool2d(F.relu(F.conv2d(x, network.lower.weight, network.lower.bias)), 2)
     x = F.max_pool2d(F.relu(F.conv2d(x, network.upper.weight, network.upper.bias)), 2)
     x = F.relu(F.linear(x.reshape(-1, 16 * 5 * 5), network.seen.weight, network.seen.bias))
@@ -30,8 +30,8 @@ def test_of_one_channel_it_has_the_parameters_that_the_notes_have_for_digits():
 
 def test_a_gray_picture_as_one_channel_is_itself_standardized():
     network, clips = build("lenet", "model.network.channels=1").network, toy_clips(5, size=32)
-    network.standardise.mean += 0.25
-    network.standardise.std += 1.0
+    network.normalize.mean += 0.25
+    network.normalize.std += 1.0
     gray = clips.streams["frames"][:, :, :1].expand(-1, -1, 3, -1, -1)
     x = (gray[:, 0, :1] - 0.25) / 2
     x = F.max_pool2d(F.relu(F.conv2d(x, network.lower.weight, network.lower.bias)), 2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import MODELS, build, toy_clips
 
-from avfusion.models.networks.missing_modality import ModalityDropout, Placeholder
+from avfusion.models.networks.missing_modality import MissingModality, ModalityDropout
 
 # Not seed2017, whose evaluation is noisy.
 each_model = pytest.mark.parametrize("model", [name for name in MODELS if name != "seed2017"])
@@ -40,7 +40,7 @@ def test_the_answer_rests_on_the_other_modality(modality):
 
 
 @each_model
-def test_placeholders_are_learned_only_with_modality_dropout(model):
+def test_vectors_for_missing_modalities_are_learned_only_with_modality_dropout(model):
     without = {name for name, _ in build(model).named_parameters()}
     task = build(model, "model.network.modality_dropout=0.9")
     learned = {name for name, _ in task.named_parameters()} - without
@@ -63,10 +63,10 @@ def test_dropout_takes_one_modality_of_a_part_of_the_training_clips():
     assert dropout.eval()(clips) is clips
 
 
-def test_a_placeholder_fills_a_map_at_each_place():
-    placeholder = Placeholder(3, learned=True)
-    torch.nn.init.constant_(placeholder.vector, 7.0)
-    filled = placeholder(torch.zeros(2, 3, 1, 4, 5), torch.tensor([True, False]))
+def test_the_vector_of_a_missing_face_fills_the_map_at_each_place():
+    missing = MissingModality(3, learned=True)
+    torch.nn.init.constant_(missing.vector, 7.0)
+    filled = missing(torch.zeros(2, 3, 1, 4, 5), torch.tensor([True, False]))
     assert (filled[0] == 0).all() and (filled[1] == 7).all()
 
 

@@ -11,7 +11,7 @@ both = pytest.mark.parametrize("model", ["seed2017", "lowrank"])
 
 
 def made(model: str):
-    layers = ["model.network.layers=2", "data.batch_size=6"] if model == "seed2017" else []
+    layers = ["model.network.num_layers=2", "data.batch_size=6"] if model == "seed2017" else []
     return build(model, *layers).eval()
 
 
@@ -75,8 +75,7 @@ def test_padding_changes_the_voice(model):
     longer = torch.nn.functional.pad(clips.streams["mfcc"], (0, 0, 0, 30))
     if model == "seed2017":
         short, long = (
-            task.network.listen(task.network.standardise(a))
-            for a in (clips.streams["mfcc"], longer)
+            task.network.listen(task.network.normalize(a)) for a in (clips.streams["mfcc"], longer)
         )
     else:
         short, long = (
@@ -98,17 +97,17 @@ def test_other_batches_than_it_was_made_for_are_refused():
 
 def repaired(*repairs: str):
     """The seed network with some repairs; its maps are pictures of three channels."""
-    small = ("model.network.layers=2", "data.batch_size=6", "model/face_encoder=stored")
+    small = ("model.network.num_layers=2", "data.batch_size=6", "model/face_encoder=precomputed")
     return build("seed2017", *small, f"model.network.repairs=[{','.join(repairs)}]")
 
 
 def as_lowrank(seed):
     """model=lowrank with the parameters of the seed network, fully repaired."""
-    task = build("lowrank", "model/face_encoder=stored")
+    task = build("lowrank", "model/face_encoder=precomputed")
     ours, theirs = task.network.state_dict(), seed.network.state_dict()
     same = {
         **{f"audio_encoder.{name}": name for name in theirs if name[:5] in ("lower", "upper")},
-        **{f"audio_encoder.{name}": name for name in ("standardise.mean", "standardise.std")},
+        **{f"audio_encoder.{name}": name for name in ("normalize.mean", "normalize.std")},
         **{f"head.logits.{kind}": f"logits.{kind}" for kind in ("weight", "bias")},
         **{f"head.hidden.{kind}": f"fused.{kind}" for kind in ("weight", "bias")},
         **{f"fusion.audio_factors.{kind}": f"audio_factors.{kind}" for kind in ("weight", "bias")},
@@ -141,7 +140,7 @@ def test_fully_repaired_it_is_the_function_of_lowrank_with_as_many_parameters():
 
 
 def test_fully_repaired_it_begins_as_lowrank_does():
-    tasks = [repaired(*REPAIRS), build("lowrank", "model/face_encoder=stored")]
+    tasks = [repaired(*REPAIRS), build("lowrank", "model/face_encoder=precomputed")]
     theirs = tasks[1].network.state_dict()
     for name, value in as_lowrank(tasks[0]).network.state_dict().items():
         width = theirs[name].std().item()

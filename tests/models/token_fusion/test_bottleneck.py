@@ -5,7 +5,7 @@ from avfusion.models.token_fusion.bottleneck import BottleneckFusion
 
 
 def test_equals_its_blocks_applied_to_one_clip_without_padding():
-    fuse = BottleneckFusion(8, layers=2, heads=2, bottlenecks=3).double()
+    fuse = BottleneckFusion(8, num_layers=2, num_heads=2, bottlenecks=3).double()
     face, audio = torch.randn(2, 6, 8).double(), torch.randn(2, 7, 8).double()
     fused, weights = fuse(face, audio, torch.tensor([7, 3]))
     seen = torch.cat([fuse.face_class, face[1]])
@@ -25,7 +25,7 @@ def test_equals_its_blocks_applied_to_one_clip_without_padding():
 
 
 def test_the_modalities_meet_nowhere_but_in_the_bottleneck_tokens():
-    fuse = BottleneckFusion(8, layers=3, bottlenecks=4).double()
+    fuse = BottleneckFusion(8, num_layers=3, bottlenecks=4).double()
     face, audio = torch.randn(1, 6, 8).double(), torch.randn(1, 7, 8).double().requires_grad_()
     seen = []
     fuse.face_norm.register_forward_hook(lambda module, given, result: seen.append(result))
@@ -42,7 +42,7 @@ def test_the_modalities_meet_nowhere_but_in_the_bottleneck_tokens():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"layers": 1}, "layers >= 2, got 1"),
+        ({"num_layers": 1}, "layers >= 2, got 1"),
         ({"bottlenecks": 0}, "bottlenecks .*at least 1, got 0"),
     ],
 )

@@ -129,8 +129,8 @@ def test_half_precision_stays_near_full_precision(kind):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"heads": 3}, "dim must be a multiple of heads, got dim=8 and heads=3"),
-        ({"layers": 0}, "0"),
+        ({"num_heads": 3}, "dim must be a multiple of heads, got dim=8 and num_heads=3"),
+        ({"num_layers": 0}, "0"),
     ],
 )
 def test_widths_and_layers_that_cannot_be_built_are_refused(kind, options, sentence):

@@ -4,7 +4,7 @@ from avfusion.models.token_fusion.crossattention import CrossAttentionFusion
 
 
 def test_equals_its_blocks_applied_to_one_clip_without_padding():
-    fuse = CrossAttentionFusion(8, layers=2, heads=2).double()
+    fuse = CrossAttentionFusion(8, num_layers=2, num_heads=2).double()
     face, audio = torch.randn(2, 6, 8).double(), torch.randn(2, 7, 8).double()
     fused, weights = fuse(face, audio, torch.tensor([7, 3]))
     seen, heard = face[1:], audio[1:, :3]
@@ -18,8 +18,8 @@ def test_equals_its_blocks_applied_to_one_clip_without_padding():
 
 
 def test_a_layer_has_the_parameters_of_two_blocks():
-    def count(layers: int) -> int:
-        return sum(part.numel() for part in CrossAttentionFusion(8, layers).parameters())
+    def count(num_layers: int) -> int:
+        return sum(part.numel() for part in CrossAttentionFusion(8, num_layers).parameters())
 
     attention = 4 * 8 * 8 + 3 * 8  # keys have no bias
     thinking = 8 * 16 + 16 + 16 * 8 + 8

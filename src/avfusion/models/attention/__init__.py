@@ -1,10 +1,12 @@
-"""Attention: where on the face map to look, given the voice.
+"""Attention: weights over the positions of a face map, given an audio vector.
 
 An attention turns a face map, ``[batch, channels, pictures, rows, columns]``, and an audio vector,
 ``[batch, audio_dim]``, into a face vector, ``[batch, glimpses * channels]``, and weights,
 ``[batch, glimpses, positions]``, each glimpse of which sums to one. It is made from ``channels``
 and ``audio_dim``, and has ``face_dim``. Any map size works; positions lie in space and, with
 several pictures, in time.
+
+To add one, write its file here, name its class below and in a file of ``conf/model/attention``.
 """
 
 from avfusion.models.attention.concat import ConcatAttention

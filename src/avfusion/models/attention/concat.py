@@ -1,14 +1,14 @@
-"""Features of a position beside those of the voice."""
+"""Attention by concatenation, that of the seed network."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.models.initialization import he
+from avfusion.models.initialization import init_he
 
 
 class ConcatAttention(nn.Module):
-    """Score each position by its features beside those of the voice.
+    """Score each position of the map by a rectified layer of its features and the audio vector.
 
     As in the seed network, and in multimodal compact bilinear pooling (Fukui et al., 2016,
     https://arxiv.org/abs/1606.01847), with a concatenation for their product. Tiling the audio
@@ -24,7 +24,7 @@ class ConcatAttention(nn.Module):
         self,
         channels: int,
         audio_dim: int,
-        hidden: int = 512,
+        hidden_dim: int = 512,
         glimpses: int = 2,
         logit_relu: bool = False,
         logit_dropout: float = 0.0,
@@ -32,22 +32,23 @@ class ConcatAttention(nn.Module):
         super().__init__()
         if glimpses < 1:
             raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
-        if hidden < 1:
-            raise ValueError(f"hidden of the attention must be at least 1, got {hidden}.")
+        if hidden_dim < 1:
+            raise ValueError(f"hidden_dim of the attention must be at least 1, got {hidden_dim}.")
+
         self.face_dim = glimpses * channels
-        self.face_hidden = nn.Linear(channels, hidden)
-        self.audio_hidden = nn.Linear(audio_dim, hidden, bias=False)
-        self.glimpse_logits = nn.Linear(hidden, glimpses, bias=False)
+        self.face_hidden = nn.Linear(channels, hidden_dim)
+        self.audio_hidden = nn.Linear(audio_dim, hidden_dim, bias=False)
+        self.glimpse_logits = nn.Linear(hidden_dim, glimpses, bias=False)
         self.logit_relu = nn.ReLU() if logit_relu else nn.Identity()
         self.logit_dropout = nn.Dropout1d(logit_dropout)  # of maps whose positions lie in a row
-        he(self)
+        init_he(self)
 
     def forward(
         self,
         face_map: Float[Tensor, "batch channels pictures rows columns"],
         audio: Float[Tensor, "batch audio_dim"],
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
-        """Return the face vector and the weights."""
+        """Collect a face vector with each glimpse, and the weights."""
         positions = face_map.flatten(2).transpose(1, 2)
         hidden = torch.relu(self.face_hidden(positions) + self.audio_hidden(audio)[:, None])
         logits = self.logit_relu(self.glimpse_logits(hidden)).transpose(1, 2)

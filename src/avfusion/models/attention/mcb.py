@@ -1,26 +1,26 @@
-"""Compact bilinear attention."""
+"""Multimodal compact bilinear (MCB) attention."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.models.fusion.mcb import MCBFusion
-from avfusion.models.initialization import he
+from avfusion.models.initialization import init_he
 
 
 class MCBAttention(nn.Module):
-    """Score each position by the compact bilinear product of its features with the voice.
+    """Score each position by the compact bilinear product of its features with the audio vector.
 
     Fukui et al., 2016, https://arxiv.org/abs/1606.01847: the product in ``bins`` (there 16,000),
-    one rectified layer, one linear map. The voice is sketched once for all positions. The glimpse
-    logits have no bias: the softmax cancels it.
+    one rectified layer, one linear map. The audio vector is sketched once for all positions; the
+    sketches are drawn from ``seed``. The glimpse logits have no bias: the softmax cancels it.
     """
 
     def __init__(
         self,
         channels: int,
         audio_dim: int,
-        hidden: int = 512,
+        hidden_dim: int = 512,
         glimpses: int = 2,
         bins: int = 1024,
         seed: int = 0,
@@ -28,11 +28,12 @@ class MCBAttention(nn.Module):
         super().__init__()
         if glimpses < 1:
             raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
+
         self.face_dim = glimpses * channels
         self.product = MCBFusion(channels, audio_dim, bins, seed=seed)
-        self.hidden = nn.Linear(bins, hidden)
-        self.glimpse_logits = nn.Linear(hidden, glimpses, bias=False)
-        he(self)
+        self.hidden = nn.Linear(bins, hidden_dim)
+        self.glimpse_logits = nn.Linear(hidden_dim, glimpses, bias=False)
+        init_he(self)
         # The product has length one: a mean square of 1 / bins.
         nn.init.normal_(self.hidden.weight, std=2**0.5)
 
@@ -41,12 +42,12 @@ class MCBAttention(nn.Module):
         face_map: Float[Tensor, "batch channels pictures rows columns"],
         audio: Float[Tensor, "batch audio_dim"],
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
-        """Return the face vector and the weights."""
+        """Collect a face vector with each glimpse, and the weights."""
         positions = face_map.flatten(2).transpose(1, 2)
-        heard = self.product.spectrum(audio, self.product.audio_sketch)[:, None]
-        product = self.product.convolved(
-            self.product.spectrum(positions, self.product.face_sketch) * heard
-        )
+        face_spectrum = self.product.spectrum(positions, self.product.face_sketch)
+        audio_spectrum = self.product.spectrum(audio, self.product.audio_sketch)[:, None]
+        product = self.product.convolved(face_spectrum * audio_spectrum)
+
         hidden = torch.relu(self.hidden(product))
         weights = self.glimpse_logits(hidden).transpose(1, 2).softmax(dim=-1)
         return torch.bmm(weights, positions).flatten(1), weights

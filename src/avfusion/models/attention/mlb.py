@@ -1,4 +1,4 @@
-"""Low-rank bilinear attention."""
+"""Multimodal low-rank bilinear (MLB) attention."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avfusion.models.initialization import he
-from avfusion.models.layers.activation import activation as activation_of
+from avfusion.models.initialization import init_he
+from avfusion.models.layers.activation import make_activation
 
 
 class MLBAttention(nn.Module):
-    """Score each position by a product of its features with those of the voice.
+    """Score each position by a Hadamard product of its features with the audio vector.
 
     Kim et al., 2017, https://arxiv.org/abs/1610.04325: a tanh of each, their product, one linear
     map. Released code (Cadene's VQA network) puts relu for tanh and, between product and logits,
@@ -23,7 +23,7 @@ class MLBAttention(nn.Module):
         self,
         channels: int,
         audio_dim: int,
-        hidden: int = 512,
+        hidden_dim: int = 512,
         glimpses: int = 2,
         activation: str = "tanh",
         layers: Sequence[int] = (),
@@ -31,26 +31,26 @@ class MLBAttention(nn.Module):
         super().__init__()
         if glimpses < 1:
             raise ValueError(f"glimpses must be at least 1, got {glimpses}.")
+
         self.face_dim = glimpses * channels
-        self.activation = activation_of(activation)
-        self.face_factors = nn.Linear(channels, hidden)
-        self.audio_factors = nn.Linear(audio_dim, hidden)
-        widths = [hidden, *layers]
+        self.activation = make_activation(activation)
+        self.face_factors = nn.Linear(channels, hidden_dim)
+        self.audio_factors = nn.Linear(audio_dim, hidden_dim)
+        widths = [hidden_dim, *layers]
         self.layers = nn.Sequential()
         for before, after in zip(widths[:-1], layers, strict=True):
             self.layers += nn.Sequential(nn.Linear(before, after), nn.ReLU())
         self.glimpse_logits = nn.Linear(widths[-1], glimpses, bias=False)
-        he(self)
+        init_he(self)
 
     def forward(
         self,
         face_map: Float[Tensor, "batch channels pictures rows columns"],
         audio: Float[Tensor, "batch audio_dim"],
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
-        """Return the face vector and the weights."""
+        """Collect a face vector with each glimpse, and the weights."""
         positions = face_map.flatten(2).transpose(1, 2)
         face_factors = self.activation(self.face_factors(positions))
         product = face_factors * self.activation(self.audio_factors(audio))[:, None]
-        logits = self.glimpse_logits(self.layers(product)).transpose(1, 2)
-        weights = logits.softmax(dim=-1)
+        weights = self.glimpse_logits(self.layers(product)).transpose(1, 2).softmax(dim=-1)
         return torch.bmm(weights, positions).flatten(1), weights

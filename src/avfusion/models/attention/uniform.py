@@ -1,4 +1,4 @@
-"""The same weight for every position."""
+"""Uniform attention, the control without a choice."""
 
 import torch
 from jaxtyping import Float
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class UniformAttention(nn.Module):
-    """Look everywhere alike: the control that shows what looking is worth."""
+    """Give every position the same weight: the ablation of attention."""
 
     def __init__(self, channels: int, audio_dim: int, glimpses: int = 1) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class UniformAttention(nn.Module):
         face_map: Float[Tensor, "batch channels pictures rows columns"],
         audio: Float[Tensor, "batch audio_dim"],
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
-        """Return the mean of the map and equal weights."""
+        """Average the map, once per glimpse."""
         positions = face_map.flatten(2)
         weights = torch.full_like(positions[:, :1], 1 / positions.shape[-1])
         mean = positions.mean(dim=-1).repeat(1, self.glimpses)

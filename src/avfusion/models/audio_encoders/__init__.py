@@ -4,12 +4,14 @@ An audio encoder says in ``stream`` which array of a store it reads. It turns a 
 MFCC, ``[batch, time, features]``, and true lengths, ``[batch]``, into tokens,
 ``[batch, time, dim]``, and a vector, ``[batch, vector_dim]``; padding never changes either of the
 true tokens or the vector. It holds the normalization of its input as buffers.
+
+To add one, write its file here, name its class below and in a file of ``conf/model/audio_encoder``.
 """
 
 from avfusion.models.audio_encoders.bilstm import BiLSTM
 from avfusion.models.audio_encoders.gru import GRU
 from avfusion.models.audio_encoders.lstm import LSTM
-from avfusion.models.audio_encoders.tcn import Conv
+from avfusion.models.audio_encoders.tcn import TCN
 from avfusion.models.audio_encoders.transformer import Transformer
 
-__all__ = ["GRU", "LSTM", "BiLSTM", "Conv", "Transformer"]
+__all__ = ["GRU", "LSTM", "TCN", "BiLSTM", "Transformer"]

@@ -5,45 +5,55 @@ from collections.abc import Sequence
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.models.audio_encoders.pooling import check_dropout, pool
-from avfusion.models.initialization import draw_recurrent
-from avfusion.models.layers.normalize import Standardise
+from avfusion.models.audio_encoders.pooling import check_dropout, make_pooling
+from avfusion.models.initialization import init_recurrent
+from avfusion.models.layers.normalize import Normalize
 
 
 class GRU(nn.Module):
-    """Layers of gated recurrent units: an LSTM's memory with three quarters of its parameters.
+    """Layers of gated recurrent units, with three quarters of an LSTM's parameters.
 
     Cho et al., 2014, https://arxiv.org/abs/1406.1078. Time runs forward only, so frames of padding,
-    which come last, reach none of the true ones. ``dropout`` is the probability that a number
-    between two layers is left out; ``bias=False`` leaves out the biases of the gates.
+    which come last, reach none of the true ones. ``dropout`` acts between layers, and
+    ``bias=False`` leaves out the biases of the gates.
     """
 
     def __init__(
         self,
         mean: Sequence[float],
         std: Sequence[float],
-        hidden: int = 256,
-        layers: int = 2,
+        hidden_dim: int = 256,
+        num_layers: int = 2,
         dropout: float = 0.0,
         bias: bool = True,
         pooling: str = "mean",
         stream: str = "mfcc",
     ) -> None:
         super().__init__()
-        self.stream = stream
-        if hidden < 1 or layers < 1:
-            raise ValueError(f"GRU needs hidden and layers of at least 1, got {hidden}, {layers}.")
+        if hidden_dim < 1 or num_layers < 1:
+            raise ValueError(
+                "GRU needs hidden_dim and num_layers of at least 1, "
+                f"got {hidden_dim}, {num_layers}."
+            )
         check_dropout(dropout)
-        self.dim = self.vector_dim = hidden
-        self.standardise = Standardise(mean, std)
-        between = dropout if layers > 1 else 0.0
-        self.layers = nn.GRU(len(mean), hidden, layers, bias, batch_first=True, dropout=between)
-        self.pooling = pool(pooling, hidden)
-        draw_recurrent(self)
+
+        self.stream = stream
+        self.dim = self.vector_dim = hidden_dim
+        self.normalize = Normalize(mean, std)
+        self.layers = nn.GRU(
+            len(mean),
+            hidden_dim,
+            num_layers,
+            bias,
+            batch_first=True,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        self.pooling = make_pooling(pooling, hidden_dim)
+        init_recurrent(self)
 
     def forward(
         self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
-        """Return the states of the uppermost layer, and the audio vector."""
-        tokens, _ = self.layers(self.standardise(audio))
+        """Encode a sequence as the states of the last layer, and a vector."""
+        tokens, _ = self.layers(self.normalize(audio))
         return tokens, self.pooling(tokens, audio_length)

@@ -1,4 +1,7 @@
-"""From the tokens of a voice, ``[batch, frames, dim]``, to its vector; padding never counts."""
+"""Poolings of audio tokens over time, ``[batch, frames, dim]`` -> ``[batch, dim]``.
+
+Padding never counts.
+"""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -7,18 +10,18 @@ from torch import Tensor, nn
 POOLINGS = ("mean", "last", "attentive")
 
 
-def pool(kind: str, dim: int, backward: int = 0) -> nn.Module:
-    """Return a pooling; ``backward`` is how many numbers at a token's end ran back in time."""
-    if kind == "mean":
+def make_pooling(name: str, dim: int, backward: int = 0) -> nn.Module:
+    """Build a pooling by name; the last ``backward`` numbers of a token ran back in time."""
+    if name == "mean":
         return MeanPooling()
-    if kind == "last":
+    if name == "last":
         return LastPooling(backward)
-    if kind == "attentive":
+    if name == "attentive":
         return AttentivePooling(dim)
-    raise ValueError(f"pooling must be one of {POOLINGS}, got {kind!r}.")
+    raise ValueError(f"pooling must be one of {POOLINGS}, got {name!r}.")
 
 
-def true_frames(
+def frame_mask(
     tokens: Float[Tensor, "batch frames dim"], length: Int[Tensor, "batch"]
 ) -> Bool[Tensor, "batch frames"]:
     """Mark the frames of each clip that are no padding."""
@@ -26,18 +29,18 @@ def true_frames(
 
 
 class MeanPooling(nn.Module):
-    """The mean over the true frames."""
+    """Mean over the true frames."""
 
     def forward(
         self, tokens: Float[Tensor, "batch frames dim"], length: Int[Tensor, "batch"]
     ) -> Float[Tensor, "batch dim"]:
-        """Return the mean over the true frames of each clip."""
-        true = true_frames(tokens, length)
-        return torch.where(true[..., None], tokens, 0).sum(1) / length[:, None]
+        """Average the true frames of each clip."""
+        mask = frame_mask(tokens, length)
+        return torch.where(mask[..., None], tokens, 0).sum(1) / length[:, None]
 
 
 class LastPooling(nn.Module):
-    """What is known once all was heard: of the part that ran back in time, that is frame zero."""
+    """State after the last true frame; of the part that ran back in time, that is frame zero."""
 
     def __init__(self, backward: int = 0) -> None:
         super().__init__()
@@ -46,34 +49,34 @@ class LastPooling(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "batch frames dim"], length: Int[Tensor, "batch"]
     ) -> Float[Tensor, "batch dim"]:
-        """Return the state of each direction after its last true frame."""
+        """Pick the final state of each direction."""
         last = tokens[torch.arange(len(tokens), device=tokens.device), length - 1]
         forward = tokens.shape[-1] - self.backward
         return torch.cat([last[:, :forward], tokens[:, 0, forward:]], dim=-1)
 
 
 class AttentivePooling(nn.Module):
-    """A mean whose weights are learned: a softmax over the true frames.
+    """Mean whose weights are learned: a softmax over the true frames.
 
     Lin et al., 2017, https://arxiv.org/abs/1703.03130, with one row of weights.
     """
 
-    def __init__(self, dim: int, hidden: int = 128) -> None:
+    def __init__(self, dim: int, hidden_dim: int = 128) -> None:
         super().__init__()
-        self.hidden = nn.Linear(dim, hidden)
-        self.score = nn.Linear(hidden, 1, bias=False)  # the softmax would cancel it
+        self.hidden = nn.Linear(dim, hidden_dim)
+        self.score = nn.Linear(hidden_dim, 1, bias=False)  # the softmax would cancel it
 
     def forward(
         self, tokens: Float[Tensor, "batch frames dim"], length: Int[Tensor, "batch"]
     ) -> Float[Tensor, "batch dim"]:
-        """Return the weighted mean over the true frames of each clip."""
-        true = true_frames(tokens, length)[..., None]
+        """Average the true frames of each clip by their weights."""
+        mask = frame_mask(tokens, length)[..., None]
         scores = self.score(torch.tanh(self.hidden(tokens)))
-        weights = scores.masked_fill(~true, -torch.inf).softmax(dim=1)
-        return (weights * torch.where(true, tokens, 0)).sum(1)
+        weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=1)
+        return (weights * torch.where(mask, tokens, 0)).sum(1)
 
 
 def check_dropout(dropout: float) -> None:
-    """Refuse a dropout of an audio encoder that is no probability, or leaves nothing."""
+    """Refuse a dropout of an audio encoder outside of [0, 1)."""
     if not 0 <= dropout < 1:
         raise ValueError(f"model.network.audio_encoder.dropout must lie in [0, 1), got {dropout}.")

@@ -1,52 +1,58 @@
-"""A transformer."""
+"""Transformer encoder of audio frames."""
 
 from collections.abc import Sequence
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.models.audio_encoders.pooling import pool, true_frames
-from avfusion.models.layers.normalize import Standardise
-from avfusion.models.layers.transformer import Block, positions
+from avfusion.models.audio_encoders.pooling import frame_mask, make_pooling
+from avfusion.models.layers.normalize import Normalize
+from avfusion.models.layers.transformer import TransformerBlock, positional_encoding
 
 
 class Transformer(nn.Module):
-    """Let each frame read from all true frames, layer by layer; positions are sines and cosines.
+    """Self-attention among the true frames, with sinusoidal positions and the norms first.
 
-    Vaswani et al., 2017, https://arxiv.org/abs/1706.03762, with the norms first.
+    Vaswani et al., 2017, https://arxiv.org/abs/1706.03762.
     """
 
     def __init__(
         self,
         mean: Sequence[float],
         std: Sequence[float],
-        hidden: int = 256,
-        layers: int = 2,
-        heads: int = 4,
+        hidden_dim: int = 256,
+        num_layers: int = 2,
+        num_heads: int = 4,
         pooling: str = "mean",
         stream: str = "mfcc",
     ) -> None:
         super().__init__()
-        self.stream = stream
-        if hidden < 1 or layers < 1:
+        if hidden_dim < 1 or num_layers < 1:
             raise ValueError(
-                f"Transformer needs hidden and layers of at least 1, got {hidden}, {layers}."
+                "Transformer needs hidden_dim and num_layers of at least 1, "
+                f"got {hidden_dim}, {num_layers}."
             )
-        self.dim = self.vector_dim = hidden
-        self.standardise = Standardise(mean, std)
-        self.enter = nn.Linear(len(mean), hidden)
-        self.blocks = nn.ModuleList(Block(hidden, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(hidden)
-        self.pooling = pool(pooling, hidden)
+
+        self.stream = stream
+        self.dim = self.vector_dim = hidden_dim
+        self.normalize = Normalize(mean, std)
+        self.enter = nn.Linear(len(mean), hidden_dim)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(hidden_dim, num_heads) for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.pooling = make_pooling(pooling, hidden_dim)
 
     def forward(
         self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
-        """Return what the uppermost layer makes of each frame, and the audio vector."""
-        true = true_frames(audio, audio_length)
-        tokens = self.enter(self.standardise(audio))
-        tokens = tokens + positions(audio.shape[1:2], self.dim, audio.device).to(tokens)
+        """Encode a sequence as the normalized tokens of the last block, and a vector."""
+        mask = frame_mask(audio, audio_length)
+        tokens = self.enter(self.normalize(audio))
+        tokens = tokens + positional_encoding(audio.shape[1:2], self.dim, audio.device).to(tokens)
+
         for block in self.blocks:
-            tokens = block(tokens, tokens, true)
+            tokens = block(tokens, tokens, mask)
+
         tokens = self.norm(tokens)
         return tokens, self.pooling(tokens, audio_length)

@@ -7,6 +7,8 @@ input as buffers. ``Precomputed`` is the face encoder of a stream that holds fac
 
 One with ``pretrained`` fetches weights as it is built; the recipe in a checkpoint says none there,
 since the checkpoint holds them.
+
+To add one, write its file here, name its class below and in a file of ``conf/model/face_encoder``.
 """
 
 from avfusion.models.face_encoders.convnet import ConvNet

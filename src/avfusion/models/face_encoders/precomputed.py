@@ -1,4 +1,4 @@
-"""Face maps that were computed before."""
+"""Face maps that were computed when the store was prepared."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ class Precomputed(nn.Module):
 
     ``shape`` is that of a clip's maps, [pictures, channels, rows, columns]. The encoder that made
     them is no part of the network and does not learn; its weights travel in the checkpoint, beside
-    those of the network, so that recordings can be answered for.
+    those of the network, so that recordings can be predicted.
     """
 
     def __init__(self, shape: Sequence[int], stream: str = "face_map") -> None:
@@ -19,7 +19,7 @@ class Precomputed(nn.Module):
         if len(shape) != 4:
             raise ValueError(
                 f"The stream {stream} holds arrays of shape {list(shape)} and no face maps, "
-                "[pictures, channels, rows, columns]: let model/face_encoder=stored read others."
+                "[pictures, channels, rows, columns]: model/face_encoder=precomputed reads others."
             )
         self.stream = stream
         self.channels = shape[1]
@@ -27,5 +27,5 @@ class Precomputed(nn.Module):
     def forward(
         self, maps: Float[Tensor, "batch pictures channels rows columns"]
     ) -> Float[Tensor, "batch channels pictures rows columns"]:
-        """Return the face map."""
+        """Put the channels first."""
         return maps.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Weights in a file of somebody else's."""
+"""Files of pretrained weights."""
 
 from pathlib import Path
 
@@ -7,12 +7,13 @@ from torch import Tensor
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors or .pth file by name; nothing in it is run."""
+    """Read a .safetensors or .pth file as tensors by name; nothing in it is run."""
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(
             f"No weights at {path}: pretrained must be none, hub or a .safetensors or .pth file."
         )
+
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 from avfusion.models.layers.bilinear_map import BilinearMap
 
 
@@ -26,7 +26,7 @@ class BilinearFusion(nn.Module):
         self.product = BilinearMap(width or face_dim, width or audio_dim, dim, bias=False)
         self.face_term = nn.Linear(width or face_dim, dim)
         self.audio_term = nn.Linear(width or audio_dim, dim, bias=False)
-        lecun(self)
+        init_lecun(self)
 
     def forward(
         self,

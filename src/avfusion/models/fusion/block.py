@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 from avfusion.models.layers.chunks import chunk_norms, chunk_sizes
 from avfusion.models.layers.input_maps import input_maps
 
@@ -44,7 +44,7 @@ class BlockFusion(nn.Module):
         self.face_factors = nn.ModuleList(face for face, _ in factors)
         self.audio_factors = nn.ModuleList(audio for _, audio in factors)
         self.output = nn.Linear(width, dim)
-        lecun(self)
+        init_lecun(self)
         for part in [*self.face_factors, *self.audio_factors]:
             nn.init.ones_(part.bias)
 

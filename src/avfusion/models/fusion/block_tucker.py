@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 from avfusion.models.layers.bilinear_map import BilinearMap
 from avfusion.models.layers.chunks import chunk_norms, chunk_sizes
 from avfusion.models.layers.input_maps import input_maps
@@ -15,7 +15,7 @@ class BlockTuckerFusion(nn.Module):
     """Map both modalities to ``width`` numbers and fuse them chunk by chunk, by a full tensor each.
 
     This is ``BlockFusion`` without the bound on the rank of the slices. Ben-younes et al., 2019,
-    https://arxiv.org/abs/1902.00038; normalisation and sharing as there. Departures: no chunk is
+    https://arxiv.org/abs/1902.00038; normalization and sharing as there. Departures: no chunk is
     ever empty; no dropout; the biases of the input maps start at one, so that an all-zero modality
     does not silence the other.
     """
@@ -38,7 +38,7 @@ class BlockTuckerFusion(nn.Module):
         self.face_input, self.audio_input = input_maps(face_dim, audio_dim, width, shared)
         self.cores = nn.ModuleList(BilinearMap(size, size, size) for size in self.sizes)
         self.output = nn.Linear(width, dim)
-        lecun(self)
+        init_lecun(self)
         nn.init.ones_(self.face_input.bias)
         nn.init.ones_(self.audio_input.bias)
 

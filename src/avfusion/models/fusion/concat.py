@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import draw_side_by_side
+from avfusion.models.initialization import init_side_by_side
 
 
 class ConcatFusion(nn.Module):
@@ -15,7 +15,7 @@ class ConcatFusion(nn.Module):
         super().__init__()
         self.dim = dim
         self.project = nn.Linear(face_dim + audio_dim, dim)
-        draw_side_by_side(self.project, (face_dim, audio_dim))
+        init_side_by_side(self.project, (face_dim, audio_dim))
 
     def forward(
         self,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import draw_side_by_side, he
+from avfusion.models.initialization import init_he, init_side_by_side
 
 
 class ConcatMLPFusion(nn.Module):
@@ -30,9 +30,9 @@ class ConcatMLPFusion(nn.Module):
         widths = [face_dim + audio_dim, *hidden, dim]
         layers = [nn.Linear(*pair) for pair in pairwise(widths)]
         self.layers = nn.ModuleList(layers)
-        he(self)
+        init_he(self)
         if hidden:
-            draw_side_by_side(layers[0], (face_dim, audio_dim))
+            init_side_by_side(layers[0], (face_dim, audio_dim))
 
     def forward(
         self,

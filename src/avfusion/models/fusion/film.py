@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 
 
 class FiLMFusion(nn.Module):
@@ -26,7 +26,7 @@ class FiLMFusion(nn.Module):
         widths = (audio_dim, face_dim) if condition == "audio" else (face_dim, audio_dim)
         self.scale_and_shift = nn.Linear(widths[0], 2 * widths[1])
         self.output = nn.Linear(widths[1], dim)
-        lecun(self)
+        init_lecun(self)
         nn.init.ones_(self.scale_and_shift.bias[: widths[1]])
 
     def forward(

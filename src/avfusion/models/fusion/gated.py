@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 
 
 class GatedFusion(nn.Module):
@@ -32,7 +32,7 @@ class GatedFusion(nn.Module):
         self.face_input = nn.Linear(face_dim, width)
         self.audio_input = nn.Linear(audio_dim, width)
         self.output = nn.Linear(width, dim)
-        lecun(self)
+        init_lecun(self)
         nn.init.ones_((self.face_input if gate == "audio" else self.audio_input).bias)
 
     def forward(

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 
 
 class GMUFusion(nn.Module):
@@ -21,7 +21,7 @@ class GMUFusion(nn.Module):
         self.face_hidden = nn.Linear(face_dim, dim, bias=False)
         self.audio_hidden = nn.Linear(audio_dim, dim, bias=False)
         self.gate = nn.Linear(face_dim + audio_dim, dim, bias=False)
-        lecun(self)
+        init_lecun(self)
 
     def forward(
         self,

@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import he
-from avfusion.models.layers.activation import activation as activation_of
+from avfusion.models.initialization import init_he
+from avfusion.models.layers.activation import make_activation
 from avfusion.models.layers.power_norm import PowerNorm
 
 
@@ -15,7 +15,7 @@ class LowRankFusion(nn.Module):
     Kim et al., 2017, https://arxiv.org/abs/1610.04325; the activation is tanh in the paper and relu
     in the seed network. The paper maps the product to the logits. Here the head does, so that
     without ``rank`` the product itself has ``dim`` numbers; with it, a linear map follows.
-    ``normalize`` adds a power normalisation over the last axis. Biases start at one: with zeros, an
+    ``normalize`` adds a power normalization over the last axis. Biases start at one: with zeros, an
     all-zero modality would make the product and every gradient zero.
     """
 
@@ -31,12 +31,12 @@ class LowRankFusion(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.activation = activation_of(activation)
+        self.activation = make_activation(activation)
         self.face_factors = nn.Linear(face_dim, rank or dim)
         self.audio_factors = nn.Linear(audio_dim, rank or dim)
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(rank, dim) if rank else nn.Identity()
-        he(self)
+        init_he(self)
         nn.init.ones_(self.face_factors.bias)
         nn.init.ones_(self.audio_factors.bias)
 

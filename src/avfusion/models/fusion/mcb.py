@@ -47,7 +47,7 @@ class MCBFusion(nn.Module):
     def convolved(
         self, spectrum: Complex[Tensor, "*batch frequencies"]
     ) -> Float[Tensor, "*batch dim"]:
-        """Return the normalised bins of a product of spectra."""
+        """Return the normalized bins of a product of spectra."""
         return self.normalize(torch.fft.irfft(spectrum, n=self.dim))
 
     def spectrum(

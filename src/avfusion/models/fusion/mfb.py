@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
-from avfusion.models.layers.activation import activation as activation_of
+from avfusion.models.initialization import init_lecun
+from avfusion.models.layers.activation import make_activation
 from avfusion.models.layers.power_norm import PowerNorm
 
 
@@ -36,12 +36,12 @@ class MFBFusion(nn.Module):
             raise ValueError(f"factor must be at least 1, got {factor}.")
         self.dim = dim
         self.pools = (width, factor)
-        self.activation = activation_of(activation)
+        self.activation = make_activation(activation)
         self.face_factors = nn.Linear(face_dim, width * factor)
         self.audio_factors = nn.Linear(audio_dim, width * factor)
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(width, dim)
-        lecun(self)
+        init_lecun(self)
         nn.init.ones_(self.face_factors.bias)
         nn.init.ones_(self.audio_factors.bias)
 

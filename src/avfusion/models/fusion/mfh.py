@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
-from avfusion.models.layers.activation import activation as activation_of
+from avfusion.models.initialization import init_lecun
+from avfusion.models.layers.activation import make_activation
 from avfusion.models.layers.power_norm import PowerNorm
 
 
@@ -35,12 +35,12 @@ class MFHFusion(nn.Module):
             raise ValueError(f"factor must be at least 1, got {factor}.")
         self.dim = dim
         self.pools = (width, factor)
-        self.activation = activation_of(activation)
+        self.activation = make_activation(activation)
         self.face_factors = nn.ModuleList(nn.Linear(face_dim, width * factor) for _ in range(2))
         self.audio_factors = nn.ModuleList(nn.Linear(audio_dim, width * factor) for _ in range(2))
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(2 * width, dim)
-        lecun(self)
+        init_lecun(self)
         for factors in [*self.face_factors, *self.audio_factors]:
             nn.init.ones_(factors.bias)
 

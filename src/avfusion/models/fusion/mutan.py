@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 from avfusion.models.layers.input_maps import input_maps
 from avfusion.models.layers.power_norm import PowerNorm
 
@@ -14,7 +14,7 @@ class MutanFusion(nn.Module):
 
     This is ``TuckerFusion`` with a core whose slices have that rank. Ben-younes et al., 2017,
     https://arxiv.org/abs/1705.06676; as in the published code, without the paper's tanh, and
-    ``normalize`` adds a power normalisation over the last axis. ``shared`` gives both modalities
+    ``normalize`` adds a power normalization over the last axis. ``shared`` gives both modalities
     the same maps. Departures: no dropout; the biases of the products start above zero, so that an
     all-zero modality does not silence the other.
     """
@@ -39,7 +39,7 @@ class MutanFusion(nn.Module):
         self.face_factors, self.audio_factors = input_maps(width, width, rank * width, shared)
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(width, dim)
-        lecun(self)
+        init_lecun(self)
         start = (2 * rank) ** -0.5  # what they add up to then begins with a size of about one
         for factors in (self.face_factors, self.audio_factors):
             nn.init.normal_(factors.weight, std=start / width**0.5)

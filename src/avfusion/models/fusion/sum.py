@@ -4,8 +4,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import he
-from avfusion.models.layers.activation import activation as activation_of
+from avfusion.models.initialization import init_he
+from avfusion.models.layers.activation import make_activation
 from avfusion.models.layers.power_norm import PowerNorm
 
 
@@ -13,7 +13,7 @@ class SumFusion(nn.Module):
     """Add the two modalities, each mapped to ``width`` numbers, and map the sum.
 
     The linear sum of Ben-younes et al., 2019, https://arxiv.org/abs/1902.00038; as in the published
-    code, ``normalize`` adds a power normalisation over the last axis. No activation ends it.
+    code, ``normalize`` adds a power normalization over the last axis. No activation ends it.
     """
 
     def __init__(
@@ -28,12 +28,12 @@ class SumFusion(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.activation = activation_of(activation)
+        self.activation = make_activation(activation)
         self.face_input = nn.Linear(face_dim, width)
         self.audio_input = nn.Linear(audio_dim, width)
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(width, dim)
-        he(self)
+        init_he(self)
 
     def forward(
         self,

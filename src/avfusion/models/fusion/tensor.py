@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 from avfusion.models.layers.bilinear_map import outer_product
 
 
@@ -30,7 +30,7 @@ class TensorFusion(nn.Module):
         self.face_input = rectified(face_dim, width)
         self.audio_input = rectified(audio_dim, width)
         self.output = nn.Linear(products, dim) if dim else nn.Identity()
-        lecun(self)
+        init_lecun(self)
 
     def forward(
         self,

@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.bounds import PositiveInt
-from avfusion.models.initialization import lecun
+from avfusion.models.initialization import init_lecun
 from avfusion.models.layers.bilinear_map import BilinearMap
 from avfusion.models.layers.input_maps import input_maps
 from avfusion.models.layers.power_norm import PowerNorm
@@ -15,7 +15,7 @@ class TuckerFusion(nn.Module):
 
     A full bilinear map whose tensor has a Tucker decomposition with a core of
     ``width x width x width``. Ben-younes et al., 2017, https://arxiv.org/abs/1705.06676; as in
-    the published code, ``normalize`` adds a power normalisation over the last axis. ``shared``
+    the published code, ``normalize`` adds a power normalization over the last axis. ``shared``
     gives both modalities the same map; there, the option has no effect. Departures: no dropout;
     the biases of the input maps start at one, so that an all-zero modality does not silence the
     other.
@@ -37,7 +37,7 @@ class TuckerFusion(nn.Module):
         self.core = BilinearMap(width, width, width)
         self.normalize = PowerNorm(eps) if normalize else nn.Identity()
         self.output = nn.Linear(width, dim)
-        lecun(self)
+        init_lecun(self)
         nn.init.normal_(self.core.weight, std=0.5 / width)  # the biases make its products larger
         nn.init.ones_(self.face_input.bias)
         nn.init.ones_(self.audio_input.bias)

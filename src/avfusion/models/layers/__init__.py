@@ -1,1 +1,1 @@
-"""What several fusions, attentions or encoders are made of."""
+"""Layers that several fusions, attentions or encoders share."""

@@ -1,4 +1,4 @@
-"""Products of every number of one vector with every number of another."""
+"""Outer product of two vectors, and bilinear maps."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch.nn import functional
 def outer_product(
     face: Float[Tensor, "*batch face_dim"], audio: Float[Tensor, "*batch audio_dim"]
 ) -> Float[Tensor, "*batch products"]:
-    """Return all products, those of the first face number first."""
+    """Multiply each number of one vector with each of the other, the first face number first."""
     return (face.unsqueeze(-1) * audio.unsqueeze(-2)).flatten(-2)
 
 
@@ -30,5 +30,5 @@ class BilinearMap(nn.Bilinear):
         face: Float[Tensor, "*batch face_dim"],
         audio: Float[Tensor, "*batch audio_dim"],
     ) -> Float[Tensor, "*batch dim"]:
-        """Return the sum over all products, each times its weight, plus the bias."""
+        """Sum all products, each times its weight, and the bias."""
         return functional.linear(outer_product(face, audio), self.weight.flatten(1), self.bias)

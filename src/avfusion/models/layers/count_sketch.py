@@ -1,4 +1,4 @@
-"""Count sketches: long vectors in few bins, such that products of sketches approximate products."""
+"""Count sketches: random projections whose scalar products approximate those of the vectors."""
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,6 @@ class CountSketch(nn.Module):
         self.register_buffer("signs", 2.0 * torch.randint(2, (features,), generator=generator) - 1)
 
     def forward(self, x: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch bins"]:
-        """Return the sketch over the last axis, in float32 or better."""
+        """Sketch the last axis, in float32 or better."""
         x = x.to(torch.promote_types(x.dtype, torch.float32)) * self.signs
         return x.new_zeros(*x.shape[:-1], self.bins).index_add(-1, self.hashes, x)

@@ -1,4 +1,4 @@
-"""Zero mean and unit variance, by the statistics of the training split."""
+"""Normalization of inputs to zero mean and unit variance, by statistics of the training split."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-class Standardise(nn.Module):
+class Normalize(nn.Module):
     """Subtract a mean from the last axis and divide by a standard deviation; both are buffers."""
 
     mean: Tensor
@@ -17,8 +17,8 @@ class Standardise(nn.Module):
         super().__init__()
         if not mean or len(mean) != len(std):
             raise ValueError(
-                f"Normalisation needs a mean and a deviation per feature, got {len(mean)} and "
-                f"{len(std)}: no training clip of the store has what is normalised here. Choose a "
+                f"Normalization needs a mean and a deviation per feature, got {len(mean)} and "
+                f"{len(std)}: no training clip of the store has what is normalized here. Choose a "
                 "model that does without (model=face_only, model=audio_only), or another store."
             )
         self.register_buffer("mean", torch.tensor(mean))
@@ -27,11 +27,11 @@ class Standardise(nn.Module):
     def forward(
         self, numbers: Float[Tensor, "*batch features"]
     ) -> Float[Tensor, "*batch features"]:
-        """Return the numbers in units of their deviation, in the precision that autocast asks for.
+        """Express numbers in units of their deviation, in the precision that autocast asks for.
 
         An LSTM given float32 under autocast would take a kernel in bfloat16 that oneDNN has only
         for processors with AVX-512.
         """
-        standard = (numbers - self.mean) / self.std
-        half = standard.is_cpu and torch.is_autocast_enabled("cpu")
-        return standard.to(torch.get_autocast_dtype("cpu")) if half else standard
+        normalized = (numbers - self.mean) / self.std
+        half = normalized.is_cpu and torch.is_autocast_enabled("cpu")
+        return normalized.to(torch.get_autocast_dtype("cpu")) if half else normalized

@@ -1,4 +1,4 @@
-"""Normalisation of a fused vector."""
+"""Power normalization of a fused vector: signed roots and the L2 norm."""
 
 import torch
 from jaxtyping import Float
@@ -21,10 +21,11 @@ class PowerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, z: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """Return vectors of length one; a vector of zeros stays one."""
+        """Normalize to length one; a vector of zeros stays one."""
         size = z.abs() + self.eps
         if self.eps == 0:
             size = torch.where(size > 0, size, 1)  # at zero, the plain root would have no gradient
+
         root = z / (size.sqrt() + self.eps**0.5)
         length = torch.linalg.vector_norm(root, dim=-1, keepdim=True)
         return root / torch.where(length > 0, length, 1)

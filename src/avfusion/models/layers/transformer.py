@@ -1,4 +1,4 @@
-"""What encoders and fusions of the transformer kind are made of: attention, blocks, positions."""
+"""Transformer layers: multi-head attention, blocks, sinusoidal positions."""
 
 import math
 from collections.abc import Sequence
@@ -8,21 +8,25 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from avfusion.models.initialization import he
+from avfusion.models.initialization import init_he
 
 
 class MultiHeadAttention(nn.Module):
-    """Let each token read from a context.
+    """Scaled dot-product attention of tokens to a context, over several heads.
 
-    Vaswani et al., 2017, https://arxiv.org/abs/1706.03762. Keys have no bias: the softmax cancels
-    it. ``true`` marks the tokens of the context that are no padding; at least one must be.
+    Vaswani et al., 2017, https://arxiv.org/abs/1706.03762. Unlike torch's own, keys have no bias
+    (the softmax cancels it, so that it would never learn), and queries and keys have matrices of
+    their own, which ``init`` can draw one by one. ``mask`` marks the tokens of the context that are
+    no padding; at least one must be.
     """
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
-        if heads < 1 or dim % heads:
-            raise ValueError(f"dim must be a multiple of heads, got dim={dim} and heads={heads}.")
-        self.heads = heads
+        if num_heads < 1 or dim % num_heads:
+            raise ValueError(
+                f"dim must be a multiple of num_heads, got dim={dim} and num_heads={num_heads}."
+            )
+        self.num_heads = num_heads
         self.queries = nn.Linear(dim, dim)
         self.keys = nn.Linear(dim, dim, bias=False)
         self.values = nn.Linear(dim, dim)
@@ -32,87 +36,88 @@ class MultiHeadAttention(nn.Module):
         self,
         tokens: Float[Tensor, "batch tokens dim"],
         context: Float[Tensor, "batch context dim"],
-        true: Bool[Tensor, "batch context"] | None = None,
+        mask: Bool[Tensor, "batch context"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """Return what each token has read."""
+        """Attend to the context."""
         queries, keys, values = (
-            self.split(part)
+            self._split_heads(part)
             for part in (self.queries(tokens), self.keys(context), self.values(context))
         )
-        mask = None if true is None else true[:, None, None]
-        read = F.scaled_dot_product_attention(queries, keys, values, mask)
-        return self.out(read.transpose(1, 2).flatten(2))
+        by_head = None if mask is None else mask[:, None, None]
+        attended = F.scaled_dot_product_attention(queries, keys, values, by_head)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
     def weights(
         self,
         tokens: Float[Tensor, "batch tokens dim"],
         context: Float[Tensor, "batch context dim"],
     ) -> Float[Tensor, "batch tokens context"]:
-        """Return how much each token reads from each of a context without padding, over heads."""
-        queries, keys = self.split(self.queries(tokens)), self.split(self.keys(context))
+        """Compute the weights of a context without padding, averaged over heads."""
+        queries = self._split_heads(self.queries(tokens))
+        keys = self._split_heads(self.keys(context))
         scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
         return scores.softmax(dim=-1).mean(dim=1)
 
-    def split(
+    def _split_heads(
         self, tokens: Float[Tensor, "batch tokens dim"]
     ) -> Float[Tensor, "batch heads tokens width"]:
-        """Return the share of each head."""
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
-class Block(nn.Module):
-    """Read from a context, then think each token over on its own.
+class TransformerBlock(nn.Module):
+    """Attention to a context, then an MLP of each token, both with residual connections.
 
     Norms come first, so that the tokens themselves are never rescaled: Xiong et al., 2020,
     https://arxiv.org/abs/2002.04745. Tokens and context share a norm; self-attention is the case
-    where they are the same.
+    where they are the same. ``expansion`` is the width of the MLP in units of ``dim``.
     """
 
-    def __init__(self, dim: int, heads: int, expansion: int = 2) -> None:
+    def __init__(self, dim: int, num_heads: int, expansion: int = 2) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.attention = MultiHeadAttention(dim, heads)
-        self.think = nn.Sequential(
+        self.attention = MultiHeadAttention(dim, num_heads)
+        self.mlp = nn.Sequential(
             nn.LayerNorm(dim),
             nn.Linear(dim, expansion * dim),
             nn.GELU(),
             nn.Linear(expansion * dim, dim),
         )
-        he(self)
+        init_he(self)
 
     def forward(
         self,
         tokens: Float[Tensor, "batch tokens dim"],
         context: Float[Tensor, "batch context dim"],
-        true: Bool[Tensor, "batch context"] | None = None,
+        mask: Bool[Tensor, "batch context"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """Return the tokens with what they have read and thought added."""
-        tokens = tokens + self.attention(self.norm(tokens), self.norm(context), true)
-        return tokens + self.think(tokens)
+        """Add what the tokens attend to, then what the MLP makes of it."""
+        tokens = tokens + self.attention(self.norm(tokens), self.norm(context), mask)
+        return tokens + self.mlp(tokens)
 
     def weights(
         self,
         tokens: Float[Tensor, "batch tokens dim"],
         context: Float[Tensor, "batch context dim"],
     ) -> Float[Tensor, "batch tokens context"]:
-        """Return how much each token reads from each of the context, mean over heads."""
+        """Compute the attention weights of a context without padding, averaged over heads."""
         return self.attention.weights(self.norm(tokens), self.norm(context))
 
 
-def positions(
+def positional_encoding(
     size: Sequence[int], dim: int, device: torch.device | None = None
 ) -> Float[Tensor, "positions dim"]:
-    """Return sines and cosines of each coordinate on a grid of any size, in [-1, 1].
+    """Encode each coordinate of a grid of any size by sines and cosines, in [-1, 1].
 
     Vaswani et al., 2017, with ``dim`` shared out among the axes; what cannot be shared is zero.
     """
     pairs = dim // (2 * len(size))
     frequencies = 10_000 ** -(torch.arange(pairs, device=device) / max(pairs, 1))
+    steps = (torch.arange(length, device=device) for length in size)
+
     parts = []
-    for coordinate in torch.meshgrid(
-        *(torch.arange(steps, device=device) for steps in size), indexing="ij"
-    ):
+    for coordinate in torch.meshgrid(*steps, indexing="ij"):
         angles = coordinate.flatten()[:, None] * frequencies
         parts += [angles.sin(), angles.cos()]
+
     encoded = torch.cat(parts, dim=-1)
     return F.pad(encoded, (0, dim - encoded.shape[-1]))

@@ -1,9 +1,9 @@
 """Networks: clips -> ``Scores``.
 
 Their parts come in through the constructor: encoders as modules, whatever stands behind them as a
-``Part``, a callable that makes the module once the widths before it are known. What a network reads
-is what its encoders read, each the ``stream`` of a batch that it names; a network without encoders
-names its own.
+``ModuleFactory``, a callable that makes the module once the widths before it are known. What a
+network reads is what its encoders read, each the ``stream`` of a batch that it names; a network
+without encoders names its own.
 """
 
 from avfusion.models.networks.attention_fusion import AttentionFusion

@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.data.batch import Clips
-from avfusion.models.networks.missing_modality import ModalityDropout, Placeholder
-from avfusion.models.networks.scores import Encoder, Part, Scores
+from avfusion.models.networks.missing_modality import MissingModality, ModalityDropout
+from avfusion.models.networks.scores import Encoder, ModuleFactory, Scores
 
 
 class AttentionFusion(nn.Module):
@@ -21,15 +21,15 @@ class AttentionFusion(nn.Module):
         self,
         face_encoder: Encoder,
         audio_encoder: Encoder,
-        attention: Part,
-        fusion: Part,
-        head: Part,
+        attention: ModuleFactory,
+        fusion: ModuleFactory,
+        head: ModuleFactory,
         modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_face = Placeholder(face_encoder.channels, learned=modality_dropout > 0)
-        self.no_audio = Placeholder(audio_encoder.vector_dim, learned=modality_dropout > 0)
+        self.no_face = MissingModality(face_encoder.channels, learned=modality_dropout > 0)
+        self.no_audio = MissingModality(audio_encoder.vector_dim, learned=modality_dropout > 0)
         self.face_encoder = face_encoder
         self.audio_encoder = audio_encoder
         self.attention = attention(face_encoder.channels, audio_encoder.vector_dim)

@@ -1,4 +1,4 @@
-"""Clips that lack a modality: what stands in for it, and how a network learns to do without."""
+"""Missing modalities: the vector that stands in for one, and modality dropout."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from avfusion.data.batch import Clips
 
 
-class Placeholder(nn.Module):
+class MissingModality(nn.Module):
     """A vector in the place of the features of a modality that a clip does not have.
 
     It is learned where modality dropout trains it. Without, it is zero: the answer then rests on
@@ -26,7 +26,7 @@ class Placeholder(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch dim *map"], present: Bool[Tensor, "batch"]
     ) -> Float[Tensor, "batch dim *map"]:
-        """Return the features of clips that have them, else the vector at each place."""
+        """Keep the features of clips that have them; put the vector at each place of the others."""
         beside = [1] * (features.ndim - 2)
         vector = self.vector.to(features.dtype).view(1, -1, *beside)
         return torch.where(present.view(-1, 1, *beside), features, vector)
@@ -45,9 +45,10 @@ class ModalityDropout(nn.Module):
         self.p = p
 
     def forward(self, clips: Clips) -> Clips:
-        """Return the clips with some of their flags off."""
+        """Turn off ``has_face`` or ``has_audio`` of some clips."""
         if not (self.training and self.p):
             return clips
+
         chance = torch.rand(len(clips.has_face), device=clips.has_face.device)
         both = clips.has_face & clips.has_audio
         return clips._replace(

@@ -1,4 +1,4 @@
-"""What a network answers, and what it is built of."""
+"""Output of a network, and the types of its parts."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-Part = Callable[..., Any]  # makes a module from the widths of the parts before it
-Encoder = Any  # a module with the width that avfusion.encoders promises
+ModuleFactory = Callable[..., Any]  # makes a module from the widths of the parts before it
+Encoder = Any  # a module with the widths that avfusion.models.*_encoders promise
 
 
 class Scores(NamedTuple):
-    """Outputs, such as a logit per class, and where each glimpse looked (None without glimpses).
+    """Outputs, such as a logit per class, and the weights of each glimpse (None without glimpses).
 
     ``single`` holds, in training, the outputs from each of several glimpses alone.
     """

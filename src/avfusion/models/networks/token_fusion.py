@@ -1,4 +1,4 @@
-"""The network whose modalities meet token by token."""
+"""Token fusion network: positions of the face map and audio frames attend to each other."""
 
 import torch
 from jaxtyping import Float
@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from avfusion.data.batch import Clips
 from avfusion.models.audio_encoders.pooling import AttentivePooling
-from avfusion.models.initialization import he
-from avfusion.models.layers.transformer import positions
-from avfusion.models.networks.missing_modality import ModalityDropout, Placeholder
-from avfusion.models.networks.scores import Encoder, Part, Scores
+from avfusion.models.initialization import init_he
+from avfusion.models.layers.transformer import positional_encoding
+from avfusion.models.networks.missing_modality import MissingModality, ModalityDropout
+from avfusion.models.networks.scores import Encoder, ModuleFactory, Scores
 
 
 class TokenFusion(nn.Module):
-    r"""Let the positions of a face map and the frames of a voice read from each other.
+    r"""Let the positions of a face map and the frames of a voice attend to each other.
 
     face  -> face_encoder -> face map -> a token per position \
                                                               fusion -> head -> logits
@@ -26,8 +26,8 @@ class TokenFusion(nn.Module):
         self,
         face_encoder: Encoder,
         audio_encoder: Encoder,
-        fusion: Part,
-        head: Part,
+        fusion: ModuleFactory,
+        head: ModuleFactory,
         dim: int = 128,
         modality_dropout: float = 0.0,
     ) -> None:
@@ -38,8 +38,8 @@ class TokenFusion(nn.Module):
                 "which are not pooled: leave it at mean."
             )
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_face = Placeholder(face_encoder.channels, learned=modality_dropout > 0)
-        self.no_audio = Placeholder(audio_encoder.dim, learned=modality_dropout > 0)
+        self.no_face = MissingModality(face_encoder.channels, learned=modality_dropout > 0)
+        self.no_audio = MissingModality(audio_encoder.dim, learned=modality_dropout > 0)
         self.face_encoder = face_encoder
         self.audio_encoder = audio_encoder
         self.face_tokens = Tokens(face_encoder.channels, dim)
@@ -48,30 +48,33 @@ class TokenFusion(nn.Module):
         self.head = head(self.fusion.dim)
 
     def forward(self, clips: Clips) -> Scores:
-        """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
+        """Classify clips: logits ``[batch, classes]``, glimpses ``[batch, glimpses, *map]``."""
         clips = self.modality_dropout(clips)
-        heard, length = clips.sequence(self.audio_encoder.stream)
-        audio, _ = self.audio_encoder(heard, length)
+        frames, length = clips.sequence(self.audio_encoder.stream)
+        audio, _ = self.audio_encoder(frames, length)
         audio = self.no_audio(audio.transpose(1, 2), clips.has_audio)
+        length = torch.where(clips.has_audio, length, 1)  # one vector in its place is enough
+
         face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
         face_map = self.no_face(face_map, clips.has_face)
-        length = torch.where(clips.has_audio, length, 1)  # one placeholder is enough
+
         fused, weights = self.fusion(self.face_tokens(face_map), self.audio_tokens(audio), length)
         return Scores(self.head(fused), weights.unflatten(-1, face_map.shape[2:]))
 
 
 class Tokens(nn.Module):
-    """Make a token of ``dim`` numbers, normalised, of each place, and tell it where it is."""
+    """Make a normalized token of ``dim`` numbers of each place, and add the encoded position."""
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
         self.project = nn.Linear(channels, dim)
         self.norm = nn.LayerNorm(dim)
-        he(self)
+        init_he(self)
 
     def forward(
         self, features: Float[Tensor, "batch channels *size"]
     ) -> Float[Tensor, "batch places dim"]:
-        """Return the tokens."""
+        """Make the tokens of a map or sequence, row by row."""
         tokens = self.norm(self.project(features.flatten(2).transpose(1, 2)))
-        return tokens + positions(features.shape[2:], tokens.shape[-1], tokens.device).to(tokens)
+        size, dim = features.shape[2:], tokens.shape[-1]
+        return tokens + positional_encoding(size, dim, tokens.device).to(tokens)

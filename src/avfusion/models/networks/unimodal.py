@@ -1,35 +1,35 @@
-"""Controls: what one modality knows on its own."""
+"""Unimodal controls: networks that read the face alone or the voice alone."""
 
 import torch
 from torch import nn
 
 from avfusion.bounds import PositiveInt
 from avfusion.data.batch import Clips
-from avfusion.models.networks.missing_modality import ModalityDropout, Placeholder
-from avfusion.models.networks.scores import Encoder, Part, Scores
+from avfusion.models.networks.missing_modality import MissingModality, ModalityDropout
+from avfusion.models.networks.scores import Encoder, ModuleFactory, Scores
 
 
 class FaceOnly(nn.Module):
-    """Look with glimpses that no voice directs: a learned vector stands in for the audio vector."""
+    """Attend to the face map without a voice: a learned query stands in for the audio vector."""
 
     def __init__(
         self,
         face_encoder: Encoder,
-        attention: Part,
-        head: Part,
+        attention: ModuleFactory,
+        head: ModuleFactory,
         query_dim: PositiveInt = 512,
         modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_face = Placeholder(face_encoder.channels, learned=modality_dropout > 0)
+        self.no_face = MissingModality(face_encoder.channels, learned=modality_dropout > 0)
         self.face_encoder = face_encoder
         self.attention = attention(face_encoder.channels, query_dim)
         self.query = nn.Parameter(torch.randn(query_dim) / query_dim**0.5)
         self.head = head(self.attention.face_dim)
 
     def forward(self, clips: Clips) -> Scores:
-        """Return logits ``[batch, classes]`` and glimpses ``[batch, glimpses, *map size]``."""
+        """Classify clips: logits ``[batch, classes]``, glimpses ``[batch, glimpses, *map]``."""
         clips = self.modality_dropout(clips)
         face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
         face_map = self.no_face(face_map, clips.has_face)
@@ -38,17 +38,19 @@ class FaceOnly(nn.Module):
 
 
 class AudioOnly(nn.Module):
-    """Listen without looking."""
+    """Classify by the audio vector alone."""
 
-    def __init__(self, audio_encoder: Encoder, head: Part, modality_dropout: float = 0.0) -> None:
+    def __init__(
+        self, audio_encoder: Encoder, head: ModuleFactory, modality_dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_audio = Placeholder(audio_encoder.vector_dim, learned=modality_dropout > 0)
+        self.no_audio = MissingModality(audio_encoder.vector_dim, learned=modality_dropout > 0)
         self.audio_encoder = audio_encoder
         self.head = head(audio_encoder.vector_dim)
 
     def forward(self, clips: Clips) -> Scores:
-        """Return logits ``[batch, classes]``."""
+        """Classify clips: logits ``[batch, classes]`` and no glimpses."""
         clips = self.modality_dropout(clips)
         _, audio = self.audio_encoder(*clips.sequence(self.audio_encoder.stream))
         return Scores(self.head(self.no_audio(audio, clips.has_audio)), None)

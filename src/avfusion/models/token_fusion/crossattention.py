@@ -1,27 +1,28 @@
-"""Cross attention."""
+"""Cross-attention fusion of tokens."""
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.models.audio_encoders.pooling import MeanPooling, true_frames
-from avfusion.models.layers.transformer import Block
+from avfusion.models.audio_encoders.pooling import MeanPooling, frame_mask
+from avfusion.models.layers.transformer import TransformerBlock
 
 
 class CrossAttentionFusion(nn.Module):
-    """In each layer, audio tokens read from the face and face tokens from the voice, at once.
+    """In each layer, audio tokens attend to the face and face tokens to the audio, at once.
 
     Vaswani et al., 2017, https://arxiv.org/abs/1706.03762, between two modalities as in Lu et al.,
     2019, https://arxiv.org/abs/1908.02265. The result is the mean of both means; its one
-    glimpse is where the true audio tokens looked in the last layer, over heads.
+    glimpse is the attention of the true audio tokens in the last layer, over heads.
     """
 
-    def __init__(self, dim: int, layers: int = 2, heads: int = 4) -> None:
+    def __init__(self, dim: int, num_layers: int = 2, num_heads: int = 4) -> None:
         super().__init__()
-        if layers < 1:
-            raise ValueError(f"layers must be at least 1, got {layers}.")
+        if num_layers < 1:
+            raise ValueError(f"num_layers must be at least 1, got {num_layers}.")
+
         self.dim = dim
-        self.looking = nn.ModuleList(Block(dim, heads) for _ in range(layers))
-        self.listening = nn.ModuleList(Block(dim, heads) for _ in range(layers))
+        self.looking = nn.ModuleList(TransformerBlock(dim, num_heads) for _ in range(num_layers))
+        self.listening = nn.ModuleList(TransformerBlock(dim, num_heads) for _ in range(num_layers))
         self.face_norm = nn.LayerNorm(dim)
         self.audio_norm = nn.LayerNorm(dim)
         self.mean = MeanPooling()
@@ -32,12 +33,14 @@ class CrossAttentionFusion(nn.Module):
         audio: Float[Tensor, "batch frames dim"],
         audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch glimpses positions"]]:
-        """Return the fused vector and the weights."""
-        true = true_frames(audio, audio_length)
+        """Fuse two token sets into a vector, with the weights of its glimpse."""
+        mask = frame_mask(audio, audio_length)
+
         for look, listen in zip(self.looking, self.listening, strict=True):
             last = audio, face
-            audio, face = look(audio, face), listen(face, audio, true)
-        assert isinstance(look, Block)
+            audio, face = look(audio, face), listen(face, audio, mask)
+
+        assert isinstance(look, TransformerBlock)
         weights = self.mean(look.weights(*last), audio_length)
-        heard = self.mean(self.audio_norm(audio), audio_length)
-        return (heard + self.face_norm(face).mean(dim=1)) / 2, weights[:, None]
+        audio_mean = self.mean(self.audio_norm(audio), audio_length)
+        return (audio_mean + self.face_norm(face).mean(dim=1)) / 2, weights[:, None]
