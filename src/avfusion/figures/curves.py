@@ -18,7 +18,7 @@ from avfusion.training.metrics.catalog import is_higher_better, unit_of
 
 Curves = Mapping[str, Mapping[int, float]]  # the values of each metric, by training step
 MAX_LEGEND_LINES = 16  # that a legend names
-MAX_LABEL_LENGTH = 32  # characters of a line of a legend
+MAX_LABEL_LENGTH = 36  # characters of a line of a legend
 MAX_MARKED_POINTS = 40  # points of a line that are marked
 
 

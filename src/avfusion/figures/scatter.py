@@ -37,7 +37,7 @@ def scatter_figure(
         ccc = score_numbers(y, x)["ccc"]
         axes.axline((float(x.mean()), float(x.mean())), slope=1, color=INK, linestyle=":", lw=1)
         axes.plot(
-            x.numpy(), y.numpy(), ".", color=COLORS[0], markersize=4, alpha=0.5, mew=0,
+            x.numpy(), y.numpy(), ".", color=COLORS[0], markersize=4, alpha=0.7, mew=0,
             rasterized=len(x) > MAX_VECTOR_POINTS,
         )  # fmt: skip
         axes.set_title(f"{name}: CCC {ccc:.2f}, {pluralize(len(x), 'clip')}")
