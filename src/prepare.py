@@ -26,9 +26,9 @@ def main(cfg: DictConfig) -> None:
     import avfusion.run.warning_filters  # noqa: F401  its import is its effect
     from avfusion.data.index import check_export, export_index
     from avfusion.data.store import Store
-    from avfusion.preparation.description import verify
+    from avfusion.preparation.description import verify_checksums
     from avfusion.preparation.prepare import Preparation
-    from avfusion.preparation.summary import preview, summary
+    from avfusion.preparation.summary import preview_store, summarize_store
 
     with one_sentence():
         check_config(cfg)
@@ -37,17 +37,17 @@ def main(cfg: DictConfig) -> None:
         stores, limit = cfg.prepare.stores, cfg.prepare.limit
         export = None if cfg.prepare.export is None else check_export(Path(cfg.prepare.export))
         if cfg.prepare.dry_run:
-            print(preview(corpus, features, stores, limit))
+            print(preview_store(corpus, features, stores, limit))
             return
         preparation = Preparation(corpus, features, stores, limit)
         already_there = preparation.is_done
         store = preparation.carry_out(cfg.prepare.workers, cfg.prepare.device)
         if cfg.prepare.verify:
-            verify(store)
+            verify_checksums(store)
         if export is not None:
             export_index(Store(store).index, export)
 
-    text = summary(store, already_there)
+    text = summarize_store(store, already_there)
     (output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
 

@@ -9,7 +9,7 @@ from tiny_datasets import write_cifar10, write_mnist
 from avfusion.corpora import Cifar10, Manifest, Mnist
 from avfusion.corpora.media import is_companion
 from avfusion.features.picture import read_frames
-from avfusion.preparation.prepare import digest
+from avfusion.preparation.prepare import compute_key
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_companions_do_not_make_another_store(frames, small_features):
     stores = []
     for change in (lambda: None, lambda: companions(frames), (frames / "frame_3.png").unlink):
         change()
-        stores.append(digest(corpus, corpus.read(), small_features))
+        stores.append(compute_key(corpus, corpus.read(), small_features))
     assert stores[0] == stores[1] != stores[2]
 
 

@@ -8,7 +8,7 @@ from conftest import SHARED
 from avfusion.corpora import Manifest
 from avfusion.corpora.unlabeled import find_recordings
 from avfusion.features.picture import read_frames
-from avfusion.preparation.prepare import faults_of_column
+from avfusion.preparation.prepare import find_split_faults
 
 REPORTED = SHARED / "bad" / "reported"
 pytestmark = pytest.mark.skipif(
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 def test_two_people_are_in_two_splits_under_two_spellings_each():
     contents = Manifest(str(REPORTED / "subject_spelling")).read()
-    (fault,) = faults_of_column(contents, [])
+    (fault,) = find_split_faults(contents, [])
     assert fault.startswith("2 subjects are in more than one split (Ann, Jos\u00e9)")
     assert [clip.subject for clip in contents.recordings][2] == "Jose\u0301"
 

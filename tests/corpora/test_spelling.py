@@ -21,16 +21,16 @@ from avfusion.data.checks import check_labels
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import tabulate
 from avfusion.data.store import Store
-from avfusion.data.train_test_overlap import find_seen, trained_on
+from avfusion.data.train_test_overlap import digest_training_clips, find_overlap
 from avfusion.features import Policies
 from avfusion.preparation.leakage import (
+    describe_subject_overlap,
     find_repeats,
     find_shared_subjects,
-    find_untrained,
-    sentence_of_overlap,
+    find_untrained_classes,
 )
 from avfusion.preparation.prepare import prepare
-from avfusion.preparation.summary import summary
+from avfusion.preparation.summary import summarize_store
 
 SAME_NAMES = {
     "composed or combining accents": ("Jos\u00e9", "Jose\u0301"),
@@ -92,7 +92,7 @@ def test_one_person_in_two_splits_is_a_leak_however_it_is_spelled(names, tmp_pat
     splits = split_by(store, {"train": [0, 1], "val": [1, 2], "test": [2, 3]})
     clips = splits.tabulate(store.columns("subject"))
     assert find_shared_subjects(clips) == [names[0]]
-    refusal = sentence_of_overlap(clips)
+    refusal = describe_subject_overlap(clips)
     assert refusal.startswith("1 subjects are in more than one split")
     assert names[0] in refusal and ascii(names[1]) in refusal
     store = store_of("many", *names, *map(str, range(20)))
@@ -184,7 +184,7 @@ def test_spellings_of_a_label_are_no_two_labels_of_a_recording(names):
     clips = [
         clip_record(split=s, label=n) for s, n in zip(("train", "test"), names[:2], strict=True)
     ]
-    assert find_untrained(tabulate(clips)) == []
+    assert find_untrained_classes(tabulate(clips)) == []
 
 
 def test_a_network_knows_its_classes_however_a_store_spells_them(recordings_store):
@@ -211,10 +211,10 @@ def test_the_store_counts_a_person_once_and_shows_what_was_written(
     features = replace(small_features, policies=Policies(missing="mask"))
     path = prepare(Manifest(str(tmp_path)), features, tmp_path / "stores")
     assert Store(path).texts("subject") == [*spellings[:2], "JOS\u00c9", "Bo"]
-    (line,) = [line for line in summary(path).splitlines() if line.startswith("subjects")]
+    (line,) = [line for line in summarize_store(path).splitlines() if line.startswith("subjects")]
     assert line.split() == ["subjects", "1", "0", "1"]
     training = np.array([True, True, True, False])
-    digests = trained_on(Store(path), training)
+    digests = digest_training_clips(Store(path), training)
     assert len(digests["subjects"].split()) == 1
-    seen = find_seen(digests, Store(path), training)["subjects_seen_in_training"]
+    seen = find_overlap(digests, Store(path), training)["subjects_seen_in_training"]
     assert seen == [spellings[0]]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import toy_clips
 
-from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation, moved_box, stretch
+from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation, draw_stretches, move_box
 
 FACE = {"shift": 0.0, "crop": 0.0, "flip": 0.0, "color": 0.0}
 AUDIO = {"time": 0.0, "band": 0.0, "noise": 0.0}
@@ -109,7 +109,7 @@ def test_an_unknown_box_stays_unknown():
 
 
 def test_a_box_beside_what_is_seen_lies_outside_of_the_picture():
-    seen = moved_box(
+    seen = move_box(
         BOX[None], torch.tensor([0.2]), torch.tensor([[0.4, 0.0]]), torch.tensor([False])
     )
     assert seen[0, 2] < 0
@@ -162,7 +162,7 @@ def test_a_spectrum_of_one_part_has_one_hidden_band():
 
 def test_a_stretch_is_one_piece_of_at_most_its_part():
     length = torch.full((500,), 40)
-    marks = stretch(length, 0.25, 60)
+    marks = draw_stretches(length, 0.25, 60)
     assert not marks[:, 40:].any() and 9 <= marks.sum(1).max() <= 11
     starts = (marks.int().diff(dim=1, prepend=torch.zeros(500, 1, dtype=torch.int)) == 1).sum(1)
     assert starts.max() == 1

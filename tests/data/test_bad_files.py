@@ -8,7 +8,7 @@ from conftest import SHARED, write_manifest
 from avfusion.corpora import Manifest
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
-from avfusion.preparation.prepare import faults_of_column, prepare
+from avfusion.preparation.prepare import find_split_faults, prepare
 
 BAD = SHARED / "bad"
 pytestmark = pytest.mark.skipif(
@@ -102,6 +102,6 @@ def test_people_in_two_splits_are_told_before_anything_is_decoded():
     contents = Manifest(
         str(path), columns={"subject": "speaker"}, classes=["happy", "sad", "angry"]
     ).read()
-    fault, other = faults_of_column(contents, [])
+    fault, other = find_split_faults(contents, [])
     assert "of classes: happy" in other
     assert fault.startswith("2 subjects are in more than one split (s1, s2)")

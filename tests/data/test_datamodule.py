@@ -171,7 +171,7 @@ def test_the_store_of_a_corpus_is_made_where_there_is_none(
 
 
 def test_the_store_of_a_corpus_is_found_again(party, party_store, small_features, monkeypatch):
-    monkeypatch.setattr(preparation, "finish", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(preparation, "write_description", lambda *_: pytest.fail("prepared again"))
     data = FaceAudioDataModule(str(party_store.parent), party, small_features)
     assert len(data.store) == 44 and data.path == party_store
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import single_label
 
-from avfusion.data.dataset import SplitDataset, as_read
+from avfusion.data.dataset import SplitDataset, collate_nothing
 from avfusion.data.store import Store
 from avfusion.targets import choose_target
 
@@ -75,4 +75,4 @@ def test_boxes_come_with_their_clips(party_store):
         [3, 8]
     )
     assert np.array_equal(clips.box, store.boxes[clips.row])
-    assert as_read(clips) is clips
+    assert collate_nothing(clips) is clips

@@ -25,8 +25,8 @@ from avfusion.data.index import (
     write_index,
 )
 from avfusion.data.store import INDEX, Store
-from avfusion.data.train_test_overlap import find_seen, trained_on
-from avfusion.preparation.leakage import CONTENT, find_leaks, find_repeats
+from avfusion.data.train_test_overlap import digest_training_clips, find_overlap
+from avfusion.preparation.leakage import CONTENT_COLUMNS, find_leaks, find_repeats
 
 ODD = [
     "two\nlines",
@@ -68,7 +68,7 @@ def known(number: int) -> ClipRecord:
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    monkeypatch.setattr(module, "GROUP", 8)
+    monkeypatch.setattr(module, "ROW_GROUP", 8)
 
 
 def test_records_come_back_as_they_were_written_whatever_is_unknown(tmp_path, small_groups):
@@ -95,7 +95,7 @@ def test_what_is_unknown_is_null_in_its_columns_and_nan_among_numbers(tmp_path):
     parts = {"start", "end", *BOX, "picture_width", "picture_height", "face_source", "audio_source"}
     parts |= {f"crop_{side}" for side in ("left", "top", "right", "bottom")}
     assert empty == parts | {"face_digest", "audio_digest"}
-    starts = module.values_of(index.columns("start")["start"])
+    starts = module.to_numpy(index.columns("start")["start"])
     assert np.isnan(starts[0]) and starts[1] == 1 / 3
 
 
@@ -142,7 +142,7 @@ def test_a_store_opens_no_column_and_training_those_that_a_batch_needs(recording
     read = {"split", "label", "place", "frames", "has_face", "has_audio", *BOX}
     assert set(store.index.opened) == read
     before = list(store.index.opened)
-    trained_on(store, np.arange(24) < 16)
+    digest_training_clips(store, np.arange(24) < 16)
     assert store.index.opened[len(before) :] == ["subject", "face_digest", "audio_digest"]
 
 
@@ -186,7 +186,7 @@ def test_leaks_and_overlap_of_many_clips_are_those_that_a_loop_finds():
         )
         for number in range(400)
     ]
-    leaks = find_leaks(tabulate(records)) | find_repeats(tabulate(records).select(CONTENT))
+    leaks = find_leaks(tabulate(records)) | find_repeats(tabulate(records).select(CONTENT_COLUMNS))
     for kind, digest in (("sound", "audio_digest"), ("picture", "face_digest")):
         assert leaks[f"same_{kind}_in_two_splits"] == find_leaks_by_lists(records, digest, "split")
     silent = [record for record in records if record.audio_digest is None]
@@ -200,16 +200,16 @@ def test_leaks_and_overlap_of_many_clips_are_those_that_a_loop_finds():
 def test_clips_without_subject_or_content_were_never_trained_on(tmp_path):
     first, second = np.array([True, False]), np.array([False, True])
     clips = [clip_record("a"), clip_record("b", subject="Bo")]
-    nothing = trained_on(indexed(tmp_path / "nothing", clips), first)
+    nothing = digest_training_clips(indexed(tmp_path / "nothing", clips), first)
     assert nothing == {"subjects": "", "recordings": ""}
     clips = [clip_record("a", subject="Bo", audio_digest=5), clip_record("b", audio_digest=6)]
-    digests = trained_on(indexed(tmp_path / "digests", clips), first)
+    digests = digest_training_clips(indexed(tmp_path / "digests", clips), first)
     assert digests["recordings"] == f"{5:016x}"
     other = indexed(tmp_path / "other", [clip_record("b"), clip_record("c", face_digest=5)])
-    found = find_seen(digests, other, second)
+    found = find_overlap(digests, other, second)
     assert list(found.values()) == [[], ["c"]]
-    assert list(find_seen(digests, other, first).values()) == [[], []]
-    assert list(find_seen(nothing, other, second).values()) == [[], []]
+    assert list(find_overlap(digests, other, first).values()) == [[], []]
+    assert list(find_overlap(nothing, other, second).values()) == [[], []]
 
 
 def test_an_export_is_a_table_for_people(tmp_path):

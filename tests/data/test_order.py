@@ -5,11 +5,11 @@ from itertools import chain
 import pytest
 import torch
 
-from avfusion.data.dataset import Order
+from avfusion.data.dataset import ClipSampler
 
 
 def ranks(clips, count, shuffle=False, epoch=0, seed=0):
-    orders = [Order(clips, shuffle, seed, rank, count) for rank in range(count)]
+    orders = [ClipSampler(clips, shuffle, seed, rank, count) for rank in range(count)]
     for order in orders:
         order.set_epoch(epoch)
     assert [len(order) for order in orders] == [len(list(order)) for order in orders]
@@ -62,9 +62,9 @@ def test_no_seed_has_the_order_of_another_in_a_later_epoch():
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3), (3, 2), (4, 4)])
 def test_another_number_of_processes_goes_on_with_the_clips_that_are_left(shuffle, before, after):
-    first = [Order(36, shuffle, 0, rank, before) for rank in range(before)]
+    first = [ClipSampler(36, shuffle, 0, rank, before) for rank in range(before)]
     read = [list(order)[:3] for order in first]  # three clips each
-    orders = [Order(36, shuffle, 0, rank, after) for rank in range(after)]
+    orders = [ClipSampler(36, shuffle, 0, rank, after) for rank in range(after)]
     for order in orders:
         order.start = 3 * before
     left = [list(order) for order in orders]

@@ -8,7 +8,7 @@ import pytest
 from conftest import clip_record
 
 from avfusion.corpora import Box, Recording
-from avfusion.data.index import ClipRecord, Window, digest_content, spell_digest
+from avfusion.data.index import ClipRecord, Window, digest_content, format_digest
 from avfusion.features import ClipFeatures
 from avfusion.preparation.shards import Outcome
 
@@ -32,8 +32,8 @@ def test_a_record_holds_what_was_decoded_and_nothing_of_what_is_not_there(clip, 
 
 def test_a_digest_is_the_beginning_of_sha256(clip):
     expected = hashlib.sha256(clip.face.tobytes()).hexdigest()[:16]
-    assert spell_digest(digest_content(clip.face)) == expected
-    assert spell_digest(5) == "0000000000000005"
+    assert format_digest(digest_content(clip.face)) == expected
+    assert format_digest(5) == "0000000000000005"
 
 
 def test_text_that_utf_8_cannot_hold_is_spelled_out(clip, tmp_path):

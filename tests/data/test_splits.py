@@ -9,7 +9,7 @@ import pytest
 from conftest import clip_record, indexed, split_by
 
 from avfusion.corpora import SPLITS
-from avfusion.data.splits import Column, Folds, Fractions, Ranges, draw, make_plan
+from avfusion.data.splits import Column, Folds, Fractions, Ranges, draw_groups, make_plan
 from avfusion.data.store import Store
 
 PLAN = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -342,7 +342,7 @@ def test_splits_of_a_store_can_be_tabulated_with_its_columns(uneven):
 
 
 def drawn_by_looking_at_all(sizes, plan, seed):
-    """Deal as ``draw`` does, each time looking for empty splits among all that were dealt."""
+    """Deal as ``draw_groups`` does, looking for empty splits among all that were dealt."""
     wanted = {split: share * sum(sizes.values()) for split, share in plan.items() if share}
     keys = sorted(sizes)
     random.Random(seed).shuffle(keys)
@@ -359,7 +359,7 @@ def drawn_by_looking_at_all(sizes, plan, seed):
 def drawn(sizes, plan, seed):
     """Deal groups of these sizes; the split of each by its name."""
     splits = list(plan)
-    dealt = draw([*sizes], np.array([*sizes.values()]), [*plan.values()], seed)
+    dealt = draw_groups([*sizes], np.array([*sizes.values()]), [*plan.values()], seed)
     return {name: splits[number] for name, number in zip(sizes, dealt, strict=True)}
 
 

@@ -11,7 +11,12 @@ from conftest import split_by
 
 from avfusion.data.index import DIGESTS, digest_content, write_index
 from avfusion.data.store import INDEX, Store
-from avfusion.data.train_test_overlap import check_seen, find_seen, together, trained_on
+from avfusion.data.train_test_overlap import (
+    check_overlap,
+    digest_training_clips,
+    find_overlap,
+    merge_digests,
+)
 
 KINDS = ("subjects_seen_in_training", "recordings_seen_in_training")
 TEST = np.arange(24) >= 20  # as the corpus says
@@ -38,12 +43,15 @@ def recipe(recordings_store):
     store = Store(recordings_store)
     splits = split_by(store)
     description = store.description | {"splits": splits.record}
-    return {"description": description, "trained_on": trained_on(store, splits.where("train"))}
+    return {
+        "description": description,
+        "trained_on": digest_training_clips(store, splits.where("train")),
+    }
 
 
 def test_of_the_training_split_digests_are_kept_and_no_names(recordings_store):
     store = Store(recordings_store)
-    digests = trained_on(store, np.arange(24) < 16)
+    digests = digest_training_clips(store, np.arange(24) < 16)
     subjects = [hashlib.sha256(f"s{n}".encode()).hexdigest()[:16] for n in range(4)]
     assert digests["subjects"].split() == sorted(subjects)
     clips = store.records(range(16))
@@ -58,7 +66,7 @@ def test_a_subject_is_known_again_however_it_is_written(recordings_store, recipe
         tmp_path,
         lambda clip: renamed(clip, subject=people.get(clip.subject, "new")),
     )
-    found = find_seen(recipe["trained_on"], other, TEST)
+    found = find_overlap(recipe["trained_on"], other, TEST)
     assert found == {KINDS[0]: [" S0 "], KINDS[1]: []}
 
 
@@ -68,7 +76,7 @@ def test_a_recording_is_known_again_by_either_of_its_contents(
 ):
     trained = {content: getattr(Store(recordings_store).record(0), content)}
     same = lambda clip: renamed(clip, **trained if clip.clip_id == "s5_2" else {})  # noqa: E731
-    found = find_seen(recipe["trained_on"], another(recordings_store, tmp_path, same), TEST)
+    found = find_overlap(recipe["trained_on"], another(recordings_store, tmp_path, same), TEST)
     assert found == {KINDS[0]: [], KINDS[1]: ["s5_2"]}
 
 
@@ -81,18 +89,18 @@ def test_a_test_on_what_was_trained_on_is_refused_unless_it_is_allowed_by_name(
     ask = (tmp_path, recipe, other, split_by(other))
     sentence = r"trained on 1 subjects of the test split of .* \(s0\).*allow_subjects_seen_in_tra"
     with pytest.raises(ValueError, match=sentence):
-        check_seen(*ask, ["test"], [])
-    assert check_seen(*ask, ["test"], KINDS[:1]) == {KINDS[0]: ["s0"], KINDS[1]: []}
+        check_overlap(*ask, ["test"], [])
+    assert check_overlap(*ask, ["test"], KINDS[:1]) == {KINDS[0]: ["s0"], KINDS[1]: []}
     both = r"trained on 2 subjects of the val and test split .* \(s0, s1\)"
     with pytest.raises(ValueError, match=both):
-        check_seen(*ask, ["val", "test"], [])
+        check_overlap(*ask, ["val", "test"], [])
     with pytest.raises(ValueError, match=r"trained on 16 clips whose sound or picture .*s0_0"):
-        check_seen(*ask, ["train"], KINDS[:1])
+        check_overlap(*ask, ["train"], KINDS[:1])
 
 
 def test_other_people_are_tested_without_a_word(recordings_store, recipe, tmp_path, caplog):
     other = another(recordings_store, tmp_path, renamed)
-    assert check_seen(tmp_path, recipe, other, split_by(other), ["test"], []) == {
+    assert check_overlap(tmp_path, recipe, other, split_by(other), ["test"], []) == {
         KINDS[0]: [],
         KINDS[1]: [],
     }
@@ -103,16 +111,16 @@ def test_its_own_store_may_be_tested_in_any_split_wherever_it_lies(
     recordings_store, recipe, tmp_path
 ):
     moved = Store(shutil.copytree(recordings_store, tmp_path / "moved"))
-    assert check_seen(tmp_path, recipe, moved, split_by(moved), ["train"], []) == {}
+    assert check_overlap(tmp_path, recipe, moved, split_by(moved), ["train"], []) == {}
 
 
 def test_in_its_own_store_another_plan_is_asked_for_what_was_trained_on(recordings_store, recipe):
     store = Store(recordings_store)
     other = split_by(store, "subjects", "s0")
     with pytest.raises(ValueError, match=r"trained on 1 subjects of the test split .* \(s0\)"):
-        check_seen(recordings_store, recipe, store, other, ["test"], [])
+        check_overlap(recordings_store, recipe, store, other, ["test"], [])
     untouched = split_by(store, "subjects", "s5")
-    assert check_seen(recordings_store, recipe, store, untouched, ["test"], []) == {
+    assert check_overlap(recordings_store, recipe, store, untouched, ["test"], []) == {
         KINDS[0]: [],
         KINDS[1]: [],
     }
@@ -123,16 +131,16 @@ def test_a_checkpoint_that_does_not_say_is_tested_with_a_warning(
 ):
     del recipe["trained_on"]
     other = another(recordings_store, tmp_path, renamed)
-    assert check_seen(tmp_path / "a.ckpt", recipe, other, split_by(other), ["test"], []) == {}
+    assert check_overlap(tmp_path / "a.ckpt", recipe, other, split_by(other), ["test"], []) == {}
     assert "a.ckpt does not say what it was trained on" in caplog.text
 
 
 def test_a_network_that_went_on_elsewhere_remembers_both(recordings_store):
     own, (a, b, c) = (
-        trained_on(Store(recordings_store), np.arange(24) < 16),
+        digest_training_clips(Store(recordings_store), np.arange(24) < 16),
         (digit * 16 for digit in "0af"),
     )
-    both = together(own, {"subjects": f"{b} {a}", "recordings": c})
+    both = merge_digests(own, {"subjects": f"{b} {a}", "recordings": c})
     assert both["subjects"].split() == sorted({a, b, *own["subjects"].split()})
     assert both["recordings"].split() == sorted({c, *own["recordings"].split()})
-    assert together(own, {}) == own
+    assert merge_digests(own, {}) == own

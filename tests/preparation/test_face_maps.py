@@ -15,10 +15,10 @@ from avfusion.models.face_encoders import ConvNet
 from avfusion.preparation import face_maps as mapping
 from avfusion.preparation import prepare as preparation
 from avfusion.preparation import workers as work
-from avfusion.preparation.description import verify
-from avfusion.preparation.face_maps import map_device, maps_of
+from avfusion.preparation.description import verify_checksums
+from avfusion.preparation.face_maps import choose_device, compute_maps
 from avfusion.preparation.prepare import prepare
-from avfusion.preparation.summary import needed, preview, summary
+from avfusion.preparation.summary import preview_store, suggest_overrides, summarize_store
 
 
 def files(root):
@@ -80,7 +80,7 @@ def test_the_description_tells_of_the_encoder_and_its_weights_are_kept(
     kept = store.encoder("face_map")
     assert kept.keys() == weights.keys()
     assert all(torch.equal(value, weights[name]) for name, value in kept.items())
-    verify(store.root)
+    verify_checksums(store.root)
 
 
 def test_clips_without_a_face_have_maps_of_zeros(few, tmp_path, in_process, features):
@@ -113,7 +113,7 @@ def test_preparing_again_computes_nothing(few, tmp_path, in_process, features, m
 def test_maps_that_were_interrupted_are_gone_on_with(
     few, tmp_path, in_process, features, monkeypatch
 ):
-    monkeypatch.setattr(work, "PART_CLIPS", 1)
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 1)
     whole = prepare(few, features, tmp_path / "whole")
     mapped, real = [], mapping.write_part_maps
 
@@ -141,7 +141,7 @@ def test_shards_and_batches_do_not_change_the_maps(
     whole = Store(prepare(few, features, tmp_path / "whole"))
     clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
     monkeypatch.setattr(work, "SHARD_BYTES", 3 * clip_bytes)
-    monkeypatch.setattr(mapping, "PICTURES", 1)
+    monkeypatch.setattr(mapping, "BATCH_FRAMES", 1)
     sharded = Store(prepare(few, features, tmp_path / "sharded"))
     assert [len(shard) for shard in sharded.shards("face_map")] == [3, 1]
     rows = np.arange(4)
@@ -153,7 +153,7 @@ def test_maps_that_half_precision_cannot_hold_are_refused():
     encoder = ConvNet([0.0] * 3, [1.0] * 3, widths=[4, 4])
     torch.nn.init.constant_(encoder.layers[-2].bias, 1e5)
     with pytest.raises(ValueError, match=r"exceed what 16 bits hold \(65504\): choose another"):
-        maps_of(encoder, np.zeros((1, 1, 32, 32, 3), np.uint8))
+        compute_maps(encoder, np.zeros((1, 1, 32, 32, 3), np.uint8))
 
 
 def test_maps_that_do_not_fit_on_the_disk_are_refused_before_they_are_begun(
@@ -171,12 +171,12 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     few, tmp_path, in_process, features, trained
 ):
     stores = tmp_path / "stores"
-    assert "GB and face maps" in preview(few, features, stores, None)
+    assert "GB and face maps" in preview_store(few, features, stores, None)
     assert not stores.exists()
     store = Store(prepare(few, features, stores))
-    text = summary(store.root)
+    text = summarize_store(store.root)
     assert f"Face maps of 64 channels (face_map), by the encoder of {trained[0]}/check" in text
-    options = needed(store, {"train": 64, "val": 8, "test": 8})
+    options = suggest_overrides(store, {"train": 64, "val": 8, "test": 8})
     assert options == ["model/face_encoder=precomputed"]
 
 
@@ -191,7 +191,7 @@ def test_maps_are_computed_on_the_device_of_the_trainer(
 
     used = []
     monkeypatch.setattr(preparation, "write_maps", lambda *given: used.append(given[-1]) or {})
-    monkeypatch.setattr(preparation, "finish", lambda *_: 1 / 0)
+    monkeypatch.setattr(preparation, "write_description", lambda *_: 1 / 0)
     for number, device in enumerate(("meta", "cpu")):
         data = FaceAudioDataModule(str(tmp_path / str(number)), few, features, device=device)
         with pytest.raises(ZeroDivisionError):
@@ -210,4 +210,6 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_decoded(
 
 def test_auto_is_a_gpu_where_there_is_one():
     kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    assert map_device("auto").type == next((kind for kind, there in kinds.items() if there), "cpu")
+    assert choose_device("auto").type == next(
+        (kind for kind, there in kinds.items() if there), "cpu"
+    )

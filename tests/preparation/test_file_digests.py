@@ -7,7 +7,7 @@ import os
 import pytest
 
 from avfusion.preparation import file_digests as contents
-from avfusion.preparation.file_digests import FileContents
+from avfusion.preparation.file_digests import FileDigests
 
 
 @pytest.fixture
@@ -22,36 +22,36 @@ def old(tmp_path):
 @pytest.fixture
 def memory(tmp_path, monkeypatch):
     """The file of a memory that takes whatever was written until now."""
-    monkeypatch.setattr(contents, "LATELY", -(10**12))
+    monkeypatch.setattr(contents, "RECENT_NANOSECONDS", -(10**12))
     return tmp_path / "files.json"
 
 
 def test_a_digest_is_that_of_the_content(old, memory):
-    assert FileContents().of([old, old.parent / "none"]) == {
+    assert FileDigests().of([old, old.parent / "none"]) == {
         old: hashlib.sha256(b"sound").hexdigest(),
         old.parent / "none": "missing",
     }
 
 
 def test_an_unchanged_file_is_read_once(old, memory, monkeypatch):
-    files = FileContents(memory)
+    files = FileDigests(memory)
     digests = files.of([old])
     files.remember()
-    monkeypatch.setattr(contents, "read", lambda path: pytest.fail("read again"))
-    assert FileContents(memory).of([old]) == digests
+    monkeypatch.setattr(contents, "_digest", lambda path: pytest.fail("read again"))
+    assert FileDigests(memory).of([old]) == digests
 
 
 def test_a_change_that_keeps_size_and_time_of_a_file_is_seen(old, memory):
-    files = FileContents(memory)
+    files = FileDigests(memory)
     before = files.of([old])
     files.remember()
     old.write_bytes(b"SOUND")
     os.utime(old, (10, 10))  # the time of the last change of the inode stays another
-    assert FileContents(memory).of([old]) != before
+    assert FileDigests(memory).of([old]) != before
 
 
 def test_a_file_that_has_just_been_written_is_not_remembered(old, tmp_path):
-    files = FileContents(tmp_path / "files.json")
+    files = FileDigests(tmp_path / "files.json")
     files.of([old])  # its inode was changed just now
     files.remember()
     assert not (tmp_path / "files.json").exists()
@@ -60,7 +60,7 @@ def test_a_file_that_has_just_been_written_is_not_remembered(old, tmp_path):
 @pytest.mark.parametrize("text", ["no JSON", "[]", '{"a": 1}'])
 def test_a_broken_memory_is_as_good_as_none(old, memory, text):
     memory.write_text(text, encoding="utf-8")
-    files = FileContents(memory)
-    assert files.of([old]) == FileContents().of([old])
+    files = FileDigests(memory)
+    assert files.of([old]) == FileDigests().of([old])
     files.remember()
     assert str(old) in json.loads(memory.read_text(encoding="utf-8"))

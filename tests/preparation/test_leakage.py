@@ -6,12 +6,12 @@ from conftest import clip_record, indexed, split_by
 from avfusion.data.store import Store
 from avfusion.preparation.description import describe_splits, refuse_splits
 from avfusion.preparation.leakage import (
-    CONTENT,
+    CONTENT_COLUMNS,
+    describe_subject_overlap,
     find_leaks,
     find_repeats,
     find_shared_subjects,
     refuse_leaks,
-    sentence_of_overlap,
 )
 
 
@@ -36,7 +36,7 @@ def store(tmp_path):
 
 
 def leaks_of(store, *plan):
-    clips = split_by(store, *plan).tabulate(store.columns("subject", *CONTENT))
+    clips = split_by(store, *plan).tabulate(store.columns("subject", *CONTENT_COLUMNS))
     return find_leaks(clips), find_shared_subjects(clips)
 
 
@@ -70,7 +70,7 @@ def test_what_no_split_has_leaks_nothing(store):
 def test_a_plan_that_leaks_is_refused_with_the_plan_and_what_allows_it(store):
     def refuse(allowed, *plan):
         splits = split_by(store, *plan)
-        clips = splits.tabulate(store.columns(*CONTENT))
+        clips = splits.tabulate(store.columns(*CONTENT_COLUMNS))
         refuse_splits(store, splits, find_leaks(clips), allowed)
 
     kinds = ["same_sound_in_two_splits", "same_picture_in_two_splits"]
@@ -93,7 +93,7 @@ def test_what_is_in_the_nature_of_a_corpus_is_allowed_in_its_store(store, tmp_pa
     kinds = ["same_sound_in_two_splits", "same_picture_in_two_splits"]
     other = indexed(tmp_path / "other", store.records(range(8)), allowed_leaks=kinds)
     splits = split_by(other, "subjects", "s0")
-    refuse_splits(other, splits, find_leaks(splits.tabulate(other.columns(*CONTENT))), [])
+    refuse_splits(other, splits, find_leaks(splits.tabulate(other.columns(*CONTENT_COLUMNS))), [])
 
 
 @pytest.mark.parametrize("second", ["Ann", "ann", " Ann", "ANN\t"])
@@ -103,8 +103,8 @@ def test_a_subject_in_two_splits_is_named_however_it_is_spelled(tmp_path, second
     store = indexed(tmp_path, clips)
     clips = split_by(store, {"train": [0, 1], "test": [1, 4]}).tabulate(store.columns("subject"))
     assert find_shared_subjects(clips) == ["Ann"]
-    assert "1 subjects are in more than one split (Ann)" in sentence_of_overlap(clips)
-    alike = "(spellings that look alike are one" in sentence_of_overlap(clips)
+    assert "1 subjects are in more than one split (Ann)" in describe_subject_overlap(clips)
+    alike = "(spellings that look alike are one" in describe_subject_overlap(clips)
     assert alike == (second != "Ann")
 
 
@@ -125,11 +125,11 @@ def test_where_nobody_is_named_nobody_knows_who_is_shared(tmp_path):
         tmp_path, (clip_record(f"c{n}", split=s) for n, s in enumerate(("train", "test")))
     )
     clips = split_by(store).tabulate(store.columns("subject"))
-    assert find_shared_subjects(clips) is None and sentence_of_overlap(clips) == ""
+    assert find_shared_subjects(clips) is None and describe_subject_overlap(clips) == ""
 
 
 def test_two_labels_for_one_recording_are_found_without_splits(store):
-    assert find_repeats(store.columns(*CONTENT)) == {
+    assert find_repeats(store.columns(*CONTENT_COLUMNS)) == {
         "two_labels_for_one_recording": [],
         "same_sound_twice": ["s0_0 = s2_0"],
     }

@@ -33,12 +33,12 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store, read_description
 from avfusion.features import AudioFeatures, FaceFeatures, Features
 from avfusion.features import clip as looking
-from avfusion.preparation import description as finish
+from avfusion.preparation import description
 from avfusion.preparation import prepare as preparation
 from avfusion.preparation import workers as work
-from avfusion.preparation.description import describe_splits, verify
+from avfusion.preparation.description import describe_splits, verify_checksums
 from avfusion.preparation.prepare import prepare, safe
-from avfusion.preparation.summary import summary
+from avfusion.preparation.summary import summarize_store
 
 REASONS = {
     "empty": "empty file",
@@ -137,7 +137,7 @@ def test_a_store_of_other_processes_holds_the_features_too(party, party_store, s
 
 @pytest.mark.slow
 def test_two_processes_write_the_bytes_of_one(party, small_features, tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "PART_CLIPS", 7)
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 7)
     one = prepare(party, small_features, tmp_path / "one", workers=1)
     two = prepare(party, small_features, tmp_path / "two", workers=2)
     assert one.name == two.name and files(one) == files(two)
@@ -145,7 +145,7 @@ def test_two_processes_write_the_bytes_of_one(party, small_features, tmp_path, m
 
 def test_preparing_again_writes_nothing(recordings, recordings_store, long_features, monkeypatch):
     times = {path: path.stat().st_mtime_ns for path in recordings_store.rglob("*")}
-    monkeypatch.setattr(preparation, "finish", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(preparation, "write_description", lambda *_: pytest.fail("prepared again"))
     again = prepare(Manifest(str(recordings)), long_features, recordings_store.parent)
     assert again == recordings_store
     assert {path: path.stat().st_mtime_ns for path in recordings_store.rglob("*")} == times
@@ -316,7 +316,7 @@ def test_what_an_interrupted_preparation_left_is_never_taken_for_a_store(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(finish, "describe", interrupted)
+        patch.setattr(description, "describe", interrupted)
         prepare(Manifest(str(few)), small_features, tmp_path / "stores")
     left = {path.suffix for path in (tmp_path / "stores").iterdir() if path.is_dir()}
     assert left == {".partial", ".parts"}
@@ -342,7 +342,7 @@ def test_what_was_written_before_an_interruption_is_not_decoded_again(
     few, tmp_path, in_process, small_features, monkeypatch
 ):
     whole = files(prepare(Manifest(str(few)), small_features, tmp_path / "whole"))
-    monkeypatch.setattr(work, "PART_CLIPS", 1)
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 1)
     decoded, write_part = [], work.write_part
 
     def interrupted_in_the_third(part):
@@ -379,12 +379,12 @@ def test_a_limit_takes_clips_from_all_over_the_corpus(
 
 def test_a_changed_byte_is_found_when_asked(few, tmp_path, in_process, small_features):
     store = prepare(Manifest(str(few)), small_features, tmp_path / "stores")
-    verify(store)
+    verify_checksums(store)
     array = np.load(store / "mfcc" / "00000.npy", mmap_mode="r+")
     array[1, 2, 3] += 1
     array.flush()
     with pytest.raises(ValueError, match=r"1 files of .* \(mfcc/00000\.npy\): delete"):
-        verify(store)
+        verify_checksums(store)
 
 
 def test_a_finished_store_is_found_where_nobody_may_write(
@@ -442,7 +442,7 @@ def test_the_same_recording_in_two_splits_is_refused_by_the_names_of_its_clips(
     sentence = rf"1 times the same {what} .*: c0 \(train\) = c1 \(test\)\. .*data\.allow_same"
     with pytest.raises(ValueError, match=sentence):
         FaceAudioDataModule(str(store)).prepare_data()
-    assert f"is refused:\n1 times the same {what} is in two splits" in summary(store)
+    assert f"is refused:\n1 times the same {what} is in two splits" in summarize_store(store)
     kind = f"same_{what}_in_two_splits"
     allowed = FaceAudioDataModule(str(store), **{f"allow_{kind}": True})
     assert allowed.description["leaks"][kind] == ["c0 (train) = c1 (test)"]
@@ -631,7 +631,7 @@ def test_shards_and_parts_do_not_change_what_is_read(
 ):
     clip_bytes = sum(array.nbytes for array in long_features.arrays(1).values())
     monkeypatch.setattr(work, "SHARD_BYTES", 7 * clip_bytes)
-    monkeypatch.setattr(work, "PART_CLIPS", 3)
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 3)
     sharded = Store(prepare(Manifest(str(recordings)), long_features, tmp_path))
     whole, rows = Store(recordings_store), np.arange(24)
     assert [len(shard) for shard in sharded.shards("frames")] == [7, 7, 7, 3]
@@ -646,7 +646,7 @@ def test_shards_and_parts_do_not_change_what_is_read(
 def test_parts_change_no_byte_of_the_index_and_of_the_report(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):
-    monkeypatch.setattr(work, "PART_CLIPS", 5)
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 5)
     store = prepare(Manifest(str(recordings)), long_features, tmp_path)
     for name in ("index.parquet", "report.csv"):
         assert (store / name).read_bytes() == (recordings_store / name).read_bytes()
@@ -660,7 +660,9 @@ def test_a_store_without_clips_to_validate_on_is_read(tmp_path, small_features, 
     path = prepare(Manifest(str(tmp_path)), small_features, tmp_path / "stores")
     splits = split_by(Store(path))
     assert len(splits.rows("val")) == 0 and splits.where("val").tolist() == [False] * 12
-    assert splits.counts()["val"] == 0 and "Train on it by fractions, or by other" in summary(path)
+    assert splits.counts()[
+        "val"
+    ] == 0 and "Train on it by fractions, or by other" in summarize_store(path)
 
 
 def test_five_folds_read_one_store_and_change_none_of_its_bytes(

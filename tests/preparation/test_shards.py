@@ -13,8 +13,8 @@ from avfusion.features import Policies
 from avfusion.features.audio import decode_sound
 from avfusion.preparation import watchdog as watch
 from avfusion.preparation import workers as work
-from avfusion.preparation.shards import Part, kept, write_part
-from avfusion.preparation.statistics import Moments, packed_size, standardized
+from avfusion.preparation.shards import Part, read_journal, write_part
+from avfusion.preparation.statistics import Moments, count_packed, list_standardized
 from avfusion.preparation.workers import allocate
 
 
@@ -27,9 +27,9 @@ def clips(tmp_path, small_features):
     for name, array in small_features.arrays(6).items():
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "00003.npy", array)
-    for name, columns in standardized(small_features.streams).items():
+    for name, columns in list_standardized(small_features.streams).items():
         (tmp_path / "moments" / name).mkdir(parents=True)
-        np.save(tmp_path / "moments" / name / "00003.npy", np.zeros((6, packed_size(columns))))
+        np.save(tmp_path / "moments" / name / "00003.npy", np.zeros((6, count_packed(columns))))
     picture, box = tmp_path / "a.png", Box(4.0, 4.0, 12.0, 12.0)
     return [
         Recording(
@@ -50,13 +50,13 @@ def part(clips, small_features):
 def written(part):
     """Write a part, and read what its journal keeps."""
     write_part(part)
-    return kept(part)
+    return read_journal(part)
 
 
 def test_every_recording_has_a_place_of_its_own(recordings, tmp_path, small_features, monkeypatch):
     clip_bytes = sum(array.nbytes for array in small_features.arrays(1).values())
     monkeypatch.setattr(work, "SHARD_BYTES", 10 * clip_bytes)
-    monkeypatch.setattr(work, "PART_CLIPS", 4)
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 4)
     corpus = Manifest(str(recordings))
     parts = allocate(tmp_path, tmp_path / "parts", corpus, corpus.read(), small_features)
     places = [(part.shard, part.first + n) for part in parts for n in range(len(part.recordings))]
@@ -145,11 +145,11 @@ def test_patience_is_with_what_comes_no_further_not_with_what_takes_long(tmp_pat
 
     monkeypatch.setattr(watch, "listening", slowly)
     recording = Recording("a", "label", "s", "train", audio=path)
-    with watch.watched(recording):
+    with watch.watch_decoder(recording):
         sound = decode_sound(path, slice(0, 0))
         last = seconds[0]
     assert sound.total / 16_000 == pytest.approx(4.0, abs=0.1)
-    assert last > watch.PATIENCE + 5  # all of it took longer than one wait
+    assert last > watch.PATIENCE_SECONDS + 5  # all of it took longer than one wait
     # A decoder that hangs from here on is ended after one wait.
-    assert last < limits[-1] <= last + watch.PATIENCE + 0.1
-    assert len(limits) <= last / watch.STEP + 1
+    assert last < limits[-1] <= last + watch.PATIENCE_SECONDS + 0.1
+    assert len(limits) <= last / watch.REARM_SECONDS + 1

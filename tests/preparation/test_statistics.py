@@ -69,7 +69,7 @@ def sharded_store(recordings, long_features, tmp_path_factory):
     clip_bytes = sum(array.nbytes for array in long_features.arrays(1).values())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "SHARD_BYTES", 7 * clip_bytes)
-        patch.setattr(work, "PART_CLIPS", 3)
+        patch.setattr(work, "CLIPS_PER_PART", 3)
         patch.setattr(work, "run_parallel", lambda do, jobs, *_: enumerate(map(do, jobs)))
         return prepare(Manifest(str(recordings)), long_features, tmp_path_factory.mktemp("stores"))
 

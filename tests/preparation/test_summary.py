@@ -26,15 +26,15 @@ from avfusion.features import AudioFeatures, FaceFeatures, Features
 from avfusion.features.stream import Stream
 from avfusion.preparation import workers as work
 from avfusion.preparation.prepare import prepare
-from avfusion.preparation.shards import kinds_of, write_part
+from avfusion.preparation.shards import list_note_kinds, write_part
 from avfusion.preparation.summary import (
-    cut_off,
-    faces_not_found,
-    next_command,
-    pictures_left_out,
-    preview,
-    summary,
-    table,
+    describe_missing_faces,
+    describe_next_command,
+    describe_truncation,
+    describe_unused_frames,
+    preview_store,
+    summarize_store,
+    tabulate_classes,
 )
 from avfusion.run.streams import streams_of
 
@@ -46,7 +46,7 @@ def cells(text, row):
 
 
 def test_the_summary_counts_clips_hours_subjects_and_classes_by_split(recordings_store):
-    text = summary(recordings_store)
+    text = summarize_store(recordings_store)
     assert text.startswith(f"{recordings_store}: 24 clips of")
     assert cells(text, "clips") == ["16", "4", "4"]
     assert cells(text, "subjects") == ["4", "1", "1"]
@@ -59,7 +59,7 @@ def test_hours_of_sound_are_those_of_the_recordings_and_hours_kept_those_of_the_
         clip_record(split=split, seconds=3600 * whole, samples=round(3600 * kept) * 16_000)
         for split, whole, kept in hours
     )
-    text = "\n".join(table(clips, single_label("low")))
+    text = "\n".join(tabulate_classes(clips, single_label("low")))
     assert cells(text, "hours of sound") == ["3.00", "0.00", "0.50"]
     assert cells(text, "hours kept") == ["1.50", "0.00", "0.50"]
 
@@ -75,13 +75,16 @@ def test_the_summary_ends_its_table_with_the_pace_of_the_preparation(
     moments = iter((10.0, 14.0))
     monkeypatch.setattr(work, "perf_counter", lambda: next(moments))
     store = prepare(Manifest(str(recordings)), long_features, tmp_path)
-    assert "\n6.0 clips/s: 24 clips in 4.0 s.\n" in summary(store)
+    assert "\n6.0 clips/s: 24 clips in 4.0 s.\n" in summarize_store(store)
 
 
 def test_of_a_store_that_is_already_there_no_pace_is_told_but_where_it_is_and_what_is_next(
     recordings_store,
 ):
-    first, again = summary(recordings_store), summary(recordings_store, already_there=True)
+    first, again = (
+        summarize_store(recordings_store),
+        summarize_store(recordings_store, already_there=True),
+    )
     assert again.startswith(f"{recordings_store} is already there: 24 clips of ")
     assert "clips/s" in first and "clips/s" not in again
     assert again.splitlines()[-2:] == first.splitlines()[-2:]
@@ -90,7 +93,7 @@ def test_of_a_store_that_is_already_there_no_pace_is_told_but_where_it_is_and_wh
 def test_the_pace_is_that_of_the_clips_that_were_decoded_after_an_interruption(
     recordings, long_features, tmp_path, in_process, monkeypatch
 ):
-    monkeypatch.setattr(work, "PART_CLIPS", 8)
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 8)
     written = []
 
     def interrupted(part):
@@ -101,17 +104,19 @@ def test_the_pace_is_that_of_the_clips_that_were_decoded_after_an_interruption(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(work, "write_part", interrupted)
         prepare(Manifest(str(recordings)), long_features, tmp_path)
-    text = summary(prepare(Manifest(str(recordings)), long_features, tmp_path))
+    text = summarize_store(prepare(Manifest(str(recordings)), long_features, tmp_path))
     assert "clips/s: 16 clips (of 24: the others before an interruption) in" in text
 
 
 def test_a_store_that_was_made_elsewhere_has_no_pace(recordings_store, tmp_path):
     moved = shutil.copytree(recordings_store, tmp_path / "moved")
-    assert "clips/s" in summary(recordings_store) and "clips/s" not in summary(moved)
+    assert "clips/s" in summarize_store(recordings_store) and "clips/s" not in summarize_store(
+        moved
+    )
 
 
 def test_the_summary_ends_with_the_command_to_train(recordings_store):
-    last = summary(recordings_store).splitlines()[-1]
+    last = summarize_store(recordings_store).splitlines()[-1]
     command = f"  python src/train.py data=store data.store={recordings_store} data.batch_size=4"
     assert last == command
 
@@ -128,7 +133,7 @@ def to_test_on(tmp_path, small_features, in_process):
 
 
 def test_the_summary_says_what_is_unusual(to_test_on):
-    text = summary(to_test_on)
+    text = summarize_store(to_test_on)
     assert f"Skipped 1: empty file (1). Each is listed in {to_test_on}/report.csv." in text
     assert "Training by the splits of the corpus is refused:\n1 subjects are in more than" in text
     command = f"python src/eval.py ckpt_path=<run> data=store data.store={to_test_on}"
@@ -152,10 +157,10 @@ def test_a_preview_says_what_would_happen_and_does_nothing(
     recordings, small_features, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
-    text = preview(Manifest(str(recordings)), small_features, tmp_path / "stores", None)
+    text = preview_store(Manifest(str(recordings)), small_features, tmp_path / "stores", None)
     assert "would be written: 24 clips" in text and cells(text, "clips") == ["16", "4", "4"]
     assert not (tmp_path / "stores").exists()
-    limited = preview(Manifest(str(recordings)), small_features, tmp_path / "stores", 6)
+    limited = preview_store(Manifest(str(recordings)), small_features, tmp_path / "stores", 6)
     assert cells(limited, "clips") == ["4", "1", "1"]
 
 
@@ -163,12 +168,14 @@ def test_a_preview_knows_what_is_done_already(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):
     stores = recordings_store.parent
-    assert "is already there" in preview(Manifest(str(recordings)), long_features, stores, None)
-    monkeypatch.setattr(work, "PART_CLIPS", 6)
-    monkeypatch.setattr("avfusion.preparation.prepare.finish", lambda *_: 1 / 0)
+    assert "is already there" in preview_store(
+        Manifest(str(recordings)), long_features, stores, None
+    )
+    monkeypatch.setattr(work, "CLIPS_PER_PART", 6)
+    monkeypatch.setattr("avfusion.preparation.prepare.write_description", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(Manifest(str(recordings)), long_features, tmp_path)
-    text = preview(Manifest(str(recordings)), long_features, tmp_path, None)
+    text = preview_store(Manifest(str(recordings)), long_features, tmp_path, None)
     assert "is begun, 24 clips at least" in text
 
 
@@ -211,29 +218,31 @@ def told(clips, detector="none", skipped=None, **audio) -> Told:
 )  # fmt: skip
 def test_the_sound_that_is_cut_off_is_told_with_the_keys_that_keep_it(lengths, settings, sentence):
     clips = [(length, round(min(length, 1.5) * 16000), 1, "") for length in lengths]
-    assert cut_off(told(clips, **settings)) == ([] if sentence is None else [sentence])
+    assert describe_truncation(told(clips, **settings)) == ([] if sentence is None else [sentence])
 
 
 def test_pictures_that_are_left_out_are_counted():
     clips = [(1.0, 16000, count, "") for count in (90, 10, 1, 0)]
-    assert pictures_left_out(told(clips)) == [
+    assert describe_unused_frames(told(clips)) == [
         "97 % of the pictures are left out (98 of 101, in 2 of 4 clips): a clip keeps "
         "features.face.pictures=1, and has up to 90."
     ]
-    assert pictures_left_out(told(clips[2:])) == []
+    assert describe_unused_frames(told(clips[2:])) == []
 
 
 def test_the_share_of_clips_without_a_detected_face_is_told():
     whole = (1.0, 16000, 1, "silent; no face found, picture used whole")
     seen = (1.0, 16000, 1, "")
-    assert faces_not_found(told([seen, whole])) == []
-    assert faces_not_found(told([seen] * 3, "haar")) == ["A face was found in each of 3 clips."]
-    (line,) = faces_not_found(told([seen, whole, seen, seen], "haar"))
+    assert describe_missing_faces(told([seen, whole])) == []
+    assert describe_missing_faces(told([seen] * 3, "haar")) == [
+        "A face was found in each of 3 clips."
+    ]
+    (line,) = describe_missing_faces(told([seen, whole, seen, seen], "haar"))
     assert line.startswith(
         "No face was found in 1 of 4 clips (25 %) by features.face.detector=haar"
     )
     assert "no_face=skip" in line
-    (line,) = faces_not_found(told([seen], "haar", {"no face found": 3}))
+    (line,) = describe_missing_faces(told([seen], "haar", {"no face found": 3}))
     assert "3 of 4 clips (75 %)" in line and "no_face=whole" in line
 
 
@@ -244,10 +253,10 @@ def test_notes_are_counted_by_kind_and_split(recordings_store):
         replace(record, note=note.format(row) if row else "")
         for row, record in enumerate(store.records(range(24)))
     ]
-    text = "\n".join(table(tabulate(clips), single_label("low", "high")))
+    text = "\n".join(tabulate_classes(tabulate(clips), single_label("low", "high")))
     assert cells(text, "damaged") == ["15", "4", "4"]
     assert text.splitlines()[-1].split()[-3:] == ["15", "4", "4"]
-    assert kinds_of("a: 1; a: 2; b, c") == ["a", "b, c"] and kinds_of("") == []
+    assert list_note_kinds("a: 1; a: 2; b, c") == ["a", "b, c"] and list_note_kinds("") == []
 
 
 def stored(folder, counts, subjects=9, other=None, **description):
@@ -278,7 +287,7 @@ def stored(folder, counts, subjects=9, other=None, **description):
 def test_the_next_command_has_what_the_store_needs(tmp_path, counts, others, options):
     counts = dict(zip(("train", "val", "test"), counts, strict=True))
     store = stored(tmp_path, counts, **others)
-    words = shlex.split(next_command(store)[-1])
+    words = shlex.split(describe_next_command(store)[-1])
     assert words[:3] == ["python", "src/train.py", "data=store"]
     cfg = load("train", *words[2:])
     assert cfg.data.store == str(store.root) and cfg.data.batch_size <= counts["train"]
@@ -293,7 +302,7 @@ def test_the_next_command_names_the_streams_that_have_other_names(tmp_path):
     }
     streams = {name: stream.plain() for name, stream in streams.items()}
     store = stored(tmp_path, dict(train=99, val=5, test=5), other="mine.LogMel", streams=streams)
-    words = shlex.split(next_command(store)[-1])
+    words = shlex.split(describe_next_command(store)[-1])
     assert streams_of(load("train", *words[2:]).model) == ["vgg16", "logmel"]
     assert words[-2:] == [
         "data.augmentation.audio.stream=logmel",
@@ -304,7 +313,7 @@ def test_the_next_command_names_the_streams_that_have_other_names(tmp_path):
 @pytest.mark.parametrize("counts", [{"": 60}, {"train": 30, "test": 30}, {"train": 60}])
 def test_without_splits_or_clips_to_validate_on_the_command_chooses_splits(tmp_path, counts):
     store = stored(tmp_path, counts)
-    line, command = next_command(store)
+    line, command = describe_next_command(store)
     assert line == "Train on it by fractions, or by other data.splits, with:"
     words = shlex.split(command)
     cfg = load("train", *words[2:])
@@ -315,15 +324,17 @@ def test_without_splits_or_clips_to_validate_on_the_command_chooses_splits(tmp_p
 
 def test_a_store_of_few_people_or_of_clips_to_test_on_is_for_tests(tmp_path):
     two = stored(tmp_path / "two", {"": 20}, subjects=2)
-    assert next_command(two)[-1].endswith("'data.splits={test: 1}'")
+    assert describe_next_command(two)[-1].endswith("'data.splits={test: 1}'")
     test = stored(tmp_path / "test", {"test": 20})
-    words = shlex.split(next_command(test)[-1])
+    words = shlex.split(describe_next_command(test)[-1])
     assert words[1] == "src/eval.py" and words[-1].startswith("data.store=")
 
 
 def test_the_table_of_a_store_without_splits_counts_all_clips(tmp_path):
     store = stored(tmp_path, {"": 20})
-    text = "\n".join(table(store.columns("split", "label", "subject"), single_label("a", "b")))
+    text = "\n".join(
+        tabulate_classes(store.columns("split", "label", "subject"), single_label("a", "b"))
+    )
     assert cells(text, "clips") == ["20"] and cells(text, "subjects") == ["9"]
     assert cells(text, "a") == cells(text, "b") == ["10"]
 
@@ -334,7 +345,7 @@ def test_the_next_command_of_a_small_store_in_an_odd_folder_trains(
 ):
     stores = tmp_path / "it's, a = [folder] of {stores} $HOME"
     store = prepare(Manifest(str(recordings)), small_features, stores)
-    command = summary(store).splitlines()[-1].strip()
+    command = summarize_store(store).splitlines()[-1].strip()
     assert "data.batch_size=4" in command
     command = command.replace("python src/", f"{shlex.quote(sys.executable)} {ROOT}/src/")
     environment = os.environ | {"CI": "true"}

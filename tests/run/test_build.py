@@ -4,7 +4,7 @@ from conftest import load
 from omegaconf import OmegaConf
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.train_test_overlap import trained_on
+from avfusion.data.train_test_overlap import digest_training_clips
 from avfusion.run import build as assembly
 from avfusion.run.configuration import with_description
 from avfusion.run.restore import rebuild_task
@@ -27,7 +27,7 @@ def test_a_recipe_needs_no_weights_but_those_of_its_checkpoint(recordings_store,
     data = FaceAudioDataModule(str(recordings_store), batch_size=8)
     data.prepare_data()
     whole = assembly.build_task(with_description(cfg, data.description), data).recipe
-    assert whole.trained_on == trained_on(data.store, data.splits.where("train"))
+    assert whole.trained_on == digest_training_clips(data.store, data.splits.where("train"))
     (tmp_path / "weights.pth").unlink()
     assert whole.model["network"]["face_encoder"]["pretrained"] == "none"
     assert rebuild_task(whole.plain()).network.face_encoder.channels == 192

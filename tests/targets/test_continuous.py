@@ -33,8 +33,8 @@ from avfusion.evaluation.predictions import load_predictions
 from avfusion.evaluation.runs import read_run
 from avfusion.figures.clip import clip_view
 from avfusion.figures.scatter import scatter_figure
-from avfusion.preparation.leakage import CONTENT, find_leaks, find_repeats
-from avfusion.preparation.summary import summary
+from avfusion.preparation.leakage import CONTENT_COLUMNS, find_leaks, find_repeats
+from avfusion.preparation.summary import summarize_store
 from avfusion.report.run_page import report_run
 from avfusion.run.results import collect_results, headline, write_results
 from avfusion.targets.continuous import Continuous
@@ -99,18 +99,20 @@ def test_as_many_labels_are_kept_in_memory_as_there_are_sets_of_known_numbers(tm
 def test_two_numbers_for_one_recording_are_told_with_both(tmp_path):
     labels = [("tint", (0.5,)), ("tint", (0.25,)), ("tint", (0.5,))]
     store = store_of_numbers(tmp_path, *labels, audio_digest=7)
-    found = find_repeats(store.columns(*CONTENT, *store.index.number_columns))
+    found = find_repeats(store.columns(*CONTENT_COLUMNS, *store.index.number_columns))
     told = ["c0 (tint=0.5) = c1 (tint=0.25) = c2 (tint=0.5)"]
     assert found["two_labels_for_one_recording"] == told
     same = store_of_numbers(tmp_path, *labels[::2], audio_digest=7)
-    found = find_repeats(same.columns(*CONTENT, *same.index.number_columns))
+    found = find_repeats(same.columns(*CONTENT_COLUMNS, *same.index.number_columns))
     assert found == {"two_labels_for_one_recording": [], "same_sound_twice": ["c0 = c1"]}
 
 
 def test_a_number_without_training_clips_is_untrained(tmp_path):
     labels = [("tint", (1.0,)), ("pitch|tint", (1.0, 2.0))]
     store = store_of_numbers(tmp_path, *labels)
-    clips = split_by(store, {"train": [0, 1], "test": [1, 2]}).tabulate(store.columns(*CONTENT))
+    clips = split_by(store, {"train": [0, 1], "test": [1, 2]}).tabulate(
+        store.columns(*CONTENT_COLUMNS)
+    )
     assert find_leaks(clips, target_of(*NAMES).classes_of)["untrained_classes"] == ["pitch"]
 
 
@@ -136,7 +138,7 @@ def test_what_is_reported_can_be_monitored(name):
 def test_a_store_counts_the_clips_of_each_number_and_names_loss_and_monitor(number_store):
     description = Store(number_store).description
     assert description["labels"] == "continuous" and description["output_names"] == list(NAMES)
-    lines = [line.split() for line in summary(number_store).splitlines()]
+    lines = [line.split() for line in summarize_store(number_store).splitlines()]
     assert ["pitch", "16", "4", "4"] in lines and ["tint", "8", "2", "2"] in lines
     assert lines[-1][-2:] == ["loss=mse", "monitor=val/ccc"]
 

@@ -35,8 +35,8 @@ from avfusion.evaluation.prediction_files import write_answers
 from avfusion.figures.clip import clip_view
 from avfusion.figures.predictions import batch_figure
 from avfusion.preparation.description import describe_splits
-from avfusion.preparation.leakage import find_untrained
-from avfusion.preparation.summary import summary
+from avfusion.preparation.leakage import find_untrained_classes
+from avfusion.preparation.summary import summarize_store
 from avfusion.targets import MultiLabel
 from avfusion.training.losses import BinaryCrossEntropy
 from avfusion.training.metrics.stages import check_monitor
@@ -97,7 +97,7 @@ def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store
     store = Store(several_store)
     description = describe_splits(store, split_by(store))
     assert description["labels"] == "multi_label" and description["class_counts"] == [8, 8, 8]
-    lines = [line.split() for line in summary(several_store).splitlines()]
+    lines = [line.split() for line in summarize_store(several_store).splitlines()]
     assert ["late", "8", "2", "2"] in lines
     assert lines[-1][-1] == "loss=bce"
 
@@ -105,8 +105,8 @@ def test_a_store_counts_the_clips_of_each_class_and_names_the_loss(several_store
 def test_a_class_is_trained_whatever_it_is_trained_with():
     pairs = [("train", "a|b"), ("test", "b|c")]
     clips = tabulate(clip_record(split=split, label=label) for split, label in pairs)
-    assert find_untrained(clips, split_label) == ["c"]
-    assert find_untrained(clips) == ["b|c"]
+    assert find_untrained_classes(clips, split_label) == ["c"]
+    assert find_untrained_classes(clips) == ["b|c"]
 
 
 def test_probabilities_are_those_of_each_class_alone():

@@ -1,4 +1,4 @@
-"""Random changes of training clips, drawn for each clip of a batch on its device."""
+"""Augmentation of training clips, drawn for each clip of a batch on its device."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from avfusion.data.batch import Clips
 
-MFCC_BLOCKS = 3  # coefficients, their differences, and the differences of those
+NUM_MFCC_BLOCKS = 3  # coefficients, their differences, and the differences of those
 
 
 class FaceAugmentation:
@@ -43,8 +43,8 @@ class FaceAugmentation:
         side = 1 - self.crop * torch.rand(batch, device=device)
         move = self.shift * (2 * torch.rand(batch, 2, device=device) - 1)
         mirrored = torch.rand(batch, device=device) < self.flip
-        face = self.recolor(geometry(pictures, side, move, mirrored))
-        moved = clips._replace(box=moved_box(clips.box, side, move, mirrored))
+        face = self.recolor(apply_geometry(pictures, side, move, mirrored))
+        moved = clips._replace(box=move_box(clips.box, side, move, mirrored))
         return moved.with_stream(self.stream, face)
 
     def recolor(
@@ -61,7 +61,7 @@ class FaceAugmentation:
         return 1 + self.color * change
 
 
-def geometry(
+def apply_geometry(
     face: Float[Tensor, "batch pictures 3 height width"],
     side: Float[Tensor, "batch"],
     move: Float[Tensor, "batch 2"],
@@ -79,7 +79,7 @@ def geometry(
     return seen.unflatten(0, (batch, pictures))
 
 
-def moved_box(
+def move_box(
     box: Float[Tensor, "batch 4"],
     side: Float[Tensor, "batch"],
     move: Float[Tensor, "batch 2"],
@@ -131,16 +131,16 @@ class AudioAugmentation:
         mean = audio.sum(1, keepdim=True) / count
         deviation = (((audio - mean) ** 2 * true).sum(1, keepdim=True) / count).sqrt()
 
-        hidden = stretch(length, self.time, frames)[..., None]
-        blocks = self.blocks or MFCC_BLOCKS
+        hidden = draw_stretches(length, self.time, frames)[..., None]
+        blocks = self.blocks or NUM_MFCC_BLOCKS
         coefficients = torch.full_like(length, features // blocks)
-        band = stretch(coefficients, self.band, features // blocks).repeat(1, blocks)
+        band = draw_stretches(coefficients, self.band, features // blocks).repeat(1, blocks)
         hidden = hidden | band[:, None]
         noisy = audio + self.noise * deviation * torch.randn_like(audio)
         return clips.with_stream(self.stream, torch.where(hidden, mean, noisy) * true)
 
 
-def stretch(length: Tensor, most: float, size: int) -> Bool[Tensor, "batch size"]:
+def draw_stretches(length: Tensor, most: float, size: int) -> Bool[Tensor, "batch size"]:
     """Mark, in each row, a random stretch of at most a part ``most`` of its ``length``."""
     wide = torch.rand(len(length), device=length.device) * most * length
     start = torch.rand(len(length), device=length.device) * (length - wide)

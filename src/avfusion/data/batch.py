@@ -1,4 +1,4 @@
-"""The batch."""
+"""Batch of clips."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,10 +1,10 @@
-"""What of a store, or of how it is read, does not fit a training or a test."""
+"""Checks that a store, and the way it is read, fit a training or a test."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from avfusion.corpora.recording import SPLITS
-from avfusion.data.augmentation import MFCC_BLOCKS, AudioAugmentation
+from avfusion.data.augmentation import NUM_MFCC_BLOCKS, AudioAugmentation
 from avfusion.data.batch import Clips
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
@@ -78,7 +78,7 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
                 "data.augmentation.audio.blocks=1 where a frame is one spectrum (of "
                 f"{features} numbers), or data.augmentation.audio.band=0 to hide none."
             )
-        blocks = change.blocks or MFCC_BLOCKS
+        blocks = change.blocks or NUM_MFCC_BLOCKS
         if features % blocks:
             raise ValueError(
                 f"data.augmentation.audio.blocks={blocks} does not divide the {features} numbers "
@@ -98,7 +98,7 @@ def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> N
         )
 
 
-def applicable(
+def keep_applicable(
     augmentation: Sequence[Callable[[Clips], Clips]], streams: Sequence[str]
 ) -> list[Callable[[Clips], Clips]]:
     """Return the changes of what is read; of the others, a sentence says that they are left out."""

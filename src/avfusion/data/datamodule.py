@@ -14,13 +14,19 @@ from torch.utils.data import DataLoader
 from avfusion.corpora import Corpus
 from avfusion.data.batch import Clips, to_float
 from avfusion.data.checks import (
-    applicable,
     check_augmentation,
     check_reading,
     check_splits,
     check_streams,
+    keep_applicable,
 )
-from avfusion.data.dataset import InOrder, Order, ResumableLoader, SplitDataset, load
+from avfusion.data.dataset import (
+    ClipSampler,
+    ResumableLoader,
+    SequentialClipSampler,
+    SplitDataset,
+    make_loader,
+)
 from avfusion.data.splits import Spelling, Splits, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import Features
@@ -175,7 +181,7 @@ class FaceAudioDataModule(L.LightningDataModule):
                 store.respell(target.spell)
             description |= {"outputs": target.outputs}
             self.opened = Opened(store, splits, target, description)
-            self.augmentation = applicable(self.augmentation, self.streams)
+            self.augmentation = keep_applicable(self.augmentation, self.streams)
         return self.opened
 
     def reading(self, eval_split: str) -> "FaceAudioDataModule":
@@ -206,8 +212,12 @@ class FaceAudioDataModule(L.LightningDataModule):
         dataset = self.dataset(split)
         at = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         clips = len(dataset)
-        order = Order(clips, True, self.seed, *at) if shuffle else InOrder(clips, *at)
-        return load(dataset, order, self.batch_size, self.num_workers)
+        order = (
+            ClipSampler(clips, True, self.seed, *at)
+            if shuffle
+            else SequentialClipSampler(clips, *at)
+        )
+        return make_loader(dataset, order, self.batch_size, self.num_workers)
 
     def train_dataloader(self) -> DataLoader[Clips]:
         """Load the training clips, in another order each epoch, unless a few are overfitted."""
@@ -230,7 +240,7 @@ class FaceAudioDataModule(L.LightningDataModule):
             return self.position
         trainer = self.trainer
         order = self.training.sampler
-        assert isinstance(order, Order)
+        assert isinstance(order, ClipSampler)
         over = self.training.served >= len(order) * order.ranks
         if trainer is not None:  # an epoch may end before its loader
             progress: Any = trainer.fit_loop.epoch_progress.current

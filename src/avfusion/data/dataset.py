@@ -52,12 +52,12 @@ class SplitDataset(Dataset[Clips]):
         )
 
 
-def as_read(clips: Clips) -> Clips:
+def collate_nothing(clips: Clips) -> Clips:
     """Return a batch as the store gave it: there is nothing to collate."""
     return clips
 
 
-class Order(Sampler[int]):
+class ClipSampler(Sampler[int]):
     """Every clip once: in the order of the split, or shuffled by seed and epoch alone.
 
     Each of ``ranks`` processes reads every ranks-th clip. When shuffled, the last clips of an
@@ -93,7 +93,7 @@ class Order(Sampler[int]):
         return len(range(self.rank, self.clips, self.ranks))
 
 
-class InOrder(Order, SequentialSampler):
+class SequentialClipSampler(ClipSampler, SequentialSampler):
     """The order of the split, under a name by which Lightning knows that nothing is shuffled.
 
     ``trainer.overfit_batches`` replaces loaders with other samplers by ones that share nothing out
@@ -101,7 +101,7 @@ class InOrder(Order, SequentialSampler):
     """
 
     def __init__(self, clips: int, rank: int = 0, ranks: int = 1) -> None:
-        Order.__init__(self, clips, False, 0, rank, ranks)
+        ClipSampler.__init__(self, clips, False, 0, rank, ranks)
 
 
 class ResumableLoader(DataLoader[Clips]):
@@ -116,7 +116,7 @@ class ResumableLoader(DataLoader[Clips]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches of one epoch."""
         order = self.sampler
-        if not isinstance(order, Order):  # Lightning has its own to predict, and to overfit
+        if not isinstance(order, ClipSampler):  # Lightning has its own to predict, and to overfit
             yield from self.batches()
             return
         order.start = self.served = self.start
@@ -139,14 +139,16 @@ class ResumableLoader(DataLoader[Clips]):
         """Leave the position as it is: Lightning comes with it when it is too late."""
 
 
-def load(dataset: SplitDataset, order: Order, batch_size: int, num_workers: int) -> ResumableLoader:
+def make_loader(
+    dataset: SplitDataset, order: ClipSampler, batch_size: int, num_workers: int
+) -> ResumableLoader:
     """Return a loader of a split in some order."""
     return ResumableLoader(
         dataset,
         batch_size=batch_size,
         sampler=order,
         num_workers=num_workers,
-        collate_fn=as_read,  # type: ignore[arg-type]
+        collate_fn=collate_nothing,  # type: ignore[arg-type]
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
         generator=torch.Generator(),  # else each epoch would draw from those of training

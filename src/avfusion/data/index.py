@@ -122,7 +122,7 @@ class ClipRecord:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "numbers":
-                columns = number_columns(self.label) if value else []
+                columns = list_number_columns(self.label) if value else []
                 row.update(zip(columns, value, strict=True))
             elif field.name in PARTS:
                 names = PARTS[field.name][1]
@@ -137,7 +137,7 @@ class ClipRecord:
         values: dict[str, Any] = {}
         for field in fields(cls):
             if field.name == "numbers":
-                values[field.name] = numbers_of(row)
+                values[field.name] = read_numbers(row)
             elif field.name in PARTS:
                 kind, names = PARTS[field.name]
                 parts = [row[name] for name in names]
@@ -147,14 +147,14 @@ class ClipRecord:
         return cls(**values)
 
 
-def number_columns(label: str) -> list[str]:
+def list_number_columns(label: str) -> list[str]:
     """Name the columns of the numbers that a label names."""
     return [f"{COLUMN_PREFIX}{name}" for name in split_label(label)]
 
 
-def numbers_of(row: Mapping[str, Any]) -> tuple[float, ...]:
+def read_numbers(row: Mapping[str, Any]) -> tuple[float, ...]:
     """Take the numbers that the label of a row names out of their columns."""
-    return tuple(row[column] for column in number_columns(row["label"]) if column in row)
+    return tuple(row[column] for column in list_number_columns(row["label"]) if column in row)
 
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
@@ -172,21 +172,21 @@ def digest_content(array: np.ndarray) -> int:
     return int.from_bytes(hashlib.sha256(array.tobytes()).digest()[:8])
 
 
-def spell_digest(digest: int) -> str:
+def format_digest(digest: int) -> str:
     """Return the sixteen hexadecimal digits that people and checkpoints know a digest by."""
     return f"{digest:016x}"
 
 
 Rows = Sequence[int] | Int[np.ndarray, "rows"]
-GROUP = 2**14  # clips that are written, and read for a single record, at a time
-FEW = pa.dictionary(pa.int32(), pa.string())  # text that many clips share
+ROW_GROUP = 2**14  # clips that are written, and read for a single record, at a time
+REPEATED_TEXT = pa.dictionary(pa.int32(), pa.string())  # text that many clips share
 SCHEMA = pa.schema(
     {
         "clip_id": pa.string(),
-        "label": FEW,
-        "subject": FEW,
-        "session": FEW,
-        "split": FEW,
+        "label": REPEATED_TEXT,
+        "subject": REPEATED_TEXT,
+        "session": REPEATED_TEXT,
+        "split": REPEATED_TEXT,
         "shard": pa.int64(),
         "place": pa.int64(),
         "start": pa.float64(),
@@ -197,7 +197,7 @@ SCHEMA = pa.schema(
         "has_face": pa.bool_(),
         "has_audio": pa.bool_(),
         "pictures": pa.int64(),
-        "note": FEW,
+        "note": REPEATED_TEXT,
         **dict.fromkeys(PARTS["box"][1], pa.float64()),
         **dict.fromkeys(PARTS["crop"][1], pa.float64()),
         **dict.fromkeys(PARTS["picture_size"][1], pa.int64()),
@@ -258,7 +258,7 @@ class IndexWriter:
     """
 
     def __init__(self, path: Path, names: Iterable[str] = ()) -> None:
-        self.schema = add_numbers(SCHEMA, names)
+        self.schema = add_number_columns(SCHEMA, names)
         dictionaries = [name for name in SCHEMA.names if name not in ENCODINGS]
         self.file = pq.ParquetWriter(
             path,
@@ -275,11 +275,11 @@ class IndexWriter:
         """Add one record."""
         self.waiting.append(record)
         self.written += 1
-        if len(self.waiting) == GROUP:
+        if len(self.waiting) == ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        self.file.write_table(tabulate(self.waiting, self.schema), row_group_size=GROUP)
+        self.file.write_table(tabulate(self.waiting, self.schema), row_group_size=ROW_GROUP)
         self.waiting = []
 
     def __enter__(self) -> "IndexWriter":
@@ -298,7 +298,7 @@ def write_index(path: Path, records: Iterable[ClipRecord], names: Iterable[str] 
             index.write(record)
 
 
-def add_numbers(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
+def add_number_columns(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
     """Add a column for the numbers of each name."""
     for name in names:
         schema = schema.append(pa.field(f"{COLUMN_PREFIX}{name}", NUMBER))
@@ -310,7 +310,7 @@ def tabulate(records: Iterable[ClipRecord], schema: pa.Schema = SCHEMA) -> pa.Ta
     return pa.Table.from_pylist([record.to_row() for record in records], schema=schema)
 
 
-def values_of(column: pa.ChunkedArray) -> Shaped[np.ndarray, "clips"]:
+def to_numpy(column: pa.ChunkedArray) -> Shaped[np.ndarray, "clips"]:
     """Return a column of numbers or of truth values; NaN where one is unknown."""
     dtype = np.float64 if column.null_count else column.type.to_pandas_dtype()
     return np.array(column.to_numpy(zero_copy_only=False), dtype)
@@ -395,4 +395,4 @@ def export_index(index: Index, path: Path) -> None:
         for row in index.rows():
             flags = {name: int(row[name]) for name in ("has_face", "has_audio")}
             digests = {name: row[name] for name in DIGESTS if row[name] is not None}
-            writer.writerow(row | flags | {n: spell_digest(d) for n, d in digests.items()})
+            writer.writerow(row | flags | {n: format_digest(d) for n, d in digests.items()})

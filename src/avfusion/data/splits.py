@@ -42,7 +42,10 @@ Numbers = Int8[np.ndarray, "clips"]  # of each clip's split in SPLITS, LEFT_OUT 
 LEFT_OUT = -1
 TRAIN, VAL, TEST = range(len(SPLITS))
 FRACTIONS = "{train: 0.7, val: 0.1, test: 0.2}"
-SHORT = {"subjects": "subject", "sessions": "session"}  # the names of folds as plans of their own
+PLAN_FOLDS = {
+    "subjects": "subject",
+    "sessions": "session",
+}  # the names of folds as plans of their own
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Column:
 
     def assign(self, store: Store) -> Numbers:
         """Read the column; a store without any split is refused."""
-        numbers = numbers_of(Codes.of(store.columns("split")["split"]))
+        numbers = number_splits(Codes.of(store.columns("split")["split"]))
         if not (numbers != LEFT_OUT).any():
             raise ValueError(
                 f"The corpus of {store.root} assigns no clip to a split: choose a plan, such as "
@@ -119,7 +122,7 @@ class Fractions:
     def assign(self, store: Store) -> Numbers:
         """Draw; fewer groups than shares above zero are refused."""
         groups = group_clips(store, self.by_subject)
-        dealt = deal(groups, np.ones(len(store), bool), self.shares, self.seed, self, store)
+        dealt = deal_groups(groups, np.ones(len(store), bool), self.shares, self.seed, self, store)
         return np.array([SPLITS.index(name) for name in self.shares], np.int8)[dealt]
 
     def record(self) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class Fractions:
         return {"plan": dict(self.shares), "seed": self.seed, "by_subject": self.by_subject}
 
     def __str__(self) -> str:
-        return spell(self.shares)
+        return format_values(self.shares)
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class Ranges:
                 f"data.splits={self} goes beyond the {clips} clips of {store.root}: let "
                 f"{' and '.join(outside)} end at {clips} at most."
             )
-        numbers = numbers_of(Codes.of(store.columns("split")["split"]))
+        numbers = number_splits(Codes.of(store.columns("split")["split"]))
         numbers[np.isin(numbers, [SPLITS.index(name) for name in self.ranges])] = LEFT_OUT
         for name, (first, end) in self.ranges.items():
             numbers[first:end] = SPLITS.index(name)
@@ -175,7 +178,7 @@ class Ranges:
         return {"plan": {name: [*span] for name, span in self.ranges.items()}}
 
     def __str__(self) -> str:
-        return spell({name: [*span] for name, span in self.ranges.items()})
+        return format_values({name: [*span] for name, span in self.ranges.items()})
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class Folds:
             raise ValueError(f"val of data.splits={self} must lie between 0 and 1.")
         if isinstance(self.folds, int):
             self._find([str(number) for number in range(self.folds)])
-        elif self.folds not in SHORT.values():
+        elif self.folds not in PLAN_FOLDS.values():
             path = Path(self.folds)
             if not path.is_file():
                 raise FileNotFoundError(
@@ -219,7 +222,9 @@ class Folds:
             return numbers
         rest, shares = numbers == TRAIN, {"train": 1 - self.val, "val": self.val}
         groups = group_clips(store, self.by_subject)
-        numbers[rest] = deal(groups, rest, shares, self.seed, self, store)[rest]  # TRAIN or VAL
+        numbers[rest] = deal_groups(groups, rest, shares, self.seed, self, store)[
+            rest
+        ]  # TRAIN or VAL
         return numbers
 
     def _folds(self, store: Store) -> Codes:
@@ -228,7 +233,7 @@ class Folds:
             groups, every = group_clips(store, self.by_subject), np.ones(len(store), bool)
             names = [str(number) for number in range(self.folds)]
             shares = dict.fromkeys(names, 1 / self.folds)
-            return Codes(deal(groups, every, shares, self.seed, self, store), names)
+            return Codes(deal_groups(groups, every, shares, self.seed, self, store), names)
         if self.content is None:
             return leave_one_out(store, self.folds)
         return read_folds(Path(self.folds), store)
@@ -263,7 +268,9 @@ class Folds:
         return {"plan": own, "fold": self.fold, **drawn}
 
     def __str__(self) -> str:
-        return spell({"folds": self.folds} | ({} if self.val is None else {"val": self.val}))
+        return format_values(
+            {"folds": self.folds} | ({} if self.val is None else {"val": self.val})
+        )
 
 
 Plan = Column | Fractions | Ranges | Folds  # its text is the value of data.splits
@@ -279,20 +286,20 @@ def make_plan(
     """
     if seed < 0:
         raise ValueError(f"data.split_seed must be at least 0, got {seed}.")
-    if isinstance(splits, str) and (splits in SHORT or splits.lower().endswith(".csv")):
-        splits = {"folds": SHORT.get(splits, splits)}
+    if isinstance(splits, str) and (splits in PLAN_FOLDS or splits.lower().endswith(".csv")):
+        splits = {"folds": PLAN_FOLDS.get(splits, splits)}
     if isinstance(splits, Mapping) and "folds" in splits:
         return _make_folds(splits, fold, seed, by_subject)
     if fold is not None:
+        given = format_values(splits) if isinstance(splits, Mapping) else splits or "column"
         raise ValueError(
-            f"data.fold={fold} chooses among folds, and data.splits="
-            f"{spell(splits) if isinstance(splits, Mapping) else splits or 'column'} has none: "
+            f"data.fold={fold} chooses among folds, and data.splits={given} has none: "
             "leave it out, or set data.splits='{folds: 5}'."
         )
     if splits is None or splits == "column":
         return Column()
     if isinstance(splits, str) or not splits or not set(splits) <= set(SPLITS):
-        said = repr(splits) if isinstance(splits, str) else spell(splits)
+        said = repr(splits) if isinstance(splits, str) else format_values(splits)
         raise ValueError(
             f"data.splits={said} is no plan: give column, fractions or ranges of "
             f"{', '.join(SPLITS)}, as in {FRACTIONS}, {{folds: 5}}, subjects, sessions, or a CSV "
@@ -303,7 +310,7 @@ def make_plan(
     if not all(type(share) in (int, float) for share in splits.values()):
         raise ValueError(
             "data.splits must hold fractions of the clips, or ranges of rows [first, end), got "
-            f"{spell(splits)}."
+            f"{format_values(splits)}."
         )
     return Fractions({name: float(share) for name, share in splits.items()}, seed, by_subject)
 
@@ -312,20 +319,22 @@ def _make_folds(
     splits: Mapping[str, Any], fold: int | str | None, seed: int, by_subject: bool
 ) -> Folds:
     """Return the plan of some folds."""
-    folds = SHORT.get(splits["folds"], splits["folds"])
-    named = isinstance(folds, str) and (folds in SHORT.values() or folds.lower().endswith(".csv"))
+    folds = PLAN_FOLDS.get(splits["folds"], splits["folds"])
+    named = isinstance(folds, str) and (
+        folds in PLAN_FOLDS.values() or folds.lower().endswith(".csv")
+    )
     val = splits.get("val")
     known = set(splits) <= {"folds", "val"} and (val is None or type(val) in (int, float))
     if not known or not (named or (type(folds) is int and folds > 1)):
         raise ValueError(
-            f"data.splits={spell(splits)} is no plan: folds are a number from 2 on, subject, "
-            "session, or the path of a CSV, and beside them may only stand val, a fraction."
+            f"data.splits={format_values(splits)} is no plan: folds are a number from 2, "
+            "subject, session, or the path of a CSV, and beside them may only stand val, a fraction."
         )
     if fold is None:
         several = "0,1,2" if named else ",".join(map(str, range(folds)))
         raise ValueError(
-            f"data.splits={spell(splits)} needs data.fold, the one to test on: give one, or "
-            f"several after one another with -m data.fold={several}."
+            f"data.splits={format_values(splits)} needs data.fold, the one to test on: give one, "
+            f"or several after one another with -m data.fold={several}."
         )
     return Folds(folds, fold, val, seed, by_subject)
 
@@ -336,7 +345,7 @@ def split_clips(plan: Plan, store: Store) -> Splits:
     return Splits(plan.assign(store), words, plan.record(), store.root)
 
 
-def numbers_of(column: Codes) -> Numbers:
+def number_splits(column: Codes) -> Numbers:
     """Return the splits that a column of their names gives."""
     numbers = [SPLITS.index(name) if name in SPLITS else LEFT_OUT for name in column.names]
     return np.array(numbers, np.int8)[column.numbers]
@@ -348,7 +357,7 @@ def group_clips(store: Store, by_subject: bool) -> Codes:
     A clip of nobody knows whom is alone, too.
     """
     if not by_subject:
-        return Codes(np.arange(len(store)), _ids(store))
+        return Codes(np.arange(len(store)), _read_clip_ids(store))
     subjects = merge_spellings(Codes.of(store.columns("subject")["subject"]))
     if "" not in subjects.names:
         return subjects
@@ -368,7 +377,7 @@ def merge_spellings(names: Codes) -> Codes:
     return Codes(np.array([merged[key] for key in keys], np.int64)[names.numbers], [*merged])
 
 
-def deal(
+def deal_groups(
     groups: Codes,
     among: Bool[np.ndarray, "clips"],
     shares: Mapping[str, float],
@@ -389,11 +398,11 @@ def deal(
 
     dealt = np.full(len(sizes), LEFT_OUT, np.int64)
     names = [groups.names[number] for number in filled.tolist()]
-    dealt[filled] = draw(names, sizes[filled], [*shares.values()], seed)
+    dealt[filled] = draw_groups(names, sizes[filled], [*shares.values()], seed)
     return dealt[groups.numbers]
 
 
-def draw(
+def draw_groups(
     names: Sequence[str],
     sizes: Int64[np.ndarray, "groups"],
     shares: Sequence[float],
@@ -472,19 +481,19 @@ def leave_one_out(store: Store, column: str) -> Codes:
     names: dict[str, str] = {}
     for name in codes.names:
         names.setdefault(normalize_name(name), name)  # as it was written first
-    return in_natural_order(keys, names)
+    return sort_naturally(keys, names)
 
 
-def in_natural_order(folds: Codes, names: Mapping[str, str]) -> Codes:
+def sort_naturally(folds: Codes, names: Mapping[str, str]) -> Codes:
     """Return folds as a person orders their names, s2 before s10, and with these names."""
-    order = sorted(range(len(folds.names)), key=lambda number: natural(folds.names[number]))
+    order = sorted(range(len(folds.names)), key=lambda number: natural_key(folds.names[number]))
     places = np.empty(len(order) + 1, np.int64)
     places[order] = np.arange(len(order))
     places[LEFT_OUT] = LEFT_OUT
     return Codes(places[folds.numbers], [names[folds.names[number]] for number in order])
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+def natural_key(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts the numbers in names as numbers."""
     parts = re.split(r"(\d+)", name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
@@ -510,7 +519,7 @@ def read_folds(path: Path, store: Store) -> Codes:
         if row[clip] in given:
             raise ValueError(f"Line {line} of {path} names {row[clip]} again: once is enough.")
         given[row[clip]] = row[fold]
-    ids = _ids(store)
+    ids = _read_clip_ids(store)
     check_same_clips(path, given, ids, store)
     spellings: dict[str, str] = {}
     for name in given.values():
@@ -518,7 +527,7 @@ def read_folds(path: Path, store: Store) -> Codes:
             spellings.setdefault(normalize_name(name), name)
     keys = {key: number for number, key in enumerate(spellings)} | {"": LEFT_OUT}
     numbers = np.array([keys[normalize_name(given[name])] for name in ids], np.int64)
-    return in_natural_order(Codes(numbers, [*spellings]), spellings)
+    return sort_naturally(Codes(numbers, [*spellings]), spellings)
 
 
 def check_same_clips(
@@ -539,10 +548,10 @@ def check_same_clips(
         )
 
 
-def spell(values: Mapping[str, Any]) -> str:
+def format_values(values: Mapping[str, Any]) -> str:
     """Return named values as the command line takes them."""
     return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
 
 
-def _ids(store: Store) -> list[str]:
+def _read_clip_ids(store: Store) -> list[str]:
     return store.columns("clip_id")["clip_id"].to_pylist()

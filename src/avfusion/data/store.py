@@ -30,7 +30,7 @@ from torch import Tensor
 
 from avfusion.corpora.numbers import COLUMN_PREFIX
 from avfusion.corpora.spelling import normalize_name
-from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, values_of
+from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, to_numpy
 from avfusion.features.stream import Stream
 from avfusion.preparation.statistics import Moments, sum_moments
 
@@ -90,7 +90,7 @@ class Store:
         sides = self.index.columns(*BOX)
         boxes = np.empty((len(self), 4), np.float32)
         for number, side in enumerate(BOX):
-            boxes[:, number] = values_of(sides[side])
+            boxes[:, number] = to_numpy(sides[side])
         return boxes
 
     @cached_property
@@ -106,7 +106,7 @@ class Store:
 
     def column(self, name: str) -> Shaped[np.ndarray, "clips"]:
         """Read a column of numbers or of truth values; NaN where one is unknown."""
-        return values_of(self.index.columns(name)[name])
+        return to_numpy(self.index.columns(name)[name])
 
     def columns(self, *names: str) -> pa.Table:
         """Read columns of the index, with nulls where something is unknown."""

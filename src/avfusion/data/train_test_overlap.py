@@ -1,4 +1,4 @@
-"""What a network was trained on: where it is tested on that again, a score shows memory."""
+"""Overlap of test clips with what a network was trained on, where a score would show memory."""
 
 import hashlib
 import logging
@@ -18,21 +18,21 @@ from avfusion.messages import join_items
 
 log = logging.getLogger(__name__)
 Digests = Mapping[str, str]  # of subjects and of recordings, each joined by blanks
-WHAT = {"subjects": "subjects", "recordings": "clips whose sound or picture"}
+KINDS = {"subjects": "subjects", "recordings": "clips whose sound or picture"}
 
 
-def trained_on(store: Store, training: Bool[np.ndarray, "clips"]) -> dict[str, str]:
+def digest_training_clips(store: Store, training: Bool[np.ndarray, "clips"]) -> dict[str, str]:
     """Return the digests of the training clips: of equal length, and without anybody's name."""
     clips = store.columns("subject", "face_digest", "audio_digest")
     subjects = Codes.of(clips["subject"]).counts(training).keys() - {""}
     contents = [_known(clips[column], training)[1] for column in DIGESTS]
     return {
-        "subjects": spell([of_subject(name) for name in subjects]),
-        "recordings": spell(np.concatenate(contents)),
+        "subjects": encode_digests([digest_subject(name) for name in subjects]),
+        "recordings": encode_digests(np.concatenate(contents)),
     }
 
 
-def spell(digests: Sequence[int] | UInt64[np.ndarray, "digests"]) -> str:
+def encode_digests(digests: Sequence[int] | UInt64[np.ndarray, "digests"]) -> str:
     """Return digests in order, each once, as one string: a list would be slow to check and load."""
     ordered = np.sort(np.asarray(digests, np.uint64))  # np.unique takes ten times as long
     first = np.ones(len(ordered), bool)
@@ -40,32 +40,34 @@ def spell(digests: Sequence[int] | UInt64[np.ndarray, "digests"]) -> str:
     return ordered[first].astype(">u8").tobytes().hex(" ", 8)
 
 
-def read(digests: str) -> UInt64[np.ndarray, "digests"]:
+def decode_digests(digests: str) -> UInt64[np.ndarray, "digests"]:
     """Return the digests of such a string."""
     return np.frombuffer(bytes.fromhex(digests), ">u8").astype(np.uint64)
 
 
-def together(one: Digests, other: Digests) -> dict[str, str]:
+def merge_digests(one: Digests, other: Digests) -> dict[str, str]:
     """Return the digests of two trainings, one of which went on from the other."""
-    return {kind: spell(read(f"{one[kind]} {other.get(kind, '')}")) for kind in one}
+    return {
+        kind: encode_digests(decode_digests(f"{one[kind]} {other.get(kind, '')}")) for kind in one
+    }
 
 
-def of_subject(name: str) -> int:
+def digest_subject(name: str) -> int:
     """Return the digest of a subject, the same for all spellings that look alike."""
     return int.from_bytes(hashlib.sha256(normalize_name(name).encode()).digest()[:8])
 
 
-def find_seen(
+def find_overlap(
     digests: Digests, store: Store, among: Bool[np.ndarray, "clips"]
 ) -> dict[str, list[str]]:
     """Return the subjects of some clips, and the ids of those clips, that were trained on."""
     clips = store.columns("clip_id", "subject", "face_digest", "audio_digest")
-    subjects, known = Codes.of(clips["subject"]), set(read(digests["subjects"]).tolist())
+    subjects, known = Codes.of(clips["subject"]), set(decode_digests(digests["subjects"]).tolist())
     spelled: dict[str, str] = {}
     for name in subjects.in_order(among):
-        if of_subject(name) in known:
+        if digest_subject(name) in known:
             spelled.setdefault(normalize_name(name), name)  # the first spelling stays
-    trained = read(digests["recordings"])
+    trained = decode_digests(digests["recordings"])
     seen = np.zeros(len(store), bool)
     for column in DIGESTS:
         rows, contents = _known(clips[column], among)
@@ -94,7 +96,7 @@ def _known(
     return np.flatnonzero(there), column.filter(pa.array(there)).to_numpy()
 
 
-def check_seen(
+def check_overlap(
     file: Path,
     recipe: Mapping[str, Any],
     store: Store,
@@ -113,11 +115,11 @@ def check_seen(
     if recipe.get("trained_on") is None:
         log.warning("%s does not say what it was trained on: some of it may be tested on.", file)
         return {}
-    seen = find_seen(recipe["trained_on"], store, splits.where(*names))
+    seen = find_overlap(recipe["trained_on"], store, splits.where(*names))
     for name, found in seen.items():
         if found and name not in allowed:
             raise ValueError(
-                f"{file} was trained on {len(found)} {WHAT[name.partition('_')[0]]} of the "
+                f"{file} was trained on {len(found)} {KINDS[name.partition('_')[0]]} of the "
                 f"{' and '.join(names)} split of {store.root} ({join_items(found)}), so a test "
                 f"would score memory: choose other clips, or set allow_{name}=true (such as where "
                 "other people have the same names), which every result then records."

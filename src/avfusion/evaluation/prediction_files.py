@@ -16,8 +16,8 @@ from avfusion.evaluation.inference import Answer
 from avfusion.figures.clip import clip_figure, clip_view
 from avfusion.figures.predictions import timeline_figure
 from avfusion.figures.style import save_figure
-from avfusion.preparation.description import table
-from avfusion.preparation.shards import REPORT
+from avfusion.preparation.description import open_table
+from avfusion.preparation.shards import REPORT_COLUMNS
 from avfusion.targets import Target
 
 
@@ -32,13 +32,13 @@ def write_answers(
     ``form`` is that of its figure, see ``avfusion.figures.style``.
     """
     said, cut = by_recording(answers)
-    table = [as_row(answer, target) for answer in said]
-    (folder / "predictions.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+    open_table = [as_row(answer, target) for answer in said]
+    (folder / "predictions.json").write_text(json.dumps(open_table, indent=1), encoding="utf-8")
     path = folder / "predictions.csv"
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["clip_id", "label", "predicted", *target.output_names, "note"])
-        for row in table:
+        for row in open_table:
             cells = (row["clip_id"], row["label"], row["predicted"])
             writer.writerow([*cells, *numbers(row[target.quantities]), row["note"]])
     # Last, since figures take long and may fail.
@@ -104,8 +104,8 @@ def write_timeline(
     """Draw the answers over time, and write them beside the figure as CSV."""
     path.parent.mkdir(exist_ok=True)
     times = [window.clip.window for window in windows if window.clip.window is not None]
-    table = path.with_suffix(".csv")
-    with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    open_table = path.with_suffix(".csv")
+    with open_table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["start_s", "end_s", "predicted", *target.output_names, "note"])
         for (start, end), row in zip(times, rows, strict=True):
@@ -138,7 +138,7 @@ def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str
     for row in rows:
         if row["clip_id"] in unanswered:
             row |= {"outcome": "not answered", "reason": unanswered[row["clip_id"]]}
-    with table(folder / "report.csv", REPORT) as report:
+    with open_table(folder / "report.csv", REPORT_COLUMNS) as report:
         report.writerows(rows)
     answered = {row["source"] for row in rows if row["outcome"] == "kept"}
     bad = len({row["source"] for row in rows} - answered)

@@ -12,7 +12,7 @@ from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.source import Missing
 from avfusion.features.video import video_span
 from avfusion.parallel import run_parallel
-from avfusion.preparation.watchdog import watched
+from avfusion.preparation.watchdog import watch_decoder
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def length(recording: Recording) -> int:
     """Return the samples of a recording's sound, or of as much video; none if it is unreadable."""
     if recording.sound_source is None:
         return 0
-    with watched(recording), suppress(Unreadable):
+    with watch_decoder(recording), suppress(Unreadable):
         with suppress(Missing):
             return decode_sound(recording.sound_source, slice(0, 0)).total
         first, last = video_span(recording.sound_source)

@@ -21,17 +21,17 @@ from avfusion.features.identity import identify
 from avfusion.features.stream import Stream
 from avfusion.messages import join_items
 from avfusion.preparation.leakage import (
-    CONTENT,
+    CONTENT_COLUMNS,
+    describe_leaks,
+    describe_subject_overlap,
     find_leaks,
     find_repeats,
     find_shared_subjects,
-    sentence_of_overlap,
-    sentences_of,
 )
-from avfusion.preparation.shards import REPORT, Part, kept, kinds_of
+from avfusion.preparation.shards import REPORT_COLUMNS, Part, list_note_kinds, read_journal
 from avfusion.targets import choose_target
 
-COLUMNS = ("note", BOX[0])
+DESCRIBED_COLUMNS = ("note", BOX[0])
 
 
 def describe(
@@ -43,7 +43,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return what a network and a result have to know of a store, whatever its splits.
 
-    ``clips`` are the ``COLUMNS`` of its index, ``skipped`` counts the reasons of the others.
+    ``clips`` are the ``DESCRIBED_COLUMNS`` of its index, ``skipped`` counts the reasons of the
+    others.
     """
     return {
         "format": FORMAT,
@@ -64,7 +65,7 @@ def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
     """
     told, training = store.description, splits.where("train")
     classes_of = choose_target(told).classes_of
-    clips = splits.tabulate(store.columns("subject", *CONTENT))
+    clips = splits.tabulate(store.columns("subject", *CONTENT_COLUMNS))
     classes = count_classes(store.labels.counts(training), classes_of)
     statistics: dict[str, dict[str, list[float]]] = {}
     for name, stream in store.streams.items():
@@ -92,9 +93,9 @@ def refuse_splits(
     ``leaks`` are those of their description.
     """
     inherent = {*store.description["allowed_leaks"], *store.description["leaks"]}
-    sentences = sentences_of(leaks, {*allowed, *inherent})
+    sentences = describe_leaks(leaks, {*allowed, *inherent})
     if "subject_overlap" not in allowed:
-        overlap = sentence_of_overlap(splits.tabulate(store.columns("subject")))
+        overlap = describe_subject_overlap(splits.tabulate(store.columns("subject")))
         sentences += [overlap] * bool(overlap)
     if sentences:
         raise ValueError(f"data.splits={splits.plan} of {store.root}: {' '.join(sentences)}")
@@ -113,7 +114,7 @@ def count_kinds(notes: Mapping[str, int]) -> Counter[str]:
     """Return how many clips have each kind of note, from how many have each note."""
     counts: Counter[str] = Counter()
     for note, clips in notes.items():
-        for kind in kinds_of(note):
+        for kind in list_note_kinds(note):
             counts[kind] += clips
     return counts
 
@@ -123,7 +124,7 @@ def skipped_reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} ({count})" for reason, count in Counter(skipped).most_common())
 
 
-def finish(
+def write_description(
     root: Path,
     corpus: Corpus,
     contents: Contents,
@@ -143,9 +144,12 @@ def finish(
     skipped: Counter[str] = Counter()
     details: list[str] = []  # for as long as no clip can be used
     names = choose_target(contents._asdict()).number_names
-    with table(root / "report.csv", REPORT) as report, IndexWriter(root / INDEX, names) as writer:
+    with (
+        open_table(root / "report.csv", REPORT_COLUMNS) as report,
+        IndexWriter(root / INDEX, names) as writer,
+    ):
         for part in parts:
-            for outcome, recording in zip(kept(part), part.recordings, strict=True):
+            for outcome, recording in zip(read_journal(part), part.recordings, strict=True):
                 report.writerow(outcome.report(recording))
                 if outcome.record is not None:
                     writer.write(outcome.record)
@@ -160,16 +164,18 @@ def finish(
         )
     index = Index(root / INDEX)
     streams = features.streams | dict(computed or {})
-    description = describe(corpus.name, contents, features, index.columns(*COLUMNS), skipped) | {
+    description = describe(
+        corpus.name, contents, features, index.columns(*DESCRIBED_COLUMNS), skipped
+    ) | {
         "streams": {name: stream.plain() for name, stream in streams.items()},
-        "leaks": find_repeats(index.columns(*CONTENT, *index.number_columns)),
+        "leaks": find_repeats(index.columns(*CONTENT_COLUMNS, *index.number_columns)),
         "allowed_leaks": sorted(allowed_leaks),
         "checksums": checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
-def verify(store: Path) -> None:
+def verify_checksums(store: Path) -> None:
     """Refuse a store whose files are not those that were written."""
     promised, found = read_description(store)["checksums"], checksums(store)
     other = sorted(name for name in promised | found if promised.get(name) != found.get(name))
@@ -193,7 +199,7 @@ def checksums(root: Path) -> dict[str, str]:
 
 
 @contextmanager
-def table(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[str]"]:
+def open_table(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[str]"]:
     """Write a CSV row by row, under a header."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, columns)

@@ -1,4 +1,4 @@
-"""The face maps of a store, computed once its pictures are written."""
+"""Face maps of a store, computed once its frames are written."""
 
 import logging
 from pathlib import Path
@@ -13,14 +13,14 @@ from torch import nn
 from avfusion.data.store import WEIGHTS, shard_file
 from avfusion.features.face_maps import FaceMaps, digest
 from avfusion.features.stream import FRAMES, Stream
-from avfusion.preparation.shards import Part, kept
-from avfusion.preparation.workers import check_room, create
+from avfusion.preparation.shards import Part, read_journal
+from avfusion.preparation.workers import check_room, create_shard
 
 log = logging.getLogger(__name__)
-PICTURES = 32  # that the encoder sees at a time
+BATCH_FRAMES = 32  # that the encoder sees at a time
 
 
-def map_device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """Return the device of this name; ``auto`` is a GPU where there is one.
 
     Raises:
@@ -44,13 +44,13 @@ def map_device(name: str) -> torch.device:
 def write_maps(root: Path, parts: list[Part], maps: FaceMaps, device: torch.device) -> Stream:
     """Write the maps of the parts that have none yet; return the stream that they are."""
     encoder, name = maps.build().to(device), maps.stream
-    shape = reserve(root, name, encoder)
-    started, todo = perf_counter(), [part for part in parts if not journal(part).exists()]
+    shape = allocate_maps(root, name, encoder)
+    started, todo = perf_counter(), [part for part in parts if not get_journal(part).exists()]
     for part in track(todo, "Computing face maps", transient=True):
         write_part_maps(part, name, encoder)
-        journal(part).touch()
+        get_journal(part).touch()
     if todo:
-        log.info("Face maps: %d clips in %.1f s", clips(todo), perf_counter() - started)
+        log.info("Face maps: %d clips in %.1f s", count_clips(todo), perf_counter() - started)
     weights = {name: value.cpu() for name, value in encoder.state_dict().items()}
     torch.save(weights, root / name / WEIGHTS)
     return Stream(
@@ -64,17 +64,17 @@ def write_maps(root: Path, parts: list[Part], maps: FaceMaps, device: torch.devi
     )
 
 
-def journal(part: Part) -> Path:
+def get_journal(part: Part) -> Path:
     """Return the file that is there once the maps of a part are written."""
     return part.journal.with_suffix(".maps")
 
 
-def clips(parts: list[Part]) -> int:
+def count_clips(parts: list[Part]) -> int:
     """Return how many recordings there are in parts."""
     return sum(len(part.recordings) for part in parts)
 
 
-def reserve(root: Path, name: str, encoder: nn.Module) -> tuple[int, ...]:
+def allocate_maps(root: Path, name: str, encoder: nn.Module) -> tuple[int, ...]:
     """Create the shards that are not there, as long as those of the pictures.
 
     Return the shape of the maps of a clip.
@@ -82,30 +82,30 @@ def reserve(root: Path, name: str, encoder: nn.Module) -> tuple[int, ...]:
     faces = sorted((root / FRAMES).glob("*.npy"))
     shapes = [np.load(file, mmap_mode="r").shape for file in faces]
     picture = np.zeros((1, 1, *shapes[0][2:]), np.uint8)
-    each = maps_of(encoder, picture).shape[2:]
+    each = compute_maps(encoder, picture).shape[2:]
     needed = sum(2 * int(np.prod([*shape[:2], *each])) for shape in shapes)
     others = [path for path in root.rglob("*.npy") if path.parent.name != name]
     check_room(root, needed + sum(path.stat().st_size for path in others))
     for number, shape in enumerate(shapes):
-        create(shard_file(root, name, number), (*shape[:2], *each), np.dtype(np.float16))
+        create_shard(shard_file(root, name, number), (*shape[:2], *each), np.dtype(np.float16))
     return (shapes[0][1], *each)
 
 
 def write_part_maps(part: Part, name: str, encoder: nn.Module) -> None:
     """Write the maps of the clips of a part that have a face."""
-    records = [outcome.record for outcome in kept(part)]
+    records = [outcome.record for outcome in read_journal(part)]
     places = [record.place for record in records if record is not None and record.has_face]
     faces = np.load(shard_file(part.root, FRAMES, part.shard), mmap_mode="r")
     maps = np.load(shard_file(part.root, name, part.shard), "r+")
-    step = max(1, PICTURES // faces.shape[1])
+    step = max(1, BATCH_FRAMES // faces.shape[1])
     for start in range(0, len(places), step):
         some = places[start : start + step]
-        maps[some] = maps_of(encoder, faces[some])
+        maps[some] = compute_maps(encoder, faces[some])
     maps.flush()
 
 
 @torch.inference_mode()
-def maps_of(
+def compute_maps(
     encoder: nn.Module, faces: UInt8[np.ndarray, "batch pictures height width 3"]
 ) -> Float16[np.ndarray, "batch pictures channels rows columns"]:
     """Return the maps of pictures; convolutions on a GPU get no fewer digits than on a CPU."""
@@ -116,6 +116,6 @@ def maps_of(
     if not maps.isfinite().all():
         raise ValueError(
             "The face maps exceed what 16 bits hold (65504): choose another features.maps.encoder, "
-            "or a run whose encoder normalises its map."
+            "or a run whose encoder normalizes its map."
         )
     return maps.cpu().numpy()

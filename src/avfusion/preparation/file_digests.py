@@ -1,4 +1,4 @@
-"""Contents of files as digests, remembered so that unchanged files are read once."""
+"""Digests of files, cached so that unchanged files are read once."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ from avfusion.console import is_interactive
 MISSING = "missing"
 THREADS = 8  # of which each waits for the disk most of the time
 # Nanoseconds: a file that was changed so lately may be changed again without another time.
-LATELY = 2 * 10**9
+RECENT_NANOSECONDS = 2 * 10**9
 
 
-class FileContents:
+class FileDigests:
     """The SHA-256 of files, however they are named and whenever they were copied.
 
     What was read is remembered in the file ``memory`` under path, inode, size and times of a file,
@@ -49,9 +49,11 @@ class FileContents:
                 digests[path] = str(known[-1])
             else:
                 todo.append((path, state))
-        for (path, state), digest in zip(todo, read_all([path for path, _ in todo]), strict=True):
+        for (path, state), digest in zip(
+            todo, _digest_all([path for path, _ in todo]), strict=True
+        ):
             digests[path] = digest
-            if digest != MISSING and max(state[2:]) < time.time_ns() - LATELY:
+            if digest != MISSING and max(state[2:]) < time.time_ns() - RECENT_NANOSECONDS:
                 self.known[str(path)] = [*state, digest]
                 self.changed = True
         return digests
@@ -76,16 +78,16 @@ def file_state(path: Path) -> list[int] | None:
     return [state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
-def read_all(paths: list[Path]) -> list[str]:
+def _digest_all(paths: list[Path]) -> list[str]:
     """Return the digests of files, read side by side."""
     with ThreadPoolExecutor(THREADS) as pool:
-        digests = pool.map(read, paths)
+        digests = pool.map(_digest, paths)
         quick = not is_interactive() or len(paths) < THREADS
         title = "Reading the files of the corpus"
         return list(track(digests, title, len(paths), transient=True, disable=quick))
 
 
-def read(path: Path) -> str:
+def _digest(path: Path) -> str:
     """Return the SHA-256 of a file; what is no file, or cannot be read, is left to decoders."""
     try:
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""What makes a score on a store mean less than it seems."""
+"""Data leakage between the splits of a store, and other faults that make a score mean less."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -10,12 +10,12 @@ import pyarrow as pa
 from avfusion.corpora.labels import ClassesOf, keep_label
 from avfusion.corpora.numbers import format_label
 from avfusion.corpora.spelling import normalize_name
-from avfusion.data.index import Codes, numbers_of
+from avfusion.data.index import Codes, read_numbers
 from avfusion.messages import join_items
 
 Clip = Mapping[str, Any]  # its row of these columns
-CONTENT = ("clip_id", "label", "face_digest", "audio_digest")
-WHY = {
+CONTENT_COLUMNS = ("clip_id", "label", "face_digest", "audio_digest")
+EXPLANATIONS = {
     "same_sound_in_two_splits": "the same sound is in two splits, so a test would score memory",
     "same_picture_in_two_splits": "the same picture is in two splits, so a test would score memory",
     "two_labels_for_one_recording": "the same recording has more than one label",
@@ -26,14 +26,15 @@ WHY = {
 def find_repeats(clips: pa.Table) -> dict[str, list[str]]:
     """Return the clips that have the same content, whatever their splits.
 
-    ``clips`` are the columns ``CONTENT`` of an index, with those of numbers. Two labels for one
-    recording falsify results, the same sound twice is no fault, but worth knowing: RAVDESS has
+    ``clips`` are the columns ``CONTENT_COLUMNS`` of an index, with those of numbers. Two labels for
+    one recording falsify results, the same sound twice is no fault, but worth knowing: RAVDESS has
     such a pair.
     """
-    sounds = by_content(clips, "audio_digest")
-    silent = by_content(clips.filter(clips["audio_digest"].is_null()), "face_digest")
+    sounds = group_by_content(clips, "audio_digest")
+    silent = group_by_content(clips.filter(clips["audio_digest"].is_null()), "face_digest")
     return {
-        "two_labels_for_one_recording": told_apart(sounds, _label) + told_apart(silent, _label),
+        "two_labels_for_one_recording": describe_differing(sounds, _label)
+        + describe_differing(silent, _label),
         "same_sound_twice": [" = ".join(clip["clip_id"] for clip in group) for group in sounds],
     }
 
@@ -41,12 +42,16 @@ def find_repeats(clips: pa.Table) -> dict[str, list[str]]:
 def find_leaks(clips: pa.Table, classes_of: ClassesOf = keep_label) -> dict[str, list[str]]:
     """Return, under the names of WHY, what is wrong with the splits of clips.
 
-    ``clips`` are the columns ``CONTENT`` of an index, with the column ``split`` of a plan.
+    ``clips`` are the columns ``CONTENT_COLUMNS`` of an index, with the column ``split`` of a plan.
     """
     return {
-        "same_sound_in_two_splits": told_apart(by_content(clips, "audio_digest"), _split),
-        "same_picture_in_two_splits": told_apart(by_content(clips, "face_digest"), _split),
-        "untrained_classes": find_untrained(clips, classes_of),
+        "same_sound_in_two_splits": describe_differing(
+            group_by_content(clips, "audio_digest"), _split
+        ),
+        "same_picture_in_two_splits": describe_differing(
+            group_by_content(clips, "face_digest"), _split
+        ),
+        "untrained_classes": find_untrained_classes(clips, classes_of),
     }
 
 
@@ -72,7 +77,7 @@ def _spellings_of_shared(clips: pa.Table) -> list[list[str]]:
     return sorted(spellings[key] for key, found in splits.items() if key and len(found) > 1)
 
 
-def by_content(clips: pa.Table, digest: str) -> list[list[Clip]]:
+def group_by_content(clips: pa.Table, digest: str) -> list[list[Clip]]:
     """Return the clips of each content that occurs more than once; those are few."""
     column = clips[digest]
     rows = np.flatnonzero(column.is_valid().to_numpy())
@@ -85,7 +90,7 @@ def by_content(clips: pa.Table, digest: str) -> list[list[Clip]]:
     return list(groups.values())
 
 
-def told_apart(groups: Sequence[Sequence[Clip]], by: Callable[[Clip], str]) -> list[str]:
+def describe_differing(groups: Sequence[Sequence[Clip]], by: Callable[[Clip], str]) -> list[str]:
     """Name the clips of each content of which something is not the same for all."""
     return [
         " = ".join(f"{clip['clip_id']} ({by(clip)})" for clip in group)
@@ -95,7 +100,7 @@ def told_apart(groups: Sequence[Sequence[Clip]], by: Callable[[Clip], str]) -> l
 
 
 def _label(clip: Clip) -> str:
-    return format_label(clip["label"], numbers_of(clip))
+    return format_label(clip["label"], read_numbers(clip))
 
 
 def _split(clip: Clip) -> str:
@@ -110,7 +115,7 @@ def _pairs(clips: pa.Table, column: str) -> list[tuple[str, str]]:
     return list(zip(splits.texts(firsts), labels.texts(firsts), strict=True))
 
 
-def find_untrained(clips: pa.Table, classes_of: ClassesOf = keep_label) -> list[str]:
+def find_untrained_classes(clips: pa.Table, classes_of: ClassesOf = keep_label) -> list[str]:
     """Return the classes without any training clip, where there are training clips.
 
     ``clips`` have the columns ``label`` and ``split``.
@@ -125,16 +130,16 @@ def find_untrained(clips: pa.Table, classes_of: ClassesOf = keep_label) -> list[
 
 def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:
     """Refuse what falsifies results, unless it is allowed by name; one error names all of it."""
-    if sentences := sentences_of(leaks, allowed):
+    if sentences := describe_leaks(leaks, allowed):
         raise ValueError(" ".join(sentences))
 
 
-def sentences_of(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> list[str]:
+def describe_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> list[str]:
     """Return a sentence about each kind of leakage that is found and not allowed."""
     return [
-        f"{len(found)} times {WHY[name]}: {join_items(list(found))}. {_cure(name)}"
+        f"{len(found)} times {EXPLANATIONS[name]}: {join_items(list(found))}. {_cure(name)}"
         for name, found in leaks.items()
-        if found and name in WHY and name not in allowed
+        if found and name in EXPLANATIONS and name not in allowed
     ]
 
 
@@ -146,7 +151,7 @@ def _cure(name: str) -> str:
     return f"{cure}, which every result then records."
 
 
-def sentence_of_overlap(clips: pa.Table) -> str:
+def describe_subject_overlap(clips: pa.Table) -> str:
     """Return a sentence about the subjects in more than one split, empty where none is.
 
     ``clips`` have the columns ``subject`` and ``split``.

@@ -1,4 +1,4 @@
-"""From a corpus to a store."""
+"""Preparation of a store from a corpus."""
 
 import hashlib
 import json
@@ -20,19 +20,19 @@ from filelock import FileLock
 from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.corpora.media import drop_companions
 from avfusion.data.index import Codes
-from avfusion.data.splits import Splits, numbers_of
+from avfusion.data.splits import Splits, number_splits
 from avfusion.data.store import FORMAT, read_description
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
 from avfusion.features.identity import SHIPPED, identify, name_of
-from avfusion.preparation.description import finish
-from avfusion.preparation.face_maps import map_device, write_maps
-from avfusion.preparation.file_digests import FileContents
+from avfusion.preparation.description import write_description
+from avfusion.preparation.face_maps import choose_device, write_maps
+from avfusion.preparation.file_digests import FileDigests
 from avfusion.preparation.leakage import (
-    find_untrained,
+    describe_leaks,
+    describe_subject_overlap,
+    find_untrained_classes,
     refuse_leaks,
-    sentence_of_overlap,
-    sentences_of,
 )
 from avfusion.preparation.workers import allocate, write_parts
 from avfusion.targets import choose_target
@@ -48,7 +48,7 @@ def prepare(
     limit: int | None = None,
     device: str = "auto",
 ) -> Path:
-    """Return the store of a corpus under these settings, made if it is not there yet.
+    """Prepare the store of a corpus under these settings, unless it is there; return its folder.
 
     It is written beside its place and moved there whole; what an interrupted preparation had
     written is used by the next one. Its name holds a digest of the settings, of the contents, and
@@ -71,13 +71,13 @@ class Preparation:
     ) -> None:
         self.corpus, self.features, self.stores = corpus, features, Path(stores)
         self.whole = corpus.read()
-        self.contents = limited(self.whole, limit)
+        self.contents = limit_contents(self.whole, limit)
         check_sounds(corpus, self.contents, features)
         self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
         if len(self.contents.recordings) < len(self.whole.recordings):
             self.inherent.add("untrained_classes")  # a few clips may lack one by chance
-        self.files = FileContents(self.stores / f"{safe(corpus.name)}.files.json")
-        key = digest(corpus, self.contents, features, self.files)
+        self.files = FileDigests(self.stores / f"{safe(corpus.name)}.files.json")
+        key = compute_key(corpus, self.contents, features, self.files)
         self.root = find_prepared(self.stores, safe(corpus.name), key)
 
     @property
@@ -88,11 +88,11 @@ class Preparation:
     def carry_out(self, workers: int | None = None, device: str = "auto") -> Path:
         """Make the store if it is not there, and return its folder."""
         if not self.is_done:
-            chosen = map_device(device) if self.features.maps else torch.device("cpu")
-            check_own_frames(self.features)
-            for fault in faults_of_column(self.whole, self.corpus.allowed_leaks):
+            chosen = choose_device(device) if self.features.maps else torch.device("cpu")
+            try_custom_audio(self.features)
+            for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):
                 log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
-            with locked(self.stores, self.root):
+            with acquire_lock(self.stores, self.root):
                 if not self.is_done:  # another process may have made it meanwhile
                     self.write(workers, chosen)
         self.files.remember()
@@ -103,21 +103,21 @@ class Preparation:
         """Decode the clips that are not decoded yet, and move the store into its place."""
         partial, journals = Path(f"{self.root}.partial"), Path(f"{self.root}.parts")
         corpus, contents, features = self.corpus, self.contents, self.features
-        report_abandoned(self.root)
+        warn_of_abandoned(self.root)
         parts = allocate(partial, journals, corpus, contents, features)
         pace = write_parts(parts, f"Preparing {corpus.name}", workers)
         computed = {}
         if features.maps:
             computed[features.maps.stream] = write_maps(partial, parts, features.maps, device)
-        finish(partial, corpus, contents, features, parts, self.inherent, computed)
+        write_description(partial, corpus, contents, features, parts, self.inherent, computed)
         refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
         if pace.clips:
-            pace_file(self.root).write_text(json.dumps(pace), encoding="utf-8")
+            get_pace_path(self.root).write_text(json.dumps(pace), encoding="utf-8")
         os.replace(partial, self.root)
         shutil.rmtree(journals, ignore_errors=True)
 
 
-def locked(stores: Path, root: Path) -> AbstractContextManager[Any]:
+def acquire_lock(stores: Path, root: Path) -> AbstractContextManager[Any]:
     """Return the lock of a store to be made, held, or say where else stores may go."""
     try:
         stores.mkdir(parents=True, exist_ok=True)
@@ -130,13 +130,13 @@ def locked(stores: Path, root: Path) -> AbstractContextManager[Any]:
         ) from error
 
 
-def check_own_frames(features: Features) -> None:
+def try_custom_audio(features: Features) -> None:
     """Try audio features that avfusion does not bring, before any clip is decoded."""
     if name_of(type(features.audio)) not in SHIPPED:
         check_frames(features.audio)
 
 
-def pace_file(root: Path) -> Path:
+def get_pace_path(root: Path) -> Path:
     """Return where the pace of a preparation is kept: beside the store, not part of it."""
     return Path(f"{root}.pace.json")
 
@@ -151,14 +151,14 @@ def check_sounds(corpus: Corpus, contents: Contents, features: Features) -> None
         )
 
 
-def report_abandoned(root: Path) -> None:
+def warn_of_abandoned(root: Path) -> None:
     """Tell of what interrupted preparations of this corpus with other settings have left."""
     for other in root.parent.glob(f"{root.name.rpartition('-')[0]}-????????.partial"):
         if other.stem != root.name:
             log.warning("%s was begun with other settings: delete it if it is not needed.", other)
 
 
-def limited(contents: Contents, limit: int | None) -> Contents:
+def limit_contents(contents: Contents, limit: int | None) -> Contents:
     """Return contents of at most so many clips, evenly spread."""
     if limit is None or limit >= len(contents.recordings):
         return contents
@@ -176,14 +176,14 @@ def tabulate_recordings(contents: Contents) -> pa.Table:
     return pa.table(columns)
 
 
-def faults_of_column(contents: Contents, allowed: Collection[str]) -> list[str]:
+def find_split_faults(contents: Contents, allowed: Collection[str]) -> list[str]:
     """Return why the corpus' own splits will be refused, as far as is known before decoding."""
     clips = tabulate_recordings(contents)
-    splits = Splits(numbers_of(Codes.of(clips["split"])), "column", {}, Path())
+    splits = Splits(number_splits(Codes.of(clips["split"])), "column", {}, Path())
     clips = splits.tabulate(clips.drop_columns("split"))
-    untrained = find_untrained(clips, choose_target(contents._asdict()).classes_of)
-    overlap = sentence_of_overlap(clips)
-    return [overlap] * bool(overlap) + sentences_of({"untrained_classes": untrained}, allowed)
+    untrained = find_untrained_classes(clips, choose_target(contents._asdict()).classes_of)
+    overlap = describe_subject_overlap(clips)
+    return [overlap] * bool(overlap) + describe_leaks({"untrained_classes": untrained}, allowed)
 
 
 def find_prepared(stores: Path, name: str, key: str) -> Path:
@@ -197,8 +197,8 @@ def find_prepared(stores: Path, name: str, key: str) -> Path:
     return next((other for other in others if (other / "description.json").is_file()), root)
 
 
-def digest(
-    corpus: Corpus, contents: Contents, features: Features, files: FileContents | None = None
+def compute_key(
+    corpus: Corpus, contents: Contents, features: Features, files: FileDigests | None = None
 ) -> str:
     """Return eight digits that change with whatever would change the store.
 
@@ -213,28 +213,28 @@ def digest(
     if contents.labels != "single_label":
         settings.append(contents.labels)
     state = hashlib.sha256(json.dumps(settings).encode())
-    entries = {path: files_of(path) for path in sources_of(contents)}
-    digests = (files or FileContents()).of(chain(*entries.values()))
-    home = common_folder(entries)
+    entries = {path: list_files(path) for path in list_sources(contents)}
+    digests = (files or FileDigests()).of(chain(*entries.values()))
+    home = find_common_folder(entries)
     names = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
     read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
     for recording in contents.recordings:
-        content = [described(recording, names), [read[path] for path in recording.sources]]
+        content = [describe_recording(recording, names), [read[path] for path in recording.sources]]
         state.update(json.dumps(content, default=str).encode())
     return state.hexdigest()[:8]
 
 
-def sources_of(contents: Contents) -> list[Path]:
+def list_sources(contents: Contents) -> list[Path]:
     """Return the files and folders that recordings are read from, each once."""
     return list(dict.fromkeys(chain(*(clip.sources for clip in contents.recordings))))
 
 
-def files_of(path: Path) -> list[Path]:
+def list_files(path: Path) -> list[Path]:
     """Return the files that are read of a path: those of a folder in order, but companions."""
     return sorted(drop_companions(path.iterdir())) if path.is_dir() else [path]
 
 
-def common_folder(paths: Collection[Path]) -> Path:
+def find_common_folder(paths: Collection[Path]) -> Path:
     """Return the innermost folder that holds all of some paths."""
     parents = {str(path.parent) for path in paths}
     try:
@@ -243,7 +243,7 @@ def common_folder(paths: Collection[Path]) -> Path:
         return Path()
 
 
-def described(recording: Recording, names: Mapping[Path, str]) -> list[Any]:
+def describe_recording(recording: Recording, names: Mapping[Path, str]) -> list[Any]:
     """Return what a recording is, with the names that its paths have in their common folder."""
     values = (getattr(recording, field.name) for field in fields(recording) if field.repr)
     return [names.get(value, str(value)) if isinstance(value, Path) else value for value in values]

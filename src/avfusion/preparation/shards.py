@@ -15,10 +15,10 @@ from avfusion.data.index import ClipRecord
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.features.clip import NEXT_NOTE
-from avfusion.preparation.statistics import Moments, standardized
-from avfusion.preparation.watchdog import named, watched
+from avfusion.preparation.statistics import Moments, list_standardized
+from avfusion.preparation.watchdog import mark_current, watch_decoder
 
-REPORT = ("clip_id", "outcome", "reason", "detail", "source")
+REPORT_COLUMNS = ("clip_id", "outcome", "reason", "detail", "source")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Outcome:
     detail: str = ""
 
     def report(self, recording: Recording) -> dict[str, str]:
-        """Return the row of the report, under the names of ``REPORT``."""
+        """Return the row of the report, under the names of ``REPORT_COLUMNS``."""
         return {
             "clip_id": recording.clip_id,
             "outcome": "skipped" if self.record is None else "kept",
@@ -51,7 +51,7 @@ class Outcome:
         return cls(record, values["reason"], values["detail"])
 
 
-def kinds_of(note: str) -> list[str]:
+def list_note_kinds(note: str) -> list[str]:
     """Return the kinds of the notes of a clip, without what is different in each clip."""
     return list(dict.fromkeys(one.partition(": ")[0] for one in note.split(NEXT_NOTE) if one))
 
@@ -86,12 +86,12 @@ def write_part(part: Part) -> None:
     arrays = {name: np.load(shard_file(part.root, name, part.shard), "r+") for name in streams}
     moments = {
         name: np.load(shard_file(part.root, f"{MOMENTS}/{name}", part.shard), "r+")
-        for name in standardized(streams)
+        for name in list_standardized(streams)
     }
     outcomes = []
     for place, recording in enumerate(part.recordings, part.first):
         try:
-            clip = decoded(part, recording)
+            clip = decode_watched(part, recording)
         except Unreadable as error:
             if part.on_error == "raise" or error.fatal:
                 raise ValueError(f"Clip {recording.clip_id} cannot be used: {error}.") from error
@@ -106,14 +106,14 @@ def write_part(part: Part) -> None:
         outcomes.append(Outcome(ClipRecord.of(recording, clip, part.shard, place), clip.note))
     for array in (*arrays.values(), *moments.values()):
         array.flush()
-    keep(part, outcomes)
+    write_journal(part, outcomes)
 
 
-def decoded(part: Part, recording: Recording) -> ClipFeatures:
+def decode_watched(part: Part, recording: Recording) -> ClipFeatures:
     """Return the features of one recording; should it end this process, its name is left."""
     if recording.clip_id in part.crashed:
         raise Unreadable(CRASHED, recording.sources[0])
-    with named(part.journal.with_suffix(".now"), recording), watched(recording):
+    with mark_current(part.journal.with_suffix(".now"), recording), watch_decoder(recording):
         return decode(part.features, recording)
 
 
@@ -134,7 +134,7 @@ def decode(features: Features, recording: Recording) -> ClipFeatures:
         raise Unreadable("cannot be processed", recording.sources[0], repr(error)) from error
 
 
-def keep(part: Part, outcomes: list[Outcome]) -> None:
+def write_journal(part: Part, outcomes: list[Outcome]) -> None:
     """Write the journal of a part, whole or not at all."""
     content = [outcome.plain() for outcome in outcomes]
     partial = part.journal.with_suffix(f".{os.getpid()}")
@@ -142,7 +142,7 @@ def keep(part: Part, outcomes: list[Outcome]) -> None:
     os.replace(partial, part.journal)
 
 
-def kept(part: Part) -> list[Outcome]:
+def read_journal(part: Part) -> list[Outcome]:
     """Read the journal of a part: what became of its recordings."""
     content = json.loads(part.journal.read_text(encoding="utf-8"))
     return [Outcome.from_plain(outcome) for outcome in content]

@@ -53,7 +53,7 @@ class Moments(NamedTuple):
         return {"mean": (mean * scale).tolist(), "std": (deviation * scale).tolist()}
 
 
-def standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
+def list_standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
     """Return how many columns each stream has that networks standardize: colors, or features."""
     return {
         name: stream.shape[-1]
@@ -62,7 +62,7 @@ def standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
     }
 
 
-def packed_size(columns: int) -> int:
+def count_packed(columns: int) -> int:
     """Return how many numbers the packed moments of a table have."""
     return 1 + 2 * columns
 

@@ -1,4 +1,4 @@
-"""What a store holds, or would hold, for people to read."""
+"""Summary of a store, or of one that would be made, for people to read."""
 
 import json
 import math
@@ -11,36 +11,41 @@ import pyarrow.compute as pc
 from avfusion.corpora import SPLITS, Corpus
 from avfusion.corpora.labels import ClassesOf
 from avfusion.corpora.spelling import normalize_name
-from avfusion.data.index import Codes, values_of
-from avfusion.data.splits import Spelling, make_plan, spell, split_clips
+from avfusion.data.index import Codes, to_numpy
+from avfusion.data.splits import Spelling, format_values, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceMaps, Features
 from avfusion.features.identity import CLASS, name_of, with_classes
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.messages import format_duration, join_items, pluralize, quote_override
 from avfusion.preparation.description import count_classes, count_kinds, refuse_splits
-from avfusion.preparation.leakage import CONTENT, find_leaks, sentence_of_overlap, sentences_of
+from avfusion.preparation.leakage import (
+    CONTENT_COLUMNS,
+    describe_leaks,
+    describe_subject_overlap,
+    find_leaks,
+)
 from avfusion.preparation.prepare import (
     Preparation,
-    faults_of_column,
-    pace_file,
+    find_split_faults,
+    get_pace_path,
     tabulate_recordings,
 )
 from avfusion.preparation.workers import Pace
 from avfusion.targets import Target, choose_target
 
-MOST_CLASSES = 40  # rows of the table
-LEAST_CUT = 0.02  # seconds; less is rounding and what encoders add
-BATCH = 32  # clips, of conf/data/store.yaml
+MAX_CLASSES = 40  # rows of the table
+MIN_CUT_SECONDS = 0.02  # seconds; less is rounding and what encoders add
+BATCH_SIZE = 32  # clips, of conf/data/store.yaml
 LOSS, MONITOR = "cross_entropy", "accuracy"  # of conf/train.yaml
 NO_FACE = "no face found"
 # Of the clips that are kept: their sounds as recorded, and what the settings keep of them.
-HOURS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
-FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
-COLUMNS = ("split", "label", "subject", "note", "seconds", "samples")
+HOUR_COLUMNS = (("hours of sound", "seconds", 1), ("hours kept", "samples", SAMPLE_RATE))
+EXAMPLE_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
+SUMMARY_COLUMNS = ("split", "label", "subject", "note", "seconds", "samples")
 
 
-def summary(path: Path, already_there: bool = False) -> str:
+def summarize_store(path: Path, already_there: bool = False) -> str:
     """Say what a store holds, what was left out, and how to train on it.
 
     Of one that was ``already_there`` no speed is told: nothing was decoded this time.
@@ -49,11 +54,15 @@ def summary(path: Path, already_there: bool = False) -> str:
     description, skipped = store.description, store.description["skipped"]
     state = " is already there" if already_there else ""
     lines = [f"{path}{state}: {len(store)} clips of {description['corpus']}"]
-    clips, target = store.columns(*COLUMNS), choose_target(description)
-    lines += table(clips, target)
+    clips, target = store.columns(*SUMMARY_COLUMNS), choose_target(description)
+    lines += tabulate_classes(clips, target)
     if not already_there:
-        lines += paces(path, len(store) + sum(skipped.values()))
-    lines += [*cut_off(store), *pictures_left_out(store), *faces_not_found(store)]
+        lines += describe_pace(path, len(store) + sum(skipped.values()))
+    lines += [
+        *describe_truncation(store),
+        *describe_unused_frames(store),
+        *describe_missing_faces(store),
+    ]
     if skipped:
         counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
         lines.append(
@@ -61,15 +70,15 @@ def summary(path: Path, already_there: bool = False) -> str:
         )
     if not any(Codes.of(clips["subject"]).names):
         lines.append("Nothing says who is in which clip: that splits share nobody is unknown.")
-    assigned = assigned_clips(store)
+    assigned = tabulate_clips(store)
     leaks = find_leaks(assigned, target.classes_of)
     allowed = {*description["allowed_leaks"]}
     recorded = {name: found for name, found in leaks.items() if name in allowed}
     for name, found in (recorded | description["leaks"]).items():
         if found:
             lines.append(f"{name} ({len(found)}), which every result records: {join_items(found)}")
-    overlap = sentence_of_overlap(assigned)
-    faults = [overlap] * bool(overlap) + sentences_of(leaks, allowed)
+    overlap = describe_subject_overlap(assigned)
+    faults = [overlap] * bool(overlap) + describe_leaks(leaks, allowed)
     for name, stream in store.streams.items():
         if stream.kind == "maps":
             lines.append(
@@ -78,22 +87,22 @@ def summary(path: Path, already_there: bool = False) -> str:
             )
     if faults:
         lines += ["Training by the splits of the corpus is refused:", *faults]
-    return "\n".join([*lines, *next_command(store)])
+    return "\n".join([*lines, *describe_next_command(store)])
 
 
-def assigned_clips(store: Store) -> pa.Table:
+def tabulate_clips(store: Store) -> pa.Table:
     """Return what leaks are found by of the clips that the corpus itself assigns to a split."""
-    clips = store.columns("split", "subject", *CONTENT)
+    clips = store.columns("split", "subject", *CONTENT_COLUMNS)
     return clips.filter(pc.is_in(clips["split"], pa.array(SPLITS)))
 
 
-def cut_off(store: Store) -> list[str]:
+def describe_truncation(store: Store) -> list[str]:
     """Return a line about the sound that the settings leave out, and the keys that keep it."""
     clips = store.columns("has_audio", "start", "seconds", "samples")
     heard = clips.filter(pc.and_(clips["has_audio"], pc.is_null(clips["start"])))
-    lengths = values_of(heard["seconds"])
-    left = lengths - values_of(heard["samples"]) / SAMPLE_RATE
-    shorter = left[left > LEAST_CUT]
+    lengths = to_numpy(heard["seconds"])
+    left = lengths - to_numpy(heard["samples"]) / SAMPLE_RATE
+    shorter = left[left > MIN_CUT_SECONDS]
     if not len(shorter):
         return []
     settings, longest = store.description["features"]["audio"], lengths.max()
@@ -103,35 +112,35 @@ def cut_off(store: Store) -> list[str]:
     verb = "keeps" if len(keys) == 1 else "keep"
     cure = f"{' '.join(keys)} {verb} it" if "crop" in settings else "see the settings of its class"
     return [
-        f"{share(shorter.sum(), lengths.sum())} of the sound is cut off "
+        f"{format_share(shorter.sum(), lengths.sum())} of the sound is cut off "
         f"({format_duration(shorter.sum())} of {format_duration(lengths.sum())}, in "
         f"{len(shorter)} of {pluralize(len(heard), 'clip')}): {cure}."
     ]
 
 
-def pictures_left_out(store: Store) -> list[str]:
+def describe_unused_frames(store: Store) -> list[str]:
     """Return a line about the pictures that the settings leave out, and the key that keeps them."""
     kept = store.description["features"]["face"].get("pictures", math.inf)
     clips = store.columns("has_face", "pictures")
-    counts = values_of(clips.filter(clips["has_face"])["pictures"])
+    counts = to_numpy(clips.filter(clips["has_face"])["pictures"])
     if not len(counts) or counts.max() <= kept:
         return []
     more = counts[counts > kept]
     left, total = int(more.sum()) - len(more) * kept, int(counts.sum())
     return [
-        f"{share(left, total)} of the pictures are left out ({left} of {total}, in "
+        f"{format_share(left, total)} of the pictures are left out ({left} of {total}, in "
         f"{len(more)} of {pluralize(len(counts), 'clip')}): a clip keeps "
         f"features.face.pictures={kept}, and has up to {counts.max()}."
     ]
 
 
-def faces_not_found(store: Store) -> list[str]:
+def describe_missing_faces(store: Store) -> list[str]:
     """Return a line about the clips in which the detector has found no face."""
     detector = store.description["features"]["face"].get("detector", "none")
     if detector == "none":
         return []
     columns = store.columns("has_face", "note")
-    looked = values_of(columns["has_face"])
+    looked = to_numpy(columns["has_face"])
     notes = Codes.of(columns["note"]).counts(looked)
     whole = sum(count for note, count in notes.items() if NO_FACE in note)
     skipped = store.description["skipped"].get(NO_FACE, 0)
@@ -139,8 +148,8 @@ def faces_not_found(store: Store) -> list[str]:
     if not missed:
         return [f"A face was found in each of {pluralize(clips, 'clip')}."] if clips else []
     line = (
-        f"No face was found in {missed} of {pluralize(clips, 'clip')} ({share(missed, clips)}) by "
-        f"features.face.detector={detector}"
+        f"No face was found in {missed} of {pluralize(clips, 'clip')} "
+        f"({format_share(missed, clips)}) by features.face.detector={detector}"
     )
     if not whole:
         return [f"{line}: features.policies.no_face=whole keeps them, with the picture whole."]
@@ -149,7 +158,7 @@ def faces_not_found(store: Store) -> list[str]:
     ]
 
 
-def share(part: float, whole: float) -> str:
+def format_share(part: float, whole: float) -> str:
     """Return a part in percent; what is neither nothing nor all is never rounded to it."""
     percent = 100 * part / whole
     if percent < 1:
@@ -157,17 +166,20 @@ def share(part: float, whole: float) -> str:
     return f"{min(percent, 99) if part < whole else 100:.0f} %"
 
 
-def next_command(store: Store) -> list[str]:
+def describe_next_command(store: Store) -> list[str]:
     """Return what a store can be used for, and the command, which runs as it is printed."""
     place = f"data=store {quote_override('data.store', store.root)}"
-    own, drawn = (count_usable(store, plan) for plan in (None, FRACTIONS))
+    own, drawn = (count_usable(store, plan) for plan in (None, EXAMPLE_FRACTIONS))
     train, test = f"  python src/train.py {place}", f"  python src/eval.py ckpt_path=<run> {place}"
     if own["train"] and own["val"]:
-        return ["Train on it with:", " ".join([train, *needed(store, own)])]
+        return ["Train on it with:", " ".join([train, *suggest_overrides(store, own)])]
     if own["test"] and not own["train"]:
         return ["Test on it with:", test]
     if drawn["train"]:
-        options = [f"'data.splits={spell(FRACTIONS)}'", *needed(store, drawn)]
+        options = [
+            f"'data.splits={format_values(EXAMPLE_FRACTIONS)}'",
+            *suggest_overrides(store, drawn),
+        ]
         return [
             "Train on it by fractions, or by other data.splits, with:",
             " ".join([train, *options]),
@@ -179,22 +191,24 @@ def count_usable(store: Store, plan: Spelling) -> dict[str, int]:
     """Return how many clips each split has by a plan, none where it is refused."""
     try:
         splits = split_clips(make_plan(plan), store)
-        leaks = find_leaks(splits.tabulate(store.columns(*CONTENT)), classes_of(store))
+        leaks = find_leaks(
+            splits.tabulate(store.columns(*CONTENT_COLUMNS)), get_class_parser(store)
+        )
         refuse_splits(store, splits, leaks, [])
     except ValueError:
         return dict.fromkeys(SPLITS, 0)
     return splits.counts()
 
 
-def classes_of(store: Store) -> ClassesOf:
+def get_class_parser(store: Store) -> ClassesOf:
     """Return what says which classes a label of a store names."""
     return choose_target(store.description).classes_of
 
 
-def needed(store: Store, clips: Mapping[str, int]) -> list[str]:
+def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
     """Return what training on a store needs beside its path, with so many clips in each split."""
     description, options = store.description, []
-    if clips["train"] < BATCH:  # a few steps in each epoch
+    if clips["train"] < BATCH_SIZE:  # a few steps in each epoch
         options.append(f"data.batch_size={1 << max(1, clips['train'] // 4).bit_length() - 1}")
     if not clips["test"]:
         options.append("data.eval_split=val")
@@ -218,17 +232,17 @@ def needed(store: Store, clips: Mapping[str, int]) -> list[str]:
     return options
 
 
-def paces(path: Path, clips: int) -> list[str]:
+def describe_pace(path: Path, clips: int) -> list[str]:
     """Return a line about the time that the preparation took, where it was made here."""
-    if not pace_file(path).exists():
+    if not get_pace_path(path).exists():
         return []
-    pace = Pace(*json.loads(pace_file(path).read_text(encoding="utf-8")))
+    pace = Pace(*json.loads(get_pace_path(path).read_text(encoding="utf-8")))
     rate = f"{pace.clips / pace.seconds:.1f} clips/s"
     part = "" if pace.clips == clips else f" (of {clips}: the others before an interruption)"
     return [f"{rate}: {pace.clips} clips{part} in {pace.seconds:.1f} s."]
 
 
-def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
+def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
     """Say what a preparation would do; nothing is decoded or written."""
     plan = Preparation(corpus, features, stores, limit)
     contents, root = plan.contents, plan.root
@@ -237,35 +251,36 @@ def preview(corpus: Corpus, features: Features, stores: str | Path, limit: int |
     maps = " and face maps" if features.maps is not None else ""
     state = "is already there" if plan.is_done else "would be written"
     if not plan.is_done and Path(f"{root}.parts").exists():
-        state = f"is begun, {written_before(root)} clips at least; it would be gone on with"
+        state = f"is begun, {count_written(root)} clips at least; it would be gone on with"
     lines = [
         f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"
     ]
-    lines += table(tabulate_recordings(contents), choose_target(contents._asdict()))
-    faults = faults_of_column(plan.whole, corpus.allowed_leaks)
+    lines += tabulate_classes(tabulate_recordings(contents), choose_target(contents._asdict()))
+    faults = find_split_faults(plan.whole, corpus.allowed_leaks)
     if faults:
         lines += ["Training by the splits of the corpus will be refused:", *faults]
     return "\n".join(lines)
 
 
-def written_before(root: Path) -> int:
+def count_written(root: Path) -> int:
     """Return how many clips an interrupted preparation has written."""
     journals = Path(f"{root}.parts").glob("*_*.json")
     return sum(journal.read_text(encoding="utf-8").count('"reason"') for journal in journals)
 
 
-def table(clips: pa.Table, target: Target) -> list[str]:
+def tabulate_classes(clips: pa.Table, target: Target) -> list[str]:
     """Return the lines of a table of clips, hours, subjects and classes by the corpus' own split.
 
-    ``clips`` are ``COLUMNS`` of an index, or as many of them as are known before preparation.
+    ``clips`` are ``SUMMARY_COLUMNS`` of an index, or those of them that are known before it is
+    prepared.
     """
     splits = Codes.of(clips["split"])
     names = list(SPLITS) if splits.where(*SPLITS).any() else ["all"]
     by_split = [splits.where(name) | (name == "all") for name in names]
     lines = [("", *names), ("clips", *(str(int(some.sum())) for some in by_split))]
-    for name, column, rate in HOURS:
+    for name, column, rate in HOUR_COLUMNS:
         if column in clips.column_names:
-            units = values_of(clips[column])
+            units = to_numpy(clips[column])
             hours = (units[some].sum() / rate / 3600 for some in by_split)
             lines.append((name, *(f"{number:.2f}" for number in hours)))
     subjects = Codes.of(clips["subject"])
@@ -273,9 +288,9 @@ def table(clips: pa.Table, target: Target) -> list[str]:
     lines.append(("subjects", *(str(len(names)) for names in people)))
     label_codes = Codes.of(clips["label"])
     labels = [count_classes(label_codes.counts(some), target.classes_of) for some in by_split]
-    for name in target.output_names[:MOST_CLASSES]:
+    for name in target.output_names[:MAX_CLASSES]:
         lines.append((f"  {name}", *(str(count[name]) for count in labels)))
-    more = len(target.output_names) - MOST_CLASSES
+    more = len(target.output_names) - MAX_CLASSES
     if more > 0:
         lines.append((f"  and {more} more classes", *[""] * len(names)))
     if "note" in clips.column_names:

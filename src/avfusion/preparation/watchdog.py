@@ -1,4 +1,4 @@
-"""Decoders that crash or hang must not take a long preparation with them."""
+"""Watchdog: decoders that crash or hang do not take a long preparation with them."""
 
 import faulthandler
 import math
@@ -17,12 +17,12 @@ from avfusion.parallel import run_parallel
 
 # Seconds that a decoder may take without coming further, and one more for each MiB: how long all
 # of a recording takes follows from its length, which its bytes do not tell.
-PATIENCE = 20.0
-STEP = 1.0  # seconds; whether it comes further is looked at no more often
+PATIENCE_SECONDS = 20.0
+REARM_SECONDS = 1.0  # seconds; whether it comes further is looked at no more often
 
 
 @contextmanager
-def named(place: Path, recording: Recording) -> Iterator[None]:
+def mark_current(place: Path, recording: Recording) -> Iterator[None]:
     """Leave the name of a recording in a file for as long as it is worked on."""
     place.write_text(recording.clip_id, encoding="utf-8", errors="surrogatepass")
     yield
@@ -30,7 +30,7 @@ def named(place: Path, recording: Recording) -> Iterator[None]:
 
 
 @contextmanager
-def watched(recording: Recording) -> Iterator[None]:
+def watch_decoder(recording: Recording) -> Iterator[None]:
     """End this process, if it is there for decoding only, where a decoder does not come back."""
     if multiprocessing.parent_process() is None:
         yield
@@ -41,9 +41,11 @@ def watched(recording: Recording) -> Iterator[None]:
 
         def arm() -> None:
             nonlocal armed
-            if monotonic() - armed < STEP:
+            if monotonic() - armed < REARM_SECONDS:
                 return
-            faulthandler.dump_traceback_later(PATIENCE + size / 2**20, exit=True, file=nowhere)
+            faulthandler.dump_traceback_later(
+                PATIENCE_SECONDS + size / 2**20, exit=True, file=nowhere
+            )
             armed = monotonic()
 
         arm()
@@ -54,18 +56,18 @@ def watched(recording: Recording) -> Iterator[None]:
             faulthandler.cancel_dump_traceback_later()
 
 
-def try_alone(job: tuple[Features, Recording]) -> None:
+def _decode_alone(job: tuple[Features, Recording]) -> None:
     """Decode one recording, to see whether the process survives it."""
     features, recording = job
-    with watched(recording), suppress(Exception):
+    with watch_decoder(recording), suppress(Exception):
         features(recording)
 
 
-def crashes(recording: Recording, features: Features) -> bool:
+def crashes_decoder(recording: Recording, features: Features) -> bool:
     """Say whether a recording ends a process that decodes nothing else."""
     job, title = (features, recording), f"Trying {recording.clip_id} alone"
     try:
-        deque(run_parallel(try_alone, [job], [1], title, workers=1), maxlen=0)
+        deque(run_parallel(_decode_alone, [job], [1], title, workers=1), maxlen=0)
     except ChildProcessError:
         return True
     return False

@@ -1,4 +1,4 @@
-"""The work of a preparation, over processes: what is done stays done, whatever ends it."""
+"""Workers of a preparation: parts over processes; what is done stays done, whatever ends it."""
 
 import json
 import logging
@@ -15,13 +15,13 @@ from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import Features
 from avfusion.parallel import run_parallel
 from avfusion.preparation.shards import Part, write_part
-from avfusion.preparation.statistics import packed_size, standardized
-from avfusion.preparation.watchdog import crashes
+from avfusion.preparation.statistics import count_packed, list_standardized
+from avfusion.preparation.watchdog import crashes_decoder
 
 log = logging.getLogger(__name__)
 SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
-PART_CLIPS = 64  # that a process takes at a time
-PACKED_CLIPS = 1000  # of those that lie in one file, which take less time than a journal
+CLIPS_PER_PART = 64  # that a process takes at a time
+ARCHIVE_CLIPS_PER_PART = 1000  # of those that lie in one file, which take less time than a journal
 
 
 class Pace(NamedTuple):
@@ -37,22 +37,24 @@ def allocate(
     """Create the shards that are not there, full of zeros, and return what goes where."""
     streams = features.streams
     clip_bytes = sum(stream.clip_bytes for stream in streams.values())
-    moments = {name: packed_size(columns) for name, columns in standardized(streams).items()}
+    moments = {name: count_packed(columns) for name, columns in list_standardized(streams).items()}
     number = np.dtype(np.float64)
     needed = clip_bytes + number.itemsize * sum(moments.values())
     check_room(root, needed * len(contents.recordings))
     journals.mkdir(parents=True, exist_ok=True)
     length = max(1, SHARD_BYTES // clip_bytes)
     packed = contents.recordings[0].archive_index is not None
-    step = PACKED_CLIPS if packed else PART_CLIPS
+    step = ARCHIVE_CLIPS_PER_PART if packed else CLIPS_PER_PART
     parts = []
     for shard, start in enumerate(range(0, len(contents.recordings), length)):
         recordings = contents.recordings[start : start + length]
         for name, stream in streams.items():
             shape = (len(recordings), *stream.shape)
-            create(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
+            create_shard(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
         for name, size in moments.items():
-            create(shard_file(root, f"{MOMENTS}/{name}", shard), (len(recordings), size), number)
+            create_shard(
+                shard_file(root, f"{MOMENTS}/{name}", shard), (len(recordings), size), number
+            )
         for first in range(0, len(recordings), step):
             some = recordings[first : first + step]
             parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))
@@ -70,7 +72,7 @@ def check_room(root: Path, needed: int) -> None:
         )
 
 
-def create(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def create_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Reserve the room of a shard: were it short later, a write would end the process."""
     if file.exists():
         return
@@ -95,8 +97,8 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
             for number, _ in run_parallel(write_part, todo, sizes, title, workers):
                 clips += sizes[number]
         except ChildProcessError:
-            suspects = [clip for part in todo for clip in under_way(part)]
-            guilty = {clip.clip_id for clip in suspects if crashes(clip, features)}
+            suspects = [clip for part in todo for clip in find_unfinished(part)]
+            guilty = {clip.clip_id for clip in suspects if crashes_decoder(clip, features)}
             if not guilty:
                 raise
             crashed |= guilty
@@ -108,7 +110,7 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
     return pace
 
 
-def under_way(part: Part) -> list[Recording]:
+def find_unfinished(part: Part) -> list[Recording]:
     """Return the recording that was worked on when the process of a part ended."""
     place = part.journal.with_suffix(".now")
     name = place.read_text(encoding="utf-8", errors="surrogatepass") if place.exists() else None

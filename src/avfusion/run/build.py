@@ -23,7 +23,7 @@ from avfusion.callbacks.checkpoints import check_same_monitor
 from avfusion.checkpoint import Recipe, check_same, check_targets, load_fitting
 from avfusion.data.checks import check_batch, check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.data.train_test_overlap import check_seen, together, trained_on
+from avfusion.data.train_test_overlap import check_overlap, digest_training_clips, merge_digests
 from avfusion.features.identity import name_of
 from avfusion.run.checks import (
     check_devices,
@@ -137,9 +137,9 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
     if "pretrained" in face_encoder:
         face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
     chosen = {"_target_": name_of(type(data.target)), "_partial_": True}  # by the labels
-    trained = trained_on(data.store, data.splits.where("train"))
+    trained = digest_training_clips(data.store, data.splits.where("train"))
     if start is not None:
-        trained = together(trained, start.recipe.get("trained_on") or {})
+        trained = merge_digests(trained, start.recipe.get("trained_on") or {})
     recipe = Recipe(
         model=model,
         target=resolved["target"] or chosen,
@@ -159,7 +159,7 @@ def find_seen(
     if start is None or start.goes_on:
         return {}
     tested, allowed = ("val", data.eval_split), allowed_memory(cfg)
-    return check_seen(start.file, start.recipe, data.store, data.splits, tested, allowed)
+    return check_overlap(start.file, start.recipe, data.store, data.splits, tested, allowed)
 
 
 def check_validation(trainer: DictConfig, data: FaceAudioDataModule) -> None:

@@ -16,7 +16,7 @@ from avfusion.data.checks import check_streams
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.splits import Splits
 from avfusion.data.store import read_description
-from avfusion.data.train_test_overlap import check_seen
+from avfusion.data.train_test_overlap import check_overlap
 from avfusion.environment import data_folder
 from avfusion.features import answering
 from avfusion.features.clip import check_answerable
@@ -77,7 +77,7 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> Rebuilt:
         return Rebuilt(task, data, {})
     check_plan(file, cfg, recipe, data.splits)
     allowed = allowed_memory(cfg)
-    seen = check_seen(file, recipe, data.store, data.splits, [cfg.split], allowed)
+    seen = check_overlap(file, recipe, data.store, data.splits, [cfg.split], allowed)
     return Rebuilt(task, data, seen)
 
 
