@@ -327,8 +327,9 @@ def _make_folds(
     known = set(splits) <= {"folds", "val"} and (val is None or type(val) in (int, float))
     if not known or not (named or (type(folds) is int and folds > 1)):
         raise ValueError(
-            f"data.splits={format_values(splits)} is no plan: folds are a number from 2, "
-            "subject, session, or the path of a CSV, and beside them may only stand val, a fraction."
+            f"data.splits={format_values(splits)} is no plan: folds are a number from 2 on, "
+            "subject, session, or the path of a CSV, and beside them may only stand val, a "
+            "fraction."
         )
     if fold is None:
         several = "0,1,2" if named else ",".join(map(str, range(folds)))
