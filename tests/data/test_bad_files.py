@@ -88,7 +88,7 @@ def test_a_file_is_kept_or_skipped_with_its_reason(report, name):
         ("header_only", r"no clips below its header"),
         ("label_typos", r"Line 7 .* empty label"),
         ("missing_files", r"1 of the 2 files .* missing: .*nope\.mp4"),
-        ("label_typos", r"'hapy' \(1 clips\), .* classes \['angry'\].*See lines 4, 5, 6, 8\."),
+        ("label_typos", r"'hapy' \(1 clip\), .* classes \['angry'\].*See lines 4, 5, 6, 8\."),
     ],
 )
 def test_a_bad_manifest_is_refused_in_one_sentence(name, sentence):
