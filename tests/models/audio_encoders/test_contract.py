@@ -93,7 +93,7 @@ def test_the_order_of_the_frames_matters(kind):
 
 
 @each_kind
-def test_its_input_is_normalised_feature_by_feature(kind):
+def test_its_input_is_normalized_feature_by_feature(kind):
     audio, mean, std = sound(), torch.randn(6).double(), torch.rand(6).double() + 0.5
     encoder = kind(mean.tolist(), std.tolist(), hidden_dim=8).double()
     plain = kind([0.0] * 6, [1.0] * 6, hidden_dim=8).double()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.models.audio_encoders.pooling import AttentivePooling
+from avfusion.models.audio_encoders.pooling import AttentivePooling, make_pooling
 
 LENGTHS = torch.tensor([3, 1, 5])
 

@@ -1,12 +1,18 @@
 import inspect
+import re
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
 import jaxtyping
 import pytest
 import torch
+from conftest import CONF
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from avfusion.models import fusion
+from avfusion.models.cost import count_parameters
 
 MODULES = [
     import_module(f"avfusion.models.fusion.{module.name}")
@@ -27,6 +33,19 @@ def vectors(*leading: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_every_file_holds_one_fusion():
     assert [kind.__module__ for kind in FUSIONS] == [module.__name__ for module in MODULES]
+
+
+def test_the_table_of_fusions_has_all_of_them_with_their_numbers_of_parameters():
+    text = (Path(fusion.__file__).parent / "README.md").read_text()
+    formulas = re.findall(r"^\| `(\w+)` \| z = ", text, re.MULTILINE)
+    rows = re.findall(r"^\| (\w+) \| ([\d,]+) \| ([\d,]+) \| (\d+) \|$", text, re.MULTILINE)
+    files = sorted(module.__name__.rpartition(".")[2] for module in MODULES)
+    assert sorted(name for name, *_ in rows) == files == sorted(formulas)
+    for name, default, wide, dim in rows:
+        make = instantiate(OmegaConf.load(CONF / "model" / f"{name}.yaml").network.fusion)
+        counts = [count_parameters(make(*widths)) for widths in ((128, 512), (512, 256))]
+        assert counts == [int(count.replace(",", "")) for count in (default, wide)]
+        assert make(128, 512).dim == int(dim)
 
 
 @ids
