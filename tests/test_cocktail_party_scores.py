@@ -34,7 +34,7 @@ def test_the_network_learns_to_look_at_the_one_who_speaks(lowrank):
 
 
 def test_without_looking_it_learns_less_in_the_same_time(scores, lowrank):
-    uniform = scores("model=uniform", "callbacks=plain")
+    uniform = scores("model=uniform", "callbacks=minimal")
     assert uniform["test/accuracy"] <= lowrank["test/accuracy"] - 0.15
 
 
@@ -42,5 +42,5 @@ def test_without_looking_it_learns_less_in_the_same_time(scores, lowrank):
     ("model", "ceiling", "margin"), [("audio_only", 0.25, 0.04), ("face_only", 0.3125, 0.05)]
 )
 def test_one_modality_alone_stays_at_its_ceiling(scores, model, ceiling, margin):
-    found = scores(f"model={model}", "callbacks=plain")
+    found = scores(f"model={model}", "callbacks=minimal")
     assert found["test/accuracy"] == pytest.approx(ceiling, abs=margin)

@@ -167,7 +167,7 @@ def test_a_network_on_stored_maps_needs_nothing_but_its_checkpoint(run, trained,
     stored = (
         "model/face_encoder=precomputed",
         f"data.features.maps.run={teacher}",
-        "callbacks=plain",
+        "callbacks=minimal",
     )
     run("train", *SMALL, *stored, "trainer.devices=1", f"hydra.run.dir={student}")
     assert not any("face_encoder" in name for name in weights(student))

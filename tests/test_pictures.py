@@ -122,7 +122,7 @@ def test_a_checkpoint_looks_for_files_where_they_were_and_else_where_this_machin
 def test_one_command_prepares_trains_and_tests_and_another_answers(run, tmp_path):
     write_cifar10(tmp_path / "files", each=20)
     where = ("data=cifar10", f"data.root={tmp_path}/files")
-    brief = ("trainer=debug", "callbacks=plain", f"hydra.run.dir={tmp_path}/run")
+    brief = ("trainer=debug", "callbacks=minimal", f"hydra.run.dir={tmp_path}/run")
     run("train", *where, "model=lenet", *brief)
     found = results(tmp_path / "run")
     assert {f"test/accuracy_{name}" for name in CIFAR10} <= set(found)

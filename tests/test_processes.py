@@ -17,7 +17,7 @@ SMALL = (
     "data.corpus.clips={train: 48, val: 17, test: 15}",
     "model.network.audio_encoder.hidden_dim=16",
     "trainer.accelerator=cpu",
-    "callbacks=plain",
+    "callbacks=minimal",
     "trainer.max_epochs=2",
 )
 EXACT = (*SMALL, "trainer.precision=64-true", "optimizer=sgd")

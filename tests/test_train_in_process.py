@@ -37,7 +37,7 @@ def start(party_store, tmp_path, monkeypatch):
 
     def start(line: str) -> object:
         given = f"train data=store data.store={party_store} data.batch_size=8 model=concat"
-        given += f" callbacks=plain trainer=cpu trainer.enable_progress_bar=false {line}"
+        given += f" callbacks=minimal trainer=cpu trainer.enable_progress_bar=false {line}"
         monkeypatch.setattr(sys, "argv", shlex.split(given))
         with hydra_at_rest():
             try:

@@ -91,7 +91,7 @@ OURS = [
         "Precision 17 is invalid. Allowed precision values: ... 32-true",
     ),
     (
-        "train callbacks=plain +callbacks.clip_images.every_n_epochs=0",
+        "train callbacks=minimal +callbacks.clip_images.every_n_epochs=0",
         "callbacks.clip_images was given values, but the chosen callbacks have no clip_images",
     ),
     ("train trainer.strategy=ddpp", "`strategy='ddpp'` ... Example choices: auto, ddp"),

@@ -21,7 +21,7 @@ from hydra_plugins.avfusion_launcher.processes import Processes, hold
 SMALL = (
     "data.corpus.clips={train: 48, val: 17, test: 15}",
     "model=audio_only",
-    "callbacks=plain",
+    "callbacks=minimal",
     "trainer=ddp",
     "trainer.accelerator=cpu",
     "trainer.max_epochs=1",

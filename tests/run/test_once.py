@@ -18,7 +18,7 @@ from avfusion.training.task import FusionTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 BUILT = {"FusionTask": 1, "ConvNet": 1}
-TRAIN = "model=concat trainer=cpu trainer.enable_progress_bar=false callbacks=plain"
+TRAIN = "model=concat trainer=cpu trainer.enable_progress_bar=false callbacks=minimal"
 QUIET = "trainer.accelerator=cpu trainer.enable_progress_bar=false"
 
 

@@ -215,7 +215,7 @@ def test_recordings_are_prepared_learned_and_answered_for(run, recordings, tmp_p
     small = ("features.face.size=32", "prepare.workers=1")
     prepared = run("prepare", "corpus=manifest", *root, *small)
     command = prepared.stdout.strip().splitlines()[-1].split()
-    brief = ("trainer=debug", "callbacks=plain", "data.batch_size=8")
+    brief = ("trainer=debug", "callbacks=minimal", "data.batch_size=8")
     run("train", *command[2:], *brief, f"hydra.run.dir={tmp_path}/run")
     assert 0 <= results(tmp_path / "run")["test/mean_average_precision"] <= 1
     answered = ("workers=1", f"hydra.run.dir={tmp_path}/answers")

@@ -1,6 +1,7 @@
 """Keys and choices with another name now: an old command is answered with the new one."""
 
 KEYS: dict[str, str] = {  # part of a dotted key -> that of the new one
+    "callbacks.counted_clips": "callbacks.training_metrics",
     "callbacks.parts": "callbacks.model_summary",
     "augmentation.face.colour": "augmentation.face.color",
     "optimizer.groups": "optimizer.lr_scale",
@@ -17,6 +18,7 @@ KEYS: dict[str, str] = {  # part of a dotted key -> that of the new one
     "model.network.layers": "model.network.num_layers",
 }
 CHOICES: dict[str, str] = {  # group=choice -> the same group=new choice
+    "callbacks=plain": "callbacks=minimal",
     "model/audio_encoder=conv": "model/audio_encoder=tcn",
     "model/face_encoder=stored": "model/face_encoder=precomputed",
 }
