@@ -1,4 +1,4 @@
-"""Small inputs behind public reports end as is right."""
+"""Inputs of public bug reports about other tools, read as they were meant."""
 
 import shutil
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_two_people_are_in_two_splits_under_two_spellings_each():
+def test_subjects_in_two_splits_are_found_under_other_spellings():
     contents = Manifest(str(REPORTED / "subject_spelling")).read()
     (fault,) = find_split_faults(contents, [])
     assert fault.startswith("2 subjects are in more than one split (Ann, Jos\u00e9)")
@@ -28,14 +28,14 @@ def test_a_blank_before_a_header_loses_no_sound():
     assert [clip.audio.name for clip in recordings] == [f"a{number}.wav" for number in range(6)]
 
 
-def test_every_suffix_is_answered_for(tmp_path):
+def test_every_suffix_of_a_folder_is_a_recording(tmp_path):
     folder = REPORTED / "folder_of_suffixes"
     found = find_recordings(str(folder), tmp_path)
     assert {clip.sources[0].name for clip in found} == {path.name for path in folder.iterdir()}
     assert not (tmp_path / "left_out.csv").exists()
 
 
-def test_what_macos_leaves_is_no_frame(tmp_path):
+def test_companion_files_of_macos_are_no_frames(tmp_path):
     folder = REPORTED / "companion_files" / "frames"
     shutil.copytree(folder, tmp_path / "clean", ignore=shutil.ignore_patterns("._*"))
     with_them, without = (
