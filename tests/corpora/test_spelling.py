@@ -93,7 +93,7 @@ def test_one_person_in_two_splits_is_a_leak_however_it_is_spelled(names, tmp_pat
     clips = splits.tabulate(store.columns("subject"))
     assert find_shared_subjects(clips) == [names[0]]
     refusal = describe_subject_overlap(clips)
-    assert refusal.startswith("1 subjects are in more than one split")
+    assert refusal.startswith("1 subject is in more than one split")
     assert names[0] in refusal and ascii(names[1]) in refusal
     store = store_of("many", *names, *map(str, range(20)))
     for seed in range(3):

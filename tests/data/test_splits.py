@@ -223,8 +223,8 @@ def test_a_table_says_the_fold_of_each_clip_or_leaves_it_out(table):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (HEAD + "\n".join(ROWS[1:]), r"lacks 1 clips of .* \(a_0\): give each a row"),
-        (HEAD + "\n".join([*ROWS, "d_0,1"]), r"has 1 clips that .* lacks \(d_0\): correct"),
+        (HEAD + "\n".join(ROWS[1:]), r"lacks 1 clip of .* \(a_0\): give each a row"),
+        (HEAD + "\n".join([*ROWS, "d_0,1"]), r"has 1 clip that .* lacks \(d_0\): correct"),
         (HEAD + "\n".join([*ROWS, "a_0,1"]), r"Line 8 of .* names a_0 again"),
         ("clip,fold\na_0,1", r"has the columns clip, fold: a table of folds needs clip_id"),
         ("", r"has the columns none"),

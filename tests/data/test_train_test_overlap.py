@@ -87,14 +87,14 @@ def test_a_test_on_what_was_trained_on_is_refused_unless_it_is_allowed_by_name(
     same = lambda clip: replace(clip, subject=people.get(clip.subject, clip.subject))  # noqa: E731
     other = another(recordings_store, tmp_path, same)
     ask = (tmp_path, recipe, other, split_by(other))
-    sentence = r"trained on 1 subjects of the test split of .* \(s0\).*allow_subjects_seen_in_tra"
+    sentence = r"trained on 1 subject of the test split of .* \(s0\).*allow_subjects_seen_in_tra"
     with pytest.raises(ValueError, match=sentence):
         check_overlap(*ask, ["test"], [])
     assert check_overlap(*ask, ["test"], KINDS[:1]) == {KINDS[0]: ["s0"], KINDS[1]: []}
     both = r"trained on 2 subjects of the val and test split .* \(s0, s1\)"
     with pytest.raises(ValueError, match=both):
         check_overlap(*ask, ["val", "test"], [])
-    with pytest.raises(ValueError, match=r"trained on 16 clips whose sound or picture .*s0_0"):
+    with pytest.raises(ValueError, match=r"trained on 16 recordings of .*s0_0"):
         check_overlap(*ask, ["train"], KINDS[:1])
 
 
@@ -117,7 +117,7 @@ def test_its_own_store_may_be_tested_in_any_split_wherever_it_lies(
 def test_in_its_own_store_another_plan_is_asked_for_what_was_trained_on(recordings_store, recipe):
     store = Store(recordings_store)
     other = split_by(store, "subjects", "s0")
-    with pytest.raises(ValueError, match=r"trained on 1 subjects of the test split .* \(s0\)"):
+    with pytest.raises(ValueError, match=r"trained on 1 subject of the test split .* \(s0\)"):
         check_overlap(recordings_store, recipe, store, other, ["test"], [])
     untouched = split_by(store, "subjects", "s5")
     assert check_overlap(recordings_store, recipe, store, untouched, ["test"], []) == {

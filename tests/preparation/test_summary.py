@@ -135,7 +135,7 @@ def to_test_on(tmp_path, small_features, in_process):
 def test_the_summary_says_what_is_unusual(to_test_on):
     text = summarize_store(to_test_on)
     assert f"Skipped 1: empty file (1). Each is listed in {to_test_on}/report.csv." in text
-    assert "Training by the splits of the corpus is refused:\n1 subjects are in more than" in text
+    assert "Training by the splits of the corpus is refused:\n1 subject is in more than" in text
     command = f"python src/eval.py ckpt_path=<run> data=store data.store={to_test_on}"
     assert text.endswith(f"{command} 'data.splits={{test: 1}}'")
 
@@ -149,7 +149,7 @@ def test_what_is_known_to_be_refused_is_told_before_anything_is_decoded(
     monkeypatch.setattr(work, "run_parallel", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(Manifest(str(root)), small_features, tmp_path / "stores")
-    assert "are refused in training: 1 subjects are in more than one split (s0)" in caplog.text
+    assert "are refused in training: 1 subject is in more than one split (s0)" in caplog.text
     assert "untrained" not in caplog.text
 
 

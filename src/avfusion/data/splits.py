@@ -35,7 +35,7 @@ from avfusion.corpora.spelling import normalize_name
 from avfusion.corpora.table import read_filled_rows
 from avfusion.data.index import Codes
 from avfusion.data.store import Store
-from avfusion.messages import join_items
+from avfusion.messages import join_items, pluralize
 
 Spelling = str | Mapping[str, Any] | None
 Numbers = Int8[np.ndarray, "clips"]  # of each clip's split in SPLITS, LEFT_OUT where it has none
@@ -537,13 +537,14 @@ def check_same_clips(
     """Refuse a table that lacks clips of a store, or has others than were prepared."""
     if missing := [name for name in ids if name not in given]:
         raise ValueError(
-            f"{path} lacks {len(missing)} clips of {store.root} ({join_items(missing)}): give "
-            "each a row, with an empty fold where it is to be left out."
+            f"{path} lacks {pluralize(len(missing), 'clip')} of {store.root} "
+            f"({join_items(missing)}): give each a row, with an empty fold where it is to be left "
+            "out."
         )
     others = given.keys() - {*ids}
     if others and (others := others - store.skipped()):
         raise ValueError(
-            f"{path} has {len(others)} clips that {store.root} lacks "
+            f"{path} has {pluralize(len(others), 'clip')} that {store.root} lacks "
             f"({join_items(sorted(others))}): correct their clip_id, or give the store of that "
             "corpus."
         )

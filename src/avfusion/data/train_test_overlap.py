@@ -14,11 +14,11 @@ from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import DIGESTS, Codes
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
-from avfusion.messages import join_items
+from avfusion.messages import join_items, pluralize
 
 log = logging.getLogger(__name__)
 Digests = Mapping[str, str]  # of subjects and of recordings, each joined by blanks
-KINDS = {"subjects": "subjects", "recordings": "clips whose sound or picture"}
+NOUNS = {"subjects": "subject", "recordings": "recording"}
 
 
 def digest_training_clips(store: Store, training: Bool[np.ndarray, "clips"]) -> dict[str, str]:
@@ -119,8 +119,8 @@ def check_overlap(
     for name, found in seen.items():
         if found and name not in allowed:
             raise ValueError(
-                f"{file} was trained on {len(found)} {KINDS[name.partition('_')[0]]} of the "
-                f"{' and '.join(names)} split of {store.root} ({join_items(found)}), so a test "
+                f"{file} was trained on {pluralize(len(found), NOUNS[name.partition('_')[0]])} of "
+                f"the {' and '.join(names)} split of {store.root} ({join_items(found)}), so a test "
                 f"would score memory: choose other clips, or set allow_{name}=true (such as where "
                 "other people have the same names), which every result then records."
             )

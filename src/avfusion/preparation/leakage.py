@@ -11,15 +11,15 @@ from avfusion.corpora.labels import ClassesOf, keep_label
 from avfusion.corpora.numbers import format_label
 from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, read_numbers
-from avfusion.messages import join_items
+from avfusion.messages import join_items, pluralize
 
 Clip = Mapping[str, Any]  # its row of these columns
 CONTENT_COLUMNS = ("clip_id", "label", "face_digest", "audio_digest")
 EXPLANATIONS = {
-    "same_sound_in_two_splits": "the same sound is in two splits, so a test would score memory",
-    "same_picture_in_two_splits": "the same picture is in two splits, so a test would score memory",
-    "two_labels_for_one_recording": "the same recording has more than one label",
-    "untrained_classes": "there are clips to validate or test on, but none to train on, of classes",
+    "same_sound_in_two_splits": "The same sound is in two splits, so a test would score memory",
+    "same_picture_in_two_splits": "The same picture is in two splits, so a test would score memory",
+    "two_labels_for_one_recording": "The same recording has more than one label",
+    "untrained_classes": "There are clips to validate or test on, but none to train on, of classes",
 }
 
 
@@ -137,7 +137,7 @@ def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -
 def describe_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> list[str]:
     """Return a sentence about each kind of leakage that is found and not allowed."""
     return [
-        f"{len(found)} times {EXPLANATIONS[name]}: {join_items(list(found))}. {_cure(name)}"
+        f"{EXPLANATIONS[name]}: {join_items(found)}. {_cure(name)}"
         for name, found in leaks.items()
         if found and name in EXPLANATIONS and name not in allowed
     ]
@@ -161,8 +161,9 @@ def describe_subject_overlap(clips: pa.Table) -> str:
         return ""
     several = [" = ".join(map(ascii, names)) for names in spellings if len(names) > 1]
     alike = f" (spellings that look alike are one: {join_items(several)})" if several else ""
+    verb = "is" if len(spellings) == 1 else "are"
     return (
-        f"{len(spellings)} subjects are in more than one split "
+        f"{pluralize(len(spellings), 'subject')} {verb} in more than one split "
         f"({join_items([names[0] for names in spellings])}){alike}, so a test would score memory: "
         "choose other data.splits, or set data.allow_subject_overlap=true, which every result "
         "then records."

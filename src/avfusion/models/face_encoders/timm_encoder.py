@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.messages import join_items
 from avfusion.models.face_encoders.freezing import freeze_stages, set_eval_mode
 from avfusion.models.face_encoders.weights import read_weights
 from avfusion.models.layers.normalize import Normalize
@@ -139,7 +140,7 @@ def _load_from_file(make: partial[nn.Module], name: str, path: str) -> nn.Module
         if value.ndim > 1 and torch.equal(value, network.get_parameter(key))
     ]
     if missing:
-        raise ValueError(f"{path} does not fit {name}: it lacks {', '.join(missing[:5])}, ...")
+        raise ValueError(f"{path} does not fit {name}: it lacks {join_items(missing, 5)}.")
     return network
 
 
