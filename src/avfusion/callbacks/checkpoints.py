@@ -31,6 +31,7 @@ class LastCheckpoint(Checkpoint):
                 "callbacks.last_checkpoint.every_n_train_steps must be at least 1 or null, got "
                 f"{every_n_train_steps}."
             )
+
         self.dirpath = os.path.realpath(dirpath)
         self.every_n_train_steps = every_n_train_steps
         self.best_model_path = ""  # what a run without BestCheckpoint is tested on
@@ -95,32 +96,39 @@ class BestCheckpoint(ModelCheckpoint):
                 f"{key}.save_top_k={save_top_k} would keep no best checkpoint to test: set at "
                 f"least 1, or -1 for all; {key}=null keeps the last one only."
             )
+
         if every_n_epochs < 1:
             raise ValueError(f"{key}.every_n_epochs must be at least 1, got {every_n_epochs}.")
         if monitor is not None and mode_of(monitor) is not None:
             check_mode(monitor, mode, f"{key}.monitor")
+
         if monitor is None and save_top_k > 1:
             raise ValueError(
                 f"{key}.save_top_k={save_top_k} needs scores to choose by: set {key}.monitor, or "
                 "save_top_k=-1 to keep all."
             )
+
         if monitor is not None and every_n_train_steps is not None:
             raise ValueError(
                 f"{key}.every_n_train_steps={every_n_train_steps} would keep weights under the "
                 "score of an earlier validation: validate as often instead, with "
                 f"trainer.val_check_interval={every_n_train_steps}."
             )
+
         template = filename or "best"
+
         if "=" in template or Path(template).name in ("", "last"):
             raise ValueError(
                 f"{key}.filename={template} must not be last and hold no '=', which a command "
                 "line takes for the end of a key: choose another name, such as 'epoch{epoch}'."
             )
+
         if save_top_k != 1 and "{step" not in template:
             template = "epoch{epoch:03d}" if template == "best" else template
             template += "_step{step:06d}"
             if monitor is not None and filename in ("best", None):
                 template += f"_{{{monitor}:.4f}}"
+
         super().__init__(
             dirpath=dirpath,
             filename=template,
@@ -153,12 +161,14 @@ class BestCheckpoint(ModelCheckpoint):
         names = [name for name in self.best_k_models if Path(name).is_file()]
         names = trainer.strategy.broadcast(names)
         missing = sorted(Path(name).name for name in set(self.best_k_models) - set(names))
+
         if missing:
             log.warning(
                 "%s no longer holds %s: what is best is decided among the others.",
                 self.dirpath,
                 ", ".join(missing),
             )
+
         self.rank({name: self.best_k_models[name] for name in names})
         if self.monitor is None:
             there = Path(self.best_model_path).is_file()
@@ -249,13 +259,14 @@ class BestCheckpoint(ModelCheckpoint):
         trainer.save_checkpoint(self.best_file, self.save_weights_only)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return scores by file, relative to the folder, and what they are scores of."""
+        """Scores by file, relative to the folder, and what they are scores of."""
         folder = str(self.dirpath)
         scores = {
             os.path.relpath(name, folder): float(score)
             for name, score in self.best_k_models.items()
         }
         best = os.path.relpath(self.best_model_path, folder) if self.best_model_path else ""
+
         return {"monitor": self.monitor, "mode": self.mode, "scores": scores, "best": best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -269,6 +280,7 @@ class BestCheckpoint(ModelCheckpoint):
             if name == BEST and self.filename != "best":  # a name that a better one will take
                 kept = kept.with_name("earlier_best.ckpt")
             scores[str(kept)] = torch.tensor(score)
+
         self.rank(scores)
         if self.monitor is None and state_dict["best"]:
             self.best_model_path = str(Path(self.dirpath) / state_dict["best"])
@@ -314,4 +326,5 @@ def _link(file: Path, name: Path) -> None:
         os.link(file, partial)
     except OSError:
         shutil.copyfile(file, partial)
+
     os.replace(partial, name)

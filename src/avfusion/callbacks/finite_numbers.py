@@ -105,12 +105,14 @@ class FiniteNumbers(L.Callback):
             return
         assert isinstance(pl_module, FusionTask)
         part, what = "loss", "the loss of validation"
+
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             for clips in _validation_batches(trainer, pl_module):
                 part, what = _find_part(pl_module, clips)
                 loss = pl_module.loss(pl_module(clips).logits, clips.label)
                 if part != "loss" or _is_not_finite(loss):
                     break
+
         what = f"in validation, {what}"
         self.found = NotFiniteError(trainer.global_step, trainer.current_epoch, part, what)
         self.end_together(trainer)
@@ -166,6 +168,7 @@ def _find_part(task: FusionTask, clips: Clips, in_loss: bool = True) -> tuple[st
     for name, value in clips.named().items():
         if name != "box" and _is_not_finite(value):
             return "input", f"{name} of the clips in rows {clips.row.tolist()}"
+
     found: list[str] = []
     running: list[str] = []
     names = {module: name or "network" for name, module in task.network.named_modules()}
@@ -183,6 +186,7 @@ def _find_part(task: FusionTask, clips: Clips, in_loss: bool = True) -> tuple[st
     with _hooks(task.network, enter, leave), torch.no_grad():
         task(clips)
     part = found[0] if found else "loss"
+
     return part, f"the output of {part}" if found else "the loss"
 
 
@@ -204,6 +208,7 @@ def _find_gradient(task: FusionTask, clips: Clips) -> tuple[str, str] | None:
     if not bad:
         return None
     part, name = max(bad, key=lambda found: order.get(found[0], -1))
+
     return part, f"the gradient of the {name} of {part}"
 
 
@@ -214,6 +219,7 @@ def _hooks(network: nn.Module, enter: Any, leave: Any) -> Iterator[None]:
         if enter is not None:
             handles.append(module.register_forward_pre_hook(enter))
         handles.append(module.register_forward_hook(leave))
+
     try:
         yield
     finally:

@@ -32,6 +32,7 @@ class Position(L.Callback):
             done = count_batches(data, trainer.world_size) - count_batches(
                 data, trainer.world_size, data.position["clips"]
             )
+
         shift = done - progress["current"]["ready"]
         for count in progress["current"]:
             progress["current"][count] += shift

@@ -45,6 +45,7 @@ class Progress(RichProgressBar):
         name = f"Epoch {epoch + 1} of {total}"
         if done < 1 or left < 1:
             return name
+
         return f"{name}, {format_duration((monotonic() - self.began[0]) / done * left)} left"
 
     def _get_train_description(self, current_epoch: int) -> str:
@@ -52,11 +53,11 @@ class Progress(RichProgressBar):
         return self.describe(current_epoch, ended=0)
 
     def configure_columns(self, trainer: L.Trainer) -> list[Any]:
-        """Return the columns but the last, the speed, which 80 characters have no room for."""
+        """Columns but the last, the speed, which 80 characters have no room for."""
         return super().configure_columns(trainer)[:-1]
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Any:
-        """Return what stands beside the bar; the number of a version says nothing here."""
+        """What stands beside the bar; the number of a version says nothing here."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         return metrics

@@ -19,11 +19,13 @@ class Pruning(L.Callback):
                 f"callbacks.pruning.study={study}, trial={trial}: sweep=optuna needs -m, which "
                 "makes a study and its trials."
             )
+
         if not monitor.startswith("val/"):
             raise ValueError(
                 f"monitor={monitor} is not known at each validation, which pruning needs: choose "
                 "one of val/, or callbacks.pruning=null."
             )
+
         self.monitor = monitor
         self.file = Path(study)
         self.number = trial
@@ -60,6 +62,7 @@ class Pruning(L.Callback):
         stops = trainer.should_stop or trainer.global_step == trainer.max_steps
         if stops or epoch + 1 == trainer.max_epochs:
             return False
+
         return bool(self.pruner.prune(self.study, self.storage.get_trial(self.trial_id)))
 
 

@@ -92,7 +92,7 @@ class RandomStates(L.Callback):
         self.states: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of all processes; each of them calls this."""
+        """States of all processes; each of them calls this."""
         return {"states": gather_objects(get_random_states())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

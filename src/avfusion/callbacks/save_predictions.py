@@ -69,6 +69,7 @@ class SavePredictions(L.Callback):
             shape = arrays.pop("map_shape")[0]
             found = (arrays.pop(name) for name in GlimpsePeaks._fields[1:])
             glimpses = GlimpsePeaks(shape, *found)
+
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self.folder.mkdir(parents=True, exist_ok=True)
         Predictions(

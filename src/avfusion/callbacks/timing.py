@@ -62,4 +62,5 @@ def get_timing(trainer: L.Trainer) -> dict[str, float]:
                 "seconds": round(perf_counter() - callback.started, 1),
                 "step_milliseconds": round(1000 * median(callback.means), 2),
             }
+
     return {}

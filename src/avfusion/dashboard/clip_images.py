@@ -30,6 +30,7 @@ class ClipImages(L.Callback):
             raise ValueError(
                 f"callbacks.clip_images.clips_per_class must be at least 1, got {clips_per_class}."
             )
+
         self.every_n_epochs = check_epochs(every_n_epochs, "clip_images")
         self.clips_per_class = clips_per_class
         self.seed = seed
@@ -50,12 +51,14 @@ class ClipImages(L.Callback):
             self.tags = choose_clips(
                 rows, labels, self.clips_per_class, self.seed, data.target.classes_of
             )
+
         if not self.sounded:
             heard = {row: tag for row, tag in self.tags.items() if data.store.has_audio[row]}
             for row, tag in heard.items():
                 for logger in found:
                     logger.sound(f"sounds/{tag}", read_sound(data.store, row), trainer.global_step)
             self.sounded = True
+
         self.last.listen(pl_module.network)
 
     def on_validation_batch_end(
@@ -98,6 +101,7 @@ def choose_clips(
         missing = [name for name in classes if len(found[name]) < each]
         if missing:
             found[missing[0]].append(rows[place])
+
     return {
         row: f"{label or 'unlabeled'}_{number}"
         for label, chosen in found.items()

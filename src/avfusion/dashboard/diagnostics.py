@@ -79,7 +79,7 @@ def _log_metrics(trainer: L.Trainer, values: dict[str, float], step: int) -> Non
 
 
 def get_gradient_norms(network: nn.Module) -> dict[str, float]:
-    """Return the Euclidean norm of the gradient of each part that has one."""
+    """Euclidean norm of the gradient of each part that has one."""
     norms = {}
     for name, part in network.named_children():
         gradients = [p.grad for p in part.parameters() if p.grad is not None]
@@ -89,11 +89,13 @@ def get_gradient_norms(network: nn.Module) -> dict[str, float]:
 
 
 def get_peak_memory(device: torch.device) -> dict[str, float]:
-    """Return the most memory, in GiB, that this process has held, and its GPU."""
+    """Most memory, in GiB, that this process has held, and its GPU."""
     held = {}
     if PROCESS_STATUS.is_file():
         kib = PROCESS_STATUS.read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
         held["train/memory_gib"] = int(kib) * 1024 / GIB
+
     if device.type == "cuda":
         held["train/gpu_memory_gib"] = torch.cuda.max_memory_allocated(device) / GIB
+
     return held

@@ -29,6 +29,7 @@ class Embeddings(L.Callback):
                 "callbacks.embeddings.clips must be at least 0 and thumbnail at least 1 pixel, got "
                 f"{clips} and {thumbnail}."
             )
+
         self.clips = clips
         self.thumbnail = thumbnail
         self.hooks: list[RemovableHandle] = []
@@ -47,7 +48,7 @@ class Embeddings(L.Callback):
                 self.hooks.append(module.register_forward_hook(self.keep(VECTOR_NAMES[part])))
 
     def keep(self, name: str) -> Any:
-        """Return a hook that keeps the vector among what a part returns."""
+        """Hook that keeps the vector among what a part returns."""
 
         def hook(module: nn.Module, given: Any, returned: Any) -> None:
             if isinstance(returned, tuple):  # tokens before the vector, or weights behind it
@@ -83,6 +84,7 @@ class Embeddings(L.Callback):
         records = trainer.datamodule.store.records(self.rows[: self.clips])  # type: ignore[attr-defined]
         names = [[record.label_text, record.subject, record.clip_id] for record in records]
         pictures = torch.cat(self.pictures)[: self.clips]
+
         for name, vectors in self.vectors.items():
             vector = torch.cat(vectors)[: self.clips]
             writer.add_embedding(

@@ -30,15 +30,15 @@ class EpochPredictions(L.Callback):
         self.counts = torch.zeros(0)
 
     def count(self, predictions: Tensor, label: Tensor) -> Tensor:
-        """Return the counts of clips, ``[batch, classes]`` and their encoded labels, or of none."""
+        """Counts of clips, ``[batch, classes]`` and their encoded labels, or of none."""
         raise NotImplementedError
 
     def add(self, counts: Tensor, more: Tensor) -> Tensor:
-        """Return the counts of two batches together."""
+        """Counts of two batches together."""
         return counts + more
 
     def gather(self, trainer: L.Trainer, counts: Tensor) -> Tensor:
-        """Return the counts of all processes together; each of them calls this."""
+        """Counts of all processes together; each of them calls this."""
         return trainer.strategy.reduce(counts, reduce_op="sum")
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:

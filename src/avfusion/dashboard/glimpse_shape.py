@@ -56,7 +56,7 @@ class GlimpseShape(L.Callback):
 
 
 def sum_statistics(glimpses: Float[Tensor, "batch glimpses *map"]) -> Float[Tensor, "5"]:
-    """Return the sums over clips of what is logged, the clips, and those with several glimpses."""
+    """Sums over clips of what is logged, the clips, and those with several glimpses."""
     weights = glimpses.flatten(2).float()
     clips, count = weights.shape[:2]
     similarity, pairs = weights.new_zeros(()), 0
@@ -64,5 +64,7 @@ def sum_statistics(glimpses: Float[Tensor, "batch glimpses *map"]) -> Float[Tens
         pairs = clips
         whole = F.normalize(weights, dim=-1).sum(dim=1)  # its square: of all pairs, and of each
         similarity = ((whole.square().sum(dim=-1) - count) / (count * (count - 1))).sum()
+
     entropy, largest = mean_entropy(weights) * clips, weights.amax(dim=-1).mean() * clips
+
     return torch.stack([entropy, largest, similarity, *weights.new_tensor([clips, pairs])])

@@ -101,12 +101,12 @@ PLACES: dict[type[Logger], type[MediaLogger]] = {
 
 
 def has_media_loggers(trainer: L.Trainer) -> bool:
-    """Say whether this run shows anything; all of its processes say the same."""
+    """Whether this run shows anything; all of its processes say the same."""
     return any(isinstance(logger, tuple(PLACES)) for logger in trainer.loggers)
 
 
 def media_loggers(trainer: L.Trainer) -> list[MediaLogger]:
-    """Return where this run shows something: nowhere in all processes but the first."""
+    """Where this run shows something: nowhere in all processes but the first."""
     loggers = trainer.loggers if trainer.is_global_zero else []
     return [
         place(logger)  # type: ignore[arg-type]  # each its own

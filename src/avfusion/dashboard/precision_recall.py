@@ -57,6 +57,6 @@ def count_above_thresholds(
 
 
 def compute_curve(true: Tensor, false: Tensor) -> Curve:
-    """Return the curve of a class that occurs; at the first threshold every clip is positive."""
+    """Curve of a class that occurs; at the first threshold every clip is positive."""
     precision = true / (true + false).clamp(min=1)
     return Curve(true, false, false[0] - false, true[0] - true, precision, true / true[0])

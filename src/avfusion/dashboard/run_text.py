@@ -31,23 +31,25 @@ class RunText(L.Callback):
             path = Path(trainer.default_root_dir) / name
             if path.is_file():
                 texts[name] = path.read_text(encoding="utf-8", errors="replace")
+
         for name, text in texts.items():
             for logger in found:
                 logger.text(f"run/{name}", _truncate(text), trainer.global_step)
 
 
 def outline(network: nn.Module) -> str:
-    """Return a line for each part of a network: its parameters, its name and what it is."""
+    """Line for each part of a network: its parameters, its name and what it is."""
     lines = [f"{'parameters':>12}  part"]
     for path, part in network.named_modules(prefix="network"):
         *parents, name = path.split(".")
         if len(parents) <= MAX_DEPTH:
             indent = "  " * len(parents)
             lines.append(f"{count_parameters(part):12,}  {indent}{name}: {type(part).__name__}")
+
     return "\n".join(lines)
 
 
 def _truncate(text: str) -> str:
-    """Return text that is not very long."""
+    """Cut a text that is very long."""
     left_out = len(text) - MAX_CHARACTERS
     return text if left_out <= 0 else f"{text[:MAX_CHARACTERS]}\n... and {left_out} characters more"

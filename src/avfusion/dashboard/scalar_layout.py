@@ -87,6 +87,7 @@ class ScalarLayout(L.Callback):
             ],
         }
         layout: dict[str, dict[str, Any]] = {}
+
         for part, charts in LAYOUT.items():
             layout[part] = {}
             for title, chart in charts.items():
@@ -98,11 +99,12 @@ class ScalarLayout(L.Callback):
                 for name, some in split_chart(title, tags[title]).items():
                     exactly = "|".join(map(re.escape, some))
                     layout[part][name] = ["Multiline", [f"^({exactly})$"]]
+
         writer.add_custom_scalars(layout)
 
 
 def split_chart(title: str, tags: Sequence[str]) -> dict[str, list[str]]:
-    """Return charts of about as many lines each, none of more than ``MAX_LINES``."""
+    """Charts of about as many lines each, none of more than ``MAX_LINES``."""
     charts = math.ceil(len(tags) / MAX_LINES)
     if charts < 2:
         return {title: list(tags)} if tags else {}

@@ -22,15 +22,15 @@ class Scatter(EpochPredictions):
     def count(
         self, predictions: Float[Tensor, "clips names"], label: Float[Tensor, "clips names"]
     ) -> Float[Tensor, "clips names 2"]:
-        """Return true and predicted numbers."""
+        """True and predicted numbers."""
         return torch.stack([label.float(), predictions], dim=-1)
 
     def add(self, counts: Tensor, more: Tensor) -> Tensor:
-        """Return the clips of both."""
+        """Clips of both."""
         return torch.cat([counts, more])
 
     def gather(self, trainer: L.Trainer, counts: Tensor) -> Tensor:
-        """Return the clips of all processes."""
+        """Clips of all processes."""
         return torch.cat(gather_objects(counts.cpu()))
 
     def show(self, trainer: L.Trainer, stage: str, counts: Tensor) -> None:

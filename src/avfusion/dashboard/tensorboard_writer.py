@@ -6,7 +6,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 def get_writer(trainer: L.Trainer) -> SummaryWriter | None:
-    """Return what writes for TensorBoard, None without it and in all processes but the first."""
+    """Writer of TensorBoard, None without it and in all processes but the first."""
     if not trainer.is_global_zero:
         return None
     found = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
@@ -14,7 +14,7 @@ def get_writer(trainer: L.Trainer) -> SummaryWriter | None:
 
 
 def is_due(trainer: L.Trainer, every_n_epochs: int) -> bool:
-    """Say whether this epoch is one of every so many, or the last that is planned; 0 is never."""
+    """Whether this epoch is one of every so many, or the last that is planned; 0 is never."""
     if not every_n_epochs or trainer.sanity_checking:
         return False
     epoch = trainer.current_epoch + 1
@@ -22,7 +22,7 @@ def is_due(trainer: L.Trainer, every_n_epochs: int) -> bool:
 
 
 def check_epochs(every_n_epochs: int, callback: str) -> int:
-    """Return a number of epochs, or refuse it."""
+    """Number of epochs, or refuse it."""
     if not isinstance(every_n_epochs, int) or every_n_epochs < 0:
         raise ValueError(
             f"callbacks.{callback}.every_n_epochs must be a whole number of epochs, 0 for never, "

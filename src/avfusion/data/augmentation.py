@@ -30,6 +30,7 @@ class FaceAugmentation:
         for name, value in (("shift", shift), ("crop", crop), ("flip", flip), ("color", color)):
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augmentation.face.{name} must lie in [0, 1], got {value}.")
+
         self.stream = stream
         self.shift = shift
         self.crop = crop
@@ -37,7 +38,7 @@ class FaceAugmentation:
         self.color = color
 
     def __call__(self, clips: Clips) -> Clips:
-        """Return the clips with other pictures and boxes."""
+        """Clips with other pictures and boxes."""
         pictures = clips.streams[self.stream]
         batch, device = len(pictures), pictures.device
         side = 1 - self.crop * torch.rand(batch, device=device)
@@ -45,6 +46,7 @@ class FaceAugmentation:
         mirrored = torch.rand(batch, device=device) < self.flip
         face = self.recolor(apply_geometry(pictures, side, move, mirrored))
         moved = clips._replace(box=move_box(clips.box, side, move, mirrored))
+
         return moved.with_stream(self.stream, face)
 
     def recolor(
@@ -76,6 +78,7 @@ def apply_geometry(
     theta = theta.repeat_interleave(pictures, dim=0)
     grid = F.affine_grid(theta, [len(theta), 3, height, width], align_corners=False)
     seen = F.grid_sample(face.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+
     return seen.unflatten(0, (batch, pictures))
 
 
@@ -85,7 +88,7 @@ def move_box(
     move: Float[Tensor, "batch 2"],
     mirrored: Bool[Tensor, "batch"],
 ) -> Float[Tensor, "batch 4"]:
-    """Return where a box is in the part that is looked at."""
+    """Where a box is in the part that is looked at."""
     corners = (box.view(-1, 2, 2) - 0.5 - move[:, None]) / side[:, None, None] + 0.5
     flipped = torch.stack([1 - corners[:, :, 0].flip(1), corners[:, :, 1]], dim=-1)
     return torch.where(mirrored[:, None, None], flipped, corners).flatten(1)
@@ -114,6 +117,7 @@ class AudioAugmentation:
         for name, value in (("time", time), ("band", band), ("noise", noise)):
             if not 0 <= value <= 1:
                 raise ValueError(f"data.augmentation.audio.{name} must lie in [0, 1], got {value}.")
+
         if blocks is not None and blocks < 1:
             raise ValueError(f"data.augmentation.audio.blocks must be at least 1, got {blocks}.")
         self.stream = stream
@@ -123,7 +127,7 @@ class AudioAugmentation:
         self.blocks = blocks
 
     def __call__(self, clips: Clips) -> Clips:
-        """Return the clips with other audio frames; padding stays zero."""
+        """Clips with other audio frames; padding stays zero."""
         audio, length = clips.streams[self.stream], clips.lengths[self.stream]
         _, frames, features = audio.shape
         true = (torch.arange(frames, device=audio.device) < length[:, None])[..., None]
@@ -137,6 +141,7 @@ class AudioAugmentation:
         band = draw_stretches(coefficients, self.band, features // blocks).repeat(1, blocks)
         hidden = hidden | band[:, None]
         noisy = audio + self.noise * deviation * torch.randn_like(audio)
+
         return clips.with_stream(self.stream, torch.where(hidden, mean, noisy) * true)
 
 

@@ -35,7 +35,7 @@ class Clips(NamedTuple):
     def sequence(
         self, name: str
     ) -> tuple[Float[Tensor, "batch steps *item"], Int[Tensor, "batch"]]:
-        """Return a stream that has a time axis, and how many steps of each clip are true."""
+        """Stream that has a time axis, and how many steps of each clip are true."""
         if name not in self.lengths:
             raise ValueError(
                 f"The stream {name} has no time axis, as what an audio encoder reads must have: "
@@ -44,27 +44,27 @@ class Clips(NamedTuple):
         return self.streams[name], self.lengths[name]
 
     def with_stream(self, name: str, values: Shaped[Tensor, "batch *item"]) -> "Clips":
-        """Return the clips with other values of one stream."""
+        """Clips with other values of one stream."""
         return self._replace(streams=self.streams | {name: values})
 
     def with_floats(self) -> "Clips":
-        """Return the clips with streams of floating-point numbers, as networks read them."""
+        """Clips with streams of floating-point numbers, as networks read them."""
         return self._replace(streams={name: to_float(part) for name, part in self.streams.items()})
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Clips":
-        """Return the clips with every tensor changed, such as moved to a device."""
+        """Clips with every tensor changed, such as moved to a device."""
         streams = {name: change(values) for name, values in self.streams.items()}
         lengths = {name: change(steps) for name, steps in self.lengths.items()}
         others = (change(getattr(self, name)) for name in self._fields[2:])
         return Clips(streams, lengths, *others)
 
     def named(self) -> dict[str, Tensor]:
-        """Return every tensor under a name of its own."""
+        """Every tensor under a name of its own."""
         lengths = {f"{name}_length": steps for name, steps in self.lengths.items()}
         return self.streams | lengths | {name: getattr(self, name) for name in self._fields[2:]}
 
 
 def to_float(values: Shaped[Tensor, "batch *item"]) -> Float[Tensor, "batch *item"]:
-    """Return floating-point numbers; bytes become [0, 1], 16 bits of sound [-1, 1)."""
+    """Floating-point numbers; bytes become [0, 1], 16 bits of sound [-1, 1)."""
     one = UNITS.get(values.dtype)
     return values.float() if one is None else values.float() / one

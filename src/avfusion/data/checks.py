@@ -25,6 +25,7 @@ def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
             f"data.eval_split must be one of {SPLITS}, got {eval_split!r} (which is split= of "
             "eval and predict)."
         )
+
     if num_workers < 0:
         raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
 
@@ -101,7 +102,7 @@ def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> N
 def keep_applicable(
     augmentation: Sequence[Callable[[Clips], Clips]], streams: Sequence[str]
 ) -> list[Callable[[Clips], Clips]]:
-    """Return the changes of what is read; of the others, a sentence says that they are left out."""
+    """Changes of what is read; of the others, a sentence says that they are left out."""
     changed = {change: getattr(change, "stream", None) for change in augmentation}
     for change, stream in changed.items():
         if stream is not None and stream not in streams:
@@ -110,4 +111,5 @@ def keep_applicable(
                 type(change).__name__,
                 stream,
             )
+
     return [change for change, stream in changed.items() if stream in (None, *streams)]

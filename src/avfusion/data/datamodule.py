@@ -182,17 +182,18 @@ class FaceAudioDataModule(L.LightningDataModule):
             description |= {"outputs": target.outputs}
             self.opened = Opened(store, splits, target, description)
             self.augmentation = keep_applicable(self.augmentation, self.streams)
+
         return self.opened
 
     def reading(self, eval_split: str) -> "FaceAudioDataModule":
-        """Return the same data, of which test and predict read another split."""
+        """Same data, of which test and predict read another split."""
         check_reading(self.batch_size, eval_split, self.num_workers)
         other = copy.copy(self)
         other.eval_split = eval_split
         return other
 
     def shown(self, clips: Clips, modality: str) -> Float[Tensor, "batch *item"]:
-        """Return what people are shown of clips, on the CPU: also where no network reads it."""
+        """What people are shown of clips, on the CPU: also where no network reads it."""
         name = self.store.shown(modality)
         if name in clips.streams:
             return clips.streams[name].float().cpu()
@@ -203,7 +204,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         check_augmentation(self.store, self.augmentation)
 
     def dataset(self, split: str) -> SplitDataset:
-        """Return the clips of one split."""
+        """Clips of one split."""
         return SplitDataset(self.store, self.splits.rows(split), self.target, self.streams)
 
     def loader(self, split: str, shuffle: bool = False) -> ResumableLoader:
@@ -217,6 +218,7 @@ class FaceAudioDataModule(L.LightningDataModule):
             if shuffle
             else SequentialClipSampler(clips, *at)
         )
+
         return make_loader(dataset, order, self.batch_size, self.num_workers)
 
     def train_dataloader(self) -> DataLoader[Clips]:
@@ -227,12 +229,12 @@ class FaceAudioDataModule(L.LightningDataModule):
         return self.training
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where an epoch stands, and, where there are any, the ``encoders``."""
+        """Where an epoch stands, and, where there are any, the ``encoders``."""
         state: dict[str, Any] = self.epoch_position()
         return state | ({"encoders": self.encoders} if self.encoders else {})
 
     def epoch_position(self) -> dict[str, int]:
-        """Return how many clips of an unfinished epoch were read by all processes together.
+        """How many clips of an unfinished epoch were read by all processes together.
 
         Lightning restores loaders too late for this one, which its schedule asks for first.
         """
@@ -246,7 +248,9 @@ class FaceAudioDataModule(L.LightningDataModule):
             progress: Any = trainer.fit_loop.epoch_progress.current
             over |= progress.processed >= progress.ready
             over |= trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+
         clips = 0 if over else self.training.served
+
         return {"clips": clips, "clips_per_step": self.batch_size * order.ranks}
 
     @cached_property
@@ -277,7 +281,9 @@ class FaceAudioDataModule(L.LightningDataModule):
         if self.trainer is not None and self.trainer.training:
             for augment in self.augmentation:
                 clips = augment(clips)
+
         if self.trainer is None:
             return clips
         converted = self.trainer.precision_plugin.convert_input(clips)  # bytes were left alone
+
         return converted._replace(label=clips.label)  # half precision would round what is true

@@ -36,7 +36,7 @@ class SplitDataset(Dataset[Clips]):
         return len(self.rows)
 
     def __getitems__(self, positions: list[int]) -> Clips:
-        """Return the clips at some positions as a batch, in the order of the store."""
+        """Clips at some positions as a batch, in the order of the store."""
         rows = self.rows.take(positions)
         rows.sort()
         store = self.store
@@ -53,7 +53,7 @@ class SplitDataset(Dataset[Clips]):
 
 
 def collate_nothing(clips: Clips) -> Clips:
-    """Return a batch as the store gave it: there is nothing to collate."""
+    """Batch as the store gave it: there is nothing to collate."""
     return clips
 
 
@@ -119,6 +119,7 @@ class ResumableLoader(DataLoader[Clips]):
         if not isinstance(order, ClipSampler):  # Lightning has its own to predict, and to overfit
             yield from self.batches()
             return
+
         order.start = self.served = self.start
         self.start = 0
         for batch in self.batches():
@@ -142,7 +143,7 @@ class ResumableLoader(DataLoader[Clips]):
 def make_loader(
     dataset: SplitDataset, order: ClipSampler, batch_size: int, num_workers: int
 ) -> ResumableLoader:
-    """Return a loader of a split in some order."""
+    """Loader of a split in some order."""
     return ResumableLoader(
         dataset,
         batch_size=batch_size,

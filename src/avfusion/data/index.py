@@ -83,7 +83,7 @@ class ClipRecord:
 
     @classmethod
     def of(cls, recording: Recording, clip: ClipFeatures, shard: int, place: int) -> "ClipRecord":
-        """Return the record of a recording that was decoded."""
+        """Record of a recording that was decoded."""
         window, size = recording.window, clip.picture_size
         return cls(
             clip_id=escape_surrogates(recording.clip_id),
@@ -117,7 +117,7 @@ class ClipRecord:
         return format_label(self.label, self.numbers)
 
     def to_row(self) -> dict[str, Any]:
-        """Return plain values under the names of the index's columns; None where unknown."""
+        """Plain values under the names of the index's columns; None where unknown."""
         row: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -129,11 +129,12 @@ class ClipRecord:
                 row.update(zip(names, value or [None] * len(names), strict=True))
             else:
                 row[field.name] = value
+
         return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "ClipRecord":
-        """Return the record of such a row."""
+        """Record of such a row."""
         values: dict[str, Any] = {}
         for field in fields(cls):
             if field.name == "numbers":
@@ -144,6 +145,7 @@ class ClipRecord:
                 values[field.name] = None if None in parts else kind(*parts)
             else:
                 values[field.name] = row[field.name]
+
         return cls(**values)
 
 
@@ -168,12 +170,12 @@ PARTS: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 
 def digest_content(array: np.ndarray) -> int:
-    """Return the first 64 bits of the SHA-256 of an array's bytes."""
+    """First 64 bits of the SHA-256 of an array's bytes."""
     return int.from_bytes(hashlib.sha256(array.tobytes()).digest()[:8])
 
 
 def format_digest(digest: int) -> str:
-    """Return the sixteen hexadecimal digits that people and checkpoints know a digest by."""
+    """Sixteen hexadecimal digits that people and checkpoints know a digest by."""
     return f"{digest:016x}"
 
 
@@ -225,7 +227,7 @@ class Codes(NamedTuple):
 
     @classmethod
     def of(cls, column: pa.ChunkedArray) -> "Codes":
-        """Return the codes of an Arrow column of text without nulls."""
+        """Codes of an Arrow column of text without nulls."""
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         whole = column.unify_dictionaries().combine_chunks()
@@ -236,17 +238,17 @@ class Codes(NamedTuple):
         return np.array([name in names for name in self.names], bool)[self.numbers]
 
     def texts(self, rows: Rows) -> list[str]:
-        """Return the text of some clips."""
+        """Text of some clips."""
         return [self.names[number] for number in self.numbers[np.asarray(rows, np.int64)].tolist()]
 
     def in_order(self, among: Bool[np.ndarray, "clips"]) -> list[str]:
-        """Return the names that some clips have, each once, the first clip's first."""
+        """Names that some clips have, each once, the first clip's first."""
         numbers = self.numbers[among]
         firsts = np.sort(np.unique(numbers, return_index=True)[1])
         return [self.names[number] for number in numbers[firsts].tolist()]
 
     def counts(self, among: Bool[np.ndarray, "clips"] | slice = slice(None)) -> Counter[str]:
-        """Return how many clips, of all or of some, have each of the names that occur."""
+        """How many clips, of all or of some, have each of the names that occur."""
         counts = np.bincount(self.numbers[among], minlength=len(self.names)).tolist()
         return Counter({name: n for name, n in zip(self.names, counts, strict=True) if n})
 
@@ -311,7 +313,7 @@ def tabulate(records: Iterable[ClipRecord], schema: pa.Schema = SCHEMA) -> pa.Ta
 
 
 def to_numpy(column: pa.ChunkedArray) -> Shaped[np.ndarray, "clips"]:
-    """Return a column of numbers or of truth values; NaN where one is unknown."""
+    """Column of numbers or of truth values; NaN where one is unknown."""
     dtype = np.float64 if column.null_count else column.type.to_pandas_dtype()
     return np.array(column.to_numpy(zero_copy_only=False), dtype)
 
@@ -329,6 +331,7 @@ class Index:
             self.clips = file.metadata.num_rows
             self.names: list[str] = file.schema_arrow.names
             sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+
         self.ends = np.cumsum(sizes, dtype=np.int64)
 
     def __len__(self) -> int:
@@ -368,6 +371,7 @@ class Index:
                 start = int(self.ends[group]) - len(table)
                 taken = table.take(some - start).to_pylist()
                 found |= zip(some.tolist(), map(ClipRecord.from_row, taken), strict=True)
+
         return [found[row] for row in asked.tolist()]
 
     def rows(self) -> Iterator[dict[str, Any]]:

@@ -66,15 +66,15 @@ class Splits:
         return np.isin(self.numbers, [SPLITS.index(name) for name in names])
 
     def rows(self, name: str) -> Int64[np.ndarray, "rows"]:
-        """Return the rows of a split in the store's index, in its order."""
+        """Rows of a split in the store's index, in its order."""
         return np.flatnonzero(self.where(name))
 
     def counts(self) -> dict[str, int]:
-        """Return how many clips each split has."""
+        """How many clips each split has."""
         return {name: int(self.where(name).sum()) for name in SPLITS}
 
     def tabulate(self, clips: pa.Table) -> pa.Table:
-        """Return the rows of all splits, with the column ``split``."""
+        """Rows of all splits, with the column ``split``."""
         names = pa.DictionaryArray.from_arrays(
             pa.array(np.maximum(self.numbers, 0)), pa.array(SPLITS)
         )
@@ -94,6 +94,7 @@ class Column:
                 f"data.splits='{FRACTIONS}', data.splits='{{folds: 5}}' with data.fold=0, or "
                 "data.splits='{test: 1}' to test on all of it."
             )
+
         return numbers
 
     def record(self) -> dict[str, Any]:
@@ -152,6 +153,7 @@ class Ranges:
                 "The ranges of data.splits must be rows [first, end) that do not overlap, got "
                 f"{self}."
             )
+
         if any(first == end for first, end in spans):
             raise ValueError(
                 f"The ranges of data.splits must hold rows, got {self}: [first, end) are those "
@@ -167,10 +169,12 @@ class Ranges:
                 f"data.splits={self} goes beyond the {clips} clips of {store.root}: let "
                 f"{' and '.join(outside)} end at {clips} at most."
             )
+
         numbers = number_splits(Codes.of(store.columns("split")["split"]))
         numbers[np.isin(numbers, [SPLITS.index(name) for name in self.ranges])] = LEFT_OUT
         for name, (first, end) in self.ranges.items():
             numbers[first:end] = SPLITS.index(name)
+
         return numbers
 
     def record(self) -> dict[str, Any]:
@@ -220,26 +224,30 @@ class Folds:
         if self.val is None:
             numbers[folds.numbers == (test + 1) % len(folds.names)] = VAL
             return numbers
+
         rest, shares = numbers == TRAIN, {"train": 1 - self.val, "val": self.val}
         groups = group_clips(store, self.by_subject)
         numbers[rest] = deal_groups(groups, rest, shares, self.seed, self, store)[
             rest
         ]  # TRAIN or VAL
+
         return numbers
 
     def _folds(self, store: Store) -> Codes:
-        """Return the fold of each clip, and the names of all in their order."""
+        """Fold of each clip, and the names of all in their order."""
         if isinstance(self.folds, int):
             groups, every = group_clips(store, self.by_subject), np.ones(len(store), bool)
             names = [str(number) for number in range(self.folds)]
             shares = dict.fromkeys(names, 1 / self.folds)
             return Codes(deal_groups(groups, every, shares, self.seed, self, store), names)
+
         if self.content is None:
             return leave_one_out(store, self.folds)
+
         return read_folds(Path(self.folds), store)
 
     def _find(self, names: Sequence[str]) -> int:
-        """Return the number of the fold to test on among those of these names.
+        """Number of the fold to test on among those of these names.
 
         Where all names are numbers, ``data.fold`` is one of them; else a name, or its place.
         """
@@ -249,6 +257,7 @@ class Folds:
                 "to test: give a part of the others to validate on, as in "
                 "data.splits='{folds: 2, val: 0.1}', or choose another plan."
             )
+
         keys = [int(name) if name.isdecimal() else normalize_name(name) for name in names]
         asked = str(self.fold)
         key = int(asked) if asked.isdecimal() else normalize_name(asked)
@@ -279,7 +288,7 @@ Plan = Column | Fractions | Ranges | Folds  # its text is the value of data.spli
 def make_plan(
     splits: Spelling, fold: int | str | None = None, seed: int = 0, by_subject: bool = True
 ) -> Plan:
-    """Return the plan that ``data.splits`` spells.
+    """Plan that ``data.splits`` spells.
 
     Raises:
         ValueError: where it is none, or where ``fold`` is missing or meaningless.
@@ -296,8 +305,10 @@ def make_plan(
             f"data.fold={fold} chooses among folds, and data.splits={given} has none: "
             "leave it out, or set data.splits='{folds: 5}'."
         )
+
     if splits is None or splits == "column":
         return Column()
+
     if isinstance(splits, str) or not splits or not set(splits) <= set(SPLITS):
         said = repr(splits) if isinstance(splits, str) else format_values(splits)
         raise ValueError(
@@ -305,55 +316,61 @@ def make_plan(
             f"{', '.join(SPLITS)}, as in {FRACTIONS}, {{folds: 5}}, subjects, sessions, or a CSV "
             "of clip_id and fold."
         )
+
     if all(isinstance(share, list | tuple) for share in splits.values()):
         return Ranges(splits)
+
     if not all(type(share) in (int, float) for share in splits.values()):
         raise ValueError(
             "data.splits must hold fractions of the clips, or ranges of rows [first, end), got "
             f"{format_values(splits)}."
         )
+
     return Fractions({name: float(share) for name, share in splits.items()}, seed, by_subject)
 
 
 def _make_folds(
     splits: Mapping[str, Any], fold: int | str | None, seed: int, by_subject: bool
 ) -> Folds:
-    """Return the plan of some folds."""
+    """Plan of some folds."""
     folds = PLAN_FOLDS.get(splits["folds"], splits["folds"])
     named = isinstance(folds, str) and (
         folds in PLAN_FOLDS.values() or folds.lower().endswith(".csv")
     )
     val = splits.get("val")
     known = set(splits) <= {"folds", "val"} and (val is None or type(val) in (int, float))
+
     if not known or not (named or (type(folds) is int and folds > 1)):
         raise ValueError(
             f"data.splits={format_values(splits)} is no plan: folds are a number from 2 on, "
             "subject, session, or the path of a CSV, and beside them may only stand val, a "
             "fraction."
         )
+
     if fold is None:
         several = "0,1,2" if named else ",".join(map(str, range(folds)))
         raise ValueError(
             f"data.splits={format_values(splits)} needs data.fold, the one to test on: give one, "
             f"or several after one another with -m data.fold={several}."
         )
+
     return Folds(folds, fold, val, seed, by_subject)
 
 
 def split_clips(plan: Plan, store: Store) -> Splits:
-    """Return the splits of a store by a plan."""
+    """Splits of a store by a plan."""
     words = f"{plan} data.fold={plan.fold}" if isinstance(plan, Folds) else str(plan)
     return Splits(plan.assign(store), words, plan.record(), store.root)
 
 
 def number_splits(column: Codes) -> Numbers:
-    """Return the splits that a column of their names gives."""
+    """Splits that a column of their names gives."""
     numbers = [SPLITS.index(name) if name in SPLITS else LEFT_OUT for name in column.names]
     return np.array(numbers, np.int8)[column.numbers]
 
 
 def group_clips(store: Store, by_subject: bool) -> Codes:
-    """Return the group of each clip: its subject, however it is spelled, or the clip alone.
+    """Group of each clip: its subject, however it is spelled, or the clip alone.
 
     A clip of nobody knows whom is alone, too.
     """
@@ -368,6 +385,7 @@ def group_clips(store: Store, by_subject: bool) -> Codes:
     ids = [
         f"\0{name}" for name in store.columns("clip_id").filter(pa.array(unknown))[0].to_pylist()
     ]
+
     return Codes(numbers, [*subjects.names, *ids])
 
 
@@ -400,6 +418,7 @@ def deal_groups(
     dealt = np.full(len(sizes), LEFT_OUT, np.int64)
     names = [groups.names[number] for number in filled.tolist()]
     dealt[filled] = draw_groups(names, sizes[filled], [*shares.values()], seed)
+
     return dealt[groups.numbers]
 
 
@@ -418,6 +437,7 @@ def draw_groups(
     wanted = np.array(shares)[used] * sizes.sum()
     dealt = np.empty(len(names), np.int64)
     dealt[ordered] = used[fill_shares(wanted, sizes[ordered])]
+
     return dealt
 
 
@@ -439,12 +459,14 @@ def fill_shares(
         chosen[run], wanted = fill_evenly(wanted, int(sizes[run[0]]), len(run))
 
     empty = set(range(len(wanted))) - set(chosen[:single].tolist())
+
     for place in range(single, len(sizes)):
         must = len(empty) == len(sizes) - place
         choices = sorted(empty) if must else range(len(wanted))
         chosen[place] = max(choices, key=wanted.__getitem__)
         empty.discard(int(chosen[place]))
         wanted[chosen[place]] -= sizes[place]
+
     return chosen
 
 
@@ -465,11 +487,12 @@ def fill_evenly(
     before = np.concatenate([falling[:-1] for falling in lacks])
     chosen = shares[np.argsort(-before, kind="stable")[:groups]]
     taken = np.bincount(chosen, minlength=len(wanted))
+
     return chosen, np.array([falling[n] for falling, n in zip(lacks, taken, strict=True)])
 
 
 def leave_one_out(store: Store, column: str) -> Codes:
-    """Return folds of one subject, or one session, each."""
+    """Folds of one subject, or one session, each."""
     codes = Codes.of(store.columns(column)[column])
     keys = merge_spellings(codes)
     unknown = int(keys.where("").sum())
@@ -479,14 +502,16 @@ def leave_one_out(store: Store, column: str) -> Codes:
             f"column when the corpus is prepared (corpus.columns.{column}=...), or choose another "
             "plan, such as data.splits='{folds: 5}'."
         )
+
     names: dict[str, str] = {}
     for name in codes.names:
         names.setdefault(normalize_name(name), name)  # as it was written first
+
     return sort_naturally(keys, names)
 
 
 def sort_naturally(folds: Codes, names: Mapping[str, str]) -> Codes:
-    """Return folds as a person orders their names, s2 before s10, and with these names."""
+    """Folds as a person orders their names, s2 before s10, and with these names."""
     order = sorted(range(len(folds.names)), key=lambda number: natural_key(folds.names[number]))
     places = np.empty(len(order) + 1, np.int64)
     places[order] = np.arange(len(order))
@@ -495,13 +520,13 @@ def sort_naturally(folds: Codes, names: Mapping[str, str]) -> Codes:
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Return a key that sorts the numbers in names as numbers."""
+    """Key that sorts the numbers in names as numbers."""
     parts = re.split(r"(\d+)", name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def read_folds(path: Path, store: Store) -> Codes:
-    """Return the folds that a table gives the clips of a store; an empty one leaves a clip out."""
+    """Folds that a table gives the clips of a store; an empty one leaves a clip out."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
             rows = read_filled_rows(file)
@@ -515,19 +540,23 @@ def read_folds(path: Path, store: Store) -> Codes:
             cells = [(line, [*row, *[""] * len(header)]) for line, row in rows]
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{path} is no CSV in UTF-8 ({error}): save it so.") from error
+
     given: dict[str, str] = {}
     for line, row in cells:
         if row[clip] in given:
             raise ValueError(f"Line {line} of {path} names {row[clip]} again: once is enough.")
         given[row[clip]] = row[fold]
+
     ids = _read_clip_ids(store)
     check_same_clips(path, given, ids, store)
     spellings: dict[str, str] = {}
     for name in given.values():
         if name:
             spellings.setdefault(normalize_name(name), name)
+
     keys = {key: number for number, key in enumerate(spellings)} | {"": LEFT_OUT}
     numbers = np.array([keys[normalize_name(given[name])] for name in ids], np.int64)
+
     return sort_naturally(Codes(numbers, [*spellings]), spellings)
 
 
@@ -541,6 +570,7 @@ def check_same_clips(
             f"({join_items(missing)}): give each a row, with an empty fold where it is to be left "
             "out."
         )
+
     others = given.keys() - {*ids}
     if others and (others := others - store.skipped()):
         raise ValueError(
@@ -551,7 +581,7 @@ def check_same_clips(
 
 
 def format_values(values: Mapping[str, Any]) -> str:
-    """Return named values as the command line takes them."""
+    """Named values as the command line takes them."""
     return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
 
 

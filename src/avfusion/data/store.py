@@ -116,6 +116,7 @@ class Store:
             spelled = pa.array([self._spell(name) for name in labels.names], pa.string())
             column = spelled.take(pa.array(labels.numbers)).dictionary_encode()
             table = table.set_column(names.index("label"), "label", column)
+
         return table
 
     def texts(self, name: str) -> list[str | None]:
@@ -145,17 +146,17 @@ class Store:
         return self.opened[name]
 
     def moments(self, name: str, among: Bool[np.ndarray, "clips"]) -> Moments | None:
-        """Return the moments of a stream over some clips, None where it has none."""
+        """Moments of a stream over some clips, None where it has none."""
         shards = map_shards(self.root / MOMENTS / name)
         return sum_moments(shards, self.shard[among], self.place[among]) if shards else None
 
     def skipped(self) -> set[str]:
-        """Return the ids of the clips of the corpus that could not be used."""
+        """Ids of the clips of the corpus that could not be used."""
         with (self.root / "report.csv").open(newline="", encoding="utf-8") as file:
             return {row["clip_id"] for row in csv.DictReader(file) if row["outcome"] == "skipped"}
 
     def shown(self, modality: str) -> str:
-        """Return the stream of a modality that people are shown: the first."""
+        """Stream of a modality that people are shown: the first."""
         return next(name for name, one in self.streams.items() if one.modality == modality)
 
     def read(self, name: str, rows: Int64[np.ndarray, "batch"]) -> Shaped[Tensor, "batch *item"]:
@@ -170,10 +171,11 @@ class Store:
             values = values.transpose(0, 1, 4, 2, 3)
         elif kind == "sequence":
             values = values[:, : self.lengths(name).take(rows).max()]
+
         return torch.from_numpy(values)
 
     def lengths(self, name: str) -> Int64[np.ndarray, "clips"]:
-        """Return how many steps of a sequence are true in each clip: at least one."""
+        """How many steps of a sequence are true in each clip: at least one."""
         if name not in self._lengths:
             column, file = self.streams[name].lengths, self.root / name / LENGTHS
             steps = np.load(file) if column is None else self.column(column)
@@ -185,7 +187,7 @@ class Store:
         return self.read(name, np.array([row]))[0]
 
     def encoder(self, name: str) -> dict[str, Tensor]:
-        """Return the weights of the encoder that computed a stream."""
+        """Weights of the encoder that computed a stream."""
         file = self.root / name / WEIGHTS
         return torch.load(file, map_location="cpu", weights_only=True)
 
@@ -202,6 +204,7 @@ class Store:
             shard = shards[numbers[start]]
             shard.take(places[start:end], axis=0, out=out[start:end], mode="clip")
             start = end
+
         return out
 
 
@@ -212,18 +215,19 @@ def map_shards(folder: Path) -> list[np.ndarray]:
 
 
 def shard_file(root: Path, name: str, shard: int) -> Path:
-    """Return the file of one array's shard."""
+    """File of one array's shard."""
     return root / name / f"{shard:05d}.npy"
 
 
 def read_description(root: Path) -> dict[str, Any]:
-    """Return the description of a store, or say how to make the store."""
+    """Description of a store, or say how to make the store."""
     path = root / "description.json"
     if not path.is_file():
         raise FileNotFoundError(
             f"No store in {root}. Make it with: python src/prepare.py corpus=manifest "
             "corpus.root=<folder with a manifest.csv>, and give data.store=<the path it prints>."
         )
+
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
         given = description["format"]
@@ -232,9 +236,11 @@ def read_description(root: Path) -> dict[str, Any]:
             f"{path} does not describe a store: give another data.store, or prepare the corpus "
             "again."
         ) from error
+
     if given != FORMAT:
         raise ValueError(
             f"The store in {root} has format {given}, this version reads {FORMAT}: "
             "prepare the corpus again."
         )
+
     return description

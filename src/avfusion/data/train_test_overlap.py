@@ -22,7 +22,7 @@ NOUNS = {"subjects": "subject", "recordings": "recording"}
 
 
 def digest_training_clips(store: Store, training: Bool[np.ndarray, "clips"]) -> dict[str, str]:
-    """Return the digests of the training clips: of equal length, and without anybody's name."""
+    """Digests of the training clips: of equal length, and without anybody's name."""
     clips = store.columns("subject", "face_digest", "audio_digest")
     subjects = Codes.of(clips["subject"]).counts(training).keys() - {""}
     contents = [_known(clips[column], training)[1] for column in DIGESTS]
@@ -33,7 +33,7 @@ def digest_training_clips(store: Store, training: Bool[np.ndarray, "clips"]) -> 
 
 
 def encode_digests(digests: Sequence[int] | UInt64[np.ndarray, "digests"]) -> str:
-    """Return digests in order, each once, as one string: a list would be slow to check and load."""
+    """Digests in order, each once, as one string: a list would be slow to check and load."""
     ordered = np.sort(np.asarray(digests, np.uint64))  # np.unique takes ten times as long
     first = np.ones(len(ordered), bool)
     first[1:] = ordered[1:] != ordered[:-1]
@@ -41,37 +41,39 @@ def encode_digests(digests: Sequence[int] | UInt64[np.ndarray, "digests"]) -> st
 
 
 def decode_digests(digests: str) -> UInt64[np.ndarray, "digests"]:
-    """Return the digests of such a string."""
+    """Digests of such a string."""
     return np.frombuffer(bytes.fromhex(digests), ">u8").astype(np.uint64)
 
 
 def merge_digests(one: Digests, other: Digests) -> dict[str, str]:
-    """Return the digests of two trainings, one of which went on from the other."""
+    """Digests of two trainings, one of which went on from the other."""
     return {
         kind: encode_digests(decode_digests(f"{one[kind]} {other.get(kind, '')}")) for kind in one
     }
 
 
 def digest_subject(name: str) -> int:
-    """Return the digest of a subject, the same for all spellings that look alike."""
+    """Digest of a subject, the same for all spellings that look alike."""
     return int.from_bytes(hashlib.sha256(normalize_name(name).encode()).digest()[:8])
 
 
 def find_overlap(
     digests: Digests, store: Store, among: Bool[np.ndarray, "clips"]
 ) -> dict[str, list[str]]:
-    """Return the subjects of some clips, and the ids of those clips, that were trained on."""
+    """Subjects of some clips, and the ids of those clips, that were trained on."""
     clips = store.columns("clip_id", "subject", "face_digest", "audio_digest")
     subjects, known = Codes.of(clips["subject"]), set(decode_digests(digests["subjects"]).tolist())
     spelled: dict[str, str] = {}
     for name in subjects.in_order(among):
         if digest_subject(name) in known:
             spelled.setdefault(normalize_name(name), name)  # the first spelling stays
+
     trained = decode_digests(digests["recordings"])
     seen = np.zeros(len(store), bool)
     for column in DIGESTS:
         rows, contents = _known(clips[column], among)
         seen[rows[_among(contents, trained)]] = True
+
     return {
         "subjects_seen_in_training": sorted(spelled.values()),
         "recordings_seen_in_training": clips["clip_id"].filter(pa.array(seen)).to_pylist(),
@@ -91,7 +93,7 @@ def _among(
 def _known(
     column: pa.ChunkedArray, among: Bool[np.ndarray, "clips"]
 ) -> tuple[Int64[np.ndarray, "known"], UInt64[np.ndarray, "known"]]:
-    """Return the rows of some clips where a column has a digest, and these digests."""
+    """Rows of some clips where a column has a digest, and these digests."""
     there = column.is_valid().to_numpy() & among
     return np.flatnonzero(there), column.filter(pa.array(there)).to_numpy()
 
@@ -104,7 +106,7 @@ def check_overlap(
     names: Collection[str],
     allowed: Collection[str],
 ) -> dict[str, list[str]]:
-    """Return what a checkpoint was trained on of splits, or refuse it where it is not allowed.
+    """What a checkpoint was trained on of splits, or refuse it where it is not allowed.
 
     Where store and split plan are its own, it is that plan which keeps the promise.
     """
@@ -115,7 +117,9 @@ def check_overlap(
     if recipe.get("trained_on") is None:
         log.warning("%s does not say what it was trained on: some of it may be tested on.", file)
         return {}
+
     seen = find_overlap(recipe["trained_on"], store, splits.where(*names))
+
     for name, found in seen.items():
         if found and name not in allowed:
             raise ValueError(
@@ -124,4 +128,5 @@ def check_overlap(
                 f"would score memory: choose other clips, or set allow_{name}=true (such as where "
                 "other people have the same names), which every result then records."
             )
+
     return seen

@@ -62,7 +62,7 @@ def clip_view(
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None,
     target: Target,
 ) -> ClipView:
-    """Return what is to be drawn of a clip and of the network's answer."""
+    """What is to be drawn of a clip and of the network's answer."""
     clip, face = store.record(row), store.clip(FRAMES, row)
     box, said = store.boxes[row], target.decide(prediction)
     parts = " | ".join(f"{name} ({value:.2f})" for name, value in said.parts.items())
@@ -71,7 +71,9 @@ def clip_view(
     if clip.label:
         verdict = "" if right is None else "   right" if right else "   WRONG"
         answer = f"true: {clip.label_text}   {answer}{verdict}"
+
     start, seconds = get_audio_span(clip, store.description["features"]["audio"])
+
     return ClipView(
         face,
         answer,
@@ -87,12 +89,12 @@ def clip_view(
 
 
 def read_sound(store: Store, row: int) -> Int16[np.ndarray, "samples"]:
-    """Return the samples of one clip, at 16 kHz."""
+    """Samples of one clip, at 16 kHz."""
     return store.clip(WAVEFORM, row).numpy()
 
 
 def get_audio_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float, float | None]:
-    """Return where in a recording the sound of a clip begins, and how long the recording is.
+    """Where in a recording the sound of a clip begins, and how long the recording is.
 
     Both in seconds; the length is None where it is unknown, as is the beginning then.
     ``settings`` are those of the audio features: they say from where a sound is kept.
@@ -106,17 +108,19 @@ def get_audio_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float
         return 0.0, total
     if settings.get("crop") in ("centre", "whole"):
         return (total - kept) / 2, total
+
     return 0.0, None
 
 
 def describe_crop(clip: ClipRecord) -> str:
-    """Return which part of its recording's picture the face of a clip is."""
+    """Which part of its recording's picture the face of a clip is."""
     if clip.picture_size is None or clip.crop is None:
         return "face"
     width, height = clip.picture_size
     left, top, right, bottom = clip.crop
     if right - left >= max(width, height) - 1:
         return f"whole picture, {width} x {height}"
+
     return f"face crop {right - left:.0f} x {bottom - top:.0f} of {width} x {height}"
 
 
@@ -137,10 +141,12 @@ def clip_figure(view: ClipView) -> Figure:
     for text, size, top in ((view.answer, large, 0.12), (clip_name(view.clip_id), 8, 0.45)):
         at = (0.5, 1 - top / height)
         figure.text(*at, text, fontsize=size, ha="center", va="top")
+
     place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
     grid = figure.add_gridspec(
         rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **place
     )
+
     for column, weights in enumerate(maps):
         heats = [None] * rows if weights is None else list(weights)
         for row, heat in enumerate(heats):
@@ -151,15 +157,17 @@ def clip_figure(view: ClipView) -> Figure:
                 axes.set_title(
                     view.cropped if weights is None else f"glimpse {column} (attention per cell)"
                 )
+
     place["left"] = (PICTURE * len(maps) + 1.15) / width
     draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
     if view.right is not None:
         _frame(figure, view.right)
+
     return figure
 
 
 def clip_name(clip_id: str) -> str:
-    """Return the end of a path that is too long for the figure, with a sign that it is one."""
+    """End of a path that is too long for the figure, with a sign that it is one."""
     return clip_id if len(clip_id) <= MAX_NAME_LENGTH else f"...{clip_id[-MAX_NAME_LENGTH:]}"
 
 
@@ -172,6 +180,7 @@ def draw_picture(
     axes.imshow(picture)
     axes.set_axis_off()
     axes.set_anchor("W")
+
     if heat is not None:
         heat = heat.cpu().nan_to_num()  # a network that has diverged is drawn, too
         smooth = F.interpolate(heat[None, None], (height, width), mode="bilinear")[0, 0]
@@ -179,6 +188,7 @@ def draw_picture(
         axes.imshow(smooth.numpy(), cmap=COLORMAP, alpha=0.6, vmin=0, vmax=most)
         if scale:
             draw_scale(axes, most)
+
     if view.box is not None:
         left, top, right, bottom = view.box
         corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))
@@ -230,6 +240,7 @@ def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no sound", transform=axes.transAxes, ha="center", va="center")
         return
+
     wave, axes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     end = view.start + len(view.sound) / SAMPLE_RATE
     draw_wave(wave, view.sound, view.start)
@@ -250,7 +261,7 @@ def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
 
 
 def time_label(view: ClipView, end: float) -> str:
-    """Return the name of the axis of time: which seconds of the recording these are."""
+    """Name of the axis of time: which seconds of the recording these are."""
     if view.seconds is None:
         return "seconds of the sound that was kept"
     span = f"seconds {view.start:.1f} to {end:.1f}"
@@ -259,7 +270,7 @@ def time_label(view: ClipView, end: float) -> str:
 
 
 def log_mel(sound: Int16[np.ndarray, "samples"]) -> Float[Tensor, "mels frames"]:
-    """Return the energy of a sound per mel band and frame, in dB below the loudest."""
+    """Energy of a sound per mel band and frame, in dB below the loudest."""
     samples = torch.from_numpy(sound).float() / 2**15
     samples = F.pad(samples, (0, max(0, WINDOW - len(samples))))
     frames = samples.unfold(0, WINDOW, HOP) * torch.hann_window(WINDOW)
@@ -269,7 +280,7 @@ def log_mel(sound: Int16[np.ndarray, "samples"]) -> Float[Tensor, "mels frames"]
 
 
 def _to_mel(hertz: float) -> float:
-    """Return the place of a frequency on the scale of ``mel_filters``."""
+    """Place of a frequency on the scale of ``mel_filters``."""
     return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
 
 

@@ -23,7 +23,7 @@ MAX_MARKED_POINTS = 40  # points of a line that are marked
 
 
 def read_curves(folder: Path) -> Curves:
-    """Return what a run has logged, as CSV, or else for TensorBoard; nothing where there is none.
+    """What a run has logged, as CSV, or else for TensorBoard; nothing where there is none.
 
     A run that was continued has a file for each time; later ones count.
     """
@@ -32,10 +32,12 @@ def read_curves(folder: Path) -> Curves:
         with file.open(newline="", encoding="utf-8", errors="replace") as lines:
             for row in csv.DictReader(lines):
                 _add_row(curves, row)
+
     if not curves and any(folder.glob("events.out.tfevents.*")):
         events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
         for name in events.Tags()["scalars"]:
             curves[name] = {event.step: event.value for event in events.Scalars(name)}
+
     return {name: dict(sorted(values.items())) for name, values in sorted(curves.items())}
 
 
@@ -45,13 +47,14 @@ def _add_row(curves: dict[str, dict[int, float]], row: Mapping[str, str]) -> Non
         numbers = {name: float(text) for name, text in row.items() if text}
     except (TypeError, ValueError):
         return
+
     for name, value in numbers.items():
         if name not in ("step", "epoch") and "step" in numbers:
             curves[name][int(numbers["step"])] = value
 
 
 def group_charts(curves: Curves) -> dict[str, list[str]]:
-    """Return which metrics share a chart: as on TensorBoard, as far as they were logged."""
+    """Which metrics share a chart: as on TensorBoard, as far as they were logged."""
     layout = {title: chart for group in LAYOUT.values() for title, chart in group.items()}
     found: dict[str, list[str]] = {}
     for title, (_, patterns) in layout.items():
@@ -82,6 +85,7 @@ def draw_chart(curves: Curves, names: Sequence[str], title: str, best: int | Non
         style = get_line_style(metrics.index(metric))
         broken = {"linestyle": "--"} if stage == "train" and f"val/{metric}" in names else {}
         lines.append((name, curves[name], style | broken))
+
     figure = lines_figure(lines)
     (axes,) = figure.axes
     unit = unit_of(names[0])
@@ -90,6 +94,7 @@ def draw_chart(curves: Curves, names: Sequence[str], title: str, best: int | Non
         axes.set_ylim(-0.02, 1.02)
     if best is not None:
         axes.axvline(best, color=INK, linestyle=":", linewidth=1)
+
     return figure
 
 
@@ -103,9 +108,11 @@ def lines_figure(lines: Sequence[tuple[str, Mapping[int, float], Mapping[str, An
         named.add(name)
         marker = "." if len(values) < MAX_MARKED_POINTS else ""
         axes.plot(list(values), list(values.values()), label=label, marker=marker, **style)
+
     axes.set_xlabel("training step")
     axes.grid()
     if len(named) <= MAX_LEGEND_LINES:
         columns = 2 if max(map(len, named)) > MAX_LABEL_LENGTH / 2 else 3
         figure.legend(loc="outside lower center", ncols=columns)
+
     return figure

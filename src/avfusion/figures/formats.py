@@ -4,7 +4,7 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def check_format(form: str, key: str = "figure_format") -> str:
-    """Return the format of a figure's file, or refuse it."""
+    """Format of a figure's file, or refuse it."""
     if form not in FORMATS:
         raise ValueError(f"{key} must be one of {', '.join(FORMATS)}, got {form!r}.")
     return form

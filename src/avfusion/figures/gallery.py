@@ -21,6 +21,7 @@ def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
     panels = figure.subplots(len(rows), most, squeeze=False)
     for axes in panels.flat:
         axes.set_axis_off()
+
     for line, (name, views) in zip(panels, rows.items(), strict=True):
         line[0].text(-0.08, 0.5, name, transform=line[0].transAxes, ha="right", va="center")
         for axes, view in zip(line, views, strict=False):
@@ -30,4 +31,5 @@ def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
             color = {True: RIGHT, False: WRONG, None: "black"}[view.right]
             words = view.answer.replace("predicted: ", "").split("   ")
             axes.set_title("\n".join(words[:2]), fontsize=7, color=color, pad=3)
+
     return figure

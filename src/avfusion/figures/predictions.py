@@ -38,10 +38,12 @@ def timeline_figure(
             label=name,
             **get_line_style(number),
         )
+
     axes.set(xlabel="time (s)", ylabel=target.quantity)
     if target.limits is not None:
         axes.set_ylim(target.limits)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
     return figure
 
 
@@ -58,6 +60,7 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
     height = max(0.35, 0.18 * lines) * len(rows) + 1.2
     figure = Figure(figsize=(3.5 + 3 * len(metrics), height), layout="constrained")
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+
     for axes, metric in zip(panels, metrics, strict=True):
         for place, row in enumerate(rows):
             score = row.scores[metric]
@@ -78,12 +81,14 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel(add_unit(metric))
         axes.locator_params(axis="x", nbins=5)  # more numbers of four digits would touch
         axes.grid(axis="x")
+
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first one above
     if footnotes:
         letters = round(11 * figure.get_figwidth())
         text = "\n".join(textwrap.fill(note, letters) for note in footnotes)
         figure.supxlabel(text, fontsize=8, x=0.01, ha="left")
+
     return figure
 
 
@@ -95,6 +100,7 @@ def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequenc
     figure = Figure(figsize=(2 * side + 0.8, side), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     titles = ("clips", "part of the true class")
+
     for axes, values, title in zip(panels, (counts, parts), titles, strict=True):
         most = max(values.max(), 1) if values is counts else 1
         image = axes.imshow(values, cmap=COLORMAP, vmin=0, vmax=most)
@@ -106,8 +112,10 @@ def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequenc
             color = "black" if value > 0.6 * most else "white"
             text = f"{value:.2f}".removeprefix("0") if values is parts else str(value)
             axes.text(predicted, true, text, ha="center", va="center", fontsize=7, color=color)
+
     panels[0].set_ylabel("true class")
     panels[0].set_yticks(range(classes), names)
+
     return figure
 
 
@@ -129,19 +137,23 @@ def batch_figure(
     panels[1].imshow(
         tile(heard.flip(1)[..., None], columns)[..., 0].numpy(), cmap=COLORMAP, vmin=-3, vmax=3
     )
+
     for number, (label, box) in enumerate(zip(clips.label, clips.box, strict=True)):
         height, width = faces.shape[1:3]
         corner = torch.tensor([number % columns * width, number // columns * height])
         sides = box * torch.tensor([width, height] * 2) + corner.repeat(2)
         name_clip(panels[0], target.decode(label), corner.tolist(), sides.tolist())
+
     panels[0].set_title("face")
     panels[1].set_title("audio frames: features over time")
     panels[1].set_aspect("auto")
+
     for axes, (high, wide) in zip(panels, (faces.shape[1:3], heard.shape[1:]), strict=True):
         axes.set_axis_off()
         for number in range(1, columns):  # as many rows, or one less
             axes.axvline(number * wide - 0.5, color="white", linewidth=1)
             axes.axhline(min(number, rows) * high - 0.5, color="white", linewidth=1)
+
     return figure
 
 

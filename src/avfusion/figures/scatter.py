@@ -27,6 +27,7 @@ def scatter_figure(
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels:
         axes.set_axis_off()
+
     for axes, name, x, y in zip(panels, names, true.T, predicted.T, strict=False):
         known = ~x.isnan()
         if not known.any():
@@ -43,4 +44,5 @@ def scatter_figure(
         axes.set_title(f"{name}: CCC {ccc:.2f}, {pluralize(len(x), 'clip')}")
         axes.set(xlabel="true", ylabel="predicted")
         axes.grid()
+
     return figure

@@ -53,13 +53,13 @@ METADATA: dict[str, dict[str, None]] = {
 
 
 def get_line_style(number: int) -> dict[str, Any]:
-    """Return color and dashes of one line of many."""
+    """Color and dashes of one line of many."""
     dashes = LINE_STYLES[number // len(COLORS) % len(LINE_STYLES)]
     return {"color": COLORS[number % len(COLORS)], "linestyle": dashes}
 
 
 def add_unit(metric: str) -> str:
-    """Return the name of a metric with its unit, where it has one."""
+    """Name of a metric with its unit, where it has one."""
     unit = unit_of(metric)
     return f"{metric} ({unit})" if unit else metric
 

@@ -41,7 +41,7 @@ def describe(
     clips: pa.Table,
     skipped: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Return what a network and a result have to know of a store, whatever its splits.
+    """What a network and a result have to know of a store, whatever its splits.
 
     ``clips`` are the ``DESCRIBED_COLUMNS`` of its index, ``skipped`` counts the reasons of the
     others.
@@ -59,7 +59,7 @@ def describe(
 
 
 def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
-    """Return the description of a store with what depends on its splits.
+    """Description of a store with what depends on its splits.
 
     That are the classes and the statistics of the training clips, and leakage between splits.
     """
@@ -68,11 +68,13 @@ def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
     clips = splits.tabulate(store.columns("subject", *CONTENT_COLUMNS))
     classes = count_classes(store.labels.counts(training), classes_of)
     statistics: dict[str, dict[str, list[float]]] = {}
+
     for name, stream in store.streams.items():
         moments = store.moments(name, training)
         if moments is not None:
             scale = 1 / 255 if stream.kind == "pictures" else 1  # as networks read pictures
             statistics[name] = moments.mean_and_deviation(scale)
+
     return told | {
         "splits": splits.record,
         "class_counts": [classes[label] for label in told["output_names"]],
@@ -97,12 +99,13 @@ def refuse_splits(
     if "subject_overlap" not in allowed:
         overlap = describe_subject_overlap(splits.tabulate(store.columns("subject")))
         sentences += [overlap] * bool(overlap)
+
     if sentences:
         raise ValueError(f"data.splits={splits.plan} of {store.root}: {' '.join(sentences)}")
 
 
 def count_classes(labels: Mapping[str, int], classes_of: ClassesOf) -> Counter[str]:
-    """Return how many clips have each class, from how many have each label."""
+    """How many clips have each class, from how many have each label."""
     counts: Counter[str] = Counter()
     for label, clips in labels.items():
         for name in classes_of(label):
@@ -111,7 +114,7 @@ def count_classes(labels: Mapping[str, int], classes_of: ClassesOf) -> Counter[s
 
 
 def count_kinds(notes: Mapping[str, int]) -> Counter[str]:
-    """Return how many clips have each kind of note, from how many have each note."""
+    """How many clips have each kind of note, from how many have each note."""
     counts: Counter[str] = Counter()
     for note, clips in notes.items():
         for kind in list_note_kinds(note):
@@ -157,11 +160,13 @@ def write_description(
                 skipped[outcome.reason] += 1
                 if not writer.written:
                     details.append(outcome.detail)
+
     if not writer.written:
         raise ValueError(
             f"None of the {len(details)} clips of {corpus.name} can be used: "
             f"{skipped_reasons(skipped)}. {join_items(details)}"
         )
+
     index = Index(root / INDEX)
     streams = features.streams | dict(computed or {})
     description = describe(
@@ -187,7 +192,7 @@ def verify_checksums(store: Path) -> None:
 
 
 def checksums(root: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of the store."""
+    """SHA-256 of every file of the store."""
     sums = {}
     files = (path for path in root.rglob("*") if path.is_file())
     for path in sorted(file for file in files if file.name != "description.json"):
@@ -195,6 +200,7 @@ def checksums(root: Path) -> dict[str, str]:
             sums[path.relative_to(root).as_posix()] = hashlib.file_digest(
                 file, "sha256"
             ).hexdigest()
+
     return sums
 
 

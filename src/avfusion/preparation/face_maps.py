@@ -21,7 +21,7 @@ BATCH_FRAMES = 32  # that the encoder sees at a time
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of this name; ``auto`` is a GPU where there is one.
+    """Device of this name; ``auto`` is a GPU where there is one.
 
     Raises:
         ValueError: where there is no such device.
@@ -29,6 +29,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         name = next((kind for kind, available in kinds.items() if available), "cpu")
+
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -38,6 +39,7 @@ def choose_device(name: str) -> torch.device:
             f"prepare.device={name} cannot compute face maps ({reason}): use auto, cpu, or a GPU "
             "that torch sees, such as cuda:0."
         ) from error
+
     return device
 
 
@@ -49,10 +51,12 @@ def write_maps(root: Path, parts: list[Part], maps: FaceMaps, device: torch.devi
     for part in track(todo, "Computing face maps", transient=True):
         write_part_maps(part, name, encoder)
         get_journal(part).touch()
+
     if todo:
         log.info("Face maps: %d clips in %.1f s", count_clips(todo), perf_counter() - started)
     weights = {name: value.cpu() for name, value in encoder.state_dict().items()}
     torch.save(weights, root / name / WEIGHTS)
+
     return Stream(
         "face",
         "maps",
@@ -65,12 +69,12 @@ def write_maps(root: Path, parts: list[Part], maps: FaceMaps, device: torch.devi
 
 
 def get_journal(part: Part) -> Path:
-    """Return the file that is there once the maps of a part are written."""
+    """File that is there once the maps of a part are written."""
     return part.journal.with_suffix(".maps")
 
 
 def count_clips(parts: list[Part]) -> int:
-    """Return how many recordings there are in parts."""
+    """How many recordings there are in parts."""
     return sum(len(part.recordings) for part in parts)
 
 
@@ -88,6 +92,7 @@ def allocate_maps(root: Path, name: str, encoder: nn.Module) -> tuple[int, ...]:
     check_room(root, needed + sum(path.stat().st_size for path in others))
     for number, shape in enumerate(shapes):
         create_shard(shard_file(root, name, number), (*shape[:2], *each), np.dtype(np.float16))
+
     return (shapes[0][1], *each)
 
 
@@ -101,6 +106,7 @@ def write_part_maps(part: Part, name: str, encoder: nn.Module) -> None:
     for start in range(0, len(places), step):
         some = places[start : start + step]
         maps[some] = compute_maps(encoder, faces[some])
+
     maps.flush()
 
 
@@ -108,7 +114,7 @@ def write_part_maps(part: Part, name: str, encoder: nn.Module) -> None:
 def compute_maps(
     encoder: nn.Module, faces: UInt8[np.ndarray, "batch pictures height width 3"]
 ) -> Float16[np.ndarray, "batch pictures channels rows columns"]:
-    """Return the maps of pictures; convolutions on a GPU get no fewer digits than on a CPU."""
+    """Maps of pictures; convolutions on a GPU get no fewer digits than on a CPU."""
     device = next(encoder.parameters()).device
     face = torch.from_numpy(faces).to(device).permute(0, 1, 4, 2, 3).float() / 255
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -118,4 +124,5 @@ def compute_maps(
             "The face maps exceed what 16 bits hold (65504): choose another features.maps.encoder, "
             "or a run whose encoder normalizes its map."
         )
+
     return maps.cpu().numpy()

@@ -37,7 +37,7 @@ class FileDigests:
                 self.known = known if isinstance(known, dict) else {}
 
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """Return the digest of each file, ``missing`` where there is none."""
+        """Digest of each file, ``missing`` where there is none."""
         files = list(dict.fromkeys(paths))
         digests, todo = {}, []
         for path in files:
@@ -49,6 +49,7 @@ class FileDigests:
                 digests[path] = str(known[-1])
             else:
                 todo.append((path, state))
+
         for (path, state), digest in zip(
             todo, _digest_all([path for path, _ in todo]), strict=True
         ):
@@ -56,6 +57,7 @@ class FileDigests:
             if digest != MISSING and max(state[2:]) < time.time_ns() - RECENT_NANOSECONDS:
                 self.known[str(path)] = [*state, digest]
                 self.changed = True
+
         return digests
 
     def remember(self) -> None:
@@ -70,7 +72,7 @@ class FileDigests:
 
 
 def file_state(path: Path) -> list[int] | None:
-    """Return inode, size and times of a file, None where there is none."""
+    """Inode, size and times of a file, None where there is none."""
     try:
         state = path.stat()
     except OSError:
@@ -79,7 +81,7 @@ def file_state(path: Path) -> list[int] | None:
 
 
 def _digest_all(paths: list[Path]) -> list[str]:
-    """Return the digests of files, read side by side."""
+    """Digests of files, read side by side."""
     with ThreadPoolExecutor(THREADS) as pool:
         digests = pool.map(_digest, paths)
         quick = not is_interactive() or len(paths) < THREADS
@@ -88,7 +90,7 @@ def _digest_all(paths: list[Path]) -> list[str]:
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file; what is no file, or cannot be read, is left to decoders."""
+    """SHA-256 of a file; what is no file, or cannot be read, is left to decoders."""
     try:
         if not path.is_file():
             return MISSING

@@ -24,7 +24,7 @@ EXPLANATIONS = {
 
 
 def find_repeats(clips: pa.Table) -> dict[str, list[str]]:
-    """Return the clips that have the same content, whatever their splits.
+    """Clips that have the same content, whatever their splits.
 
     ``clips`` are the columns ``CONTENT_COLUMNS`` of an index, with those of numbers. Two labels for
     one recording falsify results, the same sound twice is no fault, but worth knowing: RAVDESS has
@@ -66,7 +66,7 @@ def find_shared_subjects(clips: pa.Table) -> list[str] | None:
 
 
 def _spellings_of_shared(clips: pa.Table) -> list[list[str]]:
-    """Return how each subject that is in more than one split is spelled, each spelling once."""
+    """How each subject that is in more than one split is spelled, each spelling once."""
     spellings: dict[str, list[str]] = defaultdict(list)
     splits = defaultdict(set)
     for split, name in _pairs(clips, "subject"):
@@ -74,11 +74,12 @@ def _spellings_of_shared(clips: pa.Table) -> list[list[str]]:
         splits[key].add(split)
         if name not in spellings[key]:
             spellings[key].append(name)
+
     return sorted(spellings[key] for key, found in splits.items() if key and len(found) > 1)
 
 
 def group_by_content(clips: pa.Table, digest: str) -> list[list[Clip]]:
-    """Return the clips of each content that occurs more than once; those are few."""
+    """Clips of each content that occurs more than once; those are few."""
     column = clips[digest]
     rows = np.flatnonzero(column.is_valid().to_numpy())
     values = column.drop_null().to_numpy()
@@ -87,6 +88,7 @@ def group_by_content(clips: pa.Table, digest: str) -> list[list[Clip]]:
     groups = defaultdict(list)
     for clip in clips.take(rows[np.isin(values, twice)]).to_pylist():
         groups[clip[digest]].append(clip)
+
     return list(groups.values())
 
 
@@ -108,7 +110,7 @@ def _split(clip: Clip) -> str:
 
 
 def _pairs(clips: pa.Table, column: str) -> list[tuple[str, str]]:
-    """Return the splits with what occurs there in a column, in the order of the clips."""
+    """Splits with what occurs there in a column, in the order of the clips."""
     splits, labels = (Codes.of(clips[name]) for name in ("split", column))
     pairs = splits.numbers * np.int64(len(labels.names)) + labels.numbers
     firsts = np.sort(np.unique(pairs, return_index=True)[1])
@@ -116,7 +118,7 @@ def _pairs(clips: pa.Table, column: str) -> list[tuple[str, str]]:
 
 
 def find_untrained_classes(clips: pa.Table, classes_of: ClassesOf = keep_label) -> list[str]:
-    """Return the classes without any training clip, where there are training clips.
+    """Classes without any training clip, where there are training clips.
 
     ``clips`` have the columns ``label`` and ``split``.
     """
@@ -135,7 +137,7 @@ def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -
 
 
 def describe_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> list[str]:
-    """Return a sentence about each kind of leakage that is found and not allowed."""
+    """Sentence about each kind of leakage that is found and not allowed."""
     return [
         f"{EXPLANATIONS[name]}: {join_items(found)}. {_cure(name)}"
         for name, found in leaks.items()
@@ -152,7 +154,7 @@ def _cure(name: str) -> str:
 
 
 def describe_subject_overlap(clips: pa.Table) -> str:
-    """Return a sentence about the subjects in more than one split, empty where none is.
+    """Sentence about the subjects in more than one split, empty where none is.
 
     ``clips`` have the columns ``subject`` and ``split``.
     """

@@ -95,8 +95,10 @@ class Preparation:
             with acquire_lock(self.stores, self.root):
                 if not self.is_done:  # another process may have made it meanwhile
                     self.write(workers, chosen)
+
         self.files.remember()
         refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
+
         return self.root
 
     def write(self, workers: int | None, device: torch.device) -> None:
@@ -118,7 +120,7 @@ class Preparation:
 
 
 def acquire_lock(stores: Path, root: Path) -> AbstractContextManager[Any]:
-    """Return the lock of a store to be made, held, or say where else stores may go."""
+    """Lock of a store to be made, held, or say where else stores may go."""
     try:
         stores.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{root}.lock").acquire()
@@ -137,7 +139,7 @@ def try_custom_audio(features: Features) -> None:
 
 
 def get_pace_path(root: Path) -> Path:
-    """Return where the pace of a preparation is kept: beside the store, not part of it."""
+    """Where the pace of a preparation is kept: beside the store, not part of it."""
     return Path(f"{root}.pace.json")
 
 
@@ -159,7 +161,7 @@ def warn_of_abandoned(root: Path) -> None:
 
 
 def limit_contents(contents: Contents, limit: int | None) -> Contents:
-    """Return contents of at most so many clips, evenly spread."""
+    """Contents of at most so many clips, evenly spread."""
     if limit is None or limit >= len(contents.recordings):
         return contents
     step = len(contents.recordings) / limit
@@ -168,7 +170,7 @@ def limit_contents(contents: Contents, limit: int | None) -> Contents:
 
 
 def tabulate_recordings(contents: Contents) -> pa.Table:
-    """Return the split, label and subject of all recordings as columns."""
+    """Split, label and subject of all recordings as columns."""
     columns = {
         name: pa.array((getattr(clip, name) for clip in contents.recordings), pa.string())
         for name in ("split", "label", "subject")
@@ -177,7 +179,7 @@ def tabulate_recordings(contents: Contents) -> pa.Table:
 
 
 def find_split_faults(contents: Contents, allowed: Collection[str]) -> list[str]:
-    """Return why the corpus' own splits will be refused, as far as is known before decoding."""
+    """Why the corpus' own splits will be refused, as far as is known before decoding."""
     clips = tabulate_recordings(contents)
     splits = Splits(number_splits(Codes.of(clips["split"])), "column", {}, Path())
     clips = splits.tabulate(clips.drop_columns("split"))
@@ -187,7 +189,7 @@ def find_split_faults(contents: Contents, allowed: Collection[str]) -> list[str]
 
 
 def find_prepared(stores: Path, name: str, key: str) -> Path:
-    """Return where the store of a key is, or belongs.
+    """Where the store of a key is, or belongs.
 
     The folder of a corpus may have been copied under another name: a store that is there under the
     same key is the store of its copy, too.
@@ -200,7 +202,7 @@ def find_prepared(stores: Path, name: str, key: str) -> Path:
 def compute_key(
     corpus: Corpus, contents: Contents, features: Features, files: FileDigests | None = None
 ) -> str:
-    """Return eight digits that change with whatever would change the store.
+    """Eight digits that change with whatever would change the store.
 
     Where the files lie, and when they were written, changes nothing.
     """
@@ -221,21 +223,22 @@ def compute_key(
     for recording in contents.recordings:
         content = [describe_recording(recording, names), [read[path] for path in recording.sources]]
         state.update(json.dumps(content, default=str).encode())
+
     return state.hexdigest()[:8]
 
 
 def list_sources(contents: Contents) -> list[Path]:
-    """Return the files and folders that recordings are read from, each once."""
+    """Files and folders that recordings are read from, each once."""
     return list(dict.fromkeys(chain(*(clip.sources for clip in contents.recordings))))
 
 
 def list_files(path: Path) -> list[Path]:
-    """Return the files that are read of a path: those of a folder in order, but companions."""
+    """Files that are read of a path: those of a folder in order, but companions."""
     return sorted(drop_companions(path.iterdir())) if path.is_dir() else [path]
 
 
 def find_common_folder(paths: Collection[Path]) -> Path:
-    """Return the innermost folder that holds all of some paths."""
+    """Innermost folder that holds all of some paths."""
     parents = {str(path.parent) for path in paths}
     try:
         return Path(os.path.commonpath(parents))
@@ -244,11 +247,11 @@ def find_common_folder(paths: Collection[Path]) -> Path:
 
 
 def describe_recording(recording: Recording, names: Mapping[Path, str]) -> list[Any]:
-    """Return what a recording is, with the names that its paths have in their common folder."""
+    """What a recording is, with the names that its paths have in their common folder."""
     values = (getattr(recording, field.name) for field in fields(recording) if field.repr)
     return [names.get(value, str(value)) if isinstance(value, Path) else value for value in values]
 
 
 def safe(name: str) -> str:
-    """Return a name without what a shell or the override grammar would trip over."""
+    """Name without what a shell or the override grammar would trip over."""
     return re.sub(r"[^\w.-]+", "_", name).strip("_") or "corpus"

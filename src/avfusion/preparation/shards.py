@@ -30,7 +30,7 @@ class Outcome:
     detail: str = ""
 
     def report(self, recording: Recording) -> dict[str, str]:
-        """Return the row of the report, under the names of ``REPORT_COLUMNS``."""
+        """Row of the report, under the names of ``REPORT_COLUMNS``."""
         return {
             "clip_id": recording.clip_id,
             "outcome": "skipped" if self.record is None else "kept",
@@ -40,19 +40,19 @@ class Outcome:
         }
 
     def plain(self) -> dict[str, Any]:
-        """Return plain values, which JSON keeps exactly."""
+        """Plain values, which JSON keeps exactly."""
         return vars(self) | {"record": None if self.record is None else self.record.to_row()}
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "Outcome":
-        """Return an outcome from its plain values."""
+        """Outcome from its plain values."""
         row = values["record"]
         record = None if row is None else ClipRecord.from_row(row)
         return cls(record, values["reason"], values["detail"])
 
 
 def list_note_kinds(note: str) -> list[str]:
-    """Return the kinds of the notes of a clip, without what is different in each clip."""
+    """Kinds of the notes of a clip, without what is different in each clip."""
     return list(dict.fromkeys(one.partition(": ")[0] for one in note.split(NEXT_NOTE) if one))
 
 
@@ -89,6 +89,7 @@ def write_part(part: Part) -> None:
         for name in list_standardized(streams)
     }
     outcomes = []
+
     for place, recording in enumerate(part.recordings, part.first):
         try:
             clip = decode_watched(part, recording)
@@ -104,13 +105,14 @@ def write_part(part: Part) -> None:
                 is_there = clip.has_face if streams[name].modality == "face" else clip.has_audio
                 moments[name][place] = Moments.of(table if is_there else table[:0]).pack()
         outcomes.append(Outcome(ClipRecord.of(recording, clip, part.shard, place), clip.note))
+
     for array in (*arrays.values(), *moments.values()):
         array.flush()
     write_journal(part, outcomes)
 
 
 def decode_watched(part: Part, recording: Recording) -> ClipFeatures:
-    """Return the features of one recording; should it end this process, its name is left."""
+    """Features of one recording; should it end this process, its name is left."""
     if recording.clip_id in part.crashed:
         raise Unreadable(CRASHED, recording.sources[0])
     with mark_current(part.journal.with_suffix(".now"), recording), watch_decoder(recording):
@@ -118,7 +120,7 @@ def decode_watched(part: Part, recording: Recording) -> ClipFeatures:
 
 
 def decode(features: Features, recording: Recording) -> ClipFeatures:
-    """Return the features of one recording.
+    """Features of one recording.
 
     Raises:
         Unreadable: where that is not possible, whatever the reason.
@@ -126,6 +128,7 @@ def decode(features: Features, recording: Recording) -> ClipFeatures:
     for path in recording.sources:
         if not path.exists():
             raise Unreadable("no such file", path)
+
     try:
         return features(recording)
     except Unreadable:

@@ -25,23 +25,23 @@ class Moments(NamedTuple):
 
     @classmethod
     def of(cls, table: Shaped[np.ndarray, "rows columns"]) -> "Moments":
-        """Return the moments of one table."""
+        """Moments of one table."""
         numbers = table.astype(np.float64)
         squares = np.einsum("rc,rc->c", numbers, numbers)
         return cls(len(numbers), np.ones(len(numbers)) @ numbers, squares)
 
     def pack(self) -> Float64[np.ndarray, "numbers"]:
-        """Return all numbers in a row, as a store keeps them."""
+        """All numbers in a row, as a store keeps them."""
         return np.concatenate([[self.rows], self.total, self.squares])
 
     @classmethod
     def unpack(cls, numbers: Float64[np.ndarray, "numbers"]) -> "Moments":
-        """Return the moments of such a row, or of a sum of some."""
+        """Moments of such a row, or of a sum of some."""
         rows, rest = int(numbers[0]), numbers[1:]
         return cls(rows, rest[: len(rest) // 2], rest[len(rest) // 2 :])
 
     def mean_and_deviation(self, scale: float = 1) -> dict[str, list[float]]:
-        """Return ``mean`` and ``std`` per column in units of ``scale``, empty without any data.
+        """``mean`` and ``std`` per column in units of ``scale``, empty without any data.
 
         A column that never changes gets a deviation of one, so that it can be divided by.
         """
@@ -54,7 +54,7 @@ class Moments(NamedTuple):
 
 
 def list_standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
-    """Return how many columns each stream has that networks standardize: colors, or features."""
+    """How many columns each stream has that networks standardize: colors, or features."""
     return {
         name: stream.shape[-1]
         for name, stream in streams.items()
@@ -63,7 +63,7 @@ def list_standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
 
 
 def count_packed(columns: int) -> int:
-    """Return how many numbers the packed moments of a table have."""
+    """How many numbers the packed moments of a table have."""
     return 1 + 2 * columns
 
 
@@ -72,7 +72,7 @@ def sum_moments(
     shard: Int[np.ndarray, "rows"],
     place: Int[np.ndarray, "rows"],
 ) -> Moments:
-    """Return the moments of clips together, which lie at places of shards.
+    """Moments of clips together, which lie at places of shards.
 
     They are added one after the other, so that the same clips always give the same bits.
     """

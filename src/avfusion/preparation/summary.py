@@ -63,11 +63,13 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
         *describe_unused_frames(store),
         *describe_missing_faces(store),
     ]
+
     if skipped:
         counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
         lines.append(
             f"Skipped {sum(skipped.values())}: {counts}. Each is listed in {path}/report.csv."
         )
+
     if not any(Codes.of(clips["subject"]).names):
         lines.append("Nothing says who is in which clip: that splits share nobody is unknown.")
     assigned = tabulate_clips(store)
@@ -77,27 +79,31 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
     for name, found in (recorded | description["leaks"]).items():
         if found:
             lines.append(f"{name} ({len(found)}), which every result records: {join_items(found)}")
+
     overlap = describe_subject_overlap(assigned)
     faults = [overlap] * bool(overlap) + describe_leaks(leaks, allowed)
+
     for name, stream in store.streams.items():
         if stream.kind == "maps":
             lines.append(
                 f"Face maps of {stream.shape[1]} channels ({name}), by the encoder of "
                 f"{stream.weights}."
             )
+
     if faults:
         lines += ["Training by the splits of the corpus is refused:", *faults]
+
     return "\n".join([*lines, *describe_next_command(store)])
 
 
 def tabulate_clips(store: Store) -> pa.Table:
-    """Return what leaks are found by of the clips that the corpus itself assigns to a split."""
+    """What leaks are found by of the clips that the corpus itself assigns to a split."""
     clips = store.columns("split", "subject", *CONTENT_COLUMNS)
     return clips.filter(pc.is_in(clips["split"], pa.array(SPLITS)))
 
 
 def describe_truncation(store: Store) -> list[str]:
-    """Return a line about the sound that the settings leave out, and the keys that keep it."""
+    """Line about the sound that the settings leave out, and the keys that keep it."""
     clips = store.columns("has_audio", "start", "seconds", "samples")
     heard = clips.filter(pc.and_(clips["has_audio"], pc.is_null(clips["start"])))
     lengths = to_numpy(heard["seconds"])
@@ -111,6 +117,7 @@ def describe_truncation(store: Store) -> list[str]:
         keys.append(f"features.audio.max_duration={math.ceil(longest)}")
     verb = "keeps" if len(keys) == 1 else "keep"
     cure = f"{' '.join(keys)} {verb} it" if "crop" in settings else "see the settings of its class"
+
     return [
         f"{format_share(shorter.sum(), lengths.sum())} of the sound is cut off "
         f"({format_duration(shorter.sum())} of {format_duration(lengths.sum())}, in "
@@ -119,7 +126,7 @@ def describe_truncation(store: Store) -> list[str]:
 
 
 def describe_unused_frames(store: Store) -> list[str]:
-    """Return a line about the pictures that the settings leave out, and the key that keeps them."""
+    """Line about the pictures that the settings leave out, and the key that keeps them."""
     kept = store.description["features"]["face"].get("pictures", math.inf)
     clips = store.columns("has_face", "pictures")
     counts = to_numpy(clips.filter(clips["has_face"])["pictures"])
@@ -127,6 +134,7 @@ def describe_unused_frames(store: Store) -> list[str]:
         return []
     more = counts[counts > kept]
     left, total = int(more.sum()) - len(more) * kept, int(counts.sum())
+
     return [
         f"{format_share(left, total)} of the pictures are left out ({left} of {total}, in "
         f"{len(more)} of {pluralize(len(counts), 'clip')}): a clip keeps "
@@ -135,7 +143,7 @@ def describe_unused_frames(store: Store) -> list[str]:
 
 
 def describe_missing_faces(store: Store) -> list[str]:
-    """Return a line about the clips in which the detector has found no face."""
+    """Line about the clips in which the detector has found no face."""
     detector = store.description["features"]["face"].get("detector", "none")
     if detector == "none":
         return []
@@ -153,13 +161,14 @@ def describe_missing_faces(store: Store) -> list[str]:
     )
     if not whole:
         return [f"{line}: features.policies.no_face=whole keeps them, with the picture whole."]
+
     return [
         f"{line}, whose pictures are used whole: features.policies.no_face=skip leaves them out."
     ]
 
 
 def format_share(part: float, whole: float) -> str:
-    """Return a part in percent; what is neither nothing nor all is never rounded to it."""
+    """Part in percent; what is neither nothing nor all is never rounded to it."""
     percent = 100 * part / whole
     if percent < 1:
         return "less than 1 %"
@@ -167,7 +176,7 @@ def format_share(part: float, whole: float) -> str:
 
 
 def describe_next_command(store: Store) -> list[str]:
-    """Return what a store can be used for, and the command, which runs as it is printed."""
+    """What a store can be used for, and the command, which runs as it is printed."""
     place = f"data=store {quote_override('data.store', store.root)}"
     own, drawn = (count_usable(store, plan) for plan in (None, EXAMPLE_FRACTIONS))
     train, test = f"  python src/train.py {place}", f"  python src/eval.py ckpt_path=<run> {place}"
@@ -175,6 +184,7 @@ def describe_next_command(store: Store) -> list[str]:
         return ["Train on it with:", " ".join([train, *suggest_overrides(store, own)])]
     if own["test"] and not own["train"]:
         return ["Test on it with:", test]
+
     if drawn["train"]:
         options = [
             f"'data.splits={format_values(EXAMPLE_FRACTIONS)}'",
@@ -184,11 +194,12 @@ def describe_next_command(store: Store) -> list[str]:
             "Train on it by fractions, or by other data.splits, with:",
             " ".join([train, *options]),
         ]
+
     return ["Test on it with:", f"{test} 'data.splits={{test: 1}}'"]
 
 
 def count_usable(store: Store, plan: Spelling) -> dict[str, int]:
-    """Return how many clips each split has by a plan, none where it is refused."""
+    """How many clips each split has by a plan, none where it is refused."""
     try:
         splits = split_clips(make_plan(plan), store)
         leaks = find_leaks(
@@ -197,16 +208,17 @@ def count_usable(store: Store, plan: Spelling) -> dict[str, int]:
         refuse_splits(store, splits, leaks, [])
     except ValueError:
         return dict.fromkeys(SPLITS, 0)
+
     return splits.counts()
 
 
 def get_class_parser(store: Store) -> ClassesOf:
-    """Return what says which classes a label of a store names."""
+    """What says which classes a label of a store names."""
     return choose_target(store.description).classes_of
 
 
 def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
-    """Return what training on a store needs beside its path, with so many clips in each split."""
+    """What training on a store needs beside its path, with so many clips in each split."""
     description, options = store.description, []
     if clips["train"] < BATCH_SIZE:  # a few steps in each epoch
         options.append(f"data.batch_size={1 << max(1, clips['train'] // 4).bit_length() - 1}")
@@ -223,17 +235,20 @@ def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
         options.append("model/face_encoder=precomputed")
         if maps[0] != FaceMaps.stream:
             options.append(f"model.network.face_encoder.stream={maps[0]}")
+
     heard = next(name for name, one in streams.items() if one["modality"] == "audio")
     if heard != AudioFeatures.stream:
         options.append(f"model.network.audio_encoder.stream={heard}")
         options.append(f"data.augmentation.audio.stream={heard}")
+
     if with_classes(description["features"])["audio"][CLASS] != name_of(AudioFeatures):
         options.append("data.augmentation.audio.band=0")
+
     return options
 
 
 def describe_pace(path: Path, clips: int) -> list[str]:
-    """Return a line about the time that the preparation took, where it was made here."""
+    """Line about the time that the preparation took, where it was made here."""
     if not get_pace_path(path).exists():
         return []
     pace = Pace(*json.loads(get_pace_path(path).read_text(encoding="utf-8")))
@@ -259,17 +274,18 @@ def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit:
     faults = find_split_faults(plan.whole, corpus.allowed_leaks)
     if faults:
         lines += ["Training by the splits of the corpus will be refused:", *faults]
+
     return "\n".join(lines)
 
 
 def count_written(root: Path) -> int:
-    """Return how many clips an interrupted preparation has written."""
+    """How many clips an interrupted preparation has written."""
     journals = Path(f"{root}.parts").glob("*_*.json")
     return sum(journal.read_text(encoding="utf-8").count('"reason"') for journal in journals)
 
 
 def tabulate_classes(clips: pa.Table, target: Target) -> list[str]:
-    """Return the lines of a table of clips, hours, subjects and classes by the corpus' own split.
+    """Lines of a table of clips, hours, subjects and classes by the corpus' own split.
 
     ``clips`` are ``SUMMARY_COLUMNS`` of an index, or those of them that are known before it is
     prepared.
@@ -283,6 +299,7 @@ def tabulate_classes(clips: pa.Table, target: Target) -> list[str]:
             units = to_numpy(clips[column])
             hours = (units[some].sum() / rate / 3600 for some in by_split)
             lines.append((name, *(f"{number:.2f}" for number in hours)))
+
     subjects = Codes.of(clips["subject"])
     people = [{normalize_name(name) for name in subjects.counts(some)} - {""} for some in by_split]
     lines.append(("subjects", *(str(len(names)) for names in people)))
@@ -293,11 +310,14 @@ def tabulate_classes(clips: pa.Table, target: Target) -> list[str]:
     more = len(target.output_names) - MAX_CLASSES
     if more > 0:
         lines.append((f"  and {more} more classes", *[""] * len(names)))
+
     if "note" in clips.column_names:
         note_codes = Codes.of(clips["note"])
         notes = [count_kinds(note_codes.counts(some)) for some in by_split]
         for kind in sorted({kind for counts in notes for kind in counts}):
             lines.append((kind, *(str(count[kind]) for count in notes)))
+
     width = max(len(line[0]) for line in lines) + 2
     rows = (line[0].ljust(width) + "".join(cell.rjust(8) for cell in line[1:]) for line in lines)
+
     return [row.rstrip() for row in rows]

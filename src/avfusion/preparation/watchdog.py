@@ -35,6 +35,7 @@ def watch_decoder(recording: Recording) -> Iterator[None]:
     if multiprocessing.parent_process() is None:
         yield
         return
+
     size = sum(path.stat().st_size for path in recording.sources if path.is_file())
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         armed = -math.inf
@@ -64,7 +65,7 @@ def _decode_alone(job: tuple[Features, Recording]) -> None:
 
 
 def crashes_decoder(recording: Recording, features: Features) -> bool:
-    """Say whether a recording ends a process that decodes nothing else."""
+    """Whether a recording ends a process that decodes nothing else."""
     job, title = (features, recording), f"Trying {recording.clip_id} alone"
     try:
         deque(run_parallel(_decode_alone, [job], [1], title, workers=1), maxlen=0)

@@ -46,6 +46,7 @@ def allocate(
     packed = contents.recordings[0].archive_index is not None
     step = ARCHIVE_CLIPS_PER_PART if packed else CLIPS_PER_PART
     parts = []
+
     for shard, start in enumerate(range(0, len(contents.recordings), length)):
         recordings = contents.recordings[start : start + length]
         for name, stream in streams.items():
@@ -58,6 +59,7 @@ def allocate(
         for first in range(0, len(recordings), step):
             some = recordings[first : first + step]
             parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))
+
     return parts
 
 
@@ -82,6 +84,7 @@ def create_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
     if hasattr(os, "posix_fallocate"):
         with partial.open("r+b") as reserved:
             os.posix_fallocate(reserved.fileno(), 0, partial.stat().st_size)
+
     os.replace(partial, file)
 
 
@@ -103,15 +106,17 @@ def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
                 raise
             crashed |= guilty
             memory.write_text(json.dumps(sorted(crashed)), encoding="utf-8")
+
     pace = Pace(clips, perf_counter() - started)
     if clips:
         rate = clips / pace.seconds
         log.info("%s: %d clips in %.1f s, %.1f a second", title, clips, pace.seconds, rate)
+
     return pace
 
 
 def find_unfinished(part: Part) -> list[Recording]:
-    """Return the recording that was worked on when the process of a part ended."""
+    """Recording that was worked on when the process of a part ended."""
     place = part.journal.with_suffix(".now")
     name = place.read_text(encoding="utf-8", errors="surrogatepass") if place.exists() else None
     return [recording for recording in part.recordings if recording.clip_id == name]

@@ -49,6 +49,7 @@ class PageFigure(NamedTuple):
             self.figure.savefig(file, format="svg", transparent=True, metadata=METADATA["svg"])
             text = file.getvalue().decode().replace(INK, "currentColor")
             kind, content = "svg+xml", text.replace("</svg>", f"{INK_STYLE}</svg>").encode()
+
         return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -99,6 +100,7 @@ def draw_monitors(rows: Sequence[Row]) -> list[PageFigure]:
             figure.axes[0].set_ylabel(add_unit(monitor))
             caption = f"{monitor} of each run, in the color of its setting."
             figures.append(PageFigure(name_file(monitor), caption, figure))
+
     return figures
 
 

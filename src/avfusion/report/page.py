@@ -26,6 +26,7 @@ def render(template: str, **content: object) -> str:
         extensions=["jinja2.ext.do"],
     )
     environment.filters["digits"] = _round
+
     return environment.get_template(template).render(content)
 
 

@@ -37,8 +37,10 @@ def describe_configuration(runs: Sequence[Run]) -> str:
             for key, value in known[0].items()
             if not OTHER.match(key) and all(key in one and one[key] == value for one in known)
         }
+
     if not content:
         return ""
+
     return yaml.safe_dump(
         _shorten(content), sort_keys=False, allow_unicode=True, default_flow_style=None
     )
@@ -63,6 +65,7 @@ def read_provenance(runs: Sequence[Run]) -> Provenance:
     diff = ""
     if len(runs) == 1 and changes.is_file():
         diff = changes.read_text(encoding="utf-8", errors="replace")[:LONGEST_DIFF]
+
     return Provenance(values, differing, diff)
 
 

@@ -53,6 +53,7 @@ def report_run(run: Run, examples: int = 3) -> Report:
         provenance=read_provenance([run]),
     )
     pictures = [one.picture for group in shown.values() for one in group if one.picture]
+
     return Report(html, [*curves, *(view.plots if view else ()), *pictures], missing)
 
 
@@ -74,6 +75,7 @@ def _describe_examples(sources: Sources, view: View) -> dict[str, list[Example]]
                 name = name_file(f"{title} {position}")
                 picture = draw_clip(name, caption, store, predictions, number)
             examples[title].append(Example(caption, picture))
+
     return examples
 
 
@@ -87,9 +89,11 @@ def _find_faults(run: Run, sources: Sources | None, view: View | None) -> list[s
 
     metric, value = view.headline
     recorded = run.results.get(f"test/{metric}")
+
     if recorded is not None and abs(value - recorded) > 0.5 / len(sources.predictions):
         faults.append(
             f"The predictions give a test/{metric} of {value:.4f}, but results.json has "
             f"{recorded:.4f}: what follows is of another test."
         )
+
     return faults

@@ -39,6 +39,7 @@ def score_classes(predictions: Predictions) -> ScoreTable:
         np.fill_diagonal(confusions, 0)
 
     rows: list[tuple[object, ...]] = []
+
     for number, name in enumerate(names):
         both = int((true & predicted)[:, number].sum())
         clips, taken = int(true[:, number].sum()), int(predicted[:, number].sum())
@@ -50,7 +51,9 @@ def score_classes(predictions: Predictions) -> ScoreTable:
         rows.append(
             (name, clips, precision, recall, f1, f"{names[other]} ({count})" if count else None)
         )
+
     head = ("class", "clips", "precision", "recall", "F1", "most often mistaken for")
+
     return ScoreTable("Classes", _describe_clips(predictions), head, rows)
 
 
@@ -65,7 +68,9 @@ def score_each_number(predictions: Predictions) -> ScoreTable:
             rows.append(
                 (name, clips, *(scores[metric] for metric in ("ccc", "pcc", "rmse", "mae")))
             )
+
     head = ("number", "clips", "CCC", "PCC", "RMSE", "MAE")
+
     return ScoreTable("Numbers", _describe_clips(predictions), head, rows)
 
 
@@ -77,12 +82,14 @@ def score_subjects(predictions: Predictions) -> ScoreTable:
         low, high = stats.binomtest(correct, len(clips)).proportion_ci(method="wilson")
         accuracy, interval = correct / len(clips), f"{low:.3f} to {high:.3f}"
         rows.append((name, len(clips), correct, accuracy, interval, _mean_hit(predictions, clips)))
+
     rows.sort(key=lambda row: (row[3], row[0]))
 
     intro = f"{len(rows)} subjects, the worst first; the interval is Wilson's."
     if not predictions.target.exclusive:
         intro += " A clip is correct where none of its classes is wrong."
     head = ("subject", "clips", "correct", "accuracy", "95 % interval", "attention hit")
+
     return ScoreTable("Subjects", intro, head, [*rows])
 
 
@@ -94,10 +101,12 @@ def measure_subject_errors(predictions: Predictions) -> ScoreTable:
         rmse = float(np.sqrt(np.nanmean(errors[clips] ** 2)))
         mae = float(np.nanmean(np.abs(errors[clips])))
         rows.append((name, len(clips), rmse, mae, _mean_hit(predictions, clips)))
+
     rows.sort(key=lambda row: (-row[2], row[0]))
 
     intro = f"{len(rows)} subjects, the largest error first; over all numbers."
     head = ("subject", "clips", "RMSE", "MAE", "attention hit")
+
     return ScoreTable("Subjects", intro, head, [*rows])
 
 

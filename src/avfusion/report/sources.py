@@ -63,4 +63,5 @@ def _find_store(predictions: Predictions) -> Store:
     if rows.max() >= len(known) or not np.array_equal(known[rows], predictions.clip_ids):
         raise ValueError(f"The clips cannot be shown: {folder} holds others than were tested.")
     store.respell(predictions.target.spell)
+
     return store

@@ -76,6 +76,7 @@ def report_sweep(
         configuration=describe_configuration(runs),
         provenance=read_provenance(runs),
     )
+
     return Report(html, [*comparison, *monitors])
 
 

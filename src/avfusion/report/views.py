@@ -50,6 +50,7 @@ def view_classes(predictions: Predictions, examples: int) -> View:
     metric = "accuracy" if predictions.target.exclusive else "subset_accuracy"
     headline = (metric, float(predictions.right.mean()))
     tables = [score_classes(predictions), score_subjects(predictions)]
+
     return View(headline, plots, tables, drawn)
 
 
@@ -67,6 +68,7 @@ def view_numbers(predictions: Predictions, examples: int) -> View:
     farthest = [number for number in reversed(order) if number not in nearest][:examples]
 
     tables = [score_each_number(predictions), measure_subject_errors(predictions)]
+
     return View(headline, plots, tables, {"Smallest errors": nearest, "Largest errors": farthest})
 
 

@@ -23,6 +23,7 @@ def choose_target(description: Mapping[str, Any]) -> Target:
             f"The labels of the data are of the kind {kind!r}, and there are targets for "
             f"{', '.join(TARGETS)}: give one of your own with target._target_=..."
         )
+
     return TARGETS[kind](description)
 
 

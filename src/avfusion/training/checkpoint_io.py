@@ -23,7 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self.kept = {path: checkpoint}
 
     def load_checkpoint(self, path: str | Path, *given: Any, **options: Any) -> dict[str, Any]:
-        """Return what was kept of a file, else load it."""
+        """What was kept of a file, else load it."""
         kept, self.kept = self.kept.get(Path(path)), {}
         return super().load_checkpoint(path, *given, **options) if kept is None else kept
 

@@ -77,6 +77,7 @@ class Focal(nn.Module):
         one_minus_p = one_minus_p.clamp(min=torch.finfo(one_minus_p.dtype).tiny)
 
         weights = torch.ones_like(cross_entropy) if self.weights is None else self.weights[label]
+
         return (weights * one_minus_p.pow(self.gamma) * cross_entropy).sum() / weights.sum()
 
 
@@ -193,6 +194,7 @@ class Concordance(nn.Module):
 
         loss = 1 - 2 * covariance / (variances + (p_mean - t_mean).square() + self.eps)
         has_numbers = known.any(dim=0)
+
         return torch.where(has_numbers, loss, 0.0).sum() / has_numbers.sum().clamp(min=1)
 
 
@@ -221,4 +223,5 @@ def class_weights(
             f"loss.weights must be null, balanced or {len(class_counts)} numbers of at least 0, "
             f"got {weights!r}."
         )
+
     return torch.tensor(weights, dtype=torch.float32)

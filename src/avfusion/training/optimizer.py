@@ -39,6 +39,7 @@ def build_optimizer(
         _check_lr_scale(network, scale, key)
 
     parameters: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+
     for path, parameter in network.named_parameters():
         if parameter.requires_grad:
             decay = weight_decay if parameter.ndim > 1 else 0.0
@@ -57,6 +58,7 @@ def build_optimizer(
             parameters.items(), reverse=True, key=lambda item: item[0]
         )
     ]
+
     return getattr(torch.optim, name)(groups, lr=lr, weight_decay=weight_decay, **options)
 
 

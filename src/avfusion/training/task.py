@@ -57,6 +57,7 @@ class FusionTask(L.LightningModule):
                 f"{type(network).__name__} answers with probabilities that sum to one, which "
                 f"{type(loss).__name__} cannot use: choose another model."
             )
+
         initialize(network, init, init_parts)
 
         self.lr_scale = lr_scale

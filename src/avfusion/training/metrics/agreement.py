@@ -58,6 +58,7 @@ class Agreement(Metric):
             mean = sum(known.values()) / len(known) if known else torch.nan
             for name, value in {score: mean, **known}.items():
                 scores[name] = torch.tensor(value, dtype=torch.float32, device=predicted.device)
+
         return scores
 
 
@@ -74,6 +75,7 @@ def score_numbers(
     p_variance, t_variance = p_off.square().mean(), t_off.square().mean()
     shared = (p_off * t_off).mean()
     apart = p_variance + t_variance + error.mean().square()
+
     return {
         "ccc": 0.0 if constant else float(2 * shared / apart),
         "pcc": 0.0 if constant else float(shared / (p_variance.sqrt() * t_variance.sqrt())),

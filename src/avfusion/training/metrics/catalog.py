@@ -100,6 +100,7 @@ def find_metric(name: str) -> MetricEntry | None:
     staged = bool(metric)
     metric = metric or stage
     found = [entry for entry in _ENTRIES if entry.staged == staged and entry.covers(metric)]
+
     return max(found, key=lambda entry: len(entry.name), default=None)
 
 
@@ -129,6 +130,7 @@ def check_mode(monitor: str, mode: str, key: str = "monitor") -> None:
             f"{key}={monitor} cannot choose a checkpoint: neither a higher nor a lower value of it "
             "is known to be better."
         )
+
     if mode != right:
         raise ValueError(f"mode={mode} would keep the worst {monitor}: use mode={right}.")
 

@@ -58,6 +58,7 @@ class MultilabelScores(MultilabelStatScores):
         recall = true_positives / support.clamp(min=1)
         f1 = 2 * true_positives / (support + predicted).clamp(min=1)
         each = zip(self.class_names, recall, support, strict=True)
+
         return {
             "accuracy": correct.float().mean() / clips,
             "balanced_accuracy": recall[support > 0].mean(),
@@ -105,4 +106,5 @@ class AveragePrecision(Metric):
             ranked, labels[:, occurring].cpu(), len(occurring), average=None, validate_args=False
         ).to(logits)
         names = [f"average_precision_{self.class_names[number]}" for number in occurring]
+
         return {"mean_average_precision": each.mean(), **dict(zip(names, each, strict=True))}

@@ -62,6 +62,7 @@ class PointingGame(Metric):
             for size, value, clips in zip(SIZES, total, self.clips, strict=True):
                 if clips:
                     scores[f"{name}_{size}"] = value / clips
+
         return scores
 
 

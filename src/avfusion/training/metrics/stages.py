@@ -32,11 +32,13 @@ def check_monitor(
     classes = [] if target is None else target.output_names
     known += [f"{score}_{label}" for score in per_class for label in classes]
     guess = target is None and name.startswith(tuple(f"{score}_" for score in per_class))
+
     if stage not in ("train", "val") or not (name in known or guess):
         raise ValueError(
             f"{key}={monitor} is no metric of this run: choose val/ or train/ and one of "
             f"{', '.join(known)}."
         )
+
     check_mode(monitor, mode, key)
 
 
