@@ -35,7 +35,7 @@ from avfusion.data.index import ClipRecord, write_index
 from avfusion.data.splits import Splits, make_plan, split_clips
 from avfusion.data.store import FORMAT, INDEX, Store
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
-from avfusion.features.stream import Stream
+from avfusion.features.clip import Stream
 from avfusion.preparation import workers as work
 from avfusion.preparation.prepare import prepare
 from avfusion.run.configuration import with_description
@@ -413,8 +413,8 @@ def recordings_store(recordings, long_features, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def mapped_store(recordings, long_features, tmp_path_factory) -> Path:
     """The store of those recordings with face maps, by an encoder that has learned nothing."""
-    recipe = OmegaConf.load(CONF / "features" / "maps" / "convnet.yaml").encoder
-    features = replace(long_features, maps=FaceMaps(encoder=OmegaConf.to_container(recipe)))
+    recipe = OmegaConf.load(CONF / "features" / "face_maps" / "convnet.yaml").encoder
+    features = replace(long_features, face_maps=FaceMaps(encoder=OmegaConf.to_container(recipe)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "run_parallel", one_process)
         return prepare(Manifest(str(recordings)), features, tmp_path_factory.mktemp("stores"))

@@ -166,7 +166,7 @@ def test_a_network_on_stored_maps_needs_nothing_but_its_checkpoint(run, trained,
     teacher, student = shutil.copytree(trained, tmp_path / "teacher"), tmp_path / "student"
     stored = (
         "model/face_encoder=precomputed",
-        f"data.features.maps.run={teacher}",
+        f"data.features.face_maps.run={teacher}",
         "callbacks=minimal",
     )
     run("train", *SMALL, *stored, "trainer.devices=1", f"hydra.run.dir={student}")

@@ -93,7 +93,7 @@ def test_a_picture_that_is_trained_and_tested_on_is_allowed_and_recorded(tmp_pat
 def test_settings_that_would_skip_every_picture_are_refused(tmp_path, small_features):
     write_mnist(tmp_path)
     with pytest.raises(
-        ValueError, match=r"mnist have no sound, .*=skip keeps .* features=pictures"
+        ValueError, match=r"mnist have no sound, .*=skip keeps .* features=images_only"
     ):
         prepare(Mnist(str(tmp_path)), small_features, tmp_path / "stores")
 

@@ -121,21 +121,24 @@ OURS = [
     # Face maps
     (
         f"train {STORE} model/face_encoder=precomputed",
-        "has no stream face_map, ... only frames, mfcc, waveform: ... features.maps.run=<run>",
+        "has no stream face_map, ... only frames, mfcc, waveform: ... features.face_maps.run=<run>",
     ),
     (
-        "train data.features.maps.run=$nowhere",
+        "train data.features.face_maps.run=$nowhere",
         "No checkpoint at $nowhere: give the folder of a run",
     ),
-    (f"prepare {ROOT} features.maps.run=$foreign", "$foreign does not say how to rebuild"),
-    (f"prepare {ROOT} features/maps=timm +features.maps.run=$run", "a run or an encoder, got both"),
+    (f"prepare {ROOT} features.face_maps.run=$foreign", "$foreign does not say how to rebuild"),
     (
-        f"prepare {ROOT} features/maps=timm features.maps.encoder.pretrained=$nowhere",
-        "No weights at $nowhere: features.maps.encoder.pretrained must be hub or a",
+        f"prepare {ROOT} features/face_maps=timm +features.face_maps.run=$run",
+        "a run or an encoder, got both",
     ),
     (
-        f"prepare {ROOT} features/maps=timm features.maps.encoder.size=big",
-        "features.maps.encoder.size must be a whole number or null, got 'big'",
+        f"prepare {ROOT} features/face_maps=timm features.face_maps.encoder.pretrained=$nowhere",
+        "No weights at $nowhere: features.face_maps.encoder.pretrained must be hub or a",
+    ),
+    (
+        f"prepare {ROOT} features/face_maps=timm features.face_maps.encoder.size=big",
+        "features.face_maps.encoder.size must be a whole number or null, got 'big'",
     ),
     (
         f"train {STORE} model.network.audio_encoder.stream=wavlm",
@@ -155,7 +158,10 @@ OURS = [
     ("predict ckpt_path=$run input=$sound workers=0", "workers must be at least 1, got 0"),
     # Preparation
     ("prepare corpus=manifest corpus.root=$nowhere", "No manifest at $nowhere: set corpus.root"),
-    (f"prepare {ROOT} features.face.pictures=0", "features.face.pictures must be at least 1, got"),
+    (
+        f"prepare {ROOT} features.face.num_frames=0",
+        "features.face.num_frames must be at least 1, got",
+    ),
     (f"prepare {ROOT} features.face.detector=harr", "features.face.detector must be one of ... 'h"),
     (f"prepare {ROOT} features.audio.duration=0.01", "got 0.01 s: raise features.audio.duration"),
     (

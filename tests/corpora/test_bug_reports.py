@@ -7,7 +7,7 @@ from conftest import SHARED
 
 from avfusion.corpora import Manifest
 from avfusion.corpora.unlabeled import find_recordings
-from avfusion.features.picture import read_frames
+from avfusion.features.picture import read_frame_folder
 from avfusion.preparation.prepare import find_split_faults
 
 REPORTED = SHARED / "bad" / "reported"
@@ -39,8 +39,8 @@ def test_companion_files_of_macos_are_no_frames(tmp_path):
     folder = REPORTED / "companion_files" / "frames"
     shutil.copytree(folder, tmp_path / "clean", ignore=shutil.ignore_patterns("._*"))
     with_them, without = (
-        read_frames(folder, [0.0, 0.4, 0.9]),
-        read_frames(tmp_path / "clean", [0.0, 0.4, 0.9]),
+        read_frame_folder(folder, [0.0, 0.4, 0.9]),
+        read_frame_folder(tmp_path / "clean", [0.0, 0.4, 0.9]),
     )
     for one, other in zip(with_them.pictures, without.pictures, strict=True):
         assert (one == other).all()

@@ -8,7 +8,7 @@ from tiny_datasets import write_cifar10, write_mnist
 
 from avfusion.corpora import Cifar10, Manifest, Mnist
 from avfusion.corpora.media import is_companion
-from avfusion.features.picture import read_frames
+from avfusion.features.picture import read_frame_folder
 from avfusion.preparation.prepare import compute_key
 
 
@@ -41,7 +41,7 @@ def companions(folder):
 
 def test_companions_are_no_frames_of_a_folder(frames):
     companions(frames)
-    shown = read_frames(frames, [0.0, 0.25, 0.5, 0.75, 0.99])
+    shown = read_frame_folder(frames, [0.0, 0.25, 0.5, 0.75, 0.99])
     assert [int(np.mean(picture)) for picture in shown.pictures] == [50, 60, 70, 80, 80]
 
 

@@ -222,7 +222,7 @@ def test_a_folder_without_recordings_is_refused_with_what_it_has(tmp_path):
 def test_recordings_have_the_features_bit_by_bit_that_training_gave_them(
     recordings, recordings_store, long_features, tmp_path, in_process
 ):
-    answering = replace(long_features, policies=Policies.answering())
+    answering = replace(long_features, policies=Policies.for_prediction())
     corpus = UnlabeledRecordings(find_recordings(str(recordings)), ["high", "low"])
     ours, theirs = Store(prepare(corpus, answering, tmp_path)), Store(recordings_store)
     places = {source: row for row, source in enumerate(theirs.texts("audio_source"))}
@@ -259,7 +259,7 @@ def test_names_that_are_not_utf_8_are_answered_for_and_listed_beside_others(
     ids = [f"{clips}/{name}" for name in (r"ann\udce9.wav", r"caf\udce9.mp4", "good.wav")]
     assert {r.clip_id for r in found} == {*ids, rf"{clips}/empty\udce9.wav"}
     assert list(left_out(tmp_path)) == [rf"{clips}/left\udce9.txt"]
-    features = replace(small_features, policies=Policies.answering())
+    features = replace(small_features, policies=Policies.for_prediction())
     store = prepare(UnlabeledRecordings(found, ["a", "b"]), features, tmp_path / "stores")
     assert sorted(Store(store).texts("clip_id")) == sorted(ids)
     with (store / "report.csv").open(newline="", encoding="utf-8") as file:

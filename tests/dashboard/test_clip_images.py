@@ -146,12 +146,12 @@ def cut_clip(**changed) -> ClipRecord:
 @pytest.mark.parametrize(
     ("changed", "crop", "span"),
     [
-        ({}, "centre", (1.1, 3.7)),
+        ({}, "center", (1.1, 3.7)),
         ({}, "whole", (1.1, 3.7)),  # what is longer than the most that is kept
         ({}, "start", (0.0, 3.7)),
-        ({"window": Window(0.75, 2.25)}, "centre", (0.75, 3.7)),
-        ({"seconds": 1.5}, "centre", (0.0, 1.5)),
-        ({"seconds": 0.0}, "centre", (0.0, None)),  # no sound at all
+        ({"window": Window(0.75, 2.25)}, "center", (0.75, 3.7)),
+        ({"seconds": 1.5}, "center", (0.0, 1.5)),
+        ({"seconds": 0.0}, "center", (0.0, None)),  # no sound at all
         ({}, "my own", (0.0, None)),  # features that somebody else has written
     ],
 )

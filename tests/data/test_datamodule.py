@@ -236,7 +236,7 @@ def test_a_stream_that_a_store_lacks_is_refused_with_those_that_it_has(
     recordings_store, party, small_features, tmp_path, in_process
 ):
     sentence = (
-        r"has no stream face_map, .* only frames, mfcc, waveform: .*features\.maps\.run=<run>"
+        r"has no stream face_map, .* only frames, mfcc, waveform: .*features\.face_maps\.run=<run>"
     )
     data = FaceAudioDataModule(str(recordings_store), streams=("face_map", "mfcc"))
     with pytest.raises(ValueError, match=rf"The store in {recordings_store} {sentence}"):

@@ -13,8 +13,8 @@ from avfusion.corpora import Manifest
 from avfusion.data.store import Store
 from avfusion.evaluation.inference import collect_answers
 from avfusion.features import AudioFeatures, FaceFeatures, Features
+from avfusion.features.clip import Stream
 from avfusion.features.mfcc import SAMPLE_RATE
-from avfusion.features.stream import Stream
 from avfusion.preparation.prepare import prepare
 from avfusion.run.notebook import build, configuration
 

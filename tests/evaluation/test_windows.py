@@ -8,8 +8,7 @@ from conftest import one_process, tone, write_sound, write_video
 from avfusion.corpora import Recording
 from avfusion.evaluation import windows
 from avfusion.evaluation.windows import Windows
-from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
-from avfusion.features import audio as hearing
+from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, audio
 
 
 @pytest.fixture(autouse=True)
@@ -44,13 +43,13 @@ def test_a_long_recording_is_cut_into_windows_that_overlap(long, step, starts):
 
 @pytest.mark.parametrize("held", [16_000, 10**9])
 def test_face_and_sound_of_a_window_come_from_its_time(long, monkeypatch, held):
-    monkeypatch.setattr(hearing, "HELD", held)
-    hearing.decode_once.cache_clear()
+    monkeypatch.setattr(audio, "MAX_SAMPLES", held)
+    audio._decode_stretch.cache_clear()
     parts = Windows(longer_than=3.0, step=1.0)([long], FEATURES)
     clips = [FEATURES(window) for window in parts]
     levels = [(part.face.mean() - 20) / 30 for part in clips]
     np.testing.assert_allclose(levels, np.arange(len(clips)) + 0.45, atol=0.12)
-    loudness = np.array([part.sound.std() for part in clips])
+    loudness = np.array([part.waveform.std() for part in clips])
     np.testing.assert_allclose(loudness / loudness[0], np.arange(len(clips)) + 1, rtol=0.1)
 
 
@@ -85,7 +84,9 @@ def test_a_long_video_without_sound_is_cut_by_its_pictures(tmp_path):
     pictures = [np.full((32, 32, 3), round(20 + 30 * time), np.uint8) for time in times]
     path = write_video(tmp_path / "mute.mkv", pictures, times.tolist())
     whole = Recording("mute", "", "", "test", video=path)
-    masking = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.answering())
+    masking = Features(
+        FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.for_prediction()
+    )
     parts = Windows(longer_than=3.0, step=1.0)([whole], masking)
     levels = [(masking(part).face.mean() - 20) / 30 for part in parts]
     np.testing.assert_allclose(levels, [*np.arange(5) + 0.45, 5.35], atol=0.15)
@@ -105,7 +106,9 @@ def test_a_silent_window_keeps_the_picture_of_its_time_or_nothing_at_all(tmp_pat
     pictures = [np.full((32, 32, 3), round(20 + 30 * time), np.uint8) for time in times]
     wave = np.concatenate([tone(2.0), np.zeros(32_000), tone(1.0)])
     video = write_video(tmp_path / "a.mkv", pictures, times.tolist(), wave, sound_start=1.0)
-    masking = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.answering())
+    masking = Features(
+        FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.for_prediction()
+    )
     for files, lasting in (({"video": video}, True), ({"audio": video}, False)):
         parts = Windows(longer_than=3.0, step=1.0)(
             [Recording("a", "", "", "test", **files)], masking
@@ -124,7 +127,9 @@ def test_a_sample_that_is_not_finite_concerns_its_own_window_only(tmp_path):
     wave = tone(6.0)
     wave[20_000] = np.nan
     soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
-    masking = Features(FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.answering())
+    masking = Features(
+        FaceFeatures(size=32), AudioFeatures(duration=1.0), Policies.for_prediction()
+    )
     whole = Recording("a", "", "", "test", audio=tmp_path / "a.wav")
     notes = [masking(part).note for part in Windows(longer_than=3.0, step=1.0)([whole], masking)]
     assert ["not finite" in note for note in notes] == [False, True, False, False, False, False]

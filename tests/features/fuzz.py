@@ -25,7 +25,7 @@ def damaged(content: bytes, chance: random.Random) -> bytes:
 
 def main(source: Path, variants: int) -> None:
     """Print how many variants could be read, and the memory of this process in MiB."""
-    features = Features(FaceFeatures(size=32), AudioFeatures(), Policies.answering())
+    features = Features(FaceFeatures(size=32), AudioFeatures(), Policies.for_prediction())
     chance, outcomes = random.Random(0), Counter()
     content, variant = source.read_bytes(), source.with_stem("variant")
     for _ in range(variants):

@@ -20,13 +20,13 @@ from corrupt_files import (
 )
 
 from avfusion.features import audio as sounds
-from avfusion.features.audio import read_sound
-from avfusion.features.source import Unreadable
+from avfusion.features.audio import decode_crop
+from avfusion.features.policies import Unreadable
 
 
 def whole_sound(path):
     """Return all samples and the start in seconds."""
-    sound = read_sound(path, lambda total: slice(0, total))
+    sound = decode_crop(path, lambda total: slice(0, total))
     assert sound.first == 0 and sound.total == len(sound.samples)
     return sound.samples, sound.start
 
@@ -206,7 +206,7 @@ def test_a_sound_that_cannot_be_used_names_its_file_and_its_reason(tmp_path, nam
 )
 def test_half_a_file_says_how_much_of_it_is_lost(tmp_path, name, write):
     write(tmp_path / name)
-    sound = read_sound(tmp_path / name, lambda total: slice(0, total))
+    sound = decode_crop(tmp_path / name, lambda total: slice(0, total))
     assert sound.promised == pytest.approx(3.0, abs=0.15)
     assert sound.promised == pytest.approx(sound.total / 16_000 + sound.lost, abs=1e-3)
     assert sound.lost == pytest.approx(1.5, abs=0.6) and sound.lost > 0.45 * sound.promised
@@ -229,8 +229,8 @@ def test_metadata_in_an_odd_encoding_is_no_reason_to_fail(tmp_path):
 def test_any_part_of_a_sound_is_the_same_however_little_is_held(tmp_path, monkeypatch, held):
     path = write_sound(tmp_path / "a.flac", tone(2.0, 44_100), rate=44_100)
     everything, start = whole_sound(path)
-    monkeypatch.setattr(sounds, "HELD", held)
-    part = read_sound(path, lambda total: slice(total // 2, total // 2 + 800))
+    monkeypatch.setattr(sounds, "MAX_SAMPLES", held)
+    part = decode_crop(path, lambda total: slice(total // 2, total // 2 + 800))
     assert (part.first, part.total, part.start) == (len(everything) // 2, len(everything), start)
     np.testing.assert_array_equal(part.samples, everything[part.first :][:800])
 
@@ -238,9 +238,9 @@ def test_any_part_of_a_sound_is_the_same_however_little_is_held(tmp_path, monkey
 def test_the_memory_that_a_sound_needs_does_not_grow_with_its_length(tmp_path, monkeypatch):
     path = tmp_path / "long.wav"
     soundfile.write(path, np.tile(0.1 * tone(1.0, 8000), 1200), 8000)  # 20 minutes
-    monkeypatch.setattr(sounds, "HELD", 16_000)
+    monkeypatch.setattr(sounds, "MAX_SAMPLES", 16_000)
     tracemalloc.start()
-    sound = read_sound(path, lambda total: slice(total // 2, total // 2 + 800))
+    sound = decode_crop(path, lambda total: slice(total // 2, total // 2 + 800))
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sound.total == pytest.approx(1200 * 16_000, abs=100) and len(sound.samples) == 800

@@ -47,7 +47,7 @@ def test_a_silent_clip_is_refused(tmp_path, peak):
 def test_a_very_quiet_clip_is_kept(tmp_path):
     wave = tone(1.0)
     clip = picture_and_sound(tmp_path, 0.0077 * wave / np.abs(wave).max())
-    sound = Features(FaceFeatures(), SECOND)(clip).sound
+    sound = Features(FaceFeatures(), SECOND)(clip).waveform
     assert np.abs(sound).max() / 2**15 == pytest.approx(0.0077, abs=1e-4)
 
 
@@ -60,9 +60,9 @@ def test_only_what_is_kept_of_a_sound_counts_as_silence(tmp_path):
 
 def test_audio_frames_are_those_of_the_sound_that_is_kept(tmp_path):
     clip = Features(FaceFeatures(), SECOND)(picture_and_sound(tmp_path, tone(1.7)))
-    assert len(clip.sound) == 16_000
-    np.testing.assert_allclose(clip.sound / 2**15, tone(1.7)[5600:21_600], atol=3 / 2**15)
-    np.testing.assert_array_equal(clip.audio, SECOND(torch.from_numpy(clip.sound)))
+    assert len(clip.waveform) == 16_000
+    np.testing.assert_allclose(clip.waveform / 2**15, tone(1.7)[5600:21_600], atol=3 / 2**15)
+    np.testing.assert_array_equal(clip.audio, SECOND(torch.from_numpy(clip.waveform)))
 
 
 @pytest.mark.parametrize("size", [(48, 40), (40, 64), (50, 50)])
@@ -78,7 +78,7 @@ def test_the_box_is_in_fractions_of_the_stored_picture(tmp_path, size):
 def test_a_box_is_that_of_the_file_though_the_picture_is_reduced(tmp_path, monkeypatch):
     files = picture_and_sound(tmp_path, tone(1.0), (48, 40), spot=(8, 8, 24, 32))
     whole = Features(FaceFeatures(size=200), SECOND)(files)
-    monkeypatch.setattr(picture, "KEPT_PIXELS", 500)
+    monkeypatch.setattr(picture, "MAX_KEPT_PIXELS", 500)
     reduced = Features(FaceFeatures(size=200), SECOND)(files)
     assert reduced.box == whole.box and reduced.crop == whole.crop
     assert not np.array_equal(reduced.face, whole.face)
@@ -94,11 +94,11 @@ def test_the_report_says_where_no_face_was_found(tmp_path):
     assert "no face found" in haar(picture_and_sound(tmp_path, tone(1.0))).note
 
 
-@pytest.mark.parametrize(("crop", "first"), [("centre", 1.5), ("start", 0.0)])
+@pytest.mark.parametrize(("crop", "first"), [("center", 1.5), ("start", 0.0)])
 def test_pictures_of_a_video_come_from_the_seconds_of_its_sound_that_are_kept(
     tmp_path, crop, first
 ):
-    audio, face = AudioFeatures(duration=1.0, crop=crop), FaceFeatures(size=32, pictures=4)
+    audio, face = AudioFeatures(duration=1.0, crop=crop), FaceFeatures(size=32, num_frames=4)
     clip = Features(face, audio)(recording(video=brightness_in_time(tmp_path, 4.0, tone(4.0))))
     middles = first + (np.arange(4) + 0.5) / 4
     np.testing.assert_allclose(seconds_of(clip), middles, atol=0.13)
@@ -106,7 +106,7 @@ def test_pictures_of_a_video_come_from_the_seconds_of_its_sound_that_are_kept(
 
 def test_pictures_wait_for_a_sound_that_starts_late(tmp_path):
     video = brightness_in_time(tmp_path, 4.0, tone(2.0), sound_start=1.5)
-    clip = Features(FaceFeatures(size=32, pictures=2), SECOND)(recording(video=video))
+    clip = Features(FaceFeatures(size=32, num_frames=2), SECOND)(recording(video=video))
     np.testing.assert_allclose(seconds_of(clip), [2.25, 2.75], atol=0.2)
 
 
@@ -117,19 +117,19 @@ def test_frames_of_a_folder_are_spread_over_the_sound_that_is_kept(tmp_path):
         Image.fromarray(level).save(tmp_path / "frames" / f"{number:03d}.png")
     sound = write_sound(tmp_path / "a.wav", tone(4.0))
     files = recording(image=tmp_path / "frames", audio=sound)
-    clip = Features(FaceFeatures(size=32, pictures=2), SECOND)(files)
+    clip = Features(FaceFeatures(size=32, num_frames=2), SECOND)(files)
     np.testing.assert_allclose(seconds_of(clip), [1.75, 2.25], atol=0.1)
 
 
 def test_a_single_picture_is_repeated(tmp_path):
-    face = FaceFeatures(size=32, pictures=3)
+    face = FaceFeatures(size=32, num_frames=3)
     clip = Features(face, SECOND)(picture_and_sound(tmp_path, tone(1.0), spot=(3, 4, 9, 9)))
     assert clip.face.shape == (3, 32, 32, 3)
     assert (clip.face == clip.face[:1]).all()
 
 
 def test_arrays_have_room_for_the_longest_clip(tmp_path):
-    features = Features(FaceFeatures(size=32, pictures=2), SECOND)
+    features = Features(FaceFeatures(size=32, num_frames=2), SECOND)
     clip = features(picture_and_sound(tmp_path, tone(3.0)))
     arrays = features.arrays(5)
     assert {name: array.shape[1:] for name, array in arrays.items()} == {
@@ -212,7 +212,7 @@ def test_a_masked_modality_is_zero_and_its_flag_is_off(tmp_path, policy, write, 
 
 def test_without_sound_the_pictures_are_spread_over_the_whole_video(tmp_path):
     clip = voiceless_video(tmp_path)
-    settings = Features(FaceFeatures(size=32, pictures=3), SECOND, Policies(missing="mask"))
+    settings = Features(FaceFeatures(size=32, num_frames=3), SECOND, Policies(missing="mask"))
     levels = settings(clip).face.mean(axis=(1, 2, 3)) / 20
     np.testing.assert_allclose(levels, [1, 4, 7], atol=0.5)
 
@@ -225,20 +225,20 @@ def test_nothing_at_all_is_never_a_clip(tmp_path):
 
 def test_pictures_of_a_silent_sound_come_from_the_seconds_that_are_kept(tmp_path):
     video = brightness_in_time(tmp_path, 4.0, np.zeros(32_000), sound_start=1.5)
-    masking = Features(FaceFeatures(size=32, pictures=2), SECOND, Policies(silent="mask"))
+    masking = Features(FaceFeatures(size=32, num_frames=2), SECOND, Policies(silent="mask"))
     clip = masking(recording(video=video))
     assert not clip.has_audio and clip.seconds == pytest.approx(2.0, abs=0.15)
     np.testing.assert_allclose(seconds_of(clip), [2.25, 2.75], atol=0.2)
 
 
 def test_samples_that_are_not_finite_can_be_replaced_by_silence(tmp_path):
-    sound = features_with(not_finite="replace")(infinite(tmp_path)).sound
+    sound = features_with(not_finite="replace")(infinite(tmp_path)).waveform
     assert sound.std() > 1000 and np.abs(sound).max() < 20_000
 
 
 def test_a_sound_shorter_than_a_window_is_filled_up(tmp_path):
     clip = features_with()(short(tmp_path))
-    assert len(clip.sound) == 320 and len(clip.audio) == 1
+    assert len(clip.waveform) == 320 and len(clip.audio) == 1
 
 
 def test_a_policy_of_no_meaning_is_refused():

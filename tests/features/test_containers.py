@@ -13,9 +13,9 @@ from avfusion.corpora import Recording
 from avfusion.corpora.unlabeled import find_recordings
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
 from avfusion.features import picture as pictures
-from avfusion.features.clip import pictures as pictures_of
-from avfusion.features.picture import read_frames, read_picture
-from avfusion.features.source import Unreadable
+from avfusion.features.clip import decode_frames
+from avfusion.features.picture import read_frame_folder, read_picture
+from avfusion.features.policies import Unreadable
 
 if find_spec("pillow_heif") is not None:
     from pillow_heif import register_heif_opener
@@ -80,7 +80,7 @@ def test_heif_without_its_package_is_refused_by_name(tmp_path, monkeypatch, give
     monkeypatch.setattr(pictures, "find_spec", lambda name: None)
     recording = Recording("a", "", "", "test", **{given: path})
     with pytest.raises(Unreadable, match=rf"{name}: a HEIF picture .*pillow-heif.* to JPEG"):
-        pictures_of(recording, None, 1)
+        decode_frames(recording, None, 1)
 
 
 @pytest.mark.parametrize("kind", ["avif", "gif", "png", "webp", "tif"])
@@ -107,7 +107,7 @@ def test_the_still_for_those_who_cannot_show_an_animation_is_not_its_first_pictu
 def test_the_small_copy_on_the_first_page_of_a_tiff_is_not_the_picture(tmp_path):
     small, large = Image.fromarray(gray(200, 16, 12)), Image.fromarray(gray(40))
     large.encoderinfo = {"tiffinfo": {}}
-    copy = {pictures.SUBFILE: pictures.REDUCED_COPY}
+    copy = {pictures.SUBFILE_TAG: pictures.REDUCED_COPY}
     small.save(tmp_path / "a.tif", save_all=True, append_images=[large], tiffinfo=copy)
     assert levels([read_picture(tmp_path / "a.tif").picture]) == [1]
     small.save(tmp_path / "b.tif", tiffinfo=copy)
@@ -122,7 +122,7 @@ def test_a_picture_given_as_a_video_is_shown_all_the_time(tmp_path, name, form):
     exif[EXIF_ORIENTATION] = 6
     Image.fromarray(quarters()).save(tmp_path / name, form, exif=exif)
     recording = Recording("a", "", "", "test", video=tmp_path / name)
-    shown = pictures_of(recording, None, 3).pictures
+    shown = decode_frames(recording, None, 3).pictures
     assert len(shown) == 3
     for picture in shown:
         check_like(picture, np.rot90(quarters(), -1))
@@ -136,13 +136,15 @@ def write_gif(path):
 
 def test_an_animated_gif_that_is_given_as_a_video_is_shown_at_its_times(tmp_path):
     recording = Recording("a", "", "", "test", video=write_gif(tmp_path / "a.gif"))
-    shown = pictures_of(recording, None, 7).pictures
+    shown = decode_frames(recording, None, 7).pictures
     assert levels(shown) == list(range(7))
 
 
 def test_an_animated_gif_is_answered_for_as_a_picture(tmp_path):
     (recording,) = find_recordings(str(write_gif(tmp_path / "a.gif")))
-    features = Features(FaceFeatures(size=32, pictures=4), AudioFeatures(), Policies.answering())
+    features = Features(
+        FaceFeatures(size=32, num_frames=4), AudioFeatures(), Policies.for_prediction()
+    )
     assert np.all(features(recording).face[:, 16, 16] == gray(20)[0, 0])
 
 
@@ -155,7 +157,7 @@ def test_systems_leave_files_beside_frames_that_are_none(tmp_path):
     for name in ("@eaDir", "#recycle", "__MACOSX", "sub.png"):
         (tmp_path / name).mkdir()
         Image.fromarray(gray(200)).save(tmp_path / name / "frame_0.png")
-    assert levels(read_frames(tmp_path, [0.1, 0.3, 0.6, 0.9]).pictures) == [0, 1, 2, 3]
+    assert levels(read_frame_folder(tmp_path, [0.1, 0.3, 0.6, 0.9]).pictures) == [0, 1, 2, 3]
 
 
 @pytest.mark.skipif(not (SHARED / "bad" / "reported").is_dir(), reason=f"nothing in {SHARED}")
@@ -172,7 +174,7 @@ class TestReported:
     def test_formats(self):
         assert read_picture(self.reported / "formats" / "photo.avif").picture.shape == (64, 96, 3)
         gif = Recording("a", "", "", "test", video=self.reported / "formats" / "anim.gif")
-        shown = pictures_of(gif, None, 4).pictures
+        shown = decode_frames(gif, None, 4).pictures
         assert len({picture.tobytes() for picture in shown}) == 4
 
     def test_orientation_of_16_bits(self):
@@ -181,4 +183,4 @@ class TestReported:
 
     def test_companions(self):
         folder = self.reported / "companion_files" / "frames"
-        assert len(read_frames(folder, [0.1, 0.3, 0.6, 0.9]).pictures) == 4
+        assert len(read_frame_folder(folder, [0.1, 0.3, 0.6, 0.9]).pictures) == 4

@@ -10,9 +10,17 @@ from conftest import SHARED
 from PIL import Image
 
 from avfusion.corpora.recording import Box
-from avfusion.features import detectors, face
-from avfusion.features.detectors import Face, haar_faces, yunet_faces
-from avfusion.features.face import FaceFeatures, cut, level, whole, widened
+from avfusion.features import face
+from avfusion.features.face import (
+    Face,
+    FaceFeatures,
+    cut_crop,
+    detect_haar,
+    detect_yunet,
+    enclosing_square,
+    level_eyes,
+    widen_crop,
+)
 
 PHOTOGRAPHS = sorted((SHARED / "data" / "dev_grid_av" / "image").glob("*.jpg"))
 WHOLE, HAAR = FaceFeatures(size=64), FaceFeatures(detector="haar", size=64)
@@ -40,7 +48,7 @@ def extent(mask):
 
 
 @pytest.mark.parametrize(("height", "width"), [(90, 120), (120, 90), (100, 100), (41, 49), (1, 7)])
-def test_a_whole_picture_keeps_its_proportions_and_its_centre(height, width):
+def test_a_whole_picture_keeps_its_proportions_and_its_center(height, width):
     _, crops, found = WHOLE.crops([np.full((height, width, 3), 200, np.uint8)])
     picture = WHOLE.cut([np.full((height, width, 3), 200, np.uint8)], crops)[0]
     assert not found and picture.shape == (64, 64, 3)
@@ -54,7 +62,7 @@ def test_a_whole_picture_keeps_its_proportions_and_its_centre(height, width):
 
 def test_what_lies_outside_of_a_picture_is_black():
     picture = WHOLE.cut(
-        [np.full((60, 120, 3), 200, np.uint8)], [whole(np.zeros((60, 120, 3), "u1"))]
+        [np.full((60, 120, 3), 200, np.uint8)], [enclosing_square(np.zeros((60, 120, 3), "u1"))]
     )
     assert picture[0, :15].max() == 0 and picture[0, -15:].max() == 0
 
@@ -63,7 +71,7 @@ def test_what_lies_outside_of_a_picture_is_black():
 def test_a_spot_stays_where_it_is_in_fractions_of_the_crop(size):
     picture = spotted(100, 140, (60, 30, 90, 50))
     crop = Box(40.0, 10.0, 100.0, 70.0)
-    left, top, right, bottom = extent(cut(picture, crop, size)[..., 0] > 170)
+    left, top, right, bottom = extent(cut_crop(picture, crop, size)[..., 0] > 170)
     expected = [size * part for part in (20 / 60, 20 / 60, 50 / 60, 40 / 60)]
     np.testing.assert_allclose([left, top, right, bottom], expected, atol=1)
 
@@ -75,12 +83,12 @@ def test_noise_holds_no_face_so_it_is_used_whole():
 
 
 def test_no_detector_looks_for_nothing(monkeypatch):
-    monkeypatch.setattr(face, "haar_faces", lambda picture: pytest.fail("looked for a face"))
-    assert WHOLE.crops([noise()])[1:] == ([whole(noise())], False)
+    monkeypatch.setattr(face, "detect_haar", lambda picture: pytest.fail("looked for a face"))
+    assert WHOLE.crops([noise()])[1:] == ([enclosing_square(noise())], False)
 
 
 def test_a_face_is_widened_by_the_margin_on_each_side():
-    crop = widened(Box(80.0, 60.0, 120.0, 100.0), 0.25, noise(200, 300))
+    crop = widen_crop(Box(80.0, 60.0, 120.0, 100.0), 0.25, noise(200, 300))
     assert crop == Box(70.0, 50.0, 130.0, 110.0)
 
 
@@ -90,7 +98,7 @@ def test_a_face_is_widened_by_the_margin_on_each_side():
 )
 def test_a_crop_is_a_square_inside_of_the_picture_that_holds_the_face(corner, margin):
     left, top = corner
-    crop = widened(Box(left, top, left + 40, top + 40), margin, noise(90, 120))
+    crop = widen_crop(Box(left, top, left + 40, top + 40), margin, noise(90, 120))
     assert crop.right - crop.left == pytest.approx(crop.bottom - crop.top)
     assert min(crop.left, crop.top) >= 0 and crop.right <= 120 and crop.bottom <= 90
     assert crop.left <= left + 1e-9 and crop.top <= top + 1e-9
@@ -100,17 +108,19 @@ def test_a_crop_is_a_square_inside_of_the_picture_that_holds_the_face(corner, ma
 def finder(monkeypatch, finds):
     """Find faces in pictures by the brightness of the picture."""
     faces = {level: [Face(box) for box in boxes] for level, boxes in finds.items()}
-    monkeypatch.setattr(face, "haar_faces", lambda picture: faces.get(int(picture[0, 0, 0]), []))
+    monkeypatch.setattr(face, "detect_haar", lambda picture: faces.get(int(picture[0, 0, 0]), []))
 
 
 SMALL, LARGE = Box(45.0, 30.0, 75.0, 60.0), Box(0.0, 0.0, 40.0, 40.0)
 
 
-@pytest.mark.parametrize(("several", "chosen"), [("largest", LARGE), ("central", SMALL)])
-def test_of_several_faces_the_largest_or_the_most_central_is_cut_out(monkeypatch, several, chosen):
+@pytest.mark.parametrize(("select_face", "chosen"), [("largest", LARGE), ("central", SMALL)])
+def test_of_several_faces_the_largest_or_the_most_central_is_cut_out(
+    monkeypatch, select_face, chosen
+):
     picture = np.full((90, 120, 3), 7, np.uint8)
     finder(monkeypatch, {7: [SMALL, LARGE]})
-    _, crops, _ = replace(HAAR, margin=0.0, several=several).crops([picture])
+    _, crops, _ = replace(HAAR, margin=0.0, select_face=select_face).crops([picture])
     assert crops == [chosen]
 
 
@@ -151,13 +161,13 @@ def test_a_face_is_found_where_another_cascade_finds_one(path):
 @needs_photographs
 def test_a_large_picture_has_its_face_at_the_same_place():
     picture = np.asarray(Image.open(PHOTOGRAPHS[0]).convert("RGB"))
-    (found, *_), (larger, *_) = map(haar_faces, (picture, cv2.resize(picture, None, fx=3, fy=3)))
+    (found, *_), (larger, *_) = map(detect_haar, (picture, cv2.resize(picture, None, fx=3, fy=3)))
     np.testing.assert_allclose(np.array(larger.box) / 3, found.box, atol=12)
 
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("detector", "hog"), ("several", "all"), ("size", 7), ("pictures", 0), ("margin", -0.1)],
+    [("detector", "hog"), ("select_face", "all"), ("size", 7), ("num_frames", 0), ("margin", -0.1)],
 )
 def test_bad_settings_are_refused_with_their_value(setting, value):
     with pytest.raises(ValueError, match=rf"features\.face\.{setting} .*{value}"):
@@ -165,12 +175,12 @@ def test_bad_settings_are_refused_with_their_value(setting, value):
 
 
 @pytest.mark.parametrize("angle", [0.0, 20.0, -35.0])
-def test_eyes_are_turned_level_around_the_centre_of_the_face(angle):
+def test_eyes_are_turned_level_around_the_center_of_the_face(angle):
     picture = np.zeros((120, 160, 3), np.uint8)
     across, down = np.cos(np.radians(angle)) * 20, np.sin(np.radians(angle)) * 20
     for sign in (-1, 1):
         cv2.circle(picture, (round(80 + sign * across), round(60 + sign * down)), 4, (255,) * 3, -1)
-    turned = level(picture, Face(Box(50.0, 30.0, 110.0, 90.0), angle))
+    turned = level_eyes(picture, Face(Box(50.0, 30.0, 110.0, 90.0), angle))
     left, top, right, bottom = extent(turned[..., 0] > 128)
     assert bottom - top <= 11 and right - left >= 46
     assert (left + right) / 2 == pytest.approx(80, abs=1.5)
@@ -190,17 +200,17 @@ class Detector:
 
 
 def test_yunet_gives_a_square_of_the_height_and_the_slope_of_the_eyes(monkeypatch):
-    monkeypatch.setattr(detectors, "yunet", lambda model: Detector())
+    monkeypatch.setattr(face, "load_yunet", lambda model: Detector())
     picture = np.full((480, 640, 3), (1, 2, 3), np.uint8)
-    (found,) = yunet_faces(picture, "weights")
+    (found,) = detect_yunet(picture, "weights")
     assert found.box == pytest.approx((180, 100, 300, 220))
     assert found.angle == pytest.approx(np.degrees(np.arctan2(10, 20)))
 
 
 def test_yunet_finds_nothing_where_nothing_is(monkeypatch):
     monkeypatch.setattr(Detector, "detect", lambda self, picture: (0, None))
-    monkeypatch.setattr(detectors, "yunet", lambda model: Detector())
-    assert yunet_faces(noise(), "weights") == []
+    monkeypatch.setattr(face, "load_yunet", lambda model: Detector())
+    assert detect_yunet(noise(), "weights") == []
 
 
 def test_yunet_without_weights_is_refused_with_the_cure():

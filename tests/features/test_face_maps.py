@@ -102,7 +102,7 @@ def test_settings_travel_to_other_processes_without_weights(tmp_path):
 
 
 def test_without_run_and_encoder_there_are_no_maps():
-    assert Features(FaceFeatures(), AudioFeatures(), maps=FaceMaps()).maps is None
+    assert Features(FaceFeatures(), AudioFeatures(), face_maps=FaceMaps()).face_maps is None
 
 
 def test_what_cannot_make_maps_is_refused(tmp_path):

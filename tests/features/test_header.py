@@ -5,8 +5,8 @@ import pytest
 import soundfile
 from conftest import tone
 
-from avfusion.features.audio import read_sound
-from avfusion.features.header import mp3_seconds, read_header
+from avfusion.features.audio import decode_crop
+from avfusion.features.header import read_header, read_mp3_length
 
 WAVE = 0.5 * tone(0.5)
 KINDS = {
@@ -57,7 +57,7 @@ def places(content, kind):
 
 
 def whole(path):
-    return read_sound(path, lambda total: slice(0, total))
+    return decode_crop(path, lambda total: slice(0, total))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -138,13 +138,13 @@ def test_an_mp3_states_its_length_where_its_first_frame_is_a_header(tmp_path):
     soundfile.write(tmp_path / "a.mp3", tone(2.0), 16_000, format="MP3")
     content = (tmp_path / "a.mp3").read_bytes()
     (tmp_path / "cut.mp3").write_bytes(content[: len(content) * 2 // 3])
-    assert mp3_seconds(tmp_path / "cut.mp3") == mp3_seconds(tmp_path / "a.mp3")
-    assert mp3_seconds(tmp_path / "a.mp3") == pytest.approx(2.0, abs=0.05)
+    assert read_mp3_length(tmp_path / "cut.mp3") == read_mp3_length(tmp_path / "a.mp3")
+    assert read_mp3_length(tmp_path / "a.mp3") == pytest.approx(2.0, abs=0.05)
     tagged = b"ID3\x04\0\0\0\0\x02\0" + bytes(256) + content
     (tmp_path / "tagged.mp3").write_bytes(tagged)
-    assert mp3_seconds(tmp_path / "tagged.mp3") == mp3_seconds(tmp_path / "a.mp3")
-    assert mp3_seconds(tmp_path / "cut.mp3") is not None
+    assert read_mp3_length(tmp_path / "tagged.mp3") == read_mp3_length(tmp_path / "a.mp3")
+    assert read_mp3_length(tmp_path / "cut.mp3") is not None
     (tmp_path / "none.mp3").write_bytes(
         content.replace(b"Xing", b"\0\0\0\0").replace(b"Info", b"\0\0\0\0")
     )
-    assert mp3_seconds(tmp_path / "none.mp3") is None
+    assert read_mp3_length(tmp_path / "none.mp3") is None

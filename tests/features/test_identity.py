@@ -18,8 +18,8 @@ from avfusion.features import (
     FaceMaps,
     Features,
     Policies,
-    answering,
     identity,
+    prediction_features,
 )
 from avfusion.features.identity import SHIPPED, identify, name_of
 
@@ -225,9 +225,9 @@ def test_what_cannot_be_audio_features_is_refused_in_one_sentence(part, sentence
 
 def test_answering_rebuilds_what_was_shipped():
     features = Features(FaceFeatures(size=32), AudioFeatures(hop=240), Policies("mask"))
-    again = answering(identify(features, "features"), {"pictures": 2})
-    assert again.audio == features.audio and again.face == FaceFeatures(size=32, pictures=2)
-    assert again.policies == Policies.answering()
+    again = prediction_features(identify(features, "features"), {"num_frames": 2})
+    assert again.audio == features.audio and again.face == FaceFeatures(size=32, num_frames=2)
+    assert again.policies == Policies.for_prediction()
 
 
 def test_answering_for_an_own_class_is_refused_unless_it_is_allowed_and_unchanged(
@@ -237,16 +237,16 @@ def test_answering_for_an_own_class_is_refused_unless_it_is_allowed_and_unchange
     settings = identify(with_audio(loud), "features")
     sentence = r"features\.audio of the class loud\.Loud, which no checkpoint may call: prepare the"
     with pytest.raises(ValueError, match=sentence):
-        answering(settings)
+        prediction_features(settings)
     monkeypatch.setattr(checkpoint, "ALLOWED", {"loud.Loud"})
-    assert answering(settings).audio == loud
+    assert prediction_features(settings).audio == loud
     module("loud", LOUD.replace("2.0", "2.5"))
     with pytest.raises(ValueError, match=r"loud\.Loud, whose source has changed since then"):
-        answering(settings)
+        prediction_features(settings)
 
 
 def test_a_checkpoint_cannot_name_a_class_by_calling_it_shipped(monkeypatch):
     settings = identify(with_audio(AudioFeatures()), "features")
     settings["audio"] = {"class": "subprocess.Popen", "args": ["true"]}
     with pytest.raises(ValueError, match=r"subprocess\.Popen, which no checkpoint may call"):
-        answering(settings)
+        prediction_features(settings)

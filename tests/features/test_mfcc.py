@@ -10,7 +10,7 @@ import scipy.signal
 import torch
 from conftest import tone
 
-from avfusion.features.mfcc import AudioFeatures, cosines, difference, mel_filters
+from avfusion.features.mfcc import AudioFeatures, dct_matrix, difference, mel_filters
 
 AUDIO = AudioFeatures()
 
@@ -71,16 +71,16 @@ def test_a_constant_has_no_differences():
 
 def test_the_cosine_transform_is_the_orthonormal_one_of_type_two():
     expected = scipy.fft.dct(np.eye(40), type=2, norm="ortho", axis=0)
-    np.testing.assert_allclose(cosines(40), expected, atol=1e-12)
+    np.testing.assert_allclose(dct_matrix(40), expected, atol=1e-12)
 
 
-def test_filters_have_equal_area_and_rising_centres_up_to_8_kHz():
+def test_filters_have_equal_area_and_rising_centers_up_to_8_kHz():
     filters = mel_filters(40, 960 * 16)
     hertz = 16_000 / (960 * 16)
     np.testing.assert_allclose(filters.sum(1) * hertz, 1, rtol=2e-3)
-    centres = filters.argmax(1) * hertz
-    assert (centres.diff() > 0).all() and 7000 < centres[-1] < 8000
-    below_1_kHz = centres[centres < 1000].diff()
+    centers = filters.argmax(1) * hertz
+    assert (centers.diff() > 0).all() and 7000 < centers[-1] < 8000
+    below_1_kHz = centers[centers < 1000].diff()
     assert below_1_kHz.max() - below_1_kHz.min() <= 2 * hertz
 
 
@@ -104,7 +104,7 @@ def test_a_sound_shorter_than_a_window_is_one_frame_filled_up_with_zeros():
     assert torch.equal(AUDIO(sound), AUDIO(padded))
 
 
-@pytest.mark.parametrize("crop", ["centre", "start", "whole"])
+@pytest.mark.parametrize("crop", ["center", "start", "whole"])
 @pytest.mark.parametrize("seconds", [0.9, 3.0])
 def test_settings_of_the_crop_never_change_the_frames_of_a_sound_that_is_not_cropped(seconds, crop):
     sound = noisy_tone(0.8)
@@ -115,7 +115,7 @@ def test_settings_of_the_crop_never_change_the_frames_of_a_sound_that_is_not_cro
 
 @pytest.mark.parametrize(
     ("crop", "first", "last"),
-    [("centre", 12_000, 35_999), ("start", 0, 23_999), ("whole", 0, 47_999)],
+    [("center", 12_000, 35_999), ("start", 0, 23_999), ("whole", 0, 47_999)],
 )
 def test_a_crop_keeps_its_samples(crop, first, last):
     kept = np.arange(48_000)[AudioFeatures(crop=crop).span(48_000)]

@@ -26,8 +26,8 @@ from PIL import Image, ImageFile
 from avfusion.corpora import Recording
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
 from avfusion.features import picture as pictures
-from avfusion.features.picture import read_frames, read_picture
-from avfusion.features.source import Unreadable
+from avfusion.features.picture import read_frame_folder, read_picture
+from avfusion.features.policies import Unreadable
 
 EXIF_ORIENTATION = 0x0112
 
@@ -86,7 +86,7 @@ def test_the_brightest_value_of_a_pgm_is_white(tmp_path, most):
 
 def test_white_is_the_least_value_of_a_tiff_that_says_so(tmp_path):
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
-    Image.fromarray(ramp).save(tmp_path / "a.tif", tiffinfo={pictures.PHOTOMETRIC: 0})
+    Image.fromarray(ramp).save(tmp_path / "a.tif", tiffinfo={pictures.PHOTOMETRIC_TAG: 0})
     picture = read_picture(tmp_path / "a.tif").picture
     np.testing.assert_allclose(picture[..., 0], 255 - ramp / 257, atol=1)
 
@@ -216,32 +216,38 @@ def test_frames_of_a_folder_are_taken_at_fractions_in_the_order_of_their_names(t
     for number, picture in enumerate(steps(10)):
         Image.fromarray(picture).save(tmp_path / f"{number:02d}.png")
     (tmp_path / "notes.txt").write_text("not a picture")
-    assert levels(read_frames(tmp_path, [0.0, 0.19, 0.5, 0.99, 1.0]).pictures) == [0, 1, 5, 9, 9]
+    assert levels(read_frame_folder(tmp_path, [0.0, 0.19, 0.5, 0.99, 1.0]).pictures) == [
+        0,
+        1,
+        5,
+        9,
+        9,
+    ]
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(Unreadable, match=f"{tmp_path.name}: no picture"):
-        read_frames(tmp_path, [0.5])
+        read_frame_folder(tmp_path, [0.5])
 
 
 def test_one_broken_frame_of_a_folder_is_named(tmp_path):
     write_picture(tmp_path / "0.png", (9, 9, 9))
     empty(tmp_path / "1.png")
     with pytest.raises(Unreadable, match=r"1\.png: empty file"):
-        read_frames(tmp_path, [0.0, 0.9])
+        read_frame_folder(tmp_path, [0.0, 0.9])
 
 
 def test_numbers_of_frames_need_no_leading_zeros(tmp_path):
     for number in (1, 2, 10):
         write_picture(tmp_path / f"frame{number}.png", (20 * number,) * 3, size=(64, 64))
-    middle, last = (p[40, 40, 0] for p in read_frames(tmp_path, [0.5, 1.0]).pictures)
+    middle, last = (p[40, 40, 0] for p in read_frame_folder(tmp_path, [0.5, 1.0]).pictures)
     assert (middle, last) == (40, 200)
 
 
 def test_names_of_frames_may_hold_signs_that_only_look_like_numbers(tmp_path):
     for name in ("1\u00b22", "1\u00b210"):
         write_picture(tmp_path / f"{name}.png", (20 * len(name),) * 3)
-    assert [p[30, 30, 0] for p in read_frames(tmp_path, [0.0, 0.9]).pictures] == [60, 80]
+    assert [p[30, 30, 0] for p in read_frame_folder(tmp_path, [0.0, 0.9]).pictures] == [60, 80]
 
 
 def quarters(width, height):
@@ -256,23 +262,23 @@ def test_a_photograph_of_50_megapixels_is_read_at_a_quarter_of_its_sides(tmp_pat
     exif[EXIF_ORIENTATION] = 6  # a quarter clockwise
     photograph = Image.fromarray(quarters(8192, 6144))
     photograph.save(tmp_path / "a.jpg", quality=20, exif=exif, progressive=progressive)
-    picture, reduced, _ = read_picture(tmp_path / "a.jpg")
-    assert reduced == 4 and picture.shape == (2048, 1536, 3)
+    picture, reduction, _ = read_picture(tmp_path / "a.jpg")
+    assert reduction == 4 and picture.shape == (2048, 1536, 3)
     upright = np.rot90(quarters(2, 2), -1)
     np.testing.assert_allclose(picture[512::1024, 384::768], upright, atol=10)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "LA", "I;16"])
 def test_a_large_picture_of_any_mode_becomes_the_means_of_its_squares(tmp_path, monkeypatch, mode):
-    monkeypatch.setattr(pictures, "KEPT_PIXELS", 700)
+    monkeypatch.setattr(pictures, "MAX_KEPT_PIXELS", 700)
     noise = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
     if mode == "I;16":
         Image.fromarray(noise.astype(np.uint16) * 257).save(tmp_path / "a.png")
     else:
         Image.fromarray(noise).convert(mode).save(tmp_path / "a.png")
         noise = np.array(Image.fromarray(noise).convert(mode).convert("L"))
-    picture, reduced, _ = read_picture(tmp_path / "a.png")
-    assert reduced == 4 and picture.shape == (12, 16, 3)
+    picture, reduction, _ = read_picture(tmp_path / "a.png")
+    assert reduction == 4 and picture.shape == (12, 16, 3)
     means = noise.reshape(12, 4, 16, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(picture, means[..., None].repeat(3, axis=2), atol=1)
 

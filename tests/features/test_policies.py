@@ -19,13 +19,13 @@ FILE = Path("a.wav")
 )
 def test_a_loss_of_up_to_half_is_noted_and_the_rest_kept(lost, note):
     notes = []
-    Policies().meet_loss(lost, 3.0, FILE, notes)
+    Policies().apply_to_loss(lost, 3.0, FILE, notes)
     assert notes == note
 
 
 def test_less_than_half_is_skipped_as_truncated():
     with pytest.raises(Unreadable, match=r"^a\.wav: truncated \(1\.60 of 3\.00 s lost\)$") as skip:
-        Policies().meet_loss(1.6, 3.0, FILE, [])
+        Policies().apply_to_loss(1.6, 3.0, FILE, [])
     assert skip.value.reason == "truncated" and not skip.value.fatal
 
 
@@ -33,17 +33,17 @@ def test_less_than_half_is_skipped_as_truncated():
 def test_policies_choose_what_becomes_of_a_loss(policy, lost):
     for chosen in ("skip", "error"):
         with pytest.raises(Unreadable, match=policy) as refusal:
-            Policies(**{policy: chosen}).meet_loss(lost, 3.0, FILE, [], unit="s of pictures")
+            Policies(**{policy: chosen}).apply_to_loss(lost, 3.0, FILE, [], unit="s of pictures")
         assert refusal.value.fatal == (chosen == "error")
     notes = []
-    Policies(**{policy: "keep"}).meet_loss(lost, 3.0, FILE, notes, unit="s of pictures")
+    Policies(**{policy: "keep"}).apply_to_loss(lost, 3.0, FILE, notes, unit="s of pictures")
     assert notes == [f"{policy}: {lost:.2f} of 3.00 s of pictures lost"]
 
 
 def test_a_recording_that_must_be_answered_is_kept_however_little_is_left_of_it():
     notes = []
-    Policies.answering().meet_loss(2.9, 3.0, FILE, notes)
-    Policies.answering().meet_loss(0.1, 3.0, FILE, notes)
+    Policies.for_prediction().apply_to_loss(2.9, 3.0, FILE, notes)
+    Policies.for_prediction().apply_to_loss(0.1, 3.0, FILE, notes)
     assert notes == ["truncated: 2.90 of 3.00 s lost", "damaged: 0.10 of 3.00 s lost"]
 
 

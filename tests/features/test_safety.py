@@ -7,13 +7,13 @@ import pytest
 from conftest import tone, write_sound, write_video
 from PIL import Image
 
-from avfusion.features.audio import read_sound
+from avfusion.features.audio import decode_crop
 from avfusion.features.picture import read_picture
-from avfusion.features.source import Unreadable
+from avfusion.features.policies import Unreadable
 
 
 def hear(path):
-    return read_sound(path, lambda total: slice(0, total))
+    return decode_crop(path, lambda total: slice(0, total))
 
 
 @pytest.mark.parametrize(

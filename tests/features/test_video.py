@@ -23,9 +23,9 @@ from corrupt_files import (
     truncated_video,
 )
 
+from avfusion.features import container, video
 from avfusion.features import picture as pictures
-from avfusion.features import source, video
-from avfusion.features.source import Unreadable
+from avfusion.features.policies import Unreadable
 from avfusion.features.video import read_video
 
 
@@ -111,7 +111,7 @@ def test_pictures_that_are_sought_are_those_that_decoding_leads_to(tmp_path, mon
     write_video(path, steps(10), [second / 2 for second in range(10)])
     times = [2.6, 4.1]
     decoded = levels(read_video(path, times).pictures)
-    monkeypatch.setattr(video, "FAR", 1.0)
+    monkeypatch.setattr(video, "SEEK_AFTER", 1.0)
     assert levels(read_video(path, times).pictures) == decoded
     assert decoded == ([5, 8] if kind != "ts" else [3, 6])  # its clock starts later
 
@@ -163,20 +163,20 @@ def test_pictures_without_a_right_time_are_given_one(told, meant):
         SimpleNamespace(time=time, dts=10 + number, time_base=Fraction(1))
         for number, time in enumerate(told)
     ]
-    assert [time for time, _ in video.clocked(iter(frames), 0.5)] == meant
-    assert [frame for _, frame in video.clocked(iter(frames), 0.5)] == frames
-    assert list(video.clocked(iter([]), 0.5)) == []
+    assert [time for time, _ in video.assign_times(iter(frames), 0.5)] == meant
+    assert [frame for _, frame in video.assign_times(iter(frames), 0.5)] == frames
+    assert list(video.assign_times(iter([]), 0.5)) == []
 
 
 def test_a_video_of_more_pixels_than_fit_into_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(video, "MOST_PIXELS", 3000)
+    monkeypatch.setattr(video, "MAX_VIDEO_PIXELS", 3000)
     write_video(tmp_path / "a.mp4", steps(2), [0.0, 0.1])
     with pytest.raises(Unreadable, match=r"a\.mp4: picture too large .64 x 48 pixels"):
         read_video(tmp_path / "a.mp4", [0.0])
 
 
 def test_a_video_that_outgrows_what_its_header_says_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setitem(source.OPTIONS, "max_pixels", "2000")
+    monkeypatch.setitem(container.OPEN_OPTIONS, "max_pixels", "2000")
     times = [number / 25 for number in range(4)]
     first = write_video(tmp_path / "a.ts", [gray(40, 32, 32)] * 4, times)
     then = write_video(tmp_path / "b.ts", [gray(200)] * 4, times)
@@ -186,10 +186,10 @@ def test_a_video_that_outgrows_what_its_header_says_is_refused(tmp_path, monkeyp
 
 
 def test_a_large_video_is_reduced_to_the_means_of_its_squares(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "KEPT_PIXELS", 1000)
+    monkeypatch.setattr(pictures, "MAX_KEPT_PIXELS", 1000)
     path = write_video(tmp_path / "a.mp4", [marked(32)] * 3, [0.0, 0.1, 0.2])
     shown = read_video(path, [0.1])
-    assert shown.reduced == 2 and shown.pictures[0].shape == (24, 32, 3)
+    assert shown.reduction == 2 and shown.pictures[0].shape == (24, 32, 3)
     expected = marked(32).reshape(24, 2, 32, 2, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(shown.pictures[0], expected, atol=8)
 
@@ -248,7 +248,7 @@ def test_a_packet_that_a_decoder_refuses_for_any_reason_is_one_damaged_picture(e
         return [frame]
 
     stream = Mock(spec=VideoStream, decode=decode)
-    assert [*video.decoded(stream, iter(range(3)), errors)] == [frame, None, frame]
+    assert [*video.decode_packets(stream, iter(range(3)), errors)] == [frame, None, frame]
     assert errors == [1]
 
 
@@ -261,5 +261,5 @@ def test_the_end_of_a_decoder_is_no_damaged_picture():
         return [frame]
 
     stream = Mock(spec=VideoStream, decode=decode)
-    assert [*video.decoded(stream, iter(range(3)), errors)] == [frame]
+    assert [*video.decode_packets(stream, iter(range(3)), errors)] == [frame]
     assert errors == [0]

@@ -40,13 +40,13 @@ def trained(tmp_path):
 
 @pytest.fixture
 def features(small_features, trained) -> Features:
-    return replace(small_features, maps=FaceMaps(trained[0]))
+    return replace(small_features, face_maps=FaceMaps(trained[0]))
 
 
 def test_a_store_holds_the_maps_of_its_pictures_in_half_precision(
     few, tmp_path, in_process, features, trained
 ):
-    two = replace(features, face=FaceFeatures(size=32, pictures=2))
+    two = replace(features, face=FaceFeatures(size=32, num_frames=2))
     store = Store(prepare(few, two, tmp_path / "stores"))
     maps = np.load(store.root / "face_map" / "00000.npy")
     assert maps.shape == (4, 2, 64, 4, 4) and maps.dtype == np.float16
@@ -75,7 +75,11 @@ def test_the_description_tells_of_the_encoder_and_its_weights_are_kept(
         "norm_groups": 1,
     }
     assert told["weights"] == f"{trained[0]}/checkpoints/best.ckpt"
-    assert told["sha256"] == features.maps.sha256 == store.description["features"]["maps"]["sha256"]
+    assert (
+        told["sha256"]
+        == features.face_maps.sha256
+        == store.description["features"]["face_maps"]["sha256"]
+    )
     weights = trained[1].state_dict()
     kept = store.encoder("face_map")
     assert kept.keys() == weights.keys()
@@ -96,8 +100,8 @@ def test_other_maps_have_a_store_of_their_own_and_none_leave_it_as_it_was(
     few, tmp_path, in_process, features, small_features
 ):
     save_run(tmp_path / "other", "lowrank")
-    others = replace(features, maps=FaceMaps(str(tmp_path / "other")))
-    settings = (small_features, features, others, replace(small_features, maps=FaceMaps()))
+    others = replace(features, face_maps=FaceMaps(str(tmp_path / "other")))
+    settings = (small_features, features, others, replace(small_features, face_maps=FaceMaps()))
     stores = [prepare(few, setting, tmp_path / "stores") for setting in settings]
     assert len(set(stores)) == 3 and stores[0] == stores[3]
     assert not (stores[0] / "face_map").exists()

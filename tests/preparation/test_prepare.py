@@ -32,7 +32,7 @@ from avfusion.corpora import CocktailParty, Manifest
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store, read_description
 from avfusion.features import AudioFeatures, FaceFeatures, Features
-from avfusion.features import clip as looking
+from avfusion.features import clip as clip_features
 from avfusion.preparation import description
 from avfusion.preparation import prepare as preparation
 from avfusion.preparation import workers as work
@@ -111,8 +111,8 @@ def test_a_store_holds_the_features_of_each_clip(recordings, recordings_store, l
         clip = long_features(recording)
         assert np.array_equal(store.shards("frames")[0][place], clip.face)
         assert np.array_equal(store.shards("mfcc")[0][place, : len(clip.audio)], clip.audio)
-        assert np.array_equal(sound[place, : len(clip.sound)], clip.sound)
-        assert store.record(place).samples == len(clip.sound)
+        assert np.array_equal(sound[place, : len(clip.waveform)], clip.waveform)
+        assert store.record(place).samples == len(clip.waveform)
         assert store.lengths("mfcc")[place] == len(clip.audio)
 
 
@@ -155,7 +155,7 @@ def test_preparing_again_writes_nothing(recordings, recordings_store, long_featu
     "other",
     [
         Features(FaceFeatures(size=34), AudioFeatures()),
-        Features(FaceFeatures(size=32), AudioFeatures(silence=-50.0)),
+        Features(FaceFeatures(size=32), AudioFeatures(silence_dbfs=-50.0)),
         Features(FaceFeatures(size=32), AudioFeatures(crop="start")),
     ],
 )
@@ -497,9 +497,9 @@ def test_a_picture_may_be_shared_within_a_split(tmp_path, in_process, small_feat
 
 KILLER = """
 import os, sys
-from avfusion.features import looking
-real = looking.read_picture
-looking.read_picture = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)
+from avfusion.features import clip as clip_features
+real = clip_features.read_picture
+clip_features.read_picture = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)
 """
 
 
@@ -511,9 +511,9 @@ def test_a_clip_that_ends_its_process_is_left_out_and_listed(
     if way == "fork":
         if sys.platform != "linux":
             pytest.skip("few clips are decoded by forks on Linux only")
-        real = looking.read_picture
+        real = clip_features.read_picture
         kill = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)  # noqa: E731
-        monkeypatch.setattr(looking, "read_picture", kill)
+        monkeypatch.setattr(clip_features, "read_picture", kill)
     else:
         monkeypatch.setattr(parallel, "FEW", 0)
         (tmp_path / "site").mkdir()
@@ -712,7 +712,7 @@ def test_a_store_is_named_after_its_corpus(few, tmp_path, in_process, small_feat
 def test_faces_of_several_pictures_are_stored_one_after_the_other(
     few, tmp_path, in_process, small_features
 ):
-    three = replace(small_features, face=FaceFeatures(size=32, pictures=3))
+    three = replace(small_features, face=FaceFeatures(size=32, num_frames=3))
     store = Store(prepare(Manifest(str(few)), three, tmp_path))
     assert store.read("frames", np.arange(4)).shape == (4, 3, 3, 32, 32)
 

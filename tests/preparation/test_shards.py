@@ -10,7 +10,7 @@ from conftest import tone, write_picture, write_sound
 
 from avfusion.corpora import Box, Manifest, Recording
 from avfusion.features import Policies
-from avfusion.features.audio import decode_sound
+from avfusion.features.audio import decode_audio
 from avfusion.preparation import watchdog as watch
 from avfusion.preparation import workers as work
 from avfusion.preparation.shards import Part, read_journal, write_part
@@ -134,19 +134,19 @@ def test_patience_is_with_what_comes_no_further_not_with_what_takes_long(tmp_pat
     monkeypatch.setattr(watch, "faulthandler", fake)
     monkeypatch.setattr(watch, "monotonic", lambda: seconds[0])
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: "there is one")
-    listening = watch.listening
+    listen_to_progress = watch.listen_to_progress
 
     def slowly(listener):
         def later():
             seconds[0] += 0.18
             listener()
 
-        return listening(later)
+        return listen_to_progress(later)
 
-    monkeypatch.setattr(watch, "listening", slowly)
+    monkeypatch.setattr(watch, "listen_to_progress", slowly)
     recording = Recording("a", "label", "s", "train", audio=path)
     with watch.watch_decoder(recording):
-        sound = decode_sound(path, slice(0, 0))
+        sound = decode_audio(path, slice(0, 0))
         last = seconds[0]
     assert sound.total / 16_000 == pytest.approx(4.0, abs=0.1)
     assert last > watch.PATIENCE_SECONDS + 5  # all of it took longer than one wait

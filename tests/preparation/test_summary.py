@@ -23,7 +23,7 @@ from avfusion.corpora import Manifest
 from avfusion.data.index import tabulate
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceFeatures, Features
-from avfusion.features.stream import Stream
+from avfusion.features.clip import Stream
 from avfusion.preparation import workers as work
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.shards import list_note_kinds, write_part
@@ -195,8 +195,8 @@ def told(clips, detector="none", skipped=None, **audio) -> Told:
     columns = ("seconds", "samples", "pictures", "note")
     clips = [dict(zip(columns, clip, strict=True)) for clip in clips]
     clips = [clip_record(has_face=True, **clip) for clip in clips]
-    settings = {"audio": {"crop": "centre", "max_duration": 10.0} | audio}
-    settings["face"] = {"detector": detector, "pictures": 1}
+    settings = {"audio": {"crop": "center", "max_duration": 10.0} | audio}
+    settings["face"] = {"detector": detector, "num_frames": 1}
     streams = Features(FaceFeatures(), AudioFeatures()).streams
     plain = {name: stream.plain() for name, stream in streams.items()}
     return Told(clips, {"features": settings, "skipped": skipped or {}, "streams": plain})
@@ -225,7 +225,7 @@ def test_pictures_that_are_left_out_are_counted():
     clips = [(1.0, 16000, count, "") for count in (90, 10, 1, 0)]
     assert describe_unused_frames(told(clips)) == [
         "97 % of the pictures are left out (98 of 101, in 2 of 4 clips): a clip keeps "
-        "features.face.pictures=1, and has up to 90."
+        "features.face.num_frames=1, and has up to 90."
     ]
     assert describe_unused_frames(told(clips[2:])) == []
 
@@ -266,7 +266,8 @@ def stored(folder, counts, subjects=9, other=None, **description):
         clip_record(f"c{n}", split=split, label="ab"[n % 2], subject=f"{split}{n % subjects}")
         for n, split in enumerate(splits)
     ]
-    settings = {"audio": {"class": other} if other else {}, "face": {}}
+    audio = other or "avfusion.features.mfcc.AudioFeatures"
+    settings = {"audio": {"class": audio}, "face": {}}
     return indexed(folder / "odd, 'name' = [1]", clips, features=settings, **description)
 
 

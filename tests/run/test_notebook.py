@@ -9,7 +9,7 @@ from conftest import tone, write_picture, write_sound
 
 from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.features import answering
+from avfusion.features import prediction_features
 from avfusion.figures.clip import clip_view
 from avfusion.figures.gallery import gallery_figure
 from avfusion.figures.style import RIGHT, WRONG
@@ -64,7 +64,7 @@ def test_recordings_are_answered_for_as_a_store_of_them_would_be(
         ours = session.answers_for(files, task, data)
     assert [len(clips.row) for clips in batches] == [8, 2]
     corpus = UnlabeledRecordings(find_recordings(files), data.target.output_names)
-    store = prepare(corpus, answering(data.description["features"]), tmp_path / "stores")
+    store = prepare(corpus, prediction_features(data.description["features"]), tmp_path / "stores")
     prepared = FaceAudioDataModule(
         str(store), target=lambda description: task.target, batch_size=data.batch_size
     )

@@ -6,7 +6,7 @@ import lightning as L
 
 from avfusion.dashboard.media_loggers import media_loggers
 from avfusion.data.batch import Clips
-from avfusion.features.stream import MODALITIES
+from avfusion.features.clip import MODALITIES
 from avfusion.figures.predictions import batch_figure
 
 

@@ -9,7 +9,7 @@ from avfusion.data.batch import Clips
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
-from avfusion.features.identity import CLASS, name_of, with_classes
+from avfusion.features.identity import CLASS, name_of
 from avfusion.messages import join_items
 from avfusion.targets import Target
 
@@ -66,7 +66,7 @@ def check_labels(store: Store, splits: Splits, split: str, target: Target) -> No
 
 def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Clips]]) -> None:
     """Refuse to hide bands of audio frames whose parts nobody has named."""
-    audio = with_classes(store.description["features"])["audio"]
+    audio = store.description["features"]["audio"]
     for change in augmentation:
         if not isinstance(change, AudioAugmentation) or not change.band:
             continue
@@ -94,8 +94,9 @@ def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> N
         raise ValueError(
             f"{place} has no stream {' and no '.join(missing)}, which the network reads, only "
             f"{', '.join(streams)}: let its encoders read one of these (their key stream), or "
-            "prepare the corpus with it, face maps with features.maps.run=<run> or "
-            "features/maps=timm (data.features.maps... where training prepares the data itself)."
+            "prepare the corpus with it, face maps with features.face_maps.run=<run> or "
+            "features/face_maps=timm (data.features.face_maps... where training "
+            "prepares the data itself)."
         )
 
 

@@ -95,7 +95,7 @@ class ClipRecord:
             place=place,
             window=None if window is None else Window(*(edge / SAMPLE_RATE for edge in window)),
             seconds=float(clip.seconds),
-            samples=len(clip.sound),
+            samples=len(clip.waveform),
             frames=len(clip.audio),
             has_face=bool(clip.has_face),
             has_audio=bool(clip.has_audio),
@@ -107,7 +107,7 @@ class ClipRecord:
             face_source=escape_surrogates(recording.sources[0]) if clip.has_face else None,
             audio_source=escape_surrogates(recording.sources[-1]) if clip.has_audio else None,
             face_digest=digest_content(clip.face) if clip.has_face else None,
-            audio_digest=digest_content(clip.sound) if clip.has_audio else None,
+            audio_digest=digest_content(clip.waveform) if clip.has_audio else None,
             numbers=recording.numbers,
         )
 

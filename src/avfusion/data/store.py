@@ -31,7 +31,7 @@ from torch import Tensor
 from avfusion.corpora.numbers import COLUMN_PREFIX
 from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, to_numpy
-from avfusion.features.stream import Stream
+from avfusion.features.clip import Stream
 from avfusion.preparation.statistics import Moments, sum_moments
 
 FORMAT = 5  # until 4 output_names were class_names

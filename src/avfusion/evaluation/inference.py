@@ -17,7 +17,8 @@ from avfusion.data.batch import Clips
 from avfusion.data.index import ClipRecord
 from avfusion.data.store import Store
 from avfusion.features import ClipFeatures, Features, Unreadable
-from avfusion.features.stream import FRAMES, MODALITIES
+from avfusion.features.clip import MODALITIES
+from avfusion.features.face import FRAMES
 from avfusion.preparation.shards import decode
 from avfusion.training.task import FusionTask
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from avfusion.corpora import Recording
 from avfusion.features import Features, Unreadable
-from avfusion.features.audio import decode_sound
+from avfusion.features.audio import decode_audio
 from avfusion.features.mfcc import SAMPLE_RATE
-from avfusion.features.source import Missing
-from avfusion.features.video import video_span
+from avfusion.features.policies import Missing
+from avfusion.features.video import read_video_span
 from avfusion.parallel import run_parallel
 from avfusion.preparation.watchdog import watch_decoder
 
@@ -74,7 +74,7 @@ def length(recording: Recording) -> int:
         return 0
     with watch_decoder(recording), suppress(Unreadable):
         with suppress(Missing):
-            return decode_sound(recording.sound_source, slice(0, 0)).total
-        first, last = video_span(recording.sound_source)
+            return decode_audio(recording.sound_source, slice(0, 0)).total
+        first, last = read_video_span(recording.sound_source)
         return round((last - first) * SAMPLE_RATE)
     return 0

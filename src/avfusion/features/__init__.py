@@ -1,15 +1,15 @@
-"""From files to what a network reads: decoding, face crops, MFCC.
+"""Features of clips: decoding, face crops, waveforms, MFCC and face maps.
 
 Everything here works on one clip, on one thread, so that the same clip gives the same bytes in
 training and in prediction, whatever the machine.
 """
 
-from avfusion.features.clip import ClipFeatures, Features, answering
+from avfusion.features.clip import ClipFeatures, Features, Stream
 from avfusion.features.face import FaceFeatures
 from avfusion.features.face_maps import FaceMaps
+from avfusion.features.identity import prediction_features
 from avfusion.features.mfcc import AudioFeatures
-from avfusion.features.policies import Policies
-from avfusion.features.source import Unreadable
+from avfusion.features.policies import Policies, Unreadable
 
 __all__ = [
     "AudioFeatures",
@@ -18,6 +18,7 @@ __all__ = [
     "FaceMaps",
     "Features",
     "Policies",
+    "Stream",
     "Unreadable",
-    "answering",
+    "prediction_features",
 ]

@@ -1,4 +1,4 @@
-"""What the parts of features have to offer, whoever wrote them."""
+"""Contracts of feature classes: what face crops and audio frames offer, whoever wrote them."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,17 +13,15 @@ from avfusion.features.picture import Picture
 
 @runtime_checkable
 class AudioFrames(Protocol):
-    """How sound becomes audio frames, as ``AudioFeatures`` does it for MFCC.
+    """Frames of a sound, as ``AudioFeatures`` computes MFCC.
 
-    ``stream`` names what they are, ``samples`` is how many, at 16 kHz, a clip keeps at most,
-    ``window`` how many it needs, ``features`` the numbers per frame, ``silence`` the energy in dBFS
-    below which a clip is silent. Where there is a ``hop``, the samples from one frame to the next,
-    the time of each frame is known.
+    Where there is a ``hop``, the samples from one frame to the next, the time of each frame is
+    known. Sounds are mono at 16 kHz.
     """
 
     @property
     def stream(self) -> str:
-        """Name of the stream of a store that holds them."""
+        """Name of the stream of a store that holds the frames."""
 
     @property
     def samples(self) -> int:
@@ -38,7 +36,7 @@ class AudioFrames(Protocol):
         """Samples of the shortest sound that is not too short."""
 
     @property
-    def silence(self) -> float:
+    def silence_dbfs(self) -> float:
         """Energy in dBFS under which a clip is silent."""
 
     def frames(self, samples: int) -> int:
@@ -48,15 +46,15 @@ class AudioFrames(Protocol):
         """Samples that are kept of a sound of so many."""
 
     def __call__(self, sound: Int16[Tensor, "samples"]) -> Float32[Tensor, "frames features"]:
-        """Return the audio frames of one sound."""
+        """Compute the audio frames of one sound."""
 
 
 @runtime_checkable
 class FaceCrops(Protocol):
-    """How pictures become the squares that a network sees, as ``FaceFeatures`` does it."""
+    """Squares of pictures that a network sees, as ``FaceFeatures`` cuts them out."""
 
     @property
-    def pictures(self) -> int:
+    def num_frames(self) -> int:
         """Pictures of a clip."""
 
     @property
@@ -68,7 +66,7 @@ class FaceCrops(Protocol):
         """The detector of faces, ``none`` where pictures are used whole."""
 
     def crops(self, pictures: list[Picture]) -> tuple[list[Picture], list[Box], bool]:
-        """Return the pictures, turned level, their squares to cut out, and whether any is found."""
+        """Pictures turned level, the squares to cut out of them, and whether a face was found."""
 
     def cut(
         self, pictures: list[Picture], crops: list[Box]
@@ -95,15 +93,16 @@ def check_frames(audio: AudioFrames) -> None:
         promised = (audio.frames(samples), audio.features)
         try:
             frames = audio(torch.zeros(samples, dtype=torch.int16))
-            given = tuple(frames.shape)
+            shape = tuple(frames.shape)
         except Exception as error:  # of any kind, as anybody may have written it
             raise ValueError(
                 f"features.audio ({type(audio).__name__}) fails on a sound of {samples} samples: "
                 f"{error!r}."
             ) from error
-        if given != promised or frames.dtype != torch.float32:
+
+        if shape != promised or frames.dtype != torch.float32:
             raise ValueError(
-                f"features.audio ({type(audio).__name__}) makes {frames.dtype} of shape {given} of "
+                f"features.audio ({type(audio).__name__}) makes {frames.dtype} of shape {shape} of "
                 f"a sound of {samples} samples, and promises torch.float32 of shape {promised} by "
                 "its frames() and its features: make them agree."
             )

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint, stream_encoders
-from avfusion.features.stream import FRAMES
+from avfusion.features.face import FRAMES
 
 log = logging.getLogger(__name__)
-PREFIX = "network.face_encoder."
+ENCODER_PREFIX = "network.face_encoder."  # of its weights in a checkpoint
 
 
 @dataclass(frozen=True)
 class FaceMaps:
-    """Which encoder computes the maps of a store, from pictures in [0, 1].
+    """Face maps of a store: the encoder that computes them, from pictures in [0, 1].
 
     ``run`` is a trained run or a checkpoint; it stands for the face encoder of its network, or for
     the one that made the maps which its network was trained on. ``encoder`` is the recipe of an
@@ -35,16 +36,26 @@ class FaceMaps:
 
     def __post_init__(self) -> None:
         if self.run is None:
-            object.__setattr__(self, "sha256", file_digest(self.pretrained))
+            object.__setattr__(self, "sha256", _digest_file(self.pretrained))
             return
         if self.encoder is not None:
             raise ValueError(
-                "features.maps takes a run or an encoder, got both: set features.maps.run=null, or "
-                "features/maps=run."
+                "features.face_maps takes a run or an encoder, got both: set "
+                "features.face_maps.run=null, or features/face_maps=run."
             )
-        recipe, weights = encoder_of(self.run)
+
+        recipe, weights = self._run_encoder
         object.__setattr__(self, "encoder", recipe)
-        object.__setattr__(self, "sha256", digest(weights))
+        object.__setattr__(self, "sha256", digest_weights(weights))
+
+    @cached_property
+    def _run_encoder(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        assert self.run is not None
+        return read_encoder(self.run)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Settings only: other processes decode, and need no weights."""
+        return {name: value for name, value in vars(self).items() if name != "_run_encoder"}
 
     @property
     def pretrained(self) -> str:
@@ -59,69 +70,82 @@ class FaceMaps:
         return "drawn" if self.pretrained == "none" else self.pretrained
 
     def recipe(self) -> dict[str, Any]:
-        """Return the recipe of the encoder; its weights are kept beside the maps."""
+        """Recipe of the encoder without its weights, which are kept beside the maps."""
         recipe = dict(self.encoder or {})
         return recipe | {"pretrained": "none"} if "pretrained" in recipe else recipe
 
     def identity(self) -> list[Any]:
-        """Return what decides which maps these are, wherever the weights lie."""
+        """What tells these maps from others, wherever the weights lie."""
         return [self.recipe(), self.sha256 or self.pretrained]
 
     def build(self) -> nn.Module:
-        """Return the encoder with its weights, which stay as they are."""
+        """Build the encoder with its weights, frozen and in eval mode.
+
+        Raises:
+            ValueError: where the recipe is of no face encoder, or of one that reads no pictures.
+        """
         from hydra.utils import instantiate  # half a second that decoding does without
 
-        check_targets(Path("features.maps.encoder"), self.encoder)
+        check_targets(Path("features.face_maps.encoder"), self.encoder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             recipe = self.encoder if self.run is None else self.recipe()
             encoder = instantiate(recipe, _convert_="all")
+
         if not (isinstance(encoder, nn.Module) and hasattr(encoder, "channels")):
-            raise ValueError(f"features.maps.encoder must be a face encoder, got {self.encoder}.")
-        if (reads := getattr(encoder, "stream", FRAMES)) != FRAMES:
             raise ValueError(
-                f"features.maps.encoder reads the stream {reads}, and face maps are computed of "
-                f"{FRAMES}: give an encoder of those."
+                f"features.face_maps.encoder must be a face encoder, got {self.encoder}."
             )
+        if (stream := getattr(encoder, "stream", FRAMES)) != FRAMES:
+            raise ValueError(
+                f"features.face_maps.encoder reads the stream {stream}, and face maps are computed "
+                f"of {FRAMES}: give an encoder of those."
+            )
+
         if self.run is not None:
-            encoder.load_state_dict(encoder_of(self.run)[1])
+            encoder.load_state_dict(self._run_encoder[1])
         elif self.pretrained == "none":
             log.warning("The face maps are those of an encoder that has learned nothing.")
         return encoder.eval().requires_grad_(False)
 
 
-def encoder_of(run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return recipe and weights of the encoder that a run stands for."""
+def read_encoder(run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read recipe and weights of the encoder that a run stands for."""
     file = find_checkpoint(run, "best")
     checkpoint = read_checkpoint(file)
     recipe, weights = checkpoint["recipe"], checkpoint["state_dict"]
-    seen = (recipe["model"]["network"].get("face_encoder") or {}).get("stream")
-    if seen in (computed := stream_encoders(checkpoint)):
-        return recipe["description"]["streams"][seen]["encoder"], computed[seen]
-    own = {k.removeprefix(PREFIX): value for k, value in weights.items() if k.startswith(PREFIX)}
+
+    stream = (recipe["model"]["network"].get("face_encoder") or {}).get("stream")
+    if stream in (precomputed := stream_encoders(checkpoint)):
+        return recipe["description"]["streams"][stream]["encoder"], precomputed[stream]
+
+    own = {
+        name.removeprefix(ENCODER_PREFIX): value
+        for name, value in weights.items()
+        if name.startswith(ENCODER_PREFIX)
+    }
     if not own:
         raise ValueError(
             f"The network of {file} has no face encoder to compute maps with: give "
-            "features.maps.run another run, such as one of model=lowrank."
+            "features.face_maps.run another run, such as one of model=lowrank."
         )
     return recipe["model"]["network"]["face_encoder"], own
 
 
-def file_digest(path: str) -> str | None:
-    """Return the SHA-256 of a file of weights, None where ``pretrained`` names no file."""
-    if path in ("none", "hub"):
+def _digest_file(pretrained: str) -> str | None:
+    if pretrained in ("none", "hub"):
         return None
-    if not Path(path).is_file():
+    if not Path(pretrained).is_file():
         raise FileNotFoundError(
-            f"No weights at {path}: features.maps.encoder.pretrained must be hub or a "
+            f"No weights at {pretrained}: features.face_maps.encoder.pretrained must be hub or a "
             ".safetensors or .pth file."
         )
-    with Path(path).open("rb") as file:
+    with Path(pretrained).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of weights by name, type, shape and value."""
+def digest_weights(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights by name, type, shape and value."""
     state = hashlib.sha256()
     for name, value in sorted(weights.items()):
         state.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())

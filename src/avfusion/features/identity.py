@@ -6,6 +6,8 @@ source may change without a change of what they compute, and who changes that ra
 a store. Every other class or function, also one that was added to this package, counts by the
 source of its module, of its parents' modules, and of the user's own modules that those import at
 their top. Of installed packages only the one that holds the class itself counts.
+
+From an identity that a checkpoint keeps, ``prediction_features`` builds the features again.
 """
 
 import hashlib
@@ -17,11 +19,17 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cached_property, partial
 from pathlib import Path, PurePath
+from pydoc import locate
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+
+from avfusion import checkpoint
+from avfusion.features.clip import Features
+from avfusion.features.face_maps import FaceMaps
+from avfusion.features.policies import Policies
 
 SHIPPED = {
     "avfusion.features.clip.Features",
@@ -31,11 +39,15 @@ SHIPPED = {
     "avfusion.features.policies.Policies",
 }
 CLASS, SOURCE, FILES = "class", "source_sha256", "files_sha256"  # keys beside the settings
-INSTALLED = {"site-packages", "dist-packages"}
+NO_SETTINGS = ("face", "audio", "policies", "face_maps", CLASS, SOURCE, FILES)
+PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+USE_STORE = (
+    "prepare the recordings with it, and predict with data=store data.store=<the path that prints>"
+)
 
 
 def identify(value: Any, key: str) -> Any:
-    """Return plain data, fit for JSON, that changes with whatever ``value`` computes.
+    """Describe ``value`` by plain data, fit for JSON, that changes with whatever it computes.
 
     An object becomes its class, the digest of its source where avfusion does not bring it, and its
     settings: the fields of a dataclass, or all attributes. ``key`` names it in errors.
@@ -57,38 +69,30 @@ def identify(value: Any, key: str) -> Any:
         listed = [identify(one, key) for one in value]
         return sorted(listed, key=repr) if isinstance(value, set | frozenset) else listed
     if isinstance(value, np.ndarray | np.generic | torch.Tensor):
-        return array_digest(value)
+        return _digest_array(value)
     if isinstance(value, partial):
         called = {"partial": identify(value.func, key), "arguments": identify(value.args, key)}
         return called | {"keywords": identify(value.keywords, key)}
     if isinstance(value, MethodType):
         return {"method": value.__name__, "of": identify(value.__self__, key)}
     if isinstance(value, type | FunctionType | BuiltinFunctionType | np.ufunc):
-        return identify_callable(value, key)
-    return identify_object(value, key)
+        return _identify_callable(value, key)
+    return _identify_object(value, key)
 
 
-def with_classes(features: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the features of a description; older ones do not tell the classes, all shipped."""
-    face = {CLASS: "avfusion.features.face.FaceFeatures"} | features["face"]
-    audio = {CLASS: "avfusion.features.mfcc.AudioFeatures"} | features["audio"]
-    top = {CLASS: "avfusion.features.clip.Features", **features}
-    return top | {"face": face, "audio": audio}
-
-
-def identify_object(value: Any, key: str) -> dict[str, Any]:
-    """Return class, source and settings of an object, and the digests of files that it names."""
+def _identify_object(value: Any, key: str) -> dict[str, Any]:
+    """Class, source and settings of an object, and the digests of files that it names."""
     kind = type(value)
     named = fields(value) if is_dataclass(value) else ()
     settings = {field.name: getattr(value, field.name) for field in named}
     others = getattr(value, "__dict__", {}).items()
-    settings |= {name: one for name, one in others if not is_cached(kind, name)}
+    settings |= {name: one for name, one in others if not _is_cached(kind, name)}
     if not (named or hasattr(value, "__dict__")):
         raise ValueError(
             f"{key} is an object of {name_of(kind)}, whose settings cannot be read, and stores are "
             "named by them: give plain values, or an object of a class of your own."
         )
-    found = identify_callable(kind, key)
+    found = _identify_callable(kind, key)
     own = SOURCE in found
     try:
         found |= {name: identify(one, f"{key}.{name}") for name, one in settings.items()}
@@ -97,18 +101,18 @@ def identify_object(value: Any, key: str) -> dict[str, Any]:
             f"{key} is an object of {name_of(kind)} that holds itself, and stores are named by "
             "settings: give plain values."
         ) from None
-    files = {name: file_digest(one) for name, one in settings.items()} if own else {}
+    files = {name: _digest_file(one) for name, one in settings.items()} if own else {}
     if files := {name: digest for name, digest in files.items() if digest}:
         found[FILES] = files
     return found
 
 
-def identify_callable(value: Any, key: str) -> dict[str, Any]:
-    """Return the name of a class or function, and what its source and its closure hold."""
+def _identify_callable(value: Any, key: str) -> dict[str, Any]:
+    """Name of a class or function, and what its source and its closure hold."""
     found: dict[str, Any] = {CLASS: name_of(value)}
-    if found[CLASS] in SHIPPED or is_foreign(module_of(value)):
+    if found[CLASS] in SHIPPED or _is_standard(_module_of(value)):
         return found
-    found[SOURCE] = source_digest(value, key)
+    found[SOURCE] = _digest_source(value, key)
     if isinstance(value, FunctionType):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
         inner = [*cells, value.__defaults__, value.__kwdefaults__]
@@ -118,54 +122,51 @@ def identify_callable(value: Any, key: str) -> dict[str, Any]:
 
 
 def name_of(value: Any) -> str:
-    """Return the dotted name of a class or function."""
-    return f"{module_of(value)}.{getattr(value, '__qualname__', value.__name__)}"
+    """Dotted name of a class or function."""
+    return f"{_module_of(value)}.{getattr(value, '__qualname__', value.__name__)}"
 
 
-def module_of(value: Any) -> str | None:
-    """Return the name of the module that defines a class or function."""
+def _module_of(value: Any) -> str | None:
     return getattr(value, "__module__", None)
 
 
-def is_cached(kind: type, name: str) -> bool:
-    """Say whether an attribute is computed from the others."""
+def _is_cached(kind: type, name: str) -> bool:
     return isinstance(getattr(kind, name, None), cached_property)
 
 
-def is_foreign(module: str | None) -> bool:
-    """Say whether a module is part of Python, which is the same wherever a store is read."""
+def _is_standard(module: str | None) -> bool:
+    """Tell whether a module is part of Python, which is the same wherever a store is read."""
     return module is None or module.partition(".")[0] in sys.stdlib_module_names - {"__main__"}
 
 
-def is_installed(module: ModuleType) -> bool:
-    """Say whether a module belongs to an installed package, rather than to the user's files."""
-    return not INSTALLED.isdisjoint(Path(getattr(module, "__file__", None) or "").parts)
+def _is_installed(module: ModuleType) -> bool:
+    """Tell whether a module belongs to an installed package, rather than to the user's files."""
+    return not PACKAGE_FOLDERS.isdisjoint(Path(getattr(module, "__file__", None) or "").parts)
 
 
-def source_digest(value: Any, key: str) -> str:
-    """Return the SHA-256 of the sources of a class or function and of what they are made of."""
+def _digest_source(value: Any, key: str) -> str:
+    """SHA-256 of the sources of a class or function and of what they are made of."""
     package = value.__module__.partition(".")[0]
     kinds = inspect.getmro(value) if isinstance(value, type) else (value,)
     modules: dict[str, ModuleType] = {}
     for kind in kinds:
         module = sys.modules.get(kind.__module__)
-        if name_of(kind) in SHIPPED or is_foreign(kind.__module__) or module is None:
+        if name_of(kind) in SHIPPED or _is_standard(kind.__module__) or module is None:
             continue
-        if kind is value or not is_installed(module) or in_package(module, package):
-            modules |= reachable(module, modules)
+        if kind is value or not _is_installed(module) or _in_package(module, package):
+            modules |= _imported_modules(module, modules)
     state = hashlib.sha256()
     for name, module in sorted(modules.items()):
-        state.update(f"{name}\0{source_of(module, value, key)}\0".encode())
+        state.update(f"{name}\0{_read_source(module, value, key)}\0".encode())
     return state.hexdigest()
 
 
-def in_package(module: ModuleType, package: str) -> bool:
-    """Say whether a module belongs to a package of the outermost level."""
+def _in_package(module: ModuleType, package: str) -> bool:
     return module.__name__.partition(".")[0] == package
 
 
-def reachable(module: ModuleType, known: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
-    """Return a module and the user's own modules that it imports, or imports from, at its top."""
+def _imported_modules(module: ModuleType, known: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
+    """Add to the ``known`` a module and the user's own modules that it imports at its top."""
     found, todo = dict(known), [module]
     while todo:
         one = todo.pop()
@@ -173,23 +174,26 @@ def reachable(module: ModuleType, known: Mapping[str, ModuleType]) -> dict[str, 
             continue
         found[one.__name__] = one
         for value in list(vars(one).values()):
-            name = value.__name__ if isinstance(value, ModuleType) else module_name(value)
-            other = sys.modules.get(name) if name and not is_foreign(name) else None
-            if other is not None and not in_package(other, "avfusion") and not is_installed(other):
+            name = value.__name__ if isinstance(value, ModuleType) else _defining_module(value)
+            other = sys.modules.get(name) if name and not _is_standard(name) else None
+            if (
+                other is not None
+                and not _in_package(other, "avfusion")
+                and not _is_installed(other)
+            ):
                 todo.append(other)
     return found
 
 
-def module_name(value: Any) -> str | None:
-    """Return where a class or function was defined."""
+def _defining_module(value: Any) -> str | None:
     return value.__module__ if isinstance(value, type | FunctionType) else None
 
 
-def source_of(module: ModuleType, value: Any, key: str) -> str:
-    """Return the text of a module, or the digest of a compiled one."""
+def _read_source(module: ModuleType, value: Any, key: str) -> str:
+    """Text of a module, or the digest of a compiled one."""
     with suppress(OSError, TypeError):
         return inspect.getsource(module)
-    if (file := getattr(module, "__file__", None)) and (digest := file_digest(file)):
+    if (file := getattr(module, "__file__", None)) and (digest := _digest_file(file)):
         return digest
     raise ValueError(
         f"{key} is made of {name_of(value)}, whose source in {module.__name__} cannot be read, and "
@@ -197,8 +201,7 @@ def source_of(module: ModuleType, value: Any, key: str) -> str:
     )
 
 
-def file_digest(path: Any) -> str | None:
-    """Return the SHA-256 of a file, None where there is no file of that name."""
+def _digest_file(path: Any) -> str | None:
     if not isinstance(path, str | PurePath):
         return None
     with suppress(OSError, ValueError):  # too long a name, or a zero in it
@@ -208,8 +211,8 @@ def file_digest(path: Any) -> str | None:
     return None
 
 
-def array_digest(array: Any) -> str:
-    """Return the SHA-256 of type, shape and values of an array or a tensor."""
+def _digest_array(array: Any) -> str:
+    """SHA-256 of type, shape and values of an array or a tensor."""
     if isinstance(array, torch.Tensor):
         array = array.detach().cpu().contiguous().reshape(array.shape)
         content = array.reshape(-1).view(torch.uint8).numpy().tobytes()
@@ -217,3 +220,78 @@ def array_digest(array: Any) -> str:
         array = np.asarray(array)
         content = array.tobytes()
     return hashlib.sha256(f"{array.dtype} {tuple(array.shape)};".encode() + content).hexdigest()
+
+
+def prediction_features(
+    settings: Mapping[str, Any], face: Mapping[str, Any] | None = None, maps: str | None = None
+) -> Features:
+    """Build the features that a network was trained on, for recordings that are to be predicted.
+
+    Args:
+        settings: the features of a description, as ``identify`` gave them.
+        face: other values for the face crops, such as the path of a detector's weights.
+        maps: a checkpoint that holds the encoder of the face maps, where those are needed.
+
+    Raises:
+        ValueError: where they are of a class that a checkpoint may not call, or that has changed.
+    """
+    check_classes(settings)
+    kind = _find_class(settings, "features")
+    return kind(
+        _build({**settings["face"], **(face or {})}, "features.face"),
+        _build(settings["audio"], "features.audio"),
+        Policies.for_prediction(),
+        None if maps is None else FaceMaps(maps, stream=settings["face_maps"]["stream"]),
+        **{name: settings[name] for name in settings if name not in NO_SETTINGS},
+    )
+
+
+def check_classes(settings: Mapping[str, Any]) -> None:
+    """Refuse features whose class cannot be found here as it was when they were made."""
+    _find_class(settings, "features")
+    _find_class(settings["face"], "features.face")
+    _find_class(settings["audio"], "features.audio")
+
+
+def _build(settings: Mapping[str, Any], key: str) -> Any:
+    """Build a part of features that computes what it computed when it was identified."""
+    kind = _find_class(settings, key)
+    values = {name: value for name, value in settings.items() if name not in NO_SETTINGS}
+    try:
+        part = kind(**values)
+    except TypeError as error:
+        raise ValueError(
+            f"{key} was a {name_of(kind)}, which cannot be built of its attributes ({error}): "
+            f"{USE_STORE}."
+        ) from error
+
+    if SOURCE in settings and identify(part, key).get(FILES) != settings.get(FILES):
+        raise ValueError(
+            f"{key} was a {name_of(kind)} that read other files than there are now: {USE_STORE}."
+        )
+    return part
+
+
+def _find_class(settings: Mapping[str, Any], key: str) -> Any:
+    """Find the class of some features; one of the user's only where it is allowed, and as was."""
+    name = settings[CLASS]
+    if name in SHIPPED and SOURCE not in settings:
+        return locate(name)
+
+    if name not in checkpoint.ALLOWED:
+        raise ValueError(
+            f"The network was trained on {key} of the class {name}, which no checkpoint may call: "
+            f"{USE_STORE}, or add {name!r} to ALLOWED in avfusion/checkpoint.py if you trust it."
+        )
+    kind = locate(name)
+    if not (isinstance(kind, type) and is_dataclass(kind)):
+        raise ValueError(
+            f"The network was trained on {key} of the class {name}, which is no dataclass here, "
+            f"and so cannot be built of its settings: {USE_STORE}."
+        )
+    if identify(kind, key).get(SOURCE) != settings.get(SOURCE):
+        raise ValueError(
+            f"The network was trained on {key} of the class {name}, whose source has changed since "
+            "then: take it back to what it was, or train on the new features."
+        )
+    return kind

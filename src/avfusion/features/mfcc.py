@@ -11,16 +11,16 @@ from jaxtyping import Float, Float32, Float64, Int16
 from torch import Tensor
 
 SAMPLE_RATE = 16_000  # Hz, of every sound after decoding
-CROPS = ("centre", "start", "whole")
+CROPS = ("center", "start", "whole")
 
 
 @dataclass(frozen=True)
 class AudioFeatures:
-    """How a sound becomes audio frames: MFCC, their first and their second differences.
+    """Audio frames of a sound: MFCC, their first and their second differences.
 
-    Durations are in seconds, ``window`` and ``hop`` in samples at 16 kHz. ``silence`` is the energy
-    in dBFS, the mean square of what is kept, under which a clip counts as silent. ``crop`` keeps
-    ``duration`` seconds from the centre or the start, or the whole clip up to ``max_duration``.
+    Durations are in seconds, ``window`` and ``hop`` in samples at 16 kHz. ``silence_dbfs`` is the
+    energy, the mean square of what is kept, under which a clip counts as silent. ``crop`` keeps
+    ``duration`` seconds from the center or the start, or the whole clip up to ``max_duration``.
     Davis and Mermelstein, 1980, https://doi.org/10.1109/TASSP.1980.1163420; differences as in
     Furui, 1986, https://doi.org/10.1109/TASSP.1986.1164788, over two frames on each side. A derived
     class that computes something else names its ``stream`` otherwise.
@@ -29,13 +29,13 @@ class AudioFeatures:
     stream: ClassVar[str] = "mfcc"
 
     duration: float = 1.5
-    crop: str = "centre"
+    crop: str = "center"
     max_duration: float = 10.0
     coefficients: int = 25
     mels: int = 40
     window: int = 960
     hop: int = 480
-    silence: float = -75.0
+    silence_dbfs: float = -75.0
 
     def __post_init__(self) -> None:
         if self.crop not in CROPS:
@@ -80,13 +80,15 @@ class AudioFeatures:
         return slice(start, start + min(samples, self.samples))
 
     def __call__(self, sound: Int16[Tensor, "samples"]) -> Float32[Tensor, "frames features"]:
-        """Return the audio frames of one sound, computed in float64."""
+        """Compute the audio frames of one sound, in float64."""
         wave = F.pad(sound.double() / 2**15, (0, max(0, self.window - len(sound))))
         frames = wave.unfold(0, self.window, self.hop)
         hann = torch.hann_window(self.window, dtype=torch.float64)
         power = torch.fft.rfft(frames * hann).abs() ** 2
-        decibel = 10 * torch.log10((power @ mel_filters(self.mels, self.window).T).clamp(min=1e-10))
-        cepstrum = decibel @ cosines(self.mels)[: self.coefficients].T
+
+        energies = power @ mel_filters(self.mels, self.window).T
+        decibel = 10 * torch.log10(energies.clamp(min=1e-10))
+        cepstrum = decibel @ dct_matrix(self.mels)[: self.coefficients].T
         first = difference(cepstrum)
         return torch.cat([cepstrum, first, difference(first)], dim=-1).float()
 
@@ -109,13 +111,14 @@ def mel_filters(mels: int, window: int) -> Float[Tensor, "mels bins"]:
     mel = torch.linspace(0, top, mels + 2, dtype=torch.float64)
     corners = torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * step))
     bins = torch.fft.rfftfreq(window, 1 / SAMPLE_RATE, dtype=torch.float64)
-    low, centre, high = (corners[i : mels + i, None] for i in range(3))
-    triangles = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
+
+    low, center, high = (corners[i : mels + i, None] for i in range(3))
+    triangles = torch.minimum((bins - low) / (center - low), (high - bins) / (high - center))
     return triangles.clamp(min=0) * 2 / (high - low)
 
 
 @lru_cache
-def cosines(size: int) -> Float[Tensor, "size size"]:
+def dct_matrix(size: int) -> Float[Tensor, "size size"]:
     """Orthonormal discrete cosine transform of type two."""
     index = torch.arange(size, dtype=torch.float64)
     matrix = torch.cos(math.pi / size * torch.outer(index, index + 0.5)) * math.sqrt(2 / size)

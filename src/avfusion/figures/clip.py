@@ -15,8 +15,9 @@ from torch import Tensor
 
 from avfusion.data.index import ClipRecord
 from avfusion.data.store import Store
+from avfusion.features.clip import WAVEFORM
+from avfusion.features.face import FRAMES
 from avfusion.features.mfcc import SAMPLE_RATE, mel_filters
-from avfusion.features.stream import FRAMES, WAVEFORM
 from avfusion.figures.style import COLORMAP, COLORS, RIGHT, WRONG, get_line_style
 from avfusion.targets import Target
 
@@ -106,7 +107,7 @@ def get_audio_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float
         return clip.window.start, total
     if total - kept < 1 / SAMPLE_RATE or settings.get("crop") == "start":
         return 0.0, total
-    if settings.get("crop") in ("centre", "whole"):
+    if settings.get("crop") in ("center", "whole"):
         return (total - kept) / 2, total
 
     return 0.0, None

@@ -17,8 +17,8 @@ from avfusion.data.index import BOX, Codes, Index, IndexWriter
 from avfusion.data.splits import Splits
 from avfusion.data.store import FORMAT, INDEX, Store, read_description
 from avfusion.features import Features
+from avfusion.features.clip import Stream
 from avfusion.features.identity import identify
-from avfusion.features.stream import Stream
 from avfusion.messages import join_items
 from avfusion.preparation.leakage import (
     CONTENT_COLUMNS,

@@ -11,8 +11,9 @@ from rich.progress import track
 from torch import nn
 
 from avfusion.data.store import WEIGHTS, shard_file
-from avfusion.features.face_maps import FaceMaps, digest
-from avfusion.features.stream import FRAMES, Stream
+from avfusion.features import Stream
+from avfusion.features.face import FRAMES
+from avfusion.features.face_maps import FaceMaps, digest_weights
 from avfusion.preparation.shards import Part, read_journal
 from avfusion.preparation.workers import check_room, create_shard
 
@@ -64,7 +65,7 @@ def write_maps(root: Path, parts: list[Part], maps: FaceMaps, device: torch.devi
         "float16",
         encoder=maps.recipe(),
         weights=maps.weights,
-        sha256=digest(weights),
+        sha256=digest_weights(weights),
     )
 
 
@@ -121,8 +122,8 @@ def compute_maps(
         maps = encoder(face).transpose(1, 2).half()
     if not maps.isfinite().all():
         raise ValueError(
-            "The face maps exceed what 16 bits hold (65504): choose another features.maps.encoder, "
-            "or a run whose encoder normalizes its map."
+            "The face maps exceed what 16 bits hold (65504): choose another "
+            "features.face_maps.encoder, or a run whose encoder normalizes its map."
         )
 
     return maps.cpu().numpy()

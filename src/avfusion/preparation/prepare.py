@@ -88,7 +88,7 @@ class Preparation:
     def carry_out(self, workers: int | None = None, device: str = "auto") -> Path:
         """Make the store if it is not there, and return its folder."""
         if not self.is_done:
-            chosen = choose_device(device) if self.features.maps else torch.device("cpu")
+            chosen = choose_device(device) if self.features.face_maps else torch.device("cpu")
             try_custom_audio(self.features)
             for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):
                 log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
@@ -109,8 +109,10 @@ class Preparation:
         parts = allocate(partial, journals, corpus, contents, features)
         pace = write_parts(parts, f"Preparing {corpus.name}", workers)
         computed = {}
-        if features.maps:
-            computed[features.maps.stream] = write_maps(partial, parts, features.maps, device)
+        if features.face_maps:
+            computed[features.face_maps.stream] = write_maps(
+                partial, parts, features.face_maps, device
+            )
         write_description(partial, corpus, contents, features, parts, self.inherent, computed)
         refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
         if pace.clips:
@@ -149,7 +151,7 @@ def check_sounds(corpus: Corpus, contents: Contents, features: Features) -> None
     if silent and features.policies.missing != "mask":
         raise ValueError(
             f"The clips of {corpus.name} have no sound, and features.policies.missing="
-            f"{features.policies.missing} keeps none of them: set features=pictures."
+            f"{features.policies.missing} keeps none of them: set features=images_only."
         )
 
 
@@ -206,12 +208,19 @@ def compute_key(
 
     Where the files lie, and when they were written, changes nothing.
     """
-    chosen = {name: part for name, part in identify(features, "features").items() if name != "maps"}
+    chosen = {
+        name: part for name, part in identify(features, "features").items() if name != "face_maps"
+    }
     if "model_sha256" in chosen["face"]:
         chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
     settings = [FORMAT, features.names, chosen, corpus.on_error, contents.output_names]
-    if features.maps is not None:
-        settings.append([identify(type(features.maps), "features.maps"), features.maps.identity()])
+    if features.face_maps is not None:
+        settings.append(
+            [
+                identify(type(features.face_maps), "features.face_maps"),
+                features.face_maps.identity(),
+            ]
+        )
     if contents.labels != "single_label":
         settings.append(contents.labels)
     state = hashlib.sha256(json.dumps(settings).encode())

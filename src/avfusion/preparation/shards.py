@@ -14,7 +14,7 @@ from avfusion.corpora.spelling import escape_surrogates
 from avfusion.data.index import ClipRecord
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import ClipFeatures, Features, Unreadable
-from avfusion.features.clip import NEXT_NOTE
+from avfusion.features.clip import NOTE_SEPARATOR
 from avfusion.preparation.statistics import Moments, list_standardized
 from avfusion.preparation.watchdog import mark_current, watch_decoder
 
@@ -53,7 +53,7 @@ class Outcome:
 
 def list_note_kinds(note: str) -> list[str]:
     """Kinds of the notes of a clip, without what is different in each clip."""
-    return list(dict.fromkeys(one.partition(": ")[0] for one in note.split(NEXT_NOTE) if one))
+    return list(dict.fromkeys(one.partition(": ")[0] for one in note.split(NOTE_SEPARATOR) if one))
 
 
 CRASHED = "crashes or hangs its decoder"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int, Shaped
 
-from avfusion.features.stream import Stream
+from avfusion.features.clip import Stream
 
 CHUNK = 2**13  # clips that are added at a time
 

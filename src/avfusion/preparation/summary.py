@@ -15,7 +15,7 @@ from avfusion.data.index import Codes, to_numpy
 from avfusion.data.splits import Spelling, format_values, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceMaps, Features
-from avfusion.features.identity import CLASS, name_of, with_classes
+from avfusion.features.identity import CLASS, name_of
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.messages import format_duration, join_items, pluralize, quote_override
 from avfusion.preparation.description import count_classes, count_kinds, refuse_splits
@@ -127,7 +127,7 @@ def describe_truncation(store: Store) -> list[str]:
 
 def describe_unused_frames(store: Store) -> list[str]:
     """Line about the pictures that the settings leave out, and the key that keeps them."""
-    kept = store.description["features"]["face"].get("pictures", math.inf)
+    kept = store.description["features"]["face"].get("num_frames", math.inf)
     clips = store.columns("has_face", "pictures")
     counts = to_numpy(clips.filter(clips["has_face"])["pictures"])
     if not len(counts) or counts.max() <= kept:
@@ -138,7 +138,7 @@ def describe_unused_frames(store: Store) -> list[str]:
     return [
         f"{format_share(left, total)} of the pictures are left out ({left} of {total}, in "
         f"{len(more)} of {pluralize(len(counts), 'clip')}): a clip keeps "
-        f"features.face.pictures={kept}, and has up to {counts.max()}."
+        f"features.face.num_frames={kept}, and has up to {counts.max()}."
     ]
 
 
@@ -241,7 +241,7 @@ def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
         options.append(f"model.network.audio_encoder.stream={heard}")
         options.append(f"data.augmentation.audio.stream={heard}")
 
-    if with_classes(description["features"])["audio"][CLASS] != name_of(AudioFeatures):
+    if description["features"]["audio"][CLASS] != name_of(AudioFeatures):
         options.append("data.augmentation.audio.band=0")
 
     return options
@@ -263,7 +263,7 @@ def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit:
     contents, root = plan.contents, plan.root
     clip_bytes = sum(stream.clip_bytes for stream in features.streams.values())
     size = len(contents.recordings) * clip_bytes / 1e9
-    maps = " and face maps" if features.maps is not None else ""
+    maps = " and face maps" if features.face_maps is not None else ""
     state = "is already there" if plan.is_done else "would be written"
     if not plan.is_done and Path(f"{root}.parts").exists():
         state = f"is begun, {count_written(root)} clips at least; it would be gone on with"

@@ -12,7 +12,7 @@ from time import monotonic
 
 from avfusion.corpora import Recording
 from avfusion.features import Features
-from avfusion.features.source import listening
+from avfusion.features.container import listen_to_progress
 from avfusion.parallel import run_parallel
 
 # Seconds that a decoder may take without coming further, and one more for each MiB: how long all
@@ -51,7 +51,7 @@ def watch_decoder(recording: Recording) -> Iterator[None]:
 
         arm()
         try:
-            with listening(arm):
+            with listen_to_progress(arm):
                 yield
         finally:
             faulthandler.cancel_dump_traceback_later()

@@ -12,7 +12,7 @@ from avfusion.corpora.unlabeled import find_recordings
 from avfusion.data.checks import check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.inference import Answer, answer_recordings, collect_answers
-from avfusion.features import answering
+from avfusion.features import prediction_features
 from avfusion.run.build import build_data
 from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
@@ -70,7 +70,7 @@ def answers_for(
             f"This network reads {' and '.join(data.encoders)}, which an encoder computes of a "
             "store: answer with src/predict.py."
         )
-    features = answering(data.description["features"])
+    features = prediction_features(data.description["features"])
     return answer_recordings(find_recordings(recordings), features, task, data.batch_size)
 
 

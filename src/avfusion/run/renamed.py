@@ -1,6 +1,11 @@
 """Keys and choices with another name now: an old command is answered with the new one."""
 
-KEYS: dict[str, str] = {  # part of a dotted key -> that of the new one
+KEYS: dict[str, str] = {  # part of a dotted key, or a group -> the new one
+    "face.pictures": "face.num_frames",
+    "face.several": "face.select_face",
+    "audio.silence": "audio.silence_dbfs",
+    "features.maps": "features.face_maps",
+    "features/maps": "features/face_maps",
     "callbacks.counted_clips": "callbacks.training_metrics",
     "callbacks.parts": "callbacks.model_summary",
     "augmentation.face.colour": "augmentation.face.color",
@@ -18,6 +23,7 @@ KEYS: dict[str, str] = {  # part of a dotted key -> that of the new one
     "model.network.layers": "model.network.num_layers",
 }
 CHOICES: dict[str, str] = {  # group=choice -> the same group=new choice
+    "features=pictures": "features=images_only",
     "callbacks=plain": "callbacks=minimal",
     "model/audio_encoder=conv": "model/audio_encoder=tcn",
     "model/face_encoder=stored": "model/face_encoder=precomputed",

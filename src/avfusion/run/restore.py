@@ -18,9 +18,8 @@ from avfusion.data.splits import Splits
 from avfusion.data.store import read_description
 from avfusion.data.train_test_overlap import check_overlap
 from avfusion.environment import data_folder
-from avfusion.features import answering
-from avfusion.features.clip import check_answerable
-from avfusion.features.identity import with_classes
+from avfusion.features import prediction_features
+from avfusion.features.identity import check_classes
 from avfusion.preparation.prepare import prepare
 from avfusion.run.configuration import output_folder, plain
 from avfusion.run.streams import make_data, streams_of
@@ -57,7 +56,7 @@ def rebuild(cfg: DictConfig, trainer: L.Trainer) -> Rebuilt:
     checkpoint = read_checkpoint(file)
     recipe = checkpoint["recipe"]
     if cfg.get("input") is not None:
-        check_answerable(recipe["description"]["features"])
+        check_classes(recipe["description"]["features"])
     task = rebuild_task(recipe)
     check_fit(file, checkpoint, task)
     task.load_state_dict(checkpoint["state_dict"])
@@ -143,9 +142,12 @@ def check_plan(file: Path, cfg: DictConfig, recipe: dict[str, Any], splits: Spli
 
 def comparable(description: dict[str, Any], streams: Sequence[str]) -> dict[str, Any]:
     """Return the settings that streams depend on, whatever clips are kept and where files are."""
-    settings = with_classes(description["features"])
-    settings = {name: part for name, part in settings.items() if name not in ("policies", "maps")}
-    settings["face"] |= {"model": None}
+    settings = {
+        name: part
+        for name, part in description["features"].items()
+        if name not in ("policies", "face_maps")
+    }
+    settings["face"] = settings["face"] | {"model": None}
     read = {name: description["streams"][name] for name in streams}
     settings["streams"] = {
         name: {key: stream[key] for key in ("shape", "encoder", "sha256")}
@@ -173,7 +175,7 @@ def recordings_of(
     """Return the data of raw recordings: prepared as in training, in the folder of this run."""
     settings = recipe["description"]["features"]
     face = {"model": cfg.face_model} if cfg.face_model else {}
-    features = answering(settings, face, maps)
+    features = prediction_features(settings, face, maps)
     check_streams(streams_of(recipe["model"]), features.names, "What recordings become")
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input), output_folder()), features)
@@ -193,9 +195,9 @@ def here(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
     if "corpus" not in data:
         return data
     home = data_folder()
-    if maps is not None and data["features"]["maps"].get("run") is not None:
+    if maps is not None and data["features"]["face_maps"].get("run") is not None:
         features = data["features"]
-        data = data | {"features": features | {"maps": features["maps"] | {"run": maps}}}
+        data = data | {"features": features | {"face_maps": features["face_maps"] | {"run": maps}}}
     corpus = dict(data["corpus"])
     name = corpus["_target_"].rpartition(".")[2]
     rendered = name in ("CocktailParty", "CocktailArousal")  # anywhere, so on this machine, too

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Precomputed(nn.Module):
-    """Hand on the face maps of a stream, such as those that ``features.maps`` made a store hold.
+    """Hand on the face maps of a stream, such as ``features.face_maps`` puts into a store.
 
     ``shape`` is that of a clip's maps, [pictures, channels, rows, columns]. The encoder that made
     them is no part of the network and does not learn; its weights travel in the checkpoint, beside

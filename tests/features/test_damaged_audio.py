@@ -11,7 +11,7 @@ from corrupt_files import gray
 
 from avfusion.corpora.recording import Recording
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, Unreadable
-from avfusion.features.audio import read_sound
+from avfusion.features.audio import decode_crop
 
 SECONDS = 3.0
 TURN = 2.0  # a low tone before, a high one after
@@ -43,7 +43,7 @@ NO_CLOCK = {"mp3", "aac", "ac3", "amr"}
 
 
 def whole(path):
-    return read_sound(path, lambda total: slice(0, total))
+    return decode_crop(path, lambda total: slice(0, total))
 
 
 def packets_of(kind, codec):
@@ -162,7 +162,7 @@ def test_a_cut_file_is_damaged_or_truncated_in_every_format_that_promises_a_leng
         assert sound.promised == pytest.approx(SECONDS, abs=0.1)
     notes = []
     policies = Policies(truncated="keep")
-    policies.meet_loss(sound.lost, sound.promised, path, notes)
+    policies.apply_to_loss(sound.lost, sound.promised, path, notes)
     if kind not in LATER:
         assert notes[0].startswith(f"{reason}: ")
     assert len(notes) == 1
@@ -192,7 +192,7 @@ def test_the_report_says_what_is_lost_and_policies_decide(tmp_path):
     path.write_bytes(content[: len(content) * 2 // 5])
     with pytest.raises(Unreadable, match=r"a\.wav: truncated \(1\.80 of 3\.00 s lost\)"):
         features(clip)
-    answering = Features(features.face, features.audio, Policies.answering())
+    answering = Features(features.face, features.audio, Policies.for_prediction())
     assert answering(clip).note == "truncated: 1.80 of 3.00 s lost"
 
 
@@ -279,7 +279,9 @@ def test_channels_in_opposite_phase_are_not_cancelled(tmp_path, kind, gain):
     assert sound.notes == ("channels in opposite phase: number 1 taken alone",)
     assert sound.samples.std() == pytest.approx(wave.std(), rel=0.05)
     clip = Recording("c", "l", "s", "train", audio=tmp_path / f"a.{kind}")
-    features = Features(FaceFeatures(size=32), AudioFeatures(duration=0.5), Policies.answering())
+    features = Features(
+        FaceFeatures(size=32), AudioFeatures(duration=0.5), Policies.for_prediction()
+    )
     kept = features(clip)
     assert kept.has_audio and "opposite phase" in kept.note
 

@@ -9,8 +9,8 @@ from conftest import SHARED, tone
 
 from avfusion.corpora import Recording
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies, video
-from avfusion.features.source import Unreadable
-from avfusion.features.video import read_track, read_video, video_span
+from avfusion.features.policies import Unreadable
+from avfusion.features.video import read_frame_times, read_video, read_video_span
 
 COUNT, RATE = 40, 25
 HEIGHT, WIDTH = 48, 64
@@ -66,8 +66,8 @@ def numbers(pictures):
 
 def seen(path, count=COUNT):
     """Return the numbers seen in the middle of each picture's time, and the share that is lost."""
-    track = read_track(path)
-    shown = read_video(path, [track.times[0] + (n + 0.5) / RATE for n in range(count)])
+    known = read_frame_times(path)
+    shown = read_video(path, [known.times[0] + (n + 0.5) / RATE for n in range(count)])
     return numbers(shown.pictures), shown.loss
 
 
@@ -187,12 +187,12 @@ def test_a_video_may_be_shorter_than_its_sound(tmp_path):
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
 @pytest.mark.parametrize("far", [30.0, 0.5])
 def test_the_parts_of_a_joined_stream_follow_one_another(tmp_path, monkeypatch, starts, codec, far):
-    monkeypatch.setattr(video, "FAR", far)
+    monkeypatch.setattr(video, "SEEK_AFTER", far)
     one = write_numbers(tmp_path / "a.ts", codec, starts[0])
     other = write_numbers(tmp_path / "b.ts", codec, starts[1], first=COUNT)
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + other.read_bytes())
-    first, last = video_span(both)
+    first, last = read_video_span(both)
     if starts in [(0, 3), (70, 90)]:  # a jump as small as a pause would make it
         pause = starts[1] - starts[0]
         assert last - first == pytest.approx(pause + (COUNT - 1) / RATE, abs=0.1)
@@ -223,12 +223,12 @@ RAW = [
 @pytest.mark.parametrize(("name", "codec", "form", "options"), RAW)
 def test_pictures_without_time_stamps_are_evenly_spaced(tmp_path, name, codec, form, options):
     path = write_numbers(tmp_path / name, codec, form=form, **options)
-    first, last = video_span(path)
+    first, last = read_video_span(path)
     assert last - first == pytest.approx((COUNT - 1) / RATE, abs=0.001)
     shown, loss = seen(path)
     assert shown == list(range(COUNT)) and loss.lost == 0
     clip = Features(
-        FaceFeatures(size=32, pictures=COUNT - 1), AudioFeatures(), Policies(missing="mask")
+        FaceFeatures(size=32, num_frames=COUNT - 1), AudioFeatures(), Policies(missing="mask")
     )(Recording("a", "", "", "test", video=path))
     assert clip.note.startswith("no sound") and "lost" not in clip.note
 
@@ -244,7 +244,7 @@ def test_the_rate_of_a_raw_stream_is_that_of_its_header(tmp_path):
                 frame.pts, frame.time_base = number, Fraction(1, rate)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-        assert video_span(path) == pytest.approx((0, 19 / rate))
+        assert read_video_span(path) == pytest.approx((0, 19 / rate))
 
 
 @pytest.mark.skipif(not (SHARED / "bad" / "reported").is_dir(), reason=f"nothing in {SHARED}")

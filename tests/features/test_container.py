@@ -10,9 +10,17 @@ from av.container import InputContainer
 from conftest import tone, write_video
 from corrupt_files import gray
 
-from avfusion.features.audio import decode_sound
-from avfusion.features.clock import Run, demux, joints_only, read_clock, rejoin, shifts_of
-from avfusion.features.source import listening, opened
+from avfusion.features.audio import decode_audio
+from avfusion.features.container import (
+    Stretch,
+    compute_shifts,
+    demux,
+    keep_joints,
+    listen_to_progress,
+    open_media,
+    read_clock,
+    rejoin_packets,
+)
 
 
 def write_part(path, seconds, pitch=220.0):
@@ -28,9 +36,9 @@ def join(path, *parts):
 def decoding_times(path):
     """Return the seconds of each stream's packets on the one clock of a file."""
     times = {}
-    with opened(path) as container:
+    with open_media(path) as container:
         packets = demux(container, [stream.index for stream in container.streams])
-        for packet in rejoin(packets, read_clock(path)):
+        for packet in rejoin_packets(packets, read_clock(path)):
             if packet.dts is not None:
                 times.setdefault(packet.stream.type, []).append(packet.dts * packet.time_base)
     return {kind: np.array([float(time) for time in found]) for kind, found in times.items()}
@@ -101,7 +109,7 @@ def write_paused(path, pause, codec="aac"):
 @pytest.mark.parametrize(("pause", "kept"), [(30, 30), (550, 550), (700, 0)])
 def test_a_sound_alone_that_pauses_is_silent_for_as_long_whatever_holds_it(tmp_path, pause, kept):
     for kind in ("ts", "mkv"):
-        sound = decode_sound(write_paused(tmp_path / f"a.{kind}", pause), slice(0, 0))
+        sound = decode_audio(write_paused(tmp_path / f"a.{kind}", pause), slice(0, 0))
         assert sound.total / 16_000 == pytest.approx(3 + kept, abs=0.2), kind
 
 
@@ -119,7 +127,7 @@ def test_a_demuxer_that_has_more_packets_than_bytes_comes_no_further():
     container = Mock(
         spec=InputContainer, demux=lambda _streams: iter(range(50)), streams=["s"], size=20
     )
-    with listening(lambda: calls.append(1)):
+    with listen_to_progress(lambda: calls.append(1)):
         assert len([*demux(container, [0])]) == 50
     assert len(calls) == 20
 
@@ -127,15 +135,15 @@ def test_a_demuxer_that_has_more_packets_than_bytes_comes_no_further():
 def test_each_of_many_parts_starts_where_the_one_before_has_ended():
     count = 20_000  # which would take minutes if each part were compared to each other
 
-    def run(part, stream):
-        return Run(2 * part + stream, 10 * part, -2.0 if part else 0.0, 1.0, 3.0)
+    def stretch(part, stream):
+        return Stretch(2 * part + stream, 10 * part, -2.0 if part else 0.0, 1.0, 3.0)
 
-    runs = {
-        0: [run(part, 0) for part in range(count)],
-        1: [run(part, 1) for part in range(count) if part != 7],  # lacks in one part
+    stretches = {
+        0: [stretch(part, 0) for part in range(count)],
+        1: [stretch(part, 1) for part in range(count) if part != 7],  # lacks in one part
     }
-    runs = {index: joints_only(found, runs) for index, found in runs.items()}
-    shifts = shifts_of(runs)
+    stretches = {index: keep_joints(found, stretches) for index, found in stretches.items()}
+    shifts = compute_shifts(stretches)
     meant = [0.0, *(2.0 * part for part in range(1, count))]
     assert shifts[0] == ([10 * part for part in range(count)], meant)
     assert shifts[1][1] == meant[:7] + meant[8:]
