@@ -29,7 +29,7 @@ def test_a_layer_that_no_rectifier_follows_keeps_the_mean_square_too():
     assert not layer.bias.any()
 
 
-def test_biases_begin_at_zero_and_parts_within_parts_are_drawn():
+def test_biases_are_zero_and_nested_parts_are_initialized():
     module = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 5, bias=False)))
     before = [parameter.clone() for parameter in module.parameters()]
     init_he(module)
@@ -38,7 +38,7 @@ def test_biases_begin_at_zero_and_parts_within_parts_are_drawn():
     assert all(not torch.equal(old, new) for old, new in zip(before[::2], after, strict=True))
 
 
-def test_other_layers_are_left_alone():
+def test_layers_of_other_kinds_keep_their_weights():
     norm, lstm = nn.GroupNorm(2, 4), nn.LSTM(3, 4)
     before = [parameter.clone() for parameter in lstm.parameters()]
     init_he(nn.ModuleList([norm, lstm]))
@@ -87,7 +87,7 @@ def test_frozen_weights_and_those_of_the_default_stay():
     assert all((p == 7).all() for module in (frozen, kept) for p in module.parameters())
 
 
-def test_a_reset_gives_every_layer_the_values_that_torch_gives_new_ones():
+def test_reset_initializes_layers_as_torch_does():
     module = layers()
     torch.manual_seed(3)
     new = nn.Sequential(nn.Linear(300, 200), nn.Conv2d(30, 40, 3), nn.GroupNorm(2, 4))
@@ -119,7 +119,7 @@ def test_recurrent_layers_begin_with_lecun_inputs_and_orthogonal_gates(kind, gat
     assert not layer.bias_hh_l0.any()
 
 
-def test_inputs_side_by_side_are_drawn_as_a_layer_of_each():
+def test_concatenated_inputs_are_initialized_by_a_fan_in_each():
     layer = nn.Linear(128 + 512, 2000)
     init_side_by_side(layer, (128, 512))
     narrow, wide = layer.weight.split([128, 512], dim=1)
@@ -128,7 +128,7 @@ def test_inputs_side_by_side_are_drawn_as_a_layer_of_each():
     assert not layer.bias.any()
 
 
-def test_voices_differ_in_their_vectors_from_the_first_step_on():
+def test_audio_vectors_of_an_untrained_lstm_differ_between_voices():
     """With torch's own first values the deviation between voices would be below 0.06."""
     torch.manual_seed(0)
     encoder = LSTM([0.0] * 75, [1.0] * 75)
@@ -155,13 +155,13 @@ def parts() -> nn.Module:
         ({"name": "normal"}, 0.02),
     ],
 )
-def test_a_scale_is_that_of_the_weights(init, deviation):
+def test_an_option_scales_the_weights(init, deviation):
     module = layers()
     initialize(module, init)
     assert module[0].weight.std().item() == pytest.approx(deviation, rel=0.03)
 
 
-def test_one_part_is_drawn_in_its_own_way_and_the_others_in_that_of_all():
+def test_init_parts_override_the_initialization_of_the_network():
     network = parts()
     own = {"name": "normal", "std": 0.3}
     initialize(network, "xavier", {"face_encoder": "default", "head": own, "head.1": "orthogonal"})
@@ -171,7 +171,7 @@ def test_one_part_is_drawn_in_its_own_way_and_the_others_in_that_of_all():
     torch.testing.assert_close(filters @ filters.T, torch.eye(40), rtol=0, atol=1e-5)
 
 
-def test_a_part_alone_leaves_the_others(seeded):
+def test_init_parts_leave_the_other_parts_as_they_are(seeded):
     network = parts()
     initialize(network, "default", {"head": "kaiming"})
     assert all((parameter == 7).all() for parameter in network.face_encoder.parameters())
@@ -189,6 +189,6 @@ def test_a_part_alone_leaves_the_others(seeded):
         ({"std": 0.1}, None, r"got None"),
     ],
 )
-def test_an_option_or_a_part_that_does_not_exist_is_refused(init, own, sentence):
+def test_unknown_options_and_parts_are_refused(init, own, sentence):
     with pytest.raises(ValueError, match=sentence):
         initialize(parts(), init, own)

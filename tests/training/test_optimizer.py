@@ -36,7 +36,7 @@ def test_the_longest_name_that_holds_a_parameter_decides_its_learning_rate(netwo
     assert len(found) == 6
 
 
-def test_biases_do_not_decay_in_any_group(network):
+def test_biases_have_no_weight_decay_in_any_group(network):
     optimizer = build_optimizer(network, "AdamW", lr=1.0, weight_decay=0.3, lr_scale={"head": 2.0})
     found = rates(optimizer, network)
     assert {name: decay for name, (_, decay) in found.items()} == {
@@ -44,7 +44,7 @@ def test_biases_do_not_decay_in_any_group(network):
     }
 
 
-def test_groups_have_names_that_curves_can_show(network):
+def test_parameter_groups_have_names_for_their_curves(network):
     optimizer = build_optimizer(network, "AdamW", lr=1.0, weight_decay=0.3, lr_scale={"head": 0.1})
     names = [group["name"] for group in optimizer.param_groups]
     assert names == ["decaying", "others", "decaying_x0.1", "others_x0.1"]
@@ -56,7 +56,7 @@ def test_factors_that_are_nearly_equal_share_a_group(network):
     assert [group["name"] for group in optimizer.param_groups] == ["others_x0.07"]
 
 
-def test_a_factor_of_zero_leaves_a_part_as_it_is(network):
+def test_a_factor_of_zero_freezes_a_part(network):
     before = [parameter.clone() for parameter in network["face_encoder"].parameters()]
     optimizer = build_optimizer(
         network, "AdamW", lr=1.0, weight_decay=0.3, lr_scale={"face_encoder": 0}

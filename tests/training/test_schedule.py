@@ -29,7 +29,7 @@ def test_rises_linearly_then_falls_to_zero_along_a_cosine():
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 @pytest.mark.parametrize("warmup", [0, 0.5, 0.99])
-def test_short_runs_learn_at_every_step_and_stay_within_the_rate(steps, warmup):
+def test_short_schedules_are_positive_at_every_step_and_reach_the_full_rate(steps, warmup):
     seen = rates(cosine_schedule(optimizer(), steps, warmup), steps)
     assert all(0 < rate <= 2 for rate in seen[:-1])
     assert max(seen[:-1]) == 2
@@ -39,7 +39,7 @@ def test_steps_beyond_the_last_stay_at_zero():
     assert rates(cosine_schedule(optimizer(), 5, warmup=0), 9)[5:] == [0] * 5
 
 
-def test_constant_is_constant():
+def test_the_constant_schedule_keeps_the_learning_rate():
     assert set(rates(constant_schedule(optimizer(), 5), 9)) == {2.0}
 
 

@@ -84,18 +84,18 @@ def test_biases_and_gains_do_not_decay_and_everything_is_learned(data):
         assert (id(parameter) in still, id(parameter) in decay) == (vector, not vector), name
 
 
-def test_frozen_parameters_are_left_to_no_optimizer(data):
+def test_frozen_parameters_are_in_no_parameter_group(data):
     task, trainer = task_for(data), quiet_trainer(max_steps=1, limit_val_batches=0)
     task.network.face_encoder.requires_grad_(False)
     before = [parameter.clone() for parameter in task.network.face_encoder.parameters()]
     trainer.fit(task, datamodule=data)
-    held = sum(len(group["params"]) for group in trainer.optimizers[0].param_groups)
-    assert held == len(list(task.parameters())) - len(before)
+    learning = sum(len(group["params"]) for group in trainer.optimizers[0].param_groups)
+    assert learning == len(list(task.parameters())) - len(before)
     after = task.network.face_encoder.parameters()
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
-def test_the_schedule_moves_with_the_steps_and_ends_with_the_run(data):
+def test_the_schedule_moves_by_step_and_ends_with_the_training(data):
     task = task_for(data, "scheduler.warmup=0")
     trainer = quiet_trainer(max_epochs=2, limit_val_batches=0)
     trainer.fit(task, datamodule=data)
@@ -123,7 +123,7 @@ def test_predicts_rows_probabilities_and_glimpses():
     torch.testing.assert_close(probabilities, exponential / exponential.sum(dim=1, keepdim=True))
 
 
-def test_factors_of_a_model_and_of_an_experiment_multiply():
+def test_lr_scales_of_model_and_optimizer_multiply():
     task = build("lowrank", "+model.lr_scale.fusion=0.25", "optimizer.lr_scale={fusion: 0.5}")
     optimizer, _ = task.build_optimizer(100)
     names = {id(weight): name for name, weight in task.network.named_parameters()}
@@ -149,9 +149,9 @@ def test_the_entropy_of_the_glimpses_counts_in_training_and_not_in_the_scores(da
     narrow.load_state_dict(plain.state_dict())
     clips = toy_clips(4)
     glimpses = plain(clips).glimpses.flatten(2).double()
-    by_hand = -(glimpses * glimpses.log()).sum(dim=-1).mean().item()
+    expected = -(glimpses * glimpses.log()).sum(dim=-1).mean().item()
     losses = [task.step(clips, task.train_metrics).item() for task in (plain, narrow)]
-    assert losses[1] - losses[0] == pytest.approx(weight * by_hand, rel=1e-4)
+    assert losses[1] - losses[0] == pytest.approx(weight * expected, rel=1e-4)
     scores = [task.train_metrics.compute()["train/loss"].item() for task in (plain, narrow)]
     assert scores[0] == scores[1] == pytest.approx(losses[0])
 

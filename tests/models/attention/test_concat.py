@@ -25,19 +25,19 @@ def test_equals_the_tiled_form_forward_and_backward(size):
     audio = torch.randn(2, 5, dtype=torch.double, requires_grad=True)
     inputs = [face_map, audio, *attention.parameters()]
     split, whole = attention(face_map, audio), tiled(attention, face_map, audio)
-    likings = [torch.randn_like(output) for output in whole]
+    cotangents = [torch.randn_like(output) for output in whole]
     for ours, theirs in zip(split, whole, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
     for ours, theirs in zip(
-        torch.autograd.grad(split, inputs, likings),
-        torch.autograd.grad(whole, inputs, likings),
+        torch.autograd.grad(split, inputs, cotangents),
+        torch.autograd.grad(whole, inputs, cotangents),
         strict=True,
     ):
         assert ours.abs().max() > 1e-3
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
-def test_a_glimpse_can_look_at_any_of_several_pictures():
+def test_a_glimpse_can_choose_one_of_several_pictures():
     attention = ConcatAttention(channels=1, audio_dim=1, hidden_dim=1, glimpses=1)
     for parameter in attention.parameters():
         torch.nn.init.constant_(parameter, 20.0)
@@ -47,7 +47,7 @@ def test_a_glimpse_can_look_at_any_of_several_pictures():
     assert weights.unflatten(-1, (3, 2, 2))[0, 0, 2, 1, 0] > 0.99
 
 
-def test_logits_cut_off_below_zero_leave_no_position_with_less_than_another_of_zero():
+def test_logit_relu_equals_a_softmax_of_logits_clipped_at_zero():
     plain = ConcatAttention(channels=4, audio_dim=5, hidden_dim=8, glimpses=3)
     cut = ConcatAttention(channels=4, audio_dim=5, hidden_dim=8, glimpses=3, logit_relu=True)
     cut.load_state_dict(plain.state_dict())
@@ -57,12 +57,12 @@ def test_logits_cut_off_below_zero_leave_no_position_with_less_than_another_of_z
     hidden = plain.face_hidden(positions) + plain.audio_hidden(audio)[:, None]
     logits = plain.glimpse_logits(hidden.relu()).transpose(1, 2).detach().numpy()
     powers = np.exp(logits.clip(min=0))
-    by_hand = torch.from_numpy(powers / powers.sum(axis=-1, keepdims=True))
-    torch.testing.assert_close(cut(face_map, audio)[1], by_hand)
-    assert (weights - by_hand).abs().max() > 1e-3
+    expected = torch.from_numpy(powers / powers.sum(axis=-1, keepdims=True))
+    torch.testing.assert_close(cut(face_map, audio)[1], expected)
+    assert (weights - expected).abs().max() > 1e-3
 
 
-def test_dropout_of_logits_makes_a_part_of_the_glimpses_uniform_in_training_only():
+def test_logit_dropout_makes_a_fraction_of_glimpses_uniform_in_training_only():
     attention = ConcatAttention(4, 5, hidden_dim=8, glimpses=4, logit_dropout=0.25)
     face_map, audio = torch.randn(500, 4, 1, 3, 5), torch.randn(500, 5)
     weights = attention.eval()(face_map, audio)[1]

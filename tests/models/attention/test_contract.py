@@ -38,12 +38,12 @@ def test_each_glimpse_sums_to_one_on_maps_of_any_size(kind, size, glimpses):
 def test_the_face_vector_is_a_weighted_mean_for_each_glimpse_in_turn(kind):
     attention, (face_map, audio) = kind(channels=4, audio_dim=5, glimpses=3), inputs()
     face, weights = attention(face_map, audio)
-    by_hand = torch.einsum("bgp,bcp->bgc", weights, face_map.flatten(2)).flatten(1)
-    torch.testing.assert_close(face, by_hand)
+    expected = torch.einsum("bgp,bcp->bgc", weights, face_map.flatten(2)).flatten(1)
+    torch.testing.assert_close(face, expected)
 
 
 @each_kind
-def test_clips_do_not_change_each_other(kind):
+def test_a_clip_does_not_depend_on_the_others_of_its_batch(kind):
     attention, (face_map, audio) = kind(channels=4, audio_dim=5), inputs(3)
     together = attention(face_map, audio)
     for k in range(3):
@@ -53,14 +53,14 @@ def test_clips_do_not_change_each_other(kind):
 
 
 @each_looking
-def test_the_voice_moves_the_glimpses(kind):
+def test_the_glimpses_depend_on_the_voice(kind):
     attention, (face_map, audio) = kind(channels=4, audio_dim=5), inputs()
     _, weights = attention(face_map[:1].expand_as(face_map), audio)
     assert (weights[0] - weights[1]).abs().max() > 1e-3
 
 
 @each_looking
-def test_glimpses_look_differently(kind):
+def test_glimpses_differ_from_each_other(kind):
     _, weights = kind(channels=4, audio_dim=5, glimpses=2)(*inputs(1))
     assert (weights[0, 0] - weights[0, 1]).abs().max() > 1e-3
 

@@ -23,5 +23,5 @@ def test_scores_each_position_by_the_sketched_outer_product_with_the_voice():
         root /= np.sqrt((root**2).sum())
         scores[clip, :, *place] = last @ np.maximum(rows @ root + bias, 0)
     powers = np.exp(scores.reshape(2, 3, -1))
-    by_hand = torch.from_numpy(powers / powers.sum(axis=-1, keepdims=True))
-    torch.testing.assert_close(weights, by_hand, rtol=0, atol=1e-12)
+    expected = torch.from_numpy(powers / powers.sum(axis=-1, keepdims=True))
+    torch.testing.assert_close(weights, expected, rtol=0, atol=1e-12)

@@ -37,7 +37,7 @@ def assert_equal(ours: Tensor, theirs: np.ndarray) -> None:
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason=f"no {REFERENCE}")
-def test_equals_the_numbers_of_cadenes_network():
+def test_equals_published_code_of_cadenes_vqa_network():
     reference = np.load(REFERENCE)
     attention = MLBAttention(10, 12, hidden_dim=16, glimpses=2, activation="relu", layers=(9, 512))
     given = {

@@ -32,13 +32,13 @@ def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
-def test_there_are_as_many_as_have_been_written():
+def test_all_audio_encoders_are_found():
     assert {"BiLSTM", "TCN", "GRU", "LSTM", "Transformer"} <= {kind.__name__ for kind in KINDS}
 
 
 @each_kind
 @each_pooling
-def test_widths_are_those_that_it_announces(kind, pooling):
+def test_outputs_have_the_announced_widths(kind, pooling):
     encoder = make(kind, pooling=pooling)
     tokens, vector = encoder(sound(), LENGTHS)
     assert tokens.shape == (4, 7, encoder.dim)
@@ -48,7 +48,7 @@ def test_widths_are_those_that_it_announces(kind, pooling):
 @each_kind
 @each_pooling
 @pytest.mark.parametrize("garbage", [0.0, -3.0, 1e6])
-def test_whatever_stands_in_the_padding_changes_nothing(kind, pooling, garbage):
+def test_values_in_the_padding_change_nothing(kind, pooling, garbage):
     encoder, audio = make(kind, pooling=pooling), sound()
     padded = torch.where(PADDING[..., None], garbage, audio)
     (tokens, vector), (same_tokens, same) = encoder(audio, LENGTHS), encoder(padded, LENGTHS)
@@ -58,7 +58,7 @@ def test_whatever_stands_in_the_padding_changes_nothing(kind, pooling, garbage):
 
 @each_kind
 @each_pooling
-def test_each_clip_comes_out_as_if_alone_and_without_padding(kind, pooling):
+def test_a_clip_in_a_batch_equals_the_same_clip_alone_without_padding(kind, pooling):
     encoder, audio = make(kind, pooling=pooling), sound()
     tokens, vector = encoder(torch.cat([audio, sound(frames=20)], dim=1), LENGTHS)
     for k, length in enumerate(LENGTHS.tolist()):
@@ -100,8 +100,8 @@ def test_its_input_is_normalized_feature_by_feature(kind):
     states = encoder.state_dict()
     keep = {name: value for name, value in states.items() if "normalize" not in name}
     plain.load_state_dict(plain.state_dict() | keep)
-    by_hand = plain((audio - mean) / std, LENGTHS)[1]
-    torch.testing.assert_close(encoder(audio, LENGTHS)[1], by_hand, rtol=1e-5, atol=1e-5)
+    expected = plain((audio - mean) / std, LENGTHS)[1]
+    torch.testing.assert_close(encoder(audio, LENGTHS)[1], expected, rtol=1e-5, atol=1e-5)
 
 
 @each_kind

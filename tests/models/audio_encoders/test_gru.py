@@ -6,7 +6,7 @@ from avfusion.models.audio_encoders import GRU
 LENGTHS = torch.tensor([6, 2, 4])
 
 
-def by_hand(gru: torch.nn.GRU, frames: torch.Tensor, depth: int) -> torch.Tensor:
+def reference_states(gru: torch.nn.GRU, frames: torch.Tensor, depth: int) -> torch.Tensor:
     """The gates of Cho et al., written out for one clip; torch resets after the product."""
     for layer in range(depth):
         weights = (getattr(gru, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh"))
@@ -30,7 +30,7 @@ def test_equals_gates_written_out_clip_by_clip(num_layers):
     audio = torch.randn(3, 6, 6, dtype=torch.double)
     tokens, vector = encoder(audio, LENGTHS)
     for clip, length, seen, summary in zip(audio, LENGTHS, tokens, vector, strict=True):
-        states = by_hand(encoder.layers, (clip[:length] - 0.25) / 1.5, num_layers)
+        states = reference_states(encoder.layers, (clip[:length] - 0.25) / 1.5, num_layers)
         torch.testing.assert_close(seen[:length], states, rtol=0, atol=1e-12)
         torch.testing.assert_close(summary, states.mean(dim=0), rtol=0, atol=1e-12)
 
@@ -39,5 +39,5 @@ def test_dropout_acts_between_layers_in_training_only():
     audio = torch.randn(3, 6, 6)
     for num_layers, changes in ((1, False), (2, True)):
         encoder = GRU([0.0] * 6, [1.0] * 6, hidden_dim=5, num_layers=num_layers, dropout=0.5)
-        calm = encoder.eval()(audio, LENGTHS)[1]
-        assert torch.equal(calm, encoder.train()(audio, LENGTHS)[1]) is not changes
+        evaluated = encoder.eval()(audio, LENGTHS)[1]
+        assert torch.equal(evaluated, encoder.train()(audio, LENGTHS)[1]) is not changes

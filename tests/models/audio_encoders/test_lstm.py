@@ -31,7 +31,7 @@ def test_equals_torchs_lstm_run_clip_by_clip_without_padding(num_layers):
 
 
 @pytest.mark.parametrize("garbage", [0.0, -3.0, 1e6])
-def test_whatever_stands_in_the_padding_changes_nothing(garbage):
+def test_values_in_the_padding_change_nothing(garbage):
     encoder, audio = lstm(), sound()
     padded = audio.clone()
     padding = torch.arange(7) >= LENGTHS[:, None]
@@ -65,7 +65,7 @@ def test_a_batch_of_one_equals_its_place_in_a_larger_one():
     torch.testing.assert_close(alone_tokens, tokens[2:3], rtol=0, atol=1e-12)
 
 
-def test_widths_are_those_that_it_announces():
+def test_outputs_have_the_announced_widths():
     encoder = lstm(hidden_dim=4)
     tokens, vector = encoder(sound(), LENGTHS)
     assert (tokens.shape[-1], vector.shape[-1]) == (encoder.dim, encoder.vector_dim) == (4, 8)
@@ -77,7 +77,7 @@ def test_no_width_and_no_layers_are_refused(options):
         lstm(**options)
 
 
-def test_dropout_lies_between_both_networks_in_training_alone():
+def test_dropout_acts_between_both_lstms_in_training_only():
     encoder = lstm(dropout=0.5)
     audio, length = torch.randn(2, 7, 6).double(), torch.tensor([7, 4])
     kept = lstm()
@@ -93,6 +93,6 @@ def test_without_biases_there_are_none():
     assert names and not any("bias" in name for name in names)
 
 
-def test_a_dropout_that_leaves_nothing_is_refused():
+def test_a_dropout_of_one_is_refused():
     with pytest.raises(ValueError, match=r"audio_encoder\.dropout must lie in \[0, 1\), got 1"):
         lstm(dropout=1.0)

@@ -15,13 +15,13 @@ def assert_rows(pooled: torch.Tensor, rows: list[np.ndarray]) -> None:
     torch.testing.assert_close(pooled, torch.from_numpy(np.stack(rows)), rtol=0, atol=1e-12)
 
 
-def test_mean_is_that_of_the_true_frames():
+def test_mean_pooling_averages_the_true_frames():
     heard = tokens()
     rows = [clip.numpy()[:n].mean(axis=0) for clip, n in zip(heard, LENGTHS, strict=True)]
     assert_rows(make_pooling("mean", 4)(heard, LENGTHS), rows)
 
 
-def test_last_is_the_last_true_frame_and_the_first_of_what_ran_backward():
+def test_last_pooling_takes_the_last_true_frame_and_frame_zero_of_the_backward_part():
     heard = tokens()
     rows = [clip.numpy()[n - 1] for clip, n in zip(heard, LENGTHS, strict=True)]
     assert_rows(make_pooling("last", 4)(heard, LENGTHS), rows)
@@ -44,7 +44,7 @@ def test_attentive_weights_are_a_softmax_of_scores_over_the_true_frames():
 
 @pytest.mark.parametrize("kind", ["mean", "attentive"])
 @pytest.mark.parametrize("garbage", [torch.nan, torch.inf])
-def test_padding_that_is_not_even_a_number_does_no_harm(kind, garbage):
+def test_nan_and_infinity_in_the_padding_change_nothing(kind, garbage):
     heard, pooling = tokens(), make_pooling(kind, 4).double()
     padded = heard.clone()
     padded[torch.arange(5) >= LENGTHS[:, None]] = garbage

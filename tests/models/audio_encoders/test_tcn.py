@@ -5,7 +5,7 @@ import torch
 from avfusion.models.audio_encoders import TCN
 
 
-def test_equals_sums_over_true_neighbours_frame_by_frame():
+def test_equals_sums_over_true_neighbors_frame_by_frame():
     encoder = TCN([0.0] * 6, [1.0] * 6, hidden_dim=5, num_layers=3, kernel=3).double()
     audio = torch.randn(1, 9, 6, dtype=torch.double)
     tokens, _ = encoder(audio, torch.tensor([7]))

@@ -10,14 +10,14 @@ def test_equals_its_parts_applied_to_one_clip_without_padding():
     tokens, vector = encoder(audio, torch.tensor([9, 4]))
     place, rate = torch.arange(4.0)[:, None], 10_000 ** -(torch.arange(4) / 4)
     waves = torch.cat([(place * rate).sin(), (place * rate).cos()], dim=1)
-    by_hand = encoder.enter(audio[1, :4]) + waves
+    expected = encoder.enter(audio[1, :4]) + waves
     for block in encoder.blocks:
-        by_hand = block(by_hand[None], by_hand[None])[0]
-    torch.testing.assert_close(tokens[1, :4], encoder.norm(by_hand), rtol=0, atol=1e-6)
-    torch.testing.assert_close(vector[1], encoder.norm(by_hand).mean(dim=0), rtol=0, atol=1e-6)
+        expected = block(expected[None], expected[None])[0]
+    torch.testing.assert_close(tokens[1, :4], encoder.norm(expected), rtol=0, atol=1e-6)
+    torch.testing.assert_close(vector[1], encoder.norm(expected).mean(dim=0), rtol=0, atol=1e-6)
 
 
-def test_a_width_that_heads_cannot_share_is_refused():
+def test_a_width_that_is_no_multiple_of_the_heads_is_refused():
     with pytest.raises(
         ValueError, match="dim must be a multiple of num_heads, got dim=10 and num_heads=4"
     ):

@@ -21,13 +21,13 @@ def test_a_map_has_an_eighth_of_the_sides_and_channels_that_it_announces(height,
     assert encoder(pictures(2, 3, height, width)).shape == (2, 24, 3, *size)
 
 
-def test_a_plain_grey_picture_gives_nothing_whatever_the_filters():
+def test_a_uniform_picture_gives_zero_for_any_filters():
     convolution = WeightStandardizedConv2d(3, 5, 3, bias=False).double()
     plain = torch.tensor([0.7] * 3, dtype=torch.double)[:, None, None].expand(1, 3, 8, 8)
     assert convolution(plain).abs().max() < 1e-12
 
 
-def test_scaled_and_shifted_filters_are_the_same_filters():
+def test_scale_and_mean_of_the_filters_do_not_matter():
     convolution, face = WeightStandardizedConv2d(3, 5, 3, bias=False).double(), pictures(2)[:, 0]
     torch.nn.init.normal_(convolution.weight)
     before = convolution(face)
@@ -47,7 +47,7 @@ def test_clips_in_a_batch_do_not_change_each_other():
     torch.testing.assert_close(encoder(face), alone, rtol=0, atol=1e-12)
 
 
-def test_each_picture_is_seen_on_its_own_and_in_its_place():
+def test_each_picture_is_encoded_by_itself_in_its_place():
     encoder, face = convnet(), pictures(2, 3)
     each = torch.cat([encoder(face[:, k : k + 1]) for k in range(3)], dim=2)
     torch.testing.assert_close(encoder(face), each, rtol=0, atol=1e-12)
@@ -65,7 +65,7 @@ def test_a_change_in_a_quarter_of_the_picture_shows_in_that_quarter_of_the_map(d
 
 
 @pytest.mark.parametrize(("row", "column"), [(6, 6), (7, 9)])
-def test_a_cell_sees_what_lies_around_its_place_in_the_picture(row, column):
+def test_the_receptive_field_of_a_cell_is_centered_on_its_place(row, column):
     encoder, face = convnet(), pictures(1, height=112, width=112).requires_grad_()
     for number, layer in enumerate(encoder.layers):
         if isinstance(layer, nn.GroupNorm | nn.ReLU):  # statistics see the whole picture
@@ -89,8 +89,8 @@ def test_pictures_are_normalized_channel_by_channel():
     plain = ConvNet([0.0] * 3, [1.0] * 3)
     plain.layers.load_state_dict(encoder.layers.state_dict())
     face = pictures(2).float()
-    by_hand = (face - mean[:, None, None]) / std[:, None, None]
-    torch.testing.assert_close(encoder(face), plain(by_hand))
+    expected = (face - mean[:, None, None]) / std[:, None, None]
+    torch.testing.assert_close(encoder(face), plain(expected))
 
 
 def test_memory_with_channels_last_gives_the_same_map():

@@ -13,15 +13,15 @@ STAGES = ["stage.0", "stage.1", "stage.10"]
 
 
 @pytest.mark.parametrize("count", range(4))
-def test_modules_up_to_the_end_of_a_stage_are_held_and_no_others(count):
+def test_modules_up_to_the_end_of_a_stage_are_frozen_and_no_others(count):
     net = network()
-    held = freeze_stages(net, STAGES, count)
+    frozen = freeze_stages(net, STAGES, count)
     names = [f"stage_{k}" for k in (0, 1, 10)]
     for place, name in enumerate(names):
         part = net["model"][name]
         assert all(inner.training == (place >= count) for inner in part.modules())
         assert all(value.requires_grad == (place >= count) for value in part.parameters())
-    assert len(held) == (0, 3, 6, 11)[count]
+    assert len(frozen) == (0, 3, 6, 11)[count]
 
 
 def test_a_stage_that_is_no_module_is_refused():

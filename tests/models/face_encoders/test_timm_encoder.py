@@ -39,7 +39,7 @@ def test_other_networks_give_a_cell_per_reduction(name, reduction):
 
 
 @pytest.mark.parametrize("reduction", [8, 32])
-def test_equals_timms_whole_network_cut_by_hand_on_pictures_normalized_by_hand(reduction):
+def test_equals_the_layers_of_timms_whole_network_on_normalized_pictures(reduction):
     encoder, whole = small(reduction=reduction).eval(), timm.create_model("test_resnet").eval()
     fitting = {n: v for n, v in encoder.network.state_dict().items() if n in whole.state_dict()}
     whole.load_state_dict(whole.state_dict() | fitting)
@@ -48,21 +48,21 @@ def test_equals_timms_whole_network_cut_by_hand_on_pictures_normalized_by_hand(r
     hidden = whole.maxpool(whole.act1(whole.bn1(whole.conv1(standard))))
     for stage in ["layer1", "layer2", "layer3", "layer4"][: {8: 2, 32: 4}[reduction]]:
         hidden = whole.get_submodule(stage)(hidden)
-    by_hand = hidden.unflatten(0, (2, 3)).movedim(1, 2)
-    torch.testing.assert_close(encoder(face), by_hand)
+    expected = hidden.unflatten(0, (2, 3)).movedim(1, 2)
+    torch.testing.assert_close(encoder(face), expected)
 
 
 @pytest.mark.parametrize(
     ("name", "size"), [("test_vit", 160), ("swin_tiny_patch4_window7_224", 224)]
 )
-def test_networks_of_one_size_see_pictures_resized(name, size):
+def test_pictures_are_resized_for_networks_of_a_fixed_size(name, size):
     with torch.device("meta"):
         encoder = TimmEncoder(name)
         assert encoder(pictures(2, 1, 80)).shape == (2, encoder.channels, 1, size // 16, size // 16)
     assert small().size is None
 
 
-def test_maps_that_timm_gives_channels_last_are_turned():
+def test_channels_last_maps_of_timm_are_put_channels_first():
     encoder = TimmEncoder("swin_tiny_patch4_window7_224", reduction=4).eval()
     face = pictures(1, 1, 224)
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, :, None, None]
@@ -109,7 +109,7 @@ def test_frozen_statistics_never_change():
     assert any(not torch.equal(value, before[name]) for name, value in moving.state_dict().items())
 
 
-def test_what_is_frozen_holds_no_memory_for_gradients():
+def test_frozen_layers_keep_no_activations_for_gradients():
     def held(freeze: str | int) -> int:
         sizes = []
         encoder = small(freeze=freeze)
@@ -180,7 +180,7 @@ def test_a_file_that_is_not_there_is_named():
         small(pretrained="nowhere.pth")
 
 
-def test_without_timm_the_cure_is_named(monkeypatch):
+def test_without_timm_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(
         ValueError, match=r"test_resnet needs timm: pip install -e '\.\[encoders\]'"

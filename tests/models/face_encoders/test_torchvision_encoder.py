@@ -25,8 +25,8 @@ def test_equals_alexnets_features_before_the_last_pooling_from_a_file(tmp_path):
     hidden = (face.flatten(0, 1) - MEAN) / STD
     for layer in range(12):
         hidden = whole.features[layer](hidden)
-    by_hand = hidden.unflatten(0, (2, 3)).movedim(1, 2)
-    torch.testing.assert_close(encoder(face), by_hand)
+    expected = hidden.unflatten(0, (2, 3)).movedim(1, 2)
+    torch.testing.assert_close(encoder(face), expected)
 
 
 def test_layers_are_frozen_and_stay_in_eval_mode():
@@ -70,7 +70,7 @@ def test_what_torchvision_does_not_have_is_refused(options, sentence):
         TorchvisionEncoder(**options)
 
 
-def test_without_torchvision_the_cure_is_named(monkeypatch):
+def test_without_torchvision_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(
         ValueError, match=r"alexnet needs torchvision: pip install -e '\.\[encoders\]'"

@@ -18,10 +18,10 @@ def test_equals_the_sum_of_products_and_of_what_each_says(width):
     if width:
         face_input = linear(p, "face_input", face_input)
         audio_input = linear(p, "audio_input", audio_input)
-    by_hand = linear(p, "face_term", face_input) + audio_input @ p["audio_term.weight"].T
+    expected = linear(p, "face_term", face_input) + audio_input @ p["audio_term.weight"].T
     for k, weights in enumerate(p["product.weight"]):
-        by_hand[..., k] += ((face_input @ weights) * audio_input).sum(axis=-1)
-    assert_equal(fuse(face, audio), by_hand)
+        expected[..., k] += ((face_input @ weights) * audio_input).sum(axis=-1)
+    assert_equal(fuse(face, audio), expected)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ def test_equals_the_mixture_of_the_paper():
     face, audio = face.numpy(), audio.numpy()
     both = np.concatenate([face, audio], axis=-1)
     gate = 1 / (1 + np.exp(-(both @ p["gate.weight"].T)))
-    by_hand = gate * np.tanh(face @ p["face_hidden.weight"].T)
-    by_hand += (1 - gate) * np.tanh(audio @ p["audio_hidden.weight"].T)
-    assert_equal(fuse(torch.from_numpy(face), torch.from_numpy(audio)), by_hand)
+    expected = gate * np.tanh(face @ p["face_hidden.weight"].T)
+    expected += (1 - gate) * np.tanh(audio @ p["audio_hidden.weight"].T)
+    assert_equal(fuse(torch.from_numpy(face), torch.from_numpy(audio)), expected)
 
 
 def test_has_three_maps_without_biases():

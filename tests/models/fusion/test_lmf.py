@@ -13,8 +13,8 @@ def test_equals_the_full_tensor_that_it_factorises():
     one = np.ones((2, 3, 1))
     of_face = np.concatenate([one, face.numpy()], axis=-1)
     of_audio = np.concatenate([one, audio.numpy()], axis=-1)
-    by_hand = np.einsum("...i,...j,ijd->...d", of_face, of_audio, tensor) + p["bias"]
-    assert_equal(fuse(face, audio), by_hand)
+    expected = np.einsum("...i,...j,ijd->...d", of_face, of_audio, tensor) + p["bias"]
+    assert_equal(fuse(face, audio), expected)
 
 
 def test_every_factor_is_registered_and_counted():

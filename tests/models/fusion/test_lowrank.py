@@ -18,10 +18,10 @@ def test_equals_the_product_of_two_activated_linear_maps(activation):
     fuse, (face, audio) = LowRankFusion(6, 4, dim=5, activation=activation).double(), vectors()
     face_weight, face_bias, audio_weight, audio_bias = numbers(fuse)
     function = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}[activation]
-    by_hand = function(face.numpy() @ face_weight.T + face_bias) * function(
+    expected = function(face.numpy() @ face_weight.T + face_bias) * function(
         audio.numpy() @ audio_weight.T + audio_bias
     )
-    torch.testing.assert_close(fuse(face, audio), torch.from_numpy(by_hand), rtol=0, atol=1e-12)
+    torch.testing.assert_close(fuse(face, audio), torch.from_numpy(expected), rtol=0, atol=1e-12)
 
 
 def test_where_the_rectifier_is_open_equals_the_full_tensor_that_it_factorises():
@@ -56,8 +56,8 @@ def test_with_a_rank_an_output_map_follows_and_with_normalize_signed_roots_of_le
     )
     roots = np.sqrt(product(face, audio).detach().numpy())
     normal = roots / np.linalg.norm(roots, axis=-1, keepdims=True)
-    by_hand = normal @ fuse.output.weight.detach().numpy().T + fuse.output.bias.detach().numpy()
-    torch.testing.assert_close(fuse(face, audio), torch.from_numpy(by_hand), rtol=0, atol=1e-12)
+    expected = normal @ fuse.output.weight.detach().numpy().T + fuse.output.bias.detach().numpy()
+    torch.testing.assert_close(fuse(face, audio), torch.from_numpy(expected), rtol=0, atol=1e-12)
 
 
 def test_has_a_map_per_modality_and_with_a_rank_one_more():

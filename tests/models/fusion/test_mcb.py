@@ -20,18 +20,18 @@ def sketched_outer_product(fuse: MCBFusion, face: np.ndarray, audio: np.ndarray)
 def test_equals_the_sketch_of_the_explicit_outer_product(dim):
     fuse, (face, audio) = MCBFusion(6, 4, dim, normalize=False).double(), random_vectors(2, 3)
     pairs = zip(face.reshape(-1, 6).numpy(), audio.reshape(-1, 4).numpy(), strict=True)
-    by_hand = np.stack([sketched_outer_product(fuse, *pair) for pair in pairs])
+    expected = np.stack([sketched_outer_product(fuse, *pair) for pair in pairs])
     fused = fuse(face, audio).reshape(-1, dim)
-    torch.testing.assert_close(fused, torch.from_numpy(by_hand), rtol=0, atol=1e-12)
+    torch.testing.assert_close(fused, torch.from_numpy(expected), rtol=0, atol=1e-12)
 
 
 def test_normalized_equals_signed_roots_of_length_one():
     fuse, (face, audio) = MCBFusion(6, 4, 9, eps=0).double(), random_vectors()
     roots = sketched_outer_product(fuse, face.numpy(), audio.numpy())
     roots = np.sign(roots) * np.sqrt(np.abs(roots))
-    by_hand = torch.from_numpy(roots / np.linalg.norm(roots))
-    full = by_hand.abs() > 1e-6  # the root blows up what rounding leaves in empty bins
-    torch.testing.assert_close(fuse(face, audio)[full], by_hand[full], rtol=1e-9, atol=0)
+    expected = torch.from_numpy(roots / np.linalg.norm(roots))
+    full = expected.abs() > 1e-6  # the root blows up what rounding leaves in empty bins
+    torch.testing.assert_close(fuse(face, audio)[full], expected[full], rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("silent", ["face", "audio"])

@@ -27,8 +27,8 @@ def test_equals_an_explicit_sum_over_factors(activation, normalize):
             pools[..., number] += act(of_face[..., 0] + p["face_factors.bias"][k]) * act(
                 of_audio[..., 0] + p["audio_factors.bias"][k]
             )
-    by_hand = linear(p, "output", power_normalize(pools) if normalize else pools)
-    assert_equal(fuse(face, audio), by_hand)
+    expected = linear(p, "output", power_normalize(pools) if normalize else pools)
+    assert_equal(fuse(face, audio), expected)
 
 
 def test_has_a_factor_map_per_modality_and_an_output_map():

@@ -7,8 +7,8 @@ from avfusion.models.layers.activation import make_activation
 
 def test_activations_are_what_their_names_say():
     z = torch.randn(20, dtype=torch.double)
-    by_hand = {"none": z.numpy(), "relu": z.numpy().clip(min=0), "tanh": np.tanh(z.numpy())}
-    for name, values in by_hand.items():
+    expected = {"none": z.numpy(), "relu": z.numpy().clip(min=0), "tanh": np.tanh(z.numpy())}
+    for name, values in expected.items():
         torch.testing.assert_close(make_activation(name)(z), torch.from_numpy(values))
 
 

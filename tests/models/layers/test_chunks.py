@@ -39,7 +39,7 @@ def test_more_chunks_than_numbers_are_refused(chunks):
         chunk_sizes(7, chunks)
 
 
-def test_the_normalization_stands_where_it_is_asked_for():
+def test_chunks_or_the_whole_vector_are_normalized_as_chosen():
     kinds = {
         choice: [type(norm) for norm in chunk_norms(choice, 0.5)]
         for choice in ("chunks", "whole", "none")

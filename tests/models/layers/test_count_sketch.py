@@ -9,11 +9,11 @@ from avfusion.models.layers.count_sketch import CountSketch
 @pytest.mark.parametrize("bins", [1, 3, 8, 50])
 def test_equals_a_loop_over_the_numbers(leading, bins):
     sketch, x = CountSketch(20, bins).double(), torch.randn(*leading, 20, dtype=torch.double)
-    by_hand = np.zeros((*leading, bins))
+    expected = np.zeros((*leading, bins))
     for number in range(20):
         bin_of_it, sign = sketch.hashes[number].item(), sketch.signs[number].item()
-        by_hand[..., bin_of_it] += sign * x[..., number].numpy()
-    torch.testing.assert_close(sketch(x), torch.from_numpy(by_hand), rtol=0, atol=1e-12)
+        expected[..., bin_of_it] += sign * x[..., number].numpy()
+    torch.testing.assert_close(sketch(x), torch.from_numpy(expected), rtol=0, atol=1e-12)
 
 
 def test_hashes_and_signs_are_drawn_from_the_seed_alone_and_kept():

@@ -5,7 +5,7 @@ import torch
 from avfusion.models.layers.normalize import Normalize
 
 
-def test_the_statistics_of_some_numbers_bring_them_to_mean_zero_and_deviation_one():
+def test_numbers_normalized_by_their_own_statistics_have_mean_zero_and_deviation_one():
     numbers = np.random.default_rng(0).normal([5, -3, 100], [0.1, 2, 30], (400, 3))
     normalize = Normalize(numbers.mean(axis=0).tolist(), numbers.std(axis=0).tolist())
     standard = normalize(torch.from_numpy(numbers.astype(np.float32)))
@@ -33,7 +33,7 @@ def test_statistics_that_do_not_fit_are_refused(mean, std):
         Normalize(mean, std)
 
 
-def test_half_precision_begins_here():
+def test_the_output_has_the_precision_of_autocast():
     normalize, numbers = Normalize([1.0], [2.0]), torch.tensor([5.0])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert normalize(numbers).dtype == torch.bfloat16

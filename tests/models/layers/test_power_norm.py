@@ -11,8 +11,8 @@ from avfusion.models.layers.power_norm import PowerNorm
 def test_equals_signed_roots_of_length_one_over_the_last_axis(eps):
     z = torch.randn(2, 3, 5, dtype=torch.double)
     roots = np.sign(z.numpy()) * (np.sqrt(np.abs(z.numpy()) + eps) - math.sqrt(eps))
-    by_hand = roots / np.sqrt((roots**2).sum(axis=-1, keepdims=True))
-    torch.testing.assert_close(PowerNorm(eps)(z), torch.from_numpy(by_hand), rtol=1e-12, atol=0)
+    expected = roots / np.sqrt((roots**2).sum(axis=-1, keepdims=True))
+    torch.testing.assert_close(PowerNorm(eps)(z), torch.from_numpy(expected), rtol=1e-12, atol=0)
 
 
 def slope_at_nothing(eps: float) -> torch.Tensor:

@@ -40,7 +40,7 @@ def test_equals_torchs_attention_with_and_without_padding(num_heads):
             torch.testing.assert_close(ours, weights, rtol=0, atol=1e-12)
 
 
-def test_a_block_adds_what_was_read_and_then_what_was_thought():
+def test_a_block_adds_attention_and_then_its_mlp():
     block, query, context = TransformerBlock(8, num_heads=2).double(), tokens(5), tokens(7)
     norm, attention = block.norm, torchs(block.attention)
     read = query + attention(norm(query), norm(context), norm(context))[0]
@@ -56,11 +56,11 @@ def test_positions_are_sines_and_cosines_of_each_coordinate():
     grid = positional_encoding((2, 3, 4), 26).numpy()
     assert grid.shape == (24, 26)
     for row, place in zip(grid, np.ndindex(2, 3, 4), strict=True):
-        by_hand = []
+        expected = []
         for coordinate in place:
             angles = [coordinate / 10_000 ** (k / 4) for k in range(4)]
-            by_hand += [*map(math.sin, angles), *map(math.cos, angles)]
-        np.testing.assert_allclose(row, [*by_hand, 0, 0], atol=1e-6)
+            expected += [*map(math.sin, angles), *map(math.cos, angles)]
+        np.testing.assert_allclose(row, [*expected, 0, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(500,), (1, 14, 14), (4, 7, 5)])
@@ -71,6 +71,6 @@ def test_no_two_positions_are_alike(size):
 
 
 @pytest.mark.parametrize(("dim", "num_heads"), [(8, 3), (8, 0)])
-def test_a_width_that_heads_cannot_share_is_refused(dim, num_heads):
+def test_a_width_that_is_no_multiple_of_the_heads_is_refused(dim, num_heads):
     with pytest.raises(ValueError, match=f"got dim={dim} and num_heads={num_heads}"):
         MultiHeadAttention(dim, num_heads)

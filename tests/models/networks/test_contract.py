@@ -60,7 +60,7 @@ def test_every_parameter_receives_a_gradient_that_is_no_rounding_noise(model):
 
 
 @each_model
-def test_a_batch_can_be_learned_by_heart(model):
+def test_a_network_can_overfit_one_batch(model):
     task, clips = build(model), toy_clips(6, frames=8)
     optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
     for _ in range(50):
@@ -72,13 +72,13 @@ def test_a_batch_can_be_learned_by_heart(model):
 
 
 @each_model
-def test_training_and_evaluation_are_one_function_without_dropout(model):
+def test_training_and_evaluation_mode_agree_without_dropout(model):
     task, clips = build(model), toy_clips(4)
     assert_same(task.train()(clips), task.eval()(clips))
 
 
 @each_model
-def test_first_weights_prefer_no_class_by_much(model):
+def test_the_initial_loss_is_near_that_of_equal_probabilities(model):
     losses = []
     for seed in range(4):  # products begin with larger logits than sums, with some seeds
         torch.manual_seed(seed)

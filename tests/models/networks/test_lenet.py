@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from conftest import build, toy_clips
 
 
-def test_at_32_pixels_it_has_the_parameters_of_the_notes_and_none_beside():
+def test_at_32_pixels_it_has_exactly_the_parameters_of_the_notes():
     network = build("lenet", classes=10).network
     assert sum(p.numel() for p in network.parameters()) == (
         (3 * 25 + 1) * 6 + (6 * 25 + 1) * 16 + (400 + 1) * 120 + (120 + 1) * 84 + (84 + 1) * 10
@@ -48,7 +48,7 @@ def test_other_numbers_of_channels_are_refused(channels):
         build("lenet", f"model.network.channels={channels}")
 
 
-def test_a_digit_of_28_pixels_is_seen_in_a_black_frame():
+def test_a_digit_of_28_pixels_is_padded_with_black_to_32():
     network, clips = build("lenet").network, toy_clips(3, size=28)
     framed = torch.zeros(3, 1, 3, 32, 32)
     framed[..., 2:30, 2:30] = clips.streams["frames"]
@@ -63,7 +63,7 @@ def test_pictures_of_any_size_get_a_logit_per_class(size):
     assert logits.shape == (2, 3) and glimpses is None
 
 
-def test_hears_nothing_and_holds_nothing_to_hear_with():
+def test_ignores_the_audio_and_has_no_parameters_for_it():
     task, clips = build("lenet"), toy_clips(4)
     other = clips.with_stream("mfcc", torch.randn_like(clips.streams["mfcc"]))
     assert torch.equal(task(clips).logits, task(other).logits)

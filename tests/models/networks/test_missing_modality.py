@@ -1,4 +1,4 @@
-"""Claims about clips that lack a modality."""
+"""Clips that lack a modality."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def without(clips, modality, which=0):
 
 @each_model
 @pytest.mark.parametrize("modality", ["face", "audio"])
-def test_what_stands_where_a_modality_is_missing_never_changes_the_answer(model, modality):
+def test_the_array_of_a_missing_modality_never_changes_the_logits(model, modality):
     task, clips = build(model), toy_clips(4)
     one, other = without(clips, modality), without(clips, modality)
     one_logits, other_logits = task(one).logits, task(other).logits
@@ -31,7 +31,7 @@ def test_what_stands_where_a_modality_is_missing_never_changes_the_answer(model,
 
 
 @pytest.mark.parametrize("modality", ["face", "audio"])
-def test_the_answer_rests_on_the_other_modality(modality):
+def test_the_logits_depend_on_the_modality_that_is_present(modality):
     task, clips = build("lowrank"), toy_clips(2)
     other = {"face": "mfcc", "audio": "frames"}[modality]
     answer = task(without(clips, modality)).logits[0]
@@ -51,7 +51,7 @@ def test_vectors_for_missing_modalities_are_learned_only_with_modality_dropout(m
         assert task.get_parameter(name).grad.abs().max() > 1e-8
 
 
-def test_dropout_takes_one_modality_of_a_part_of_the_training_clips():
+def test_modality_dropout_removes_one_modality_from_a_fraction_of_training_clips():
     clips = toy_clips(4000, frames=3, size=2)
     clips = clips._replace(has_face=torch.arange(4000) >= 1000)
     dropout = ModalityDropout(0.4)
@@ -71,6 +71,6 @@ def test_the_vector_of_a_missing_face_fills_the_map_at_each_place():
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0])
-def test_a_dropout_of_everything_is_refused(p):
+def test_a_modality_dropout_outside_of_its_range_is_refused(p):
     with pytest.raises(ValueError, match=f"modality_dropout .*{p}"):
         ModalityDropout(p)

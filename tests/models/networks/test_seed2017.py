@@ -1,4 +1,4 @@
-"""The faults of the seed network, each by its nature; its repairs are free of them."""
+"""Faults of the seed network, each shown by itself, and their repairs."""
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ def test_glimpses_sum_to_one_over_the_batch_instead_of_the_positions(model):
 
 
 @both
-def test_a_clip_changes_with_those_beside_it(model):
+def test_the_glimpses_of_a_clip_depend_on_the_others_of_its_batch(model):
     task, clips = made(model), toy_clips(6)
     others = clips.map(torch.clone)
     face = others.streams["frames"]
@@ -70,7 +70,7 @@ def test_no_gradient_reaches_attention_and_face_encoder(model):
 
 
 @both
-def test_padding_changes_the_voice(model):
+def test_padding_changes_the_audio_vector(model):
     task, clips = made(model), toy_clips(6)
     longer = torch.nn.functional.pad(clips.streams["mfcc"], (0, 0, 0, 30))
     if model == "seed2017":
@@ -84,11 +84,11 @@ def test_padding_changes_the_voice(model):
     assert torch.allclose(short, long, atol=1e-5) == (model == "lowrank")
 
 
-def test_batches_that_are_not_full_are_filled_and_cut_again():
+def test_smaller_batches_are_padded_and_cropped_again():
     assert made("seed2017")(toy_clips(2)).logits.shape == (2, 3)
 
 
-def test_other_batches_than_it_was_made_for_are_refused():
+def test_larger_batches_than_it_was_built_for_are_refused():
     with pytest.raises(ValueError, match="batches of 6 clips, got 7"):
         made("seed2017")(toy_clips(7))
     with pytest.raises(InstantiationException, match=r"data\.batch_size of at least 2"):
@@ -139,7 +139,7 @@ def test_fully_repaired_it_is_the_function_of_lowrank_with_as_many_parameters():
     assert counts[0] == counts[1]
 
 
-def test_fully_repaired_it_begins_as_lowrank_does():
+def test_fully_repaired_it_is_initialized_as_lowrank():
     tasks = [repaired(*REPAIRS), build("lowrank", "model/face_encoder=precomputed")]
     theirs = tasks[1].network.state_dict()
     for name, value in as_lowrank(tasks[0]).network.state_dict().items():
@@ -179,7 +179,7 @@ def equal_twice(task) -> bool:
     return torch.equal(task(clips).logits, task(clips).logits)
 
 
-CURED = {  # by each repair alone, in evaluation
+REPAIRED = {  # by each repair alone, in evaluation
     "layers": lambda task: task.network.lower.num_layers == 1,
     "states": lambda task: not state_dependent(task),
     "noise": equal_twice,
@@ -195,9 +195,9 @@ CURED = {  # by each repair alone, in evaluation
 
 
 @pytest.mark.parametrize("repair", REPAIRS)
-def test_each_repair_cures_its_fault_and_no_other(repair):
+def test_each_repair_removes_its_fault_and_no_other(repair):
     task = repaired(repair).eval()
-    assert {name for name, cured in CURED.items() if cured(task)} == {repair}
+    assert {name for name, is_repaired in REPAIRED.items() if is_repaired(task)} == {repair}
 
 
 def test_unknown_repairs_are_refused_with_those_there_are():

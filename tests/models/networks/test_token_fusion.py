@@ -28,7 +28,7 @@ def test_equals_its_parts_applied_in_turn(model):
 
 
 @each_model
-def test_where_a_face_stands_and_when_a_frame_is_heard_matter(model):
+def test_the_position_of_a_face_and_the_time_of_a_frame_matter(model):
     net, clips = build(model).network, toy_clips(4)
     logits = net(clips).logits
     calm = net.face_encoder.forward

@@ -2,7 +2,7 @@ import torch
 from conftest import build, toy_clips
 
 
-def test_face_only_hears_nothing():
+def test_face_only_ignores_the_audio():
     task, clips = build("face_only"), toy_clips(4)
     logits = task(clips).logits
     assert torch.equal(
@@ -13,7 +13,7 @@ def test_face_only_hears_nothing():
     )
 
 
-def test_audio_only_sees_nothing_and_has_no_glimpses():
+def test_audio_only_ignores_the_face_and_has_no_glimpses():
     task, clips = build("audio_only"), toy_clips(4)
     logits, glimpses, *_ = task(clips)
     assert glimpses is None
@@ -25,7 +25,7 @@ def test_audio_only_sees_nothing_and_has_no_glimpses():
     )
 
 
-def test_face_only_looks_as_if_its_query_were_the_voice():
+def test_face_only_attends_with_its_query_as_the_audio_vector():
     network, clips = build("face_only").network, toy_clips(4)
     face_map = network.face_encoder(clips.streams["frames"])
     face, weights = network.attention(face_map, network.query.repeat(4, 1))

@@ -19,8 +19,8 @@ def test_equals_its_blocks_applied_to_one_clip_without_padding():
             for block, part in ((look, of_face), (listen, of_audio))
         )
         shared = (ours + theirs) / 2
-    by_hand = (fuse.face_norm(seen[0]) + fuse.audio_norm(heard[0])) / 2
-    torch.testing.assert_close(fused[1], by_hand, rtol=0, atol=1e-12)
+    expected = (fuse.face_norm(seen[0]) + fuse.audio_norm(heard[0])) / 2
+    torch.testing.assert_close(fused[1], expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(weights[1, 0], looks / looks.sum(), rtol=0, atol=1e-12)
 
 

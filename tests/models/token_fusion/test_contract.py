@@ -57,14 +57,14 @@ def test_tokens_of_any_number_become_a_vector_and_weights_that_sum_to_one(kind, 
 
 @each_kind
 @pytest.mark.parametrize("garbage", [0.0, -3.0, 1e6])
-def test_whatever_stands_in_the_padding_changes_nothing(kind, garbage):
+def test_values_in_the_padding_change_nothing(kind, garbage):
     fuse, face, audio = kind(8).double(), tokens(6), tokens(7)
     padded = torch.where(PADDING[..., None], garbage, audio)
     assert_same(fuse(face, audio, LENGTHS), fuse(face, padded, LENGTHS))
 
 
 @each_kind
-def test_each_clip_comes_out_as_if_alone_and_without_padding(kind):
+def test_a_clip_in_a_batch_equals_the_same_clip_alone_without_padding(kind):
     fuse, face, audio = kind(8).double(), tokens(6), tokens(7)
     together = fuse(face, torch.cat([audio, tokens(20)], dim=1), LENGTHS)
     for k, length in enumerate(LENGTHS.tolist()):
@@ -94,7 +94,7 @@ def test_each_modality_changes_what_is_made_of_the_other(kind):
 
 
 @each_kind
-def test_the_voice_moves_the_glimpses(kind):
+def test_the_glimpses_depend_on_the_voice(kind):
     fuse, face, audio = kind(8).double(), tokens(6, 1).expand(2, -1, -1), tokens(7, 2)
     weights = fuse(face, audio, LENGTHS[:1].expand(2))[1]
     assert (weights[0] - weights[1]).abs().max() > 1e-4

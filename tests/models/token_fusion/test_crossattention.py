@@ -12,8 +12,8 @@ def test_equals_its_blocks_applied_to_one_clip_without_padding():
     heard, seen = first_look(heard, seen), first_listen(seen, heard)
     looks = look.weights(heard, seen)[0].mean(dim=0)
     heard, seen = look(heard, seen), listen(seen, heard)
-    by_hand = (fuse.audio_norm(heard).mean(dim=1) + fuse.face_norm(seen).mean(dim=1))[0] / 2
-    torch.testing.assert_close(fused[1], by_hand, rtol=0, atol=1e-12)
+    expected = (fuse.audio_norm(heard).mean(dim=1) + fuse.face_norm(seen).mean(dim=1))[0] / 2
+    torch.testing.assert_close(fused[1], expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(weights[1, 0], looks, rtol=0, atol=1e-12)
 
 
