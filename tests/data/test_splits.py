@@ -5,6 +5,7 @@ import random
 from collections import Counter, defaultdict
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from conftest import clip_record, indexed, split_by
 
@@ -359,7 +360,7 @@ def drawn_by_looking_at_all(sizes, plan, seed):
 def drawn(sizes, plan, seed):
     """Deal groups of these sizes; the split of each by its name."""
     splits = list(plan)
-    dealt = draw_groups([*sizes], np.array([*sizes.values()]), [*plan.values()], seed)
+    dealt = draw_groups(pa.array([*sizes]), np.array([*sizes.values()]), [*plan.values()], seed)
     return {name: splits[number] for name, number in zip(sizes, dealt, strict=True)}
 
 
@@ -392,6 +393,15 @@ def test_a_hundred_thousand_groups_are_dealt_by_their_fractions():
     assert counts == {"train": 70_000, "val": 10_000, "test": 20_000}
     backwards = dict(reversed(sizes.items()))
     assert drawn(backwards, PLAN, seed=0) == drawn(sizes, PLAN, seed=0)
+
+
+def test_groups_without_clips_change_nothing():
+    sizes = np.array([3, 1, 0, 2, 0, 1, 1])
+    names = pa.array(["c", "a", "b", "f", "d", "e", "g"])
+    dealt = draw_groups(names, sizes, [0.7, 0.1, 0.2], seed=0)
+    there = sizes > 0
+    alone = draw_groups(names.filter(pa.array(there)), sizes[there], [0.7, 0.1, 0.2], seed=0)
+    assert dealt[there].tolist() == alone.tolist() and {*dealt[~there].tolist()} == {-1}
 
 
 def test_the_index_keeps_sessions(tmp_path):

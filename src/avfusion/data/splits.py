@@ -23,7 +23,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -369,24 +369,32 @@ def number_splits(column: Codes) -> Numbers:
     return np.array(numbers, np.int8)[column.numbers]
 
 
-def group_clips(store: Store, by_subject: bool) -> Codes:
-    """Group of each clip: its subject, however it is spelled, or the clip alone.
+class Groups(NamedTuple):
+    """Clips that stay together; ``names`` are in Arrow's memory, as there may be a million."""
+
+    numbers: Int[np.ndarray, "clips"]
+    names: pa.Array
+
+
+def group_clips(store: Store, by_subject: bool) -> Groups:
+    """Group clips by subject, however it is spelled, or leave each alone.
 
     A clip of nobody knows whom is alone, too.
     """
     if not by_subject:
-        return Codes(np.arange(len(store)), _read_clip_ids(store))
+        ids = store.columns("clip_id")["clip_id"].combine_chunks()
+        return Groups(np.arange(len(store)), ids)
     subjects = merge_spellings(Codes.of(store.columns("subject")["subject"]))
+    names = pa.array(subjects.names, pa.string())
     if "" not in subjects.names:
-        return subjects
+        return Groups(subjects.numbers, names)
+
     unknown = subjects.where("")
     numbers = subjects.numbers.astype(np.int64)
-    numbers[unknown] = len(subjects.names) + np.arange(unknown.sum())
-    ids = [
-        f"\0{name}" for name in store.columns("clip_id").filter(pa.array(unknown))[0].to_pylist()
-    ]
-
-    return Codes(numbers, [*subjects.names, *ids])
+    numbers[unknown] = len(names) + np.arange(unknown.sum())
+    ids = store.columns("clip_id")["clip_id"].filter(pa.array(unknown)).combine_chunks()
+    apart = pc.binary_join_element_wise("\0", ids, "")  # from subjects of these names
+    return Groups(numbers, pa.concat_arrays([names, apart]))
 
 
 def merge_spellings(names: Codes) -> Codes:
@@ -397,7 +405,7 @@ def merge_spellings(names: Codes) -> Codes:
 
 
 def deal_groups(
-    groups: Codes,
+    groups: Groups,
     among: Bool[np.ndarray, "clips"],
     shares: Mapping[str, float],
     seed: int,
@@ -406,37 +414,36 @@ def deal_groups(
 ) -> Int[np.ndarray, "clips"]:
     """Deal the groups of some clips out; the number of each clip's share."""
     sizes = np.bincount(groups.numbers[among], minlength=len(groups.names))
-    filled = np.flatnonzero(sizes)
-    used = sum(map(bool, shares.values()))
-    if len(filled) < used:
-        what = "clips" if len(filled) == among.sum() else "subjects"
+    filled, used = np.count_nonzero(sizes), np.count_nonzero([*shares.values()])
+    if filled < used:
+        what = "clips" if filled == among.sum() else "subjects"
         raise ValueError(
-            f"{len(filled)} {what} of {store.root} are too few for data.splits={plan}, which keeps "
+            f"{filled} {what} of {store.root} are too few for data.splits={plan}, which keeps "
             f"them apart in {used}: choose another plan."
         )
-
-    dealt = np.full(len(sizes), LEFT_OUT, np.int64)
-    names = [groups.names[number] for number in filled.tolist()]
-    dealt[filled] = draw_groups(names, sizes[filled], [*shares.values()], seed)
-
-    return dealt[groups.numbers]
+    return draw_groups(groups.names, sizes, [*shares.values()], seed)[groups.numbers]
 
 
 def draw_groups(
-    names: Sequence[str],
+    names: pa.Array,
     sizes: Int64[np.ndarray, "groups"],
     shares: Sequence[float],
     seed: int,
 ) -> Int64[np.ndarray, "groups"]:
-    """Deal groups out in random order, whatever order they are given in: the share of each."""
-    order = pc.array_sort_indices(pa.array(names, pa.string())).to_pylist()
-    random.Random(seed).shuffle(order)
+    """Deal groups out in random order, whatever order they are given in: the share of each.
+
+    Empty groups get none, ``LEFT_OUT``.
+    """
+    order = pc.array_sort_indices(names).to_numpy()
+    shuffled = order[sizes[order] > 0].tolist()
+    random.Random(seed).shuffle(shuffled)
+    order = np.fromiter(shuffled, np.int64, len(shuffled))
     # Large groups first, else they overfill a small share.
-    ordered = np.array(order)[np.argsort(-sizes[order], kind="stable")]
+    order = order[np.argsort(-sizes[order], kind="stable")]
     used = np.flatnonzero(shares)
     wanted = np.array(shares)[used] * sizes.sum()
-    dealt = np.empty(len(names), np.int64)
-    dealt[ordered] = used[fill_shares(wanted, sizes[ordered])]
+    dealt = np.full(len(names), LEFT_OUT, np.int64)
+    dealt[order] = used[fill_shares(wanted, sizes[order])]
 
     return dealt
 
@@ -458,7 +465,8 @@ def fill_shares(
     for run in runs:
         chosen[run], wanted = fill_evenly(wanted, int(sizes[run[0]]), len(run))
 
-    empty = set(range(len(wanted))) - set(chosen[:single].tolist())
+    taken = np.bincount(chosen[:single], minlength=len(wanted))
+    empty = set(np.flatnonzero(taken == 0).tolist())
 
     for place in range(single, len(sizes)):
         must = len(empty) == len(sizes) - place
