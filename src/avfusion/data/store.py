@@ -142,13 +142,16 @@ class Store:
     def shards(self, name: str) -> list[np.ndarray]:
         """Map the shards of a stream; as plain arrays, whose slices cost less than memmap's."""
         if name not in self.opened:
-            self.opened[name] = map_shards(self.root / name)
+            self.opened[name] = [map_shard(file) for file in find_shards(self.root / name)]
         return self.opened[name]
 
     def moments(self, name: str, among: Bool[np.ndarray, "clips"]) -> Moments | None:
-        """Moments of a stream over some clips, None where it has none."""
-        shards = map_shards(self.root / MOMENTS / name)
-        return sum_moments(shards, self.shard[among], self.place[among]) if shards else None
+        """Add up the moments of a stream over some clips, None where it has none."""
+        files = find_shards(self.root / MOMENTS / name)
+        if not files:
+            return None
+        # One after the other: those of a million clips are a gigabyte.
+        return sum_moments(map(map_shard, files), self.shard[among], self.place[among])
 
     def skipped(self) -> set[str]:
         """Ids of the clips of the corpus that could not be used."""
@@ -208,10 +211,14 @@ class Store:
         return out
 
 
-def map_shards(folder: Path) -> list[np.ndarray]:
-    """Map the shards in a folder."""
-    files = sorted(folder.glob("[0-9]*.npy"))
-    return [np.asarray(np.load(file, mmap_mode="r")) for file in files]
+def find_shards(folder: Path) -> list[Path]:
+    """Find the files of the shards in a folder, in their order."""
+    return sorted(folder.glob("[0-9]*.npy"))
+
+
+def map_shard(file: Path) -> np.ndarray:
+    """Map a shard into memory, as a plain array."""
+    return np.asarray(np.load(file, mmap_mode="r"))
 
 
 def shard_file(root: Path, name: str, shard: int) -> Path:

@@ -5,7 +5,7 @@ how many rows of values the clip has, and of each column the sum and the sum of 
 up, so that any choice of training clips has its statistics without reading the stream again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -68,17 +68,20 @@ def count_packed(columns: int) -> int:
 
 
 def sum_moments(
-    shards: Sequence[Float64[np.ndarray, "_ numbers"]],
+    shards: Iterable[Float64[np.ndarray, "_ numbers"]],
     shard: Int[np.ndarray, "rows"],
     place: Int[np.ndarray, "rows"],
 ) -> Moments:
-    """Moments of clips together, which lie at places of shards.
+    """Add up the moments of clips, which lie at places of shards.
 
     They are added one after the other, so that the same clips always give the same bits.
     """
-    total = np.zeros(shards[0].shape[1])
+    total: np.ndarray | None = None
     for number, packed in enumerate(shards):
+        if total is None:
+            total = np.zeros(packed.shape[1])
         places = place[shard == number]
         for start in range(0, len(places), CHUNK):
             total += packed.take(places[start : start + CHUNK], axis=0).sum(axis=0)
+    assert total is not None, "no shards"
     return Moments.unpack(total)
