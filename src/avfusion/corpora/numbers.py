@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from sys import intern
 
 from avfusion.corpora.labels import TYPED_SEPARATOR, Label, join_classes, split_label
 from avfusion.corpora.recording import Recording
@@ -75,7 +74,7 @@ class NumberLabels:
 
         numbers = {name: self._read_cell(line, name, text, errors) for name, text in cells.items()}
         known = sorted(name for name, number in numbers.items() if not math.isnan(number))
-        return Label(intern(join_classes(known)), tuple(numbers[name] for name in known))
+        return Label(join_classes(known), tuple(numbers[name] for name in known))
 
     def _read_cell(self, line: int, name: str, text: str, errors: TableErrors) -> float:
         """Read the number in a cell; NaN where there is none or a wrong one."""
