@@ -1,4 +1,4 @@
-"""Claims about decoding sounds."""
+"""Decoding of sounds."""
 
 import tracemalloc
 
@@ -24,8 +24,8 @@ from avfusion.features.audio import decode_crop
 from avfusion.features.policies import Unreadable
 
 
-def whole_sound(path):
-    """Return all samples and the start in seconds."""
+def decode_whole(path):
+    """All samples and the start in seconds."""
     sound = decode_crop(path, lambda total: slice(0, total))
     assert sound.first == 0 and sound.total == len(sound.samples)
     return sound.samples, sound.start
@@ -43,7 +43,7 @@ def test_every_kind_of_sound_gives_its_seconds_and_its_pitch(tmp_path, kind):
         write_video(path, steps(10), [n / 10 for n in range(10)], wave)
     else:
         write_sound(path, wave)
-    sound, _ = whole_sound(path)
+    sound, _ = decode_whole(path)
     assert len(sound) / 16_000 == pytest.approx(1.0, abs=0.1)
     assert pitch_of(sound) == pytest.approx(440, abs=2)
     assert sound.std() == pytest.approx(wave.std(), rel=0.06)
@@ -52,7 +52,7 @@ def test_every_kind_of_sound_gives_its_seconds_and_its_pitch(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_a_lossless_sound_comes_back_sample_by_sample(tmp_path, kind):
     wave = tone(0.5)
-    sound, start = whole_sound(write_sound(tmp_path / f"a.{kind}", wave))
+    sound, start = decode_whole(write_sound(tmp_path / f"a.{kind}", wave))
     assert start == 0
     np.testing.assert_allclose(sound, wave, atol=2 / 2**15)
 
@@ -65,7 +65,7 @@ def test_the_delay_of_the_encoder_is_taken_out(tmp_path, kind):
         write_video(path, steps(10), [n / 10 for n in range(10)], wave)
     else:
         write_sound(path, wave)
-    sound, start = whole_sound(path)
+    sound, start = decode_whole(path)
     onset = np.flatnonzero(np.abs(sound) > 0.2)[0] / 16_000 + start
     assert onset == pytest.approx(0.5, abs=0.01)
 
@@ -73,8 +73,8 @@ def test_the_delay_of_the_encoder_is_taken_out(tmp_path, kind):
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a"])
 def test_channels_are_averaged(tmp_path, kind):
     left, right = tone(0.5, pitch=200), 0.5 * tone(0.5, pitch=500)
-    both, _ = whole_sound(write_sound(tmp_path / f"both.{kind}", np.stack([left, right])))
-    mean, _ = whole_sound(write_sound(tmp_path / f"mean.{kind}", (left + right) / 2))
+    both, _ = decode_whole(write_sound(tmp_path / f"both.{kind}", np.stack([left, right])))
+    mean, _ = decode_whole(write_sound(tmp_path / f"mean.{kind}", (left + right) / 2))
     assert len(both) == len(mean)
     assert np.abs(both - mean).max() < 2 / 2**15 or kind in ("mp3", "m4a")
     assert np.corrcoef(both, mean)[0, 1] > 0.98
@@ -83,7 +83,7 @@ def test_channels_are_averaged(tmp_path, kind):
 
 def test_two_loud_channels_do_not_clip(tmp_path):
     loud = 0.99 * tone(0.5) / np.abs(tone(0.5)).max()
-    sound, _ = whole_sound(write_sound(tmp_path / "a.wav", np.stack([loud, loud])))
+    sound, _ = decode_whole(write_sound(tmp_path / "a.wav", np.stack([loud, loud])))
     assert np.abs(sound).max() == pytest.approx(0.99, abs=1e-3)
 
 
@@ -91,12 +91,12 @@ def test_two_loud_channels_do_not_clip(tmp_path):
 def test_any_number_of_channels_becomes_one(tmp_path, channels):
     waves = np.stack([tone(0.2) * k / channels for k in range(channels)], axis=1)
     soundfile.write(tmp_path / "a.wav", waves, 16_000, subtype="FLOAT")
-    np.testing.assert_allclose(whole_sound(tmp_path / "a.wav")[0], waves.mean(1), atol=1e-5)
+    np.testing.assert_allclose(decode_whole(tmp_path / "a.wav")[0], waves.mean(1), atol=1e-5)
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
 def test_any_rate_becomes_16_kHz_with_the_same_seconds_and_pitch(tmp_path, rate):
-    sound, _ = whole_sound(write_sound(tmp_path / "a.wav", tone(1.0, rate, 440), rate))
+    sound, _ = decode_whole(write_sound(tmp_path / "a.wav", tone(1.0, rate, 440), rate))
     assert len(sound) == pytest.approx(16_000, abs=1)
     assert pitch_of(sound) == pytest.approx(440, abs=2)
     assert sound[1000:-1000].std() == pytest.approx(tone(1.0).std(), rel=0.01)
@@ -105,7 +105,7 @@ def test_any_rate_becomes_16_kHz_with_the_same_seconds_and_pitch(tmp_path, rate)
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW"])
 def test_any_width_of_samples_keeps_loudness_and_zero(tmp_path, subtype):
     soundfile.write(tmp_path / "a.wav", tone(0.5), 16_000, subtype=subtype)
-    sound, _ = whole_sound(tmp_path / "a.wav")
+    sound, _ = decode_whole(tmp_path / "a.wav")
     assert sound.std() == pytest.approx(tone(0.5).std(), rel=0.01)
     assert abs(sound.mean()) < 5e-3
 
@@ -114,7 +114,7 @@ def test_a_sound_that_starts_late_says_when(tmp_path):
     path = write_video(
         tmp_path / "a.mp4", steps(10), [n / 10 for n in range(10)], tone(0.5), sound_start=0.4
     )
-    sound, start = whole_sound(path)
+    sound, start = decode_whole(path)
     assert start == pytest.approx(0.4, abs=0.07)
     assert len(sound) / 16_000 == pytest.approx(0.5, abs=0.13)
 
@@ -136,7 +136,7 @@ def write_broken(path, codec, change):
 
 
 def loudest_pitches(sound):
-    """Return the pitch of each twentieth of a second, and zero for silence."""
+    """The pitch of each twentieth of a second, and zero for silence."""
     pieces = sound[: len(sound) // 800 * 800].reshape(-1, 800)
     return [round(pitch_of(piece)) if piece.std() > 1e-3 else 0 for piece in pieces]
 
@@ -151,7 +151,7 @@ def test_a_gap_in_a_sound_is_silent_and_moves_nothing(tmp_path, kind, codec, cha
         "paused": lambda time: 0.5 if time > 0.3 else 0.0,
     }
     path = write_broken(tmp_path / f"a.{kind}", codec, changes[change])
-    sound, _ = whole_sound(path)
+    sound, _ = decode_whole(path)
     later = {"lost": 0.0, "paused": 0.5}[change]
     assert len(sound) / 16_000 == pytest.approx(2.0 + later, abs=0.12)
     pitches = loudest_pitches(sound)
@@ -162,7 +162,7 @@ def test_a_gap_in_a_sound_is_silent_and_moves_nothing(tmp_path, kind, codec, cha
 
 def test_a_clock_that_jumps_leaves_no_hours_of_silence(tmp_path):
     path = write_broken(tmp_path / "a.mkv", "flac", lambda time: 4000.0 if time > 0.3 else 0.0)
-    assert len(whole_sound(path)[0]) / 16_000 == pytest.approx(2.0, abs=0.12)
+    assert len(decode_whole(path)[0]) / 16_000 == pytest.approx(2.0, abs=0.12)
 
 
 def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(tmp_path):
@@ -171,7 +171,7 @@ def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(tmp_path):
     data = content.index(b"data")
     content[4:8] = content[data + 4 : data + 8] = b"\xff" * 4
     path.write_bytes(content)
-    assert len(whole_sound(path)[0]) == 8000
+    assert len(decode_whole(path)[0]) == 8000
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_wav_that_was_written_to_a_pipe_is_read_to_its_end(tmp_path):
 def test_a_sound_that_cannot_be_used_names_its_file_and_its_reason(tmp_path, name, write, reason):
     write(tmp_path / name)
     with pytest.raises(Unreadable, match=rf"^{name}: {reason}") as refusal:
-        whole_sound(tmp_path / name)
+        decode_whole(tmp_path / name)
     assert refusal.value.reason == reason
 
 
@@ -222,13 +222,13 @@ def test_metadata_in_an_odd_encoding_is_no_reason_to_fail(tmp_path):
     content = (tmp_path / "a.wav").read_bytes()
     assert b"TITLE" in content
     (tmp_path / "a.wav").write_bytes(content.replace(b"TITLE", b"T\xffTL\xe9"))
-    assert len(whole_sound(tmp_path / "a.wav")[0]) == 960
+    assert len(decode_whole(tmp_path / "a.wav")[0]) == 960
 
 
 @pytest.mark.parametrize("held", [100, 16_000, 10**9])
 def test_any_part_of_a_sound_is_the_same_however_little_is_held(tmp_path, monkeypatch, held):
     path = write_sound(tmp_path / "a.flac", tone(2.0, 44_100), rate=44_100)
-    everything, start = whole_sound(path)
+    everything, start = decode_whole(path)
     monkeypatch.setattr(sounds, "MAX_SAMPLES", held)
     part = decode_crop(path, lambda total: slice(total // 2, total // 2 + 800))
     assert (part.first, part.total, part.start) == (len(everything) // 2, len(everything), start)

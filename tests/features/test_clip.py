@@ -1,4 +1,4 @@
-"""Claims about all features of one clip."""
+"""All features of one clip, and policies for what it lacks."""
 
 import numpy as np
 import pytest

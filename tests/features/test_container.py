@@ -1,4 +1,4 @@
-"""Claims about the clock of recordings that were joined."""
+"""The clock of recordings that were joined, and their packets."""
 
 from fractions import Fraction
 from unittest.mock import Mock
@@ -34,7 +34,7 @@ def join(path, *parts):
 
 
 def decoding_times(path):
-    """Return the seconds of each stream's packets on the one clock of a file."""
+    """The seconds of each stream's packets on the one clock of a file."""
     times = {}
     with open_media(path) as container:
         packets = demux(container, [stream.index for stream in container.streams])

@@ -1,4 +1,4 @@
-"""Claims about videos that are joined, damaged or cut, in every format alike."""
+"""Videos that are joined, damaged or cut, in every format alike."""
 
 from fractions import Fraction
 
@@ -14,8 +14,8 @@ from avfusion.features.video import read_frame_times, read_video, read_video_spa
 
 COUNT, RATE = 40, 25
 HEIGHT, WIDTH = 48, 64
-# Name and codec; those in CUTTABLE have headers, in front, that say how long they are.
-KINDS = [
+# Name and codec; those in FORMATS_WITH_LENGTH have headers, in front, that say how long they are.
+FORMATS = [
     ("a.mp4", "libx264"),
     ("b.mp4", "mpeg4"),
     ("c.mp4", "libx265"),
@@ -29,7 +29,7 @@ KINDS = [
     ("b.ts", "mpeg2video"),
     ("a.mpg", "mpeg2video"),
 ]
-CUTTABLE = KINDS[:9]
+FORMATS_WITH_LENGTH = FORMATS[:9]
 
 
 def write_numbers(path, codec="libx264", start=0.0, first=0, count=COUNT, form=None, **options):
@@ -64,28 +64,28 @@ def numbers(pictures):
     ]
 
 
-def seen(path, count=COUNT):
-    """Return the numbers seen in the middle of each picture's time, and the share that is lost."""
+def read_shown(path, count=COUNT):
+    """The numbers seen in the middle of each picture's time, and the share that is lost."""
     known = read_frame_times(path)
     shown = read_video(path, [known.times[0] + (n + 0.5) / RATE for n in range(count)])
     return numbers(shown.pictures), shown.loss
 
 
 def packets(path):
-    """Return where packets lie in a file, as far as that is told, and how large they are."""
+    """Where packets lie in a file, as far as that is told, and how large they are."""
     with av.open(str(path)) as container:
         found = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     return found
 
 
-@pytest.mark.parametrize(("name", "codec"), KINDS)
+@pytest.mark.parametrize(("name", "codec"), FORMATS)
 def test_what_is_whole_loses_nothing(tmp_path, name, codec):
-    shown, loss = seen(write_numbers(tmp_path / name, codec))
+    shown, loss = read_shown(write_numbers(tmp_path / name, codec))
     assert shown == list(range(COUNT))
     assert loss.lost == 0 and loss.promised == pytest.approx(COUNT / RATE, abs=0.1)
 
 
-@pytest.mark.parametrize(("name", "codec"), KINDS)
+@pytest.mark.parametrize(("name", "codec"), FORMATS)
 def test_damage_loses_what_is_damaged_and_no_more(tmp_path, name, codec):
     path = write_numbers(tmp_path / name, codec)
     content, damaged = bytearray(path.read_bytes()), 17
@@ -97,7 +97,7 @@ def test_damage_loses_what_is_damaged_and_no_more(tmp_path, name, codec):
         header = 12  # else the decoder may, seldom, make pictures of what is left without a word
     content[place + header : place + size] = np.random.default_rng(0).bytes(size - header)
     path.write_bytes(content)
-    shown, loss = seen(path)
+    shown, loss = read_shown(path)
     assert 0 < loss.lost <= 0.5 * loss.promised
     # At most up to the next key picture but one, as a packet of WMV holds the pictures of a second.
     first, behind = 8, 30
@@ -107,7 +107,7 @@ def test_damage_loses_what_is_damaged_and_no_more(tmp_path, name, codec):
         assert all(abs(number - place) <= 10 for place, number in enumerate(shown[:behind]))
 
 
-@pytest.mark.parametrize(("name", "codec"), CUTTABLE)
+@pytest.mark.parametrize(("name", "codec"), FORMATS_WITH_LENGTH)
 def test_of_a_cut_video_the_rest_is_kept_unless_it_is_less_than_half(tmp_path, name, codec):
     path = write_numbers(tmp_path / name, codec)
     if codec == "mjpeg" and name == "a.mov":
@@ -119,7 +119,7 @@ def test_of_a_cut_video_the_rest_is_kept_unless_it_is_less_than_half(tmp_path, n
         if name == "a.wmv":  # whose packets hold several
             place = len(content) * kept // COUNT
         path.write_bytes(content[:place])
-        shown, loss = seen(path)
+        shown, loss = read_shown(path)
         whole = loss.promised - loss.lost
         assert loss.promised == pytest.approx(COUNT / RATE, abs=0.1)
         assert whole == pytest.approx(kept / RATE, abs=0.2)
@@ -225,7 +225,7 @@ def test_pictures_without_time_stamps_are_evenly_spaced(tmp_path, name, codec, f
     path = write_numbers(tmp_path / name, codec, form=form, **options)
     first, last = read_video_span(path)
     assert last - first == pytest.approx((COUNT - 1) / RATE, abs=0.001)
-    shown, loss = seen(path)
+    shown, loss = read_shown(path)
     assert shown == list(range(COUNT)) and loss.lost == 0
     clip = Features(
         FaceFeatures(size=32, num_frames=COUNT - 1), AudioFeatures(), Policies(missing="mask")

@@ -1,4 +1,4 @@
-"""Claims about finding and cutting out faces."""
+"""Face detection and face crops."""
 
 from dataclasses import replace
 from pathlib import Path

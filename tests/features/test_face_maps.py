@@ -1,4 +1,4 @@
-"""Claims about the encoders that make face maps."""
+"""Encoders of face maps."""
 
 import hashlib
 import pickle
@@ -8,7 +8,8 @@ import pytest
 import torch
 from conftest import save_run
 
-from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
+from avfusion import checkpoint
+from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features, face_maps
 from avfusion.models.face_encoders import ConvNet, TimmEncoder
 
 CONVNET = {
@@ -98,7 +99,22 @@ def test_an_encoder_that_learned_nothing_is_always_the_same_and_said_to_be_so(re
 def test_settings_travel_to_other_processes_without_weights(tmp_path):
     save_run(tmp_path, "lowrank")
     maps = FaceMaps(str(tmp_path))
-    assert pickle.loads(pickle.dumps(maps)) == maps and len(pickle.dumps(maps)) < 2000
+    copy = pickle.loads(pickle.dumps(maps))
+    assert copy == maps and len(pickle.dumps(maps)) < 2000
+    assert torch.equal(copy.build()(FACE), maps.build()(FACE))
+
+
+def test_a_checkpoint_is_read_once(tmp_path, monkeypatch):
+    save_run(tmp_path, "lowrank")
+    files = []
+
+    def read_checkpoint(file):
+        files.append(file)
+        return checkpoint.read_checkpoint(file)
+
+    monkeypatch.setattr(face_maps, "read_checkpoint", read_checkpoint)
+    FaceMaps(str(tmp_path)).build()
+    assert files == [tmp_path / "checkpoints" / "best.ckpt"]
 
 
 def test_without_run_and_encoder_there_are_no_maps():

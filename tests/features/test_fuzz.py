@@ -1,4 +1,4 @@
-"""Claims about damaged files."""
+"""Damaged files of every kind."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Claims about the sizes in headers of sounds."""
+"""Sizes in the headers of sound files."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from avfusion.features.audio import decode_crop
 from avfusion.features.header import read_header, read_mp3_length
 
 WAVE = 0.5 * tone(0.5)
-KINDS = {
+FORMATS = {
     "wav": ("WAV", b"RIFF"),
     "wavex": ("WAVEX", b"RIFF"),
     "rf64": ("RF64", b"RF64"),
@@ -37,12 +37,12 @@ LONG_SIZES = [2**64 - 1, 2**63 - 1, 2**63]
 
 def write(folder, kind):
     path = folder / f"a.{kind}"
-    soundfile.write(path, WAVE, 16_000, format=KINDS[kind][0], subtype="PCM_16")
+    soundfile.write(path, WAVE, 16_000, format=FORMATS[kind][0], subtype="PCM_16")
     return path
 
 
-def places(content, kind):
-    """Return place, length and order of the sizes in a header."""
+def size_fields(content, kind):
+    """Offset, length and byte order of the sizes in a header."""
     data = content.index(b"SSND" if kind == "aiff" else b"data") if kind != "au" else 4
     if kind in ("wav", "wavex"):
         return [(4, 4, "little"), (data + 4, 4, "little")]
@@ -56,34 +56,34 @@ def places(content, kind):
     return [(data + 4, 8 if kind == "caf" else 4, "big")]
 
 
-def whole(path):
+def decode_whole(path):
     return decode_crop(path, lambda total: slice(0, total))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMATS)
 def test_every_size_that_means_unknown_is_read_to_the_end_of_the_file(tmp_path, kind):
     path = write(tmp_path, kind)
     content = path.read_bytes()
-    fields = places(content, kind)
+    fields = size_fields(content, kind)
     long = fields[-1][1] == 8
     for size in SIZES + (LONG_SIZES if long else []):
         changed = bytearray(content)
         for place, length, order in fields:
             changed[place : place + length] = size.to_bytes(length, order)
         path.write_bytes(changed)
-        sound = whole(path)
+        sound = decode_whole(path)
         assert (sound.total, sound.lost) == (8000, 0), hex(size)
         np.testing.assert_allclose(sound.samples, WAVE, atol=2 / 2**15)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("left", [0.9, 0.6, 0.3])
 def test_a_file_that_is_truly_cut_says_so(tmp_path, kind, left):
     path = write(tmp_path, kind)
     content = path.read_bytes()
     start = read_header(path).start
     path.write_bytes(content[: start + 2 * round(8000 * left)])
-    sound = whole(path)
+    sound = decode_whole(path)
     assert sound.total == pytest.approx(8000 * left, abs=1200)
     assert sound.promised == pytest.approx(0.5, abs=1e-3)
     assert sound.lost == pytest.approx(0.5 - sound.total / 16_000, abs=1e-3)
@@ -93,10 +93,10 @@ def test_a_file_that_is_truly_cut_says_so(tmp_path, kind, left):
 def test_a_large_size_that_nobody_writes_for_unknown_is_a_promise(tmp_path, promised):
     path = write(tmp_path, "wav")
     content = bytearray(path.read_bytes())
-    for place, length, order in places(content, "wav"):
+    for place, length, order in size_fields(content, "wav"):
         content[place : place + length] = promised.to_bytes(length, order)
     path.write_bytes(content)
-    sound = whole(path)
+    sound = decode_whole(path)
     assert sound.promised == pytest.approx(promised / 32_000, rel=1e-3)
     assert sound.lost > 0.9 * sound.promised
 
@@ -110,7 +110,7 @@ def test_a_sound_without_samples_is_empty_though_something_follows_them(tmp_path
 
 
 def chunk(name, content, kind):
-    """Return a chunk of metadata as the container has them."""
+    """A chunk of metadata as the container has them."""
     if kind == "w64":
         return name.lower() + bytes(12) + (24 + len(content)).to_bytes(8, "little") + content
     order, size = ("big" if kind in ("aiff", "caf") else "little"), (8 if kind == "caf" else 4)
@@ -121,7 +121,7 @@ def chunk(name, content, kind):
 @pytest.mark.parametrize("samples", [1, 4, 16])
 def test_metadata_behind_few_samples_are_no_samples(tmp_path, kind, samples):
     path = tmp_path / f"a.{kind}"
-    soundfile.write(path, WAVE[:samples], 16_000, format=KINDS[kind][0], subtype="PCM_16")
+    soundfile.write(path, WAVE[:samples], 16_000, format=FORMATS[kind][0], subtype="PCM_16")
     content = path.read_bytes()
     start = read_header(path).start
     content = content[: start + 2 * samples]
@@ -131,7 +131,7 @@ def test_metadata_behind_few_samples_are_no_samples(tmp_path, kind, samples):
     path.write_bytes(content + notes + notes)
     header = read_header(path)
     assert (header.start, header.size, header.stated) == (start, 2 * samples, 2 * samples)
-    assert whole(path).total == samples
+    assert decode_whole(path).total == samples
 
 
 def test_an_mp3_states_its_length_where_its_first_frame_is_a_header(tmp_path):

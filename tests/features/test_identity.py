@@ -1,4 +1,4 @@
-"""Claims about what tells features apart."""
+"""Identity of features, and features rebuilt from it."""
 
 import functools
 import importlib
@@ -223,14 +223,14 @@ def test_what_cannot_be_audio_features_is_refused_in_one_sentence(part, sentence
         check_contract(part, AudioFrames, "features.audio")
 
 
-def test_answering_rebuilds_what_was_shipped():
+def test_features_of_shipped_classes_are_rebuilt_for_prediction():
     features = Features(FaceFeatures(size=32), AudioFeatures(hop=240), Policies("mask"))
     again = prediction_features(identify(features, "features"), {"num_frames": 2})
     assert again.audio == features.audio and again.face == FaceFeatures(size=32, num_frames=2)
     assert again.policies == Policies.for_prediction()
 
 
-def test_answering_for_an_own_class_is_refused_unless_it_is_allowed_and_unchanged(
+def test_prediction_with_an_own_class_is_refused_unless_it_is_allowed_and_unchanged(
     module, monkeypatch
 ):
     loud = module("loud", LOUD).Loud(gain=3.0)

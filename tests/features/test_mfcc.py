@@ -1,4 +1,4 @@
-"""Claims about the audio frames."""
+"""Audio frames: MFCC and their differences."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Claims about decoding pictures."""
+"""Decoding of pictures."""
 
 import struct
 import subprocess

@@ -1,4 +1,4 @@
-"""Claims about what becomes of recordings of which something is lost."""
+"""Policies for recordings of which something is lost."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_policies_choose_what_becomes_of_a_loss(policy, lost):
     assert notes == [f"{policy}: {lost:.2f} of 3.00 s of pictures lost"]
 
 
-def test_a_recording_that_must_be_answered_is_kept_however_little_is_left_of_it():
+def test_a_recording_to_predict_is_kept_however_little_is_left_of_it():
     notes = []
     Policies.for_prediction().apply_to_loss(2.9, 3.0, FILE, notes)
     Policies.for_prediction().apply_to_loss(0.1, 3.0, FILE, notes)

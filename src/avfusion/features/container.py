@@ -225,9 +225,9 @@ def keep_joints(own: list[Stretch], stretches: dict[int, list[Stretch]]) -> list
     return kept
 
 
-def _has_similar(rising_jumps: list[float], jump: float) -> bool:
-    place = bisect_right(rising_jumps, jump - JUMP_TOLERANCE)
-    return place < len(rising_jumps) and rising_jumps[place] < jump + JUMP_TOLERANCE
+def _has_similar(ascending_jumps: list[float], jump: float) -> bool:
+    place = bisect_right(ascending_jumps, jump - JUMP_TOLERANCE)
+    return place < len(ascending_jumps) and ascending_jumps[place] < jump + JUMP_TOLERANCE
 
 
 def compute_shifts(

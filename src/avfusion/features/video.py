@@ -74,7 +74,7 @@ class FrameTimes(NamedTuple):
 
 
 def read_video(path: Path, times: list[float]) -> DecodedFrames:
-    """Read the frames that are on the screen at rising times, in seconds.
+    """Read the frames that are on the screen at ascending times, in seconds.
 
     Raises:
         Unreadable: no frame can be decoded.

@@ -1,4 +1,4 @@
-"""Claims about pictures in containers: tiles, animations, pages and what is wrongly named."""
+"""Pictures in containers: tiles, animations, pages and what is wrongly named."""
 
 from importlib.util import find_spec
 
