@@ -28,8 +28,24 @@ def test_an_old_name_on_the_command_line_is_answered_with_the_new_one(override, 
     assert explain(caught.value, "train") == sentence
 
 
-def test_an_old_name_of_an_added_argument_is_answered_with_the_new_one():
-    part = {"_target_": "torch.optim.SGD", "speed": 1}
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("optimizer.speed", "optimizer.lr"),
+        ("a.optimizer.speed.head", "a.optimizer.lr.head"),
+        ("my_optimizer.speed", None),
+        ("optimizer.speedy", None),
+    ],
+)
+def test_a_name_is_renamed_wherever_whole_parts_of_it_are_old(old, new):
+    assert renamed.new_key(old) == new
+
+
+@pytest.mark.parametrize(
+    "target", ["torch.optim.SGD", "avfusion.training.optimizer.build_optimizer"]
+)
+def test_an_old_name_of_an_added_argument_is_answered_with_the_new_one(target):
+    part = {"_target_": target, "speed": 1}
     with pytest.raises(ValueError, match=r"no optimizer\.speed any more: write optimizer\.lr\."):
         check_values(part, "optimizer")
 

@@ -5,7 +5,7 @@ from numpy_reference import assert_equal, count_parameters, random_vectors, rand
 from avfusion.models.fusion.lmf import LMFFusion
 
 
-def test_equals_the_full_tensor_that_it_factorises():
+def test_equals_the_full_tensor_that_it_factorizes():
     fuse = LMFFusion(6, 4, 5, rank=2)
     p, (face, audio) = randomize_parameters(fuse), random_vectors(2, 3)
     tensor = np.einsum("r,rid,rjd->ijd", p["weights"], p["face_factors"], p["audio_factors"])

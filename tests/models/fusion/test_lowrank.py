@@ -24,7 +24,7 @@ def test_equals_the_product_of_two_activated_linear_maps(activation):
     torch.testing.assert_close(fuse(face, audio), torch.from_numpy(expected), rtol=0, atol=1e-12)
 
 
-def test_where_the_rectifier_is_open_equals_the_full_tensor_that_it_factorises():
+def test_where_the_rectifier_is_open_equals_the_full_tensor_that_it_factorizes():
     fuse, (face, audio) = LowRankFusion(6, 4, dim=5).double(), vectors()
     for factors in (fuse.face_factors, fuse.audio_factors):
         torch.nn.init.constant_(factors.bias, 100.0)

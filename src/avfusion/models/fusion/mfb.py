@@ -1,4 +1,4 @@
-"""Factorised bilinear fusion."""
+"""Factorized bilinear fusion."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from avfusion.models.layers.power_norm import PowerNorm
 
 
 class MFBFusion(nn.Module):
-    """Multiply factors of the two modalities and add up each ``factor`` neighbours.
+    """Multiply factors of the two modalities and add up each ``factor`` neighbors.
 
     So each of ``width`` numbers is a bilinear map of rank ``factor``. Yu et al., 2017,
     https://arxiv.org/abs/1708.01471. As there, signed roots and the L2 norm over the last axis

@@ -1,4 +1,4 @@
-"""Factorised high-order fusion."""
+"""Factorized high-order fusion."""
 
 import torch
 from jaxtyping import Float
@@ -11,9 +11,9 @@ from avfusion.models.layers.power_norm import PowerNorm
 
 
 class MFHFusion(nn.Module):
-    """Put two factorised bilinear fusions side by side, the first one's product in the second's.
+    """Put two factorized bilinear fusions side by side, the first one's product in the second's.
 
-    That product enters before its neighbours are added up, so that the second is of fourth order.
+    That product enters before its neighbors are added up, so that the second is of fourth order.
     Yu et al., 2018, https://arxiv.org/abs/1708.03619, with a cascade of two. Each of the two is as
     in ``MFBFusion``, with the same departures; signed roots and L2 norms are taken over the last
     axis, for each of the two.
