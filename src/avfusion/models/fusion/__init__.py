@@ -2,5 +2,7 @@
 
 A fusion is a module that is made from ``face_dim`` and ``audio_dim``, has ``dim``, and whose
 ``forward(face, audio)`` returns ``[..., dim]``. To add one, write its file here and name its class
-in a file of ``conf/model``; nothing else knows of it. README.md in this folder compares all of them.
+in a file of ``conf/model``; nothing else knows of it.
+
+README.md in this folder compares all of them.
 """
