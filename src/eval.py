@@ -10,31 +10,31 @@ from omegaconf import DictConfig
 
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.errors import one_sentence
+from avfusion.run.errors import exit_on_input_error
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
 def main(cfg: DictConfig) -> None:
-    """Write the metrics of one split."""
-    with one_sentence():
+    """Test the checkpoint on one split, and write its metrics."""
+    with exit_on_input_error():
         check_complete(cfg)
 
-    # These import torch and Lightning: seconds, once the command line is known to be whole.
+    # These import torch and Lightning: seconds, once the command line is known to be complete.
     from avfusion.data.checks import check_labels, check_splits
-    from avfusion.run import build as assembly
-    from avfusion.run.restore import rebuild
-    from avfusion.run.results import collect_results, headline, write_results
+    from avfusion.run.build import build_trainer
+    from avfusion.run.restore import restore
+    from avfusion.run.results import collect_results, format_headline, write_results
 
-    with one_sentence():
+    with exit_on_input_error():
         check_config(cfg)
-        trainer = assembly.build_trainer(cfg)
-        task, data, seen = rebuild(cfg, trainer)
+        trainer = build_trainer(cfg)
+        task, data, overlap = restore(cfg, trainer)
         check_splits(data.splits, cfg.split)
         check_labels(data.store, data.splits, cfg.split, data.target)
 
     trainer.test(task, datamodule=data, verbose=False)
-    results = collect_results(trainer, task, data, seen)
-    print(headline(results))
+    results = collect_results(trainer, task, data, overlap)
+    print(format_headline(results))
     print(write_results(output_folder(), results))
 
 

@@ -1,4 +1,4 @@
-"""Answer for recordings, or for clips of a store: the probability of each class.
+"""Predict the classes of recordings, or of the clips of a store.
 
 python src/predict.py ckpt_path=<run> input=interview.mp4
 python src/predict.py ckpt_path=<run> input=<folder> figures=true
@@ -14,48 +14,53 @@ from avfusion.console import replace_unprintable
 from avfusion.figures.formats import check_format
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.errors import one_sentence
+from avfusion.run.errors import exit_on_input_error
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
 def main(cfg: DictConfig) -> None:
-    """Write one row per recording, in the order of the store."""
+    """Write one prediction per recording, in the order of the store."""
     folder = output_folder()
-    with one_sentence():
+    with exit_on_input_error():
         check_complete(cfg)
         form = check_format(cfg.figure_format)
 
-    # These import torch and Lightning: seconds, once the command line is known to be whole.
+    # These import torch and Lightning: seconds, once the command line is known to be complete.
     from avfusion.data.checks import check_splits
-    from avfusion.evaluation.inference import collect_answers
+    from avfusion.evaluation.inference import collect_predictions
     from avfusion.evaluation.prediction_files import (
-        bad_clips,
-        bad_recordings,
-        by_recording,
-        write_answers,
+        group_by_recording,
+        report_failed_clips,
+        report_failed_recordings,
         write_figures,
+        write_predictions,
     )
-    from avfusion.evaluation.prediction_table import describe_answers
-    from avfusion.run import build as assembly
-    from avfusion.run.restore import discard, rebuild
+    from avfusion.evaluation.prediction_table import format_predictions
+    from avfusion.run.build import build_trainer
+    from avfusion.run.restore import discard_store, restore
 
-    with one_sentence():
+    with exit_on_input_error():
         check_config(cfg)
-        trainer = assembly.build_trainer(cfg)
-        task, data, _ = rebuild(cfg, trainer)
+        trainer = build_trainer(cfg)
+        task, data, _ = restore(cfg, trainer)
         check_splits(data.splits, cfg.split)
 
-    with discard(folder):
+    with discard_store(folder):
         batches = trainer.predict(task, datamodule=data) or []
-        answers = collect_answers(data.store, batches, data.modalities)
-        print(replace_unprintable(describe_answers(*by_recording(answers), data.target)))
-        print(write_answers(folder, answers, data.target, form))
-        raw = cfg.input is not None
-        bad = bad_recordings(data.store, answers, folder) if raw else bad_clips(answers, folder)
+        predictions = collect_predictions(data.store, batches, data.modalities)
+        recordings, windows = group_by_recording(predictions)
+        print(replace_unprintable(format_predictions(recordings, windows, data.target)))
+        print(write_predictions(folder, predictions, data.target, form))
+
+        if cfg.input is None:
+            failed = report_failed_clips(predictions, folder)
+        else:
+            failed = report_failed_recordings(data.store, predictions, folder)
         if cfg.figures:
-            write_figures(folder / "figures", data.store, answers, data.target, form)
-    if bad:
-        sys.exit(bad)
+            write_figures(folder / "figures", data.store, predictions, data.target, form)
+
+    if failed:
+        sys.exit(failed)
 
 
 if __name__ == "__main__":

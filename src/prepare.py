@@ -13,24 +13,24 @@ from omegaconf import DictConfig
 
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.errors import one_sentence
+from avfusion.run.errors import exit_on_input_error
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(cfg: DictConfig) -> None:
     """Prepare one corpus and print what was prepared and how to train on it."""
-    with one_sentence():
+    with exit_on_input_error():
         check_complete(cfg)
 
-    # These import torch: seconds, once the command line is known to be whole.
-    import avfusion.run.warning_filters  # noqa: F401  its import is its effect
+    # These import torch: seconds, once the command line is known to be complete.
+    import avfusion.run.warning_filters  # noqa: F401  imported for its effect
     from avfusion.data.index import check_export, export_index
     from avfusion.data.store import Store
     from avfusion.preparation.description import verify_checksums
     from avfusion.preparation.prepare import Preparation
     from avfusion.preparation.summary import preview_store, summarize_store
 
-    with one_sentence():
+    with exit_on_input_error():
         check_config(cfg)
         corpus = instantiate(cfg.corpus, _convert_="all")
         features = instantiate(cfg.features, _convert_="all")

@@ -10,8 +10,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.environment import write_utf8
-from avfusion.evaluation.directions import add_directions, given_directions
+from avfusion.console import use_utf8
+from avfusion.evaluation.directions import add_direction_arguments, read_directions
 from avfusion.evaluation.runs import find_runs
 from avfusion.figures.formats import FORMATS
 from avfusion.threads import set_up_threads
@@ -21,16 +21,21 @@ from avfusion.training.metrics.catalog import COMPARED
 def main() -> None:
     """Write report.html, and its figures as files where they are asked for."""
     set_up_threads()
-    write_utf8()
+    use_utf8()
     arguments = _parse_arguments()
 
-    from avfusion.figures.style import save_figure  # what draws takes seconds to import
+    try:
+        runs = find_runs(arguments.runs)
+        directions = read_directions(arguments)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+
+    # These import torch and matplotlib: seconds, once the command line is known to be right.
+    from avfusion.figures.style import save_figure
     from avfusion.report.run_page import report_run
     from avfusion.report.sweep_page import report_sweep
 
     try:
-        runs = find_runs(arguments.runs)
-        directions = given_directions(arguments)
         if len(runs) == 1:
             report = report_run(runs[0], arguments.examples)
         else:
@@ -63,7 +68,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--metrics", nargs="+", default=COMPARED, metavar="NAME", help="in the table of a sweep"
     )
-    add_directions(parser)
+    add_direction_arguments(parser)
     parser.add_argument("--out", type=Path, help="folder of report.html")
     parser.add_argument("--figures", choices=FORMATS, help="write them beside the page, too")
     arguments = parser.parse_args()

@@ -10,44 +10,49 @@ import sys
 import textwrap
 from pathlib import Path
 
-from avfusion.console import replace_unprintable
-from avfusion.environment import write_utf8
-from avfusion.evaluation.aggregate import left_out, ranked
-from avfusion.evaluation.directions import add_directions, given_directions
-from avfusion.evaluation.leak_marks import is_score, leaks_of, mark_leaks
+from avfusion.console import replace_unprintable, use_utf8
+from avfusion.evaluation.directions import add_direction_arguments, read_directions
+from avfusion.evaluation.leak_marks import count_leaks, is_score, mark_leaks
 from avfusion.evaluation.runs import Run, find_runs
 from avfusion.figures.formats import FORMATS
 from avfusion.training.metrics.catalog import COMPARED
 
 
 def main() -> None:
-    """Print and write one table, or what differs between two runs."""
-    write_utf8()
-    what, _, examples = __doc__.strip().partition("\n\n")
+    """Print and write one table, or the differences of two runs."""
+    use_utf8()
+    given = _parse_arguments()
+    try:
+        directions = read_directions(given)
+        runs = find_runs(given.paths)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"Error: {error}")
+
+    if len(given.paths) == len(runs) == 2:
+        print_differences(*runs)
+        return
+    out = given.out or Path(given.paths[0])
+    summarize(runs, given.metrics, directions, out, given.format)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    description, _, examples = __doc__.strip().partition("\n\n")
     parser = argparse.ArgumentParser(
-        description=what,
+        description=description,
         epilog=f"examples:\n{textwrap.indent(examples, '  ')}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("places", nargs="+", help="folders of runs or sweeps, or patterns of them")
-    known = f"default, where there are any: {' '.join(COMPARED)}"
-    parser.add_argument("--metrics", nargs="+", default=COMPARED, metavar="NAME", help=known)
-    add_directions(parser)
-    parser.add_argument("--out", type=Path, help="where summary.md, .tex, .csv and the figure go")
-    parser.add_argument("--format", choices=FORMATS, default="svg", help="of the figure")
+    parser.add_argument("paths", nargs="+", help="folders of runs or sweeps, or patterns of them")
+    default = f"columns of the table; by default those of {', '.join(COMPARED)} that the runs have"
+    parser.add_argument("--metrics", nargs="+", default=COMPARED, metavar="NAME", help=default)
+    add_direction_arguments(parser)
+    parser.add_argument("--out", type=Path, help="folder of summary.md, .tex, .csv and the figure")
+    parser.add_argument("--format", choices=FORMATS, default="svg", help="format of the figure")
+
     given = parser.parse_args()
     if given.out is not None and not given.out.is_dir():
-        sys.exit(f"Error: --out={given.out} is no folder: make it first, or leave it out.")
-    try:
-        directions = given_directions(given)
-        runs = find_runs(given.places)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"Error: {error}")
-    if len(given.places) == len(runs) == 2:
-        print_differences(*runs)
-        return
-    out = given.out or Path(given.places[0])
-    summarize(runs, given.metrics, directions, out, given.format)
+        sys.exit(f"Error: --out={given.out} is no folder: create it first, or leave --out out.")
+    return given
 
 
 def summarize(
@@ -55,38 +60,46 @@ def summarize(
 ) -> None:
     """Print and write the table and the figure of all runs that have ended."""
     # These import scipy and matplotlib: seconds, once the command line is known to be right.
-    from avfusion.evaluation.aggregate import compare
-    from avfusion.evaluation.tables import show, write_all
+    from avfusion.evaluation.aggregate import (
+        compare_settings,
+        find_exclusions,
+        without_excluded,
+    )
+    from avfusion.evaluation.tables import print_table, write_tables
     from avfusion.figures.predictions import comparison_figure
     from avfusion.figures.style import save_figure
 
-    without = left_out(runs)
-    for one in without:
-        print(one, file=sys.stderr)
-    compared = ranked(runs, without)
-    known = {name for run in compared for name in run.results}
-    rows = compare(compared, [metric for metric in metrics if metric in known], directions)
+    exclusions = find_exclusions(runs)
+    for exclusion in exclusions:
+        print(exclusion, file=sys.stderr)
+
+    compared = without_excluded(runs, exclusions)
+    measured = {name for run in compared for name in run.results}
+    columns = [metric for metric in metrics if metric in measured]
+    rows = compare_settings(compared, columns, directions)
     if not rows or not rows[0].scores:
         sys.exit(f"Error: none of the {len(runs)} runs has any of {', '.join(metrics)} yet.")
-    show(rows)
+
+    print_table(rows)
     folder = out if out.is_dir() else Path()
-    write_all(folder, rows)
+    write_tables(folder, rows)
     save_figure(comparison_figure(rows), folder / f"summary.{form}")
     print(f"Written: {folder}/summary.md, .tex, .csv, .{form}")
 
 
 def print_differences(one: Run, other: Run) -> None:
-    """Print the keys whose values differ, side by side, leakage marked beside scores."""
-    from avfusion.evaluation.aggregate import differences
+    """Print the keys whose values differ, with both values, leakage marked beside scores."""
+    from avfusion.evaluation.aggregate import find_differences
 
-    marks, footnotes = mark_leaks([leaks_of(one.results), leaks_of(other.results)])
+    marks, footnotes = mark_leaks([count_leaks(one.results), count_leaks(other.results)])
     print(f"{'':40} {one.folder} | {other.folder}")
-    for key, *values in differences(one, other):
+    for key, *values in find_differences(one, other):
         marked = [
             f"{value}{mark if is_score(key) and value is not None else ''}"
             for value, mark in zip(values, marks, strict=True)
         ]
         print(replace_unprintable(f"{key:40} {' | '.join(marked)}"))
+
     for note in footnotes:
         print(replace_unprintable(note))
 

@@ -10,13 +10,13 @@ from conftest import MODELS, build, build_task, load, toy_clips, toy_description
 from hydra.utils import instantiate
 
 from avfusion.checkpoint import (
-    check_fit,
-    check_same,
+    check_parameters,
+    check_same_recipe,
     find_checkpoint,
-    load_fitting,
+    load_matching_weights,
     read_checkpoint,
 )
-from avfusion.run.restore import rebuild_task
+from avfusion.run.restore import build_from_recipe
 
 
 def with_recipe(model: str, *overrides: str, names: list[str] | None = None):
@@ -66,8 +66,8 @@ def test_a_missing_checkpoint_is_named_with_where_it_was_looked_for(tmp_path):
 def test_a_checkpoint_rebuilds_every_model_exactly(model, tmp_path):
     task, clips = with_recipe(model).eval(), toy_clips(3)
     checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", task))
-    other = rebuild_task(checkpoint["recipe"]).eval()
-    check_fit(tmp_path / "a.ckpt", checkpoint, other)
+    other = build_from_recipe(checkpoint["recipe"]).eval()
+    check_parameters(tmp_path / "a.ckpt", checkpoint, other)
     other.load_state_dict(checkpoint["state_dict"])
     torch.manual_seed(1)  # the seed network adds noise in evaluation, too
     ours = task(clips).logits
@@ -98,7 +98,7 @@ def test_a_file_of_another_kind_is_refused(content, tmp_path):
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": {}}, {"state_dict": {}, "recipe": {}}])
 def test_a_checkpoint_without_a_recipe_is_refused(content, tmp_path):
     torch.save(content, tmp_path / "a.ckpt")
-    with pytest.raises(ValueError, match="does not say how to rebuild its network"):
+    with pytest.raises(ValueError, match="has no recipe to restore its network from"):
         read_checkpoint(tmp_path / "a.ckpt")
 
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_rebuilds_its_target(kind, loss, tmp_path):
     recipe = with_recipe("audio_only", names=["b", "a", "c"]).recipe.plain()
     recipe["target"] = {"_target_": f"avfusion.targets.{kind}", "_partial_": True}
     recipe["model"] = recipe["model"] | {"loss": loss | {"class_counts": [1, 1, 1]}}
-    target = rebuild_task(read_checkpoint(save(tmp_path / "a.ckpt", recipe))["recipe"]).target
+    target = build_from_recipe(read_checkpoint(save(tmp_path / "a.ckpt", recipe))["recipe"]).target
     assert (type(target).__name__, target.output_names) == (kind, ["b", "a", "c"])
 
 
@@ -195,31 +195,31 @@ def test_a_checkpoint_that_does_not_fit_names_the_first_parameter_that_differs(t
     task = build("lowrank", "model.network.fusion.dim=16")
     weights = build("lowrank", "model.network.fusion.dim=32").state_dict()
     with pytest.raises(ValueError, match=r"5 parameters differ, the first is network\.fusion") as e:
-        check_fit(tmp_path, {"state_dict": weights}, task)
+        check_parameters(tmp_path, {"state_dict": weights}, task)
     assert "network.fusion.audio_factors.bias ((32,) there, (16,) here)" in str(e.value)
 
 
 def test_a_missing_and_an_additional_parameter_do_not_fit_either(tmp_path):
     task = build("lowrank")
     weights = task.state_dict()
-    check_fit(tmp_path, {"state_dict": weights}, task)
+    check_parameters(tmp_path, {"state_dict": weights}, task)
     value = weights.pop("network.head.logits.bias")
     with pytest.raises(ValueError, match=r"1 parameters differ.*logits\.bias \(missing there"):
-        check_fit(tmp_path, {"state_dict": weights}, task)
+        check_parameters(tmp_path, {"state_dict": weights}, task)
     more = weights | {"network.head.logits.bias": value, "z": value}
     with pytest.raises(ValueError, match=r"the first is z \(\(3,\) there, missing here\)"):
-        check_fit(tmp_path, {"state_dict": more}, task)
+        check_parameters(tmp_path, {"state_dict": more}, task)
 
 
 def test_a_checkpoint_of_other_classes_is_not_continued_even_if_it_fits(tmp_path):
     theirs, ours = with_recipe("lowrank", names=["a", "b", "c"]), with_recipe("lowrank")
     checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", theirs))
-    check_fit(tmp_path, checkpoint, ours)
-    check_same(tmp_path, checkpoint, theirs.recipe)
+    check_parameters(tmp_path, checkpoint, ours)
+    check_same_recipe(tmp_path, checkpoint, theirs.recipe)
     with pytest.raises(
         ValueError, match=r"another description \(output_names: \['a', 'b', 'c'\] there.*init"
     ):
-        check_same(tmp_path, checkpoint, ours.recipe)
+        check_same_recipe(tmp_path, checkpoint, ours.recipe)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_going_on_with_something_else_is_refused_with_its_name(part, key, value,
     checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", task))
     other = replace(task.recipe, **{part: getattr(task.recipe, part) | {key: value}})
     with pytest.raises(ValueError, match=f"another {part} \\({key}"):
-        check_same(tmp_path, checkpoint, other)
+        check_same_recipe(tmp_path, checkpoint, other)
 
 
 def test_a_checkpoint_from_before_there_was_an_option_goes_on_with_its_default(tmp_path):
@@ -238,17 +238,17 @@ def test_a_checkpoint_from_before_there_was_an_option_goes_on_with_its_default(t
     model = dict(recipe.model, new=None)
     model["network"] = dict(model["network"], also_new=None)
     checkpoint = {"recipe": recipe.plain() | {"model": model}}
-    check_same(tmp_path, checkpoint, recipe)
+    check_same_recipe(tmp_path, checkpoint, recipe)
     model["network"]["also_new"] = 1
     with pytest.raises(ValueError, match=r"another model \(network: also_new: 1 there, None here"):
-        check_same(tmp_path, checkpoint, recipe)
+        check_same_recipe(tmp_path, checkpoint, recipe)
 
 
 def test_going_on_with_another_seed_is_refused(tmp_path):
     task = with_recipe("lowrank")
     checkpoint = read_checkpoint(saved(tmp_path / "a.ckpt", task))
     with pytest.raises(ValueError, match="another seed \\(0 there, 7 here"):
-        check_same(tmp_path, checkpoint, replace(task.recipe, seed=7))
+        check_same_recipe(tmp_path, checkpoint, replace(task.recipe, seed=7))
 
 
 def test_a_class_in_the_place_of_its_name_is_refused(tmp_path):
@@ -278,7 +278,7 @@ def test_for_the_same_classes_all_but_the_normalization_and_the_loss_is_loaded(t
     overrides = ("loss.weights=[1,2,3]",)
     theirs, ours = (fill(with_recipe("lowrank", *overrides), value) for value in (1, 2))
     file = saved(tmp_path / "a.ckpt", theirs)
-    load_fitting(file, read_checkpoint(file), ours, ours.recipe)
+    load_matching_weights(file, read_checkpoint(file), ours, ours.recipe)
     kept = {name for name in ours.state_dict() if ".normalize." in name} | {"loss.weights"}
     assert len(kept) == 5
     assert set(ours.state_dict()) - loaded_parts(ours, theirs) == kept
@@ -288,7 +288,7 @@ def test_for_the_same_classes_all_but_the_normalization_and_the_loss_is_loaded(t
 def test_for_other_classes_the_output_layer_is_made_anew(names, tmp_path):
     theirs, ours = fill(with_recipe("lowrank"), 1), fill(with_recipe("lowrank", names=names), 2)
     file = saved(tmp_path / "a.ckpt", theirs)
-    load_fitting(file, read_checkpoint(file), ours, ours.recipe)
+    load_matching_weights(file, read_checkpoint(file), ours, ours.recipe)
     kept = set(ours.state_dict()) - loaded_parts(ours, theirs)
     assert {name for name in kept if "normalize" not in name} == {
         "network.head.logits.weight",
@@ -300,7 +300,7 @@ def test_for_other_classes_the_output_layer_is_made_anew(names, tmp_path):
 def test_of_another_architecture_what_fits_is_loaded(tmp_path):
     theirs, ours = fill(with_recipe("audio_only"), 1), fill(with_recipe("lowrank"), 2)
     file = saved(tmp_path / "a.ckpt", theirs)
-    load_fitting(file, read_checkpoint(file), ours, ours.recipe)
+    load_matching_weights(file, read_checkpoint(file), ours, ours.recipe)
     loaded = loaded_parts(ours, theirs)
     assert {name.split(".")[1] for name in loaded} == {"audio_encoder", "head"}
     assert "network.head.hidden.weight" not in loaded
@@ -312,17 +312,17 @@ def test_where_nothing_fits_loading_is_refused(tmp_path):
     recipe = theirs.recipe.plain()
     file = save(tmp_path / "a.ckpt", recipe, {"somewhere.else": torch.zeros(3)})
     with pytest.raises(ValueError, match=r"Nothing in .* fits this model"):
-        load_fitting(file, read_checkpoint(file), ours, ours.recipe)
+        load_matching_weights(file, read_checkpoint(file), ours, ours.recipe)
 
 
-def test_the_sentence_lists_what_was_loaded_left_and_remade(tmp_path):
+def test_the_message_lists_what_was_loaded_ignored_and_initialized(tmp_path):
     theirs, ours = with_recipe("audio_only"), with_recipe("lowrank", names=["a", "b"])
     file = saved(tmp_path / "a.ckpt", theirs)
-    sentence = load_fitting(file, read_checkpoint(file), ours, ours.recipe)
-    counts, left, remade = sentence.split("; ")
+    sentence = load_matching_weights(file, read_checkpoint(file), ours, ours.recipe)
+    counts, ignored, initialized = sentence.split("; ")
     shared = 8 + 1  # weights and biases of both LSTMs, and the bias of the head's hidden layer
     assert counts == f"From {file}: loaded {shared} of {len(ours.state_dict())} tensors"
-    lists = [text.split(" ", 1)[1].rstrip(".").split(", ") for text in (left, remade)]
+    lists = [text.split(" ", 1)[1].rstrip(".").split(", ") for text in (ignored, initialized)]
     assert len(lists[0]) == len(theirs.state_dict()) - shared
     assert set(lists[1]) == {
         name

@@ -23,7 +23,7 @@ from avfusion.models import (
     networks,
     token_fusion,
 )
-from avfusion.run.configuration import plain
+from avfusion.run.configuration import to_plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.values import check_values
 from avfusion.targets import TARGETS, Target
@@ -179,7 +179,7 @@ def test_every_shipped_target_can_be_chosen():
 def test_every_choice_can_be_rebuilt_from_a_checkpoint(group, option):
     cfg = choose(group, option)
     for part in ("model", "data"):
-        recipe = plain(cfg[part])
+        recipe = to_plain(cfg[part])
         check_targets(ROOT, {key: recipe[key] for key in recipe if key not in LEARNING})
 
 

@@ -102,7 +102,7 @@ def test_recordings_are_answered_for_bad_ones_are_listed_and_the_exit_code_says_
     (folder / "s0_1.wav").write_bytes(b"")
     options = ("figures=true", f"hydra.run.dir={tmp_path}/bad")
     process = run("predict", f"ckpt_path={trained}", f"input={folder}", *options, fails=True)
-    assert "1 recordings cannot be used" in process.stderr
+    assert "1 recording cannot be used" in process.stderr
     assert "empty file" in (tmp_path / "bad" / "report.csv").read_text()
     assert len(list((tmp_path / "bad" / "figures").glob("*.png"))) == 3
 

@@ -10,7 +10,7 @@ import torch
 from conftest import MODELS, ROOT, build_for
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run.build import parameters_without_gradient
+from avfusion.run.build import find_parameters_without_gradient
 
 UNUSED = {"seed2017"}  # cuts its graph before face map and attention, as it was written
 
@@ -18,7 +18,7 @@ UNUSED = {"seed2017"}  # cuts its graph before face map and attention, as it was
 def test_only_the_network_as_it_was_written_has_parameters_without_gradient(party_store):
     data = FaceAudioDataModule(str(party_store), batch_size=4)
     written = build_for(data, "seed2017", "model.network.num_layers=1", "data.batch_size=4")
-    found = parameters_without_gradient(written, data)
+    found = find_parameters_without_gradient(written, data)
     assert found and {name.partition(".")[0] for name in found} <= {
         "face_encoder",
         "hidden",
@@ -30,7 +30,7 @@ def test_only_the_network_as_it_was_written_has_parameters_without_gradient(part
     whole = build_for(data, "lowrank")
     state = {name: value.clone() for name, value in whole.state_dict().items()}
     before = torch.get_rng_state()
-    assert parameters_without_gradient(whole, data) == []
+    assert find_parameters_without_gradient(whole, data) == []
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(state[name], value) for name, value in whole.state_dict().items())
 

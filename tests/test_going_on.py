@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from avfusion import callbacks
 from avfusion.callbacks.resume import exit_on_sigterm
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run.build import whole_epochs
+from avfusion.run.build import count_whole_epochs
 
 pytestmark = [
     pytest.mark.usefixtures("shared_by_files"),
@@ -69,7 +69,7 @@ def part(folder: Path, store: Path, watch: Watch, workers: int = 0, size: int = 
     defaults = {"max_epochs": 4, "num_sanity_val_steps": 0}
     plain = {"use_distributed_sampler": False, "enable_checkpointing": True}
     trainer = quiet_trainer(callbacks=kept, **defaults | plain | options)
-    whole_epochs(trainer)
+    count_whole_epochs(trainer)
     last = folder / "checkpoints" / "last.ckpt"
     last = last if last.is_file() else None
     with exit_on_sigterm(folder):

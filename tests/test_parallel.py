@@ -98,7 +98,7 @@ def test_there_is_a_process_for_each_core_that_may_be_used(threads, monkeypatch)
 
 
 def test_a_process_that_is_killed_ends_the_work_with_one_sentence():
-    with pytest.raises(ChildProcessError, match="set fewer processes"):
+    with pytest.raises(ChildProcessError, match="use fewer processes"):
         list(run_parallel(eval, ["__import__('os')._exit(9)"], [1], "Working", workers=1))
 
 
@@ -140,7 +140,7 @@ def test_a_fork_computes_what_a_new_process_and_this_one_do(small_features, reco
     picture, sound = recordings / "s0_0.png", recordings / "s0_0.wav"
     clip = Recording("s0_0", "high", "s0", "train", image=picture, audio=sound)
     here = small_features(clip)
-    for size in (1, parallel.FEW + 1):
+    for size in (1, parallel.MAX_FORKED_SIZE + 1):
         ((_, there),) = run_parallel(small_features, [clip], [size], "Working")
         for name in ("face", "sound", "audio"):
             assert np.array_equal(getattr(there, name), getattr(here, name))

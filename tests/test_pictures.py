@@ -14,7 +14,7 @@ from avfusion.corpora import Mnist
 from avfusion.dashboard import BatchGrid, ClipImages
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.preparation.prepare import prepare
-from avfusion.run.restore import here
+from avfusion.run.restore import localize_paths
 from avfusion.run.results import collect_results
 
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck".split()
@@ -110,11 +110,11 @@ def test_a_checkpoint_looks_for_files_where_they_were_and_else_where_this_machin
     monkeypatch.setenv("AVFUSION_DATA", "home")
     corpus = {"_target_": "avfusion.corpora.Mnist", "root": str(tmp_path)}
     data = {"corpus": corpus, "root": str(tmp_path), "store": "elsewhere"}
-    there = here(data, None)
+    there = localize_paths(data, None)
     assert (there["root"], there["corpus"]["root"]) == (str(tmp_path),) * 2
     assert there["store"] == "home/stores"
     gone = f"{tmp_path}/gone"
-    moved = here(data | {"root": gone, "corpus": corpus | {"root": gone}}, None)
+    moved = localize_paths(data | {"root": gone, "corpus": corpus | {"root": gone}}, None)
     assert moved["root"] == moved["corpus"]["root"] == "home/mnist"
 
 

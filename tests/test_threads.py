@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from avfusion import threads
-from avfusion.threads import COUNT, POLICY, SIDE_BY_SIDE, SPINS, count_cores, set_up_threads
+from avfusion.threads import (
+    BLOCK_TIME_VARIABLE,
+    PARALLEL_JOBS_VARIABLE,
+    SPIN_COUNT_VARIABLE,
+    THREADS_VARIABLE,
+    WAIT_POLICY_VARIABLE,
+    count_cores,
+    set_up_threads,
+)
 
 SECOND = "31 23 0:28 {inside} /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup rw,nsdelegate"
 FIRST = "32 31 0:29 {inside} /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct"
@@ -19,8 +27,14 @@ OTHER = "33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
 def many_cores(monkeypatch):
     """A machine of 64 cores on which nothing is set."""
     monkeypatch.setattr(threads, "_count_affinity", lambda: 64)
-    monkeypatch.setattr(threads, "_count_is_given", False)
-    for name in (COUNT, POLICY, SPINS, "KMP_BLOCKTIME", SIDE_BY_SIDE):
+    monkeypatch.setattr(threads, "_user_set_threads", False)
+    for name in (
+        THREADS_VARIABLE,
+        WAIT_POLICY_VARIABLE,
+        SPIN_COUNT_VARIABLE,
+        BLOCK_TIME_VARIABLE,
+        PARALLEL_JOBS_VARIABLE,
+    ):
         monkeypatch.setenv(name, "to be taken back")
         monkeypatch.delenv(name)
 
@@ -93,27 +107,29 @@ def test_affinity_below_the_quota_counts(tmp_path, monkeypatch):
 
 
 def test_jobs_side_by_side_share_the_cores(tmp_path, monkeypatch):
-    monkeypatch.setenv(SIDE_BY_SIDE, "3")
+    monkeypatch.setenv(PARALLEL_JOBS_VARIABLE, "3")
     assert count_cores(tmp_path) == 21
-    monkeypatch.setenv(SIDE_BY_SIDE, "100")
+    monkeypatch.setenv(PARALLEL_JOBS_VARIABLE, "100")
     assert count_cores(tmp_path) == 1
 
 
 def test_a_plain_machine_is_left_to_torch_but_for_waiting(monkeypatch):
     monkeypatch.setattr(threads, "count_cores", lambda: 64)
     set_up_threads()
-    assert COUNT not in os.environ and POLICY not in os.environ
-    assert int(os.environ[SPINS]) > 0  # none at all costs a quiet machine a third of its speed
+    assert THREADS_VARIABLE not in os.environ and WAIT_POLICY_VARIABLE not in os.environ
+    # None at all costs a quiet machine a third of its speed.
+    assert int(os.environ[SPIN_COUNT_VARIABLE]) > 0
 
 
 def test_fewer_cores_than_the_machine_has_are_said_to_openmp(monkeypatch):
     monkeypatch.setattr(threads, "count_cores", lambda: 4)
     set_up_threads()
-    assert os.environ[COUNT] == "4"
+    assert os.environ[THREADS_VARIABLE] == "4"
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(POLICY, "ACTIVE"), (SPINS, "5"), ("KMP_BLOCKTIME", "0")]
+    ("name", "value"),
+    [(WAIT_POLICY_VARIABLE, "ACTIVE"), (SPIN_COUNT_VARIABLE, "5"), (BLOCK_TIME_VARIABLE, "0")],
 )
 def test_how_to_wait_is_left_as_the_user_has_set_it(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
@@ -134,7 +150,11 @@ print(torch.get_num_threads())
 
 def threads_of(processes: int, **environment: str) -> int:
     """Return with how many threads one of some processes of a run computes, in a job of a sweep."""
-    clean = {key: value for key, value in os.environ.items() if key not in (COUNT, SIDE_BY_SIDE)}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in (THREADS_VARIABLE, PARALLEL_JOBS_VARIABLE)
+    }
     code = ASKED.format(processes=processes)
     process = subprocess.run(
         [sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True
@@ -144,13 +164,13 @@ def threads_of(processes: int, **environment: str) -> int:
 
 def test_torch_heeds_what_is_set_and_processes_share_it():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert threads_of(1, **{SIDE_BY_SIDE: str(cores)}) == 1
+    assert threads_of(1, **{PARALLEL_JOBS_VARIABLE: str(cores)}) == 1
     assert threads_of(cores) == 1
-    assert threads_of(cores, **{COUNT: str(cores)}) == cores  # the user has set it
+    assert threads_of(cores, **{THREADS_VARIABLE: str(cores)}) == cores  # the user has set it
 
 
 def test_processes_are_left_to_count_their_own_cores_unless_the_user_has_set_a_number(monkeypatch):
-    monkeypatch.setenv(COUNT, "8")
+    monkeypatch.setenv(THREADS_VARIABLE, "8")
     for given in (False, True):
-        monkeypatch.setattr(threads, "_count_is_given", given)
-        assert (threads.environment_of_children().get(COUNT) == "8") == given
+        monkeypatch.setattr(threads, "_user_set_threads", given)
+        assert (threads.make_child_environment().get(THREADS_VARIABLE) == "8") == given

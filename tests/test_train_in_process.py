@@ -85,12 +85,12 @@ def test_a_training_that_comes_to_nan_has_failed_and_says_where(start):
     assert found["failed_part"] == "face_encoder.layers.2"
     assert "the gradient of the weight of face_encoder.layers.2 is not finite" in found["failure"]
     assert json.loads((Path("run") / "results.json").read_text())["status"] == "failed"
-    from avfusion.evaluation.aggregate import left_out
+    from avfusion.evaluation.aggregate import find_exclusions
     from avfusion.evaluation.runs import find_runs
 
     (run,) = find_runs(["run"])
     assert run.failed and not run.results
-    assert [one.state for one in left_out([run])] == ["Failed"]
+    assert [one.state for one in find_exclusions([run])] == ["Failed"]
 
 
 def test_fewer_steps_than_an_epoch_has_are_validated_and_tested(start):

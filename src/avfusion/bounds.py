@@ -1,16 +1,16 @@
-"""Bounds of numbers, stated where a constructor names its arguments.
+"""Lower bounds of numbers, as types of constructor arguments.
 
-``avfusion.run.values`` reads them and refuses what a configuration may not hold before anything is
-built of it, with the key that was given.
+``avfusion.run.values`` checks a configuration against them before anything is built from it, and
+names the key that is wrong.
 """
 
 from typing import Annotated, NamedTuple
 
 
 class AtLeast(NamedTuple):
-    """The least value of a number."""
+    """Lower bound of a number, the bound itself included."""
 
-    least: float
+    minimum: float
 
 
 PositiveInt = Annotated[int, AtLeast(1)]

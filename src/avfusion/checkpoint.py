@@ -1,4 +1,4 @@
-"""Checkpoints: found, read, trusted only as far as needed, and loaded."""
+"""Checkpoint files: found, read without running anything in them, compared and loaded."""
 
 import importlib
 from collections.abc import Iterator, Mapping
@@ -12,18 +12,23 @@ from torch import Tensor, nn
 from avfusion.corpora.spelling import normalize_name
 
 # Whatever else a checkpoint names must be a class of this package.
-ALLOWED: set[str] = set()
+ALLOWED_TARGETS: set[str] = set()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What rebuilds a task, and what its weights were trained on; it travels in every checkpoint.
+    """What a task is restored from, beside its weights; every checkpoint holds one.
 
-    ``model``, ``target`` and ``data`` are what Hydra instantiates, ``description`` is that of the
-    data, ``seed`` drew the first weights. ``trained_on`` has the digests of all training clips, of
-    earlier trainings too (see ``avfusion.data.train_test_overlap``); None where nobody knows.
+    All of it is plain containers: only so a checkpoint loads with ``weights_only=True``.
 
-    All of it is plain: only so a checkpoint loads with ``weights_only=True``.
+    Attributes:
+        model: Configuration of the task, which Hydra instantiates.
+        target: Configuration of the target.
+        data: Configuration of the data module.
+        description: Of the data (see ``avfusion.preparation.description``).
+        seed: The seed that the first weights were drawn with.
+        trained_on: Digests of all training clips, of earlier trainings too (see
+            ``avfusion.data.train_test_overlap``); None where they are not known.
     """
 
     model: Mapping[str, Any]
@@ -34,24 +39,32 @@ class Recipe:
     trained_on: Mapping[str, str] | None = None
 
     def plain(self) -> dict[str, Any]:
-        """Return the dictionary that a checkpoint holds."""
+        """Convert to the dictionary that a checkpoint holds."""
         return dict(vars(self))
 
 
 def find_checkpoint(path: str, name: str) -> Path:
-    """Return a checkpoint file; of a run, the one of this name (best or last)."""
-    place = Path(path)
-    file = place / "checkpoints" / f"{name}.ckpt" if place.is_dir() else place
+    """Find a checkpoint file: the path itself or, in the folder of a run, the one of this name.
+
+    ``name`` is best or last.
+    """
+    given = Path(path)
+    file = given / "checkpoints" / f"{name}.ckpt" if given.is_dir() else given
     if not file.is_file():
         raise FileNotFoundError(
             f"No checkpoint at {file}: give the folder of a run, such as "
             "logs/lowrank/2026-01-31_12-00-00-000000, or a .ckpt file."
         )
+
     return file
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
-    """Return a checkpoint of this project, as plain containers and tensors on the CPU."""
+    """Read a checkpoint as plain containers and tensors on the CPU; nothing in it is run.
+
+    Raises:
+        ValueError: The file is something else, or its recipe calls what is not allowed.
+    """
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of any kind, where a file is something else
@@ -60,33 +73,42 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
             "src/train.py wrote."
         ) from error
     if not isinstance(checkpoint, dict) or not checkpoint.get("recipe"):
-        raise ValueError(f"{file} does not say how to rebuild its network: train it here.")
-    check_targets(file, checkpoint["recipe"])
+        raise ValueError(
+            f"{file} has no recipe to restore its network from: give a checkpoint that "
+            "src/train.py wrote."
+        )
+
     recipe = checkpoint["recipe"]
+    check_targets(file, recipe)
     if "target" not in recipe or not {"streams", "output_names"} <= {*recipe["description"]}:
         raise ValueError(
             f"{file} was written by an earlier version of avfusion, which cannot be read any more: "
             "train it again."
         )
+
     return checkpoint
 
 
-def stream_encoders(checkpoint: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
-    """Return the weights of what computed the streams that a network was trained on, by stream."""
-    found: dict[str, dict[str, Tensor]] = checkpoint.get("FaceAudioDataModule", {}).get(
+def get_stream_encoders(checkpoint: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
+    """Weights of the encoders that computed the streams which a network was trained on, by stream.
+
+    They are empty where all of its streams were decoded from the recordings.
+    """
+    encoders: dict[str, dict[str, Tensor]] = checkpoint.get("FaceAudioDataModule", {}).get(
         "encoders", {}
     )
-    return found
+    return encoders
 
 
 def check_targets(file: Path, recipe: object) -> None:
-    """Refuse a recipe that would call anything but the parts of networks and data."""
-    for key, value in leaves(recipe):
+    """Refuse a recipe that would instantiate anything but classes of avfusion and allowed ones."""
+    for key, value in _iterate_leaves(recipe):
         if not isinstance(value, str | int | float | None):
             raise ValueError(f"The recipe of {file} holds {type(value)}, not plain data: not run.")
         if isinstance(value, str) and "${" in value:
             raise ValueError(f"The recipe of {file} holds an interpolation, {value!r}: not run.")
-        if key == "_target_" and value not in ALLOWED and not defined_here(str(value)):
+
+        if key == "_target_" and value not in ALLOWED_TARGETS and not _is_own_class(str(value)):
             if str(value).startswith("avfusion."):
                 raise ValueError(
                     f"The recipe of {file} calls {value!r}, which is no class of this version of "
@@ -94,23 +116,24 @@ def check_targets(file: Path, recipe: object) -> None:
                 )
             raise ValueError(
                 f"The recipe of {file} calls {value!r}, which is neither a class of avfusion nor "
-                "allowed by avfusion/checkpoint.py: not run. Add it there if you trust it."
+                "in ALLOWED_TARGETS of avfusion/checkpoint.py: not run. Add it there if you trust "
+                "it."
             )
 
 
-def leaves(part: object, key: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every value of a recipe that is no container, with its key."""
-    if type(part) is dict:
-        for name, child in part.items():
-            yield from leaves(child, str(name))
-    elif type(part) in (list, tuple):
-        for child in part:  # type: ignore[attr-defined]
-            yield from leaves(child)
+def _iterate_leaves(node: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every value that is no container, with its key."""
+    if type(node) is dict:
+        for name, child in node.items():
+            yield from _iterate_leaves(child, str(name))
+    elif type(node) in (list, tuple):
+        for child in node:  # type: ignore[attr-defined]
+            yield from _iterate_leaves(child)
     else:
-        yield key, part
+        yield key, node
 
 
-def defined_here(target: str) -> bool:
+def _is_own_class(target: str) -> bool:
     """Whether a dotted name leads to a class that this package defines.
 
     A name such as ``avfusion.training.task.torch.hub.load`` begins here and leads elsewhere.
@@ -119,6 +142,7 @@ def defined_here(target: str) -> bool:
     module, _, name = target.rpartition(".")
     if not module.startswith("avfusion."):
         return False
+
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
@@ -126,8 +150,8 @@ def defined_here(target: str) -> bool:
     return isinstance(found, type) and found.__module__.startswith("avfusion.")
 
 
-def check_fit(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:
-    """Refuse a checkpoint whose parameters are not those of a task."""
+def check_parameters(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:
+    """Refuse a checkpoint whose tensors are not those of a task, by name and shape."""
     theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
     ours = {name: tuple(value.shape) for name, value in task.state_dict().items()}
     differ = sorted(name for name in theirs | ours if theirs.get(name) != ours.get(name))
@@ -140,46 +164,57 @@ def check_fit(file: Path, checkpoint: dict[str, Any], task: nn.Module) -> None:
         )
 
 
-def check_same(file: Path, checkpoint: dict[str, Any], recipe: Recipe) -> None:
-    """Refuse to go on with another model, other data or another seed than before."""
+def check_same_recipe(file: Path, checkpoint: dict[str, Any], recipe: Recipe) -> None:
+    """Refuse to resume with another model, other data or another seed than before."""
     for part in ("description", "model", "seed"):
-        there, here = checkpoint["recipe"][part], getattr(recipe, part)
-        if found := differences(there, here):
+        theirs, ours = checkpoint["recipe"][part], getattr(recipe, part)
+        if found := _describe_differences(theirs, ours):
             raise ValueError(
-                f"{file} was trained with another {part} ({found}): go on with "
-                f"the overrides of its run, or start a new run from its weights with init_from=..."
+                f"{file} was trained with another {part} ({found}): resume with the overrides of "
+                "its run, or start a new run from its weights with init_from=..."
             )
 
 
-def differences(there: Any, here: Any) -> str:
-    """Name what differs between two parts of a recipe; what is null may as well be missing."""
-    if not (isinstance(there, dict) and isinstance(here, dict)):
-        return "" if there == here else f"{there} there, {here} here"
-    inner = {key: differences(there.get(key), here.get(key)) for key in there | here}
+def _describe_differences(theirs: Any, ours: Any) -> str:
+    """Name the keys that differ; what is null may as well be missing."""
+    if not (isinstance(theirs, dict) and isinstance(ours, dict)):
+        return "" if theirs == ours else f"{theirs} there, {ours} here"
+
+    inner = {k: _describe_differences(theirs.get(k), ours.get(k)) for k in theirs | ours}
     return ", ".join(f"{key}: {found}" for key, found in inner.items() if found)[:300]
 
 
-def load_fitting(file: Path, checkpoint: dict[str, Any], task: nn.Module, recipe: Recipe) -> str:
-    """Load the weights that fit, and say in one sentence what was loaded, left and remade.
+def load_matching_weights(
+    file: Path, checkpoint: dict[str, Any], task: nn.Module, recipe: Recipe
+) -> str:
+    """Load the tensors whose names and shapes match, and describe in a sentence what was loaded.
 
-    The output layer is remade for other classes; normalization and loss stay those of the new data.
+    Normalization and loss stay those of the new data, and for other classes so does the output
+    layer.
+
+    Raises:
+        ValueError: Nothing matches.
     """
     ours, theirs = task.state_dict(), checkpoint["state_dict"]
-    keep = [".normalize.", "loss."]
-    there = checkpoint["recipe"]["description"]["output_names"]
-    here = recipe.description["output_names"]
-    if list(map(normalize_name, there)) != list(map(normalize_name, here)):
-        keep.append(".head.logits.")
+    skipped = [".normalize.", "loss."]
+    their_classes = checkpoint["recipe"]["description"]["output_names"]
+    our_classes = recipe.description["output_names"]
+    if list(map(normalize_name, their_classes)) != list(map(normalize_name, our_classes)):
+        skipped.append(".head.logits.")
+
     loaded = {
         name: value
         for name, value in theirs.items()
-        if name in ours and value.shape == ours[name].shape and not any(k in name for k in keep)
+        if name in ours
+        and value.shape == ours[name].shape
+        and not any(part in name for part in skipped)
     }
     if not loaded:
         raise ValueError(f"Nothing in {file} fits this model: choose the one it was trained with.")
     task.load_state_dict(ours | loaded)
-    left, remade = sorted(set(theirs) - set(loaded)), sorted(set(ours) - set(loaded))
+
+    ignored, initialized = sorted(set(theirs) - set(loaded)), sorted(set(ours) - set(loaded))
     return (
         f"From {file}: loaded {len(loaded)} of {len(ours)} tensors; "
-        f"left {', '.join(left) or 'none'}; remade {', '.join(remade) or 'none'}."
+        f"ignored {', '.join(ignored) or 'none'}; initialized {', '.join(initialized) or 'none'}."
     )

@@ -1,18 +1,35 @@
-"""Console output: the terminal or file that stdout is, and the logging handler that writes there.
+"""Console output: encoding, terminal or file, and the logging handler that writes there.
 
 A terminal gets wrapped lines, progress bars and colors; a file and continuous integration do not.
 """
 
+import locale
 import logging
 import os
 import shutil
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 from avfusion.messages import wrap_lines
 
 # For encodings without these characters.
 ASCII_SUBSTITUTES = {"†": "*", "‡": "**", "§": "***", "¶": "****", "±": "+-"}
+
+
+def use_utf8() -> None:
+    """Let libraries write text as UTF-8 in any locale, and escape what a terminal cannot show.
+
+    Every file that is opened here names its encoding. Libraries do not: in the C locale,
+    Lightning's metrics.csv fails at a class name with an umlaut.
+    """
+    if locale.getencoding().lower().replace("-", "") != "utf8":
+        with suppress(locale.Error):  # where it is not installed
+            locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def is_interactive() -> bool:

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from avfusion.callbacks import Progress
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run import build as assembly
+from avfusion.run import build as run_build
 
 
 class Terminal(io.StringIO):
@@ -57,6 +57,6 @@ def test_the_bar_can_be_switched_off(wanted, tmp_path):
             "train", [*overrides, f"hydra.runtime.output_dir={tmp_path}"], return_hydra_config=True
         )
     HydraConfig.instance().set_config(cfg)
-    trainer = assembly.build_trainer(cfg)
+    trainer = run_build.build_trainer(cfg)
     HydraConfig.instance().cfg = None
     assert any(isinstance(callback, Progress) for callback in trainer.callbacks) == wanted

@@ -11,12 +11,12 @@ from conftest import quiet_trainer
 
 from avfusion.corpora import Manifest
 from avfusion.data.store import Store
-from avfusion.evaluation.inference import collect_answers
+from avfusion.evaluation.inference import collect_predictions
 from avfusion.features import AudioFeatures, FaceFeatures, Features
 from avfusion.features.clip import Stream
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.preparation.prepare import prepare
-from avfusion.run.notebook import build, configuration
+from avfusion.run.notebook import build, compose_config
 
 
 def test_a_store_says_of_each_stream_what_its_files_hold(mapped_store):
@@ -106,7 +106,7 @@ def steps(recordings_store, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")
 def test_an_added_stream_is_read_by_the_encoder_that_names_it_and_nothing_else_has_to_know(steps):
-    cfg = configuration(
+    cfg = compose_config(
         "model=lowrank",
         "data=store",
         f"data.store={steps}",
@@ -131,5 +131,7 @@ def test_an_added_stream_is_read_by_the_encoder_that_names_it_and_nothing_else_h
     trainer.fit(task, datamodule=data)
     assert trainer.global_step == 2
     assert not any(map(torch.equal, before, encoder.parameters()))
-    answers = collect_answers(data.store, trainer.predict(task, datamodule=data), data.modalities)
-    assert all(answer.prediction.isfinite().all() for answer in answers)
+    predictions = collect_predictions(
+        data.store, trainer.predict(task, datamodule=data), data.modalities
+    )
+    assert all(prediction.values.isfinite().all() for prediction in predictions)

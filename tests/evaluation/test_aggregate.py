@@ -1,4 +1,4 @@
-"""Claims about runs side by side."""
+"""Claims about aggregates and tables of runs."""
 
 import json
 import os
@@ -10,9 +10,14 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from avfusion.evaluation.aggregate import best_row, compare, differences, repeated
+from avfusion.evaluation.aggregate import (
+    _find_replaced,
+    compare_settings,
+    find_best_row,
+    find_differences,
+)
 from avfusion.evaluation.runs import find_runs, read_run
-from avfusion.evaluation.tables import comma_separated, latex, markdown, show, tex
+from avfusion.evaluation.tables import _escape_latex, print_table, to_csv, to_latex, to_markdown
 from avfusion.figures.predictions import comparison_figure
 
 ACCURACY = {
@@ -48,14 +53,14 @@ def sweep(tmp_path):
     return tmp_path
 
 
-def test_a_setting_is_what_was_chosen_but_the_seed(sweep):
-    rows = compare(find_runs([str(sweep)]), [METRIC])
+def test_runs_that_differ_in_their_seed_only_are_one_setting(sweep):
+    rows = compare_settings(find_runs([str(sweep)]), [METRIC])
     assert [row.name for row in rows] == ["model=lowrank", "model=concat", "model=audio_only"]
     assert [row.scores[METRIC].values for row in rows] == list(ACCURACY.values())
 
 
-def test_mean_deviation_and_interval_are_those_of_the_textbook(sweep):
-    score = compare(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC]
+def test_mean_deviation_and_interval_follow_student(sweep):
+    score = compare_settings(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC]
     values = np.array(ACCURACY["lowrank"])
     assert score.mean == pytest.approx(values.mean())
     assert score.std == pytest.approx(np.sqrt(((values - values.mean()) ** 2).sum() / 3))
@@ -63,7 +68,9 @@ def test_mean_deviation_and_interval_are_those_of_the_textbook(sweep):
 
 
 def test_the_test_is_paired_by_seed_and_against_the_best(sweep):
-    best, close, far = (row.scores[METRIC] for row in compare(find_runs([str(sweep)]), [METRIC]))
+    best, close, far = (
+        row.scores[METRIC] for row in compare_settings(find_runs([str(sweep)]), [METRIC])
+    )
     gaps = np.array(ACCURACY["lowrank"]) - ACCURACY["concat"]
     t = gaps.mean() / (gaps.std(ddof=1) / 2)
     assert best.p is None
@@ -73,8 +80,8 @@ def test_the_test_is_paired_by_seed_and_against_the_best(sweep):
     assert far.p < 0.01
 
 
-def test_a_loss_is_best_where_it_is_least(sweep):
-    rows = compare(find_runs([str(sweep)]), ["test/loss"])
+def test_the_smallest_loss_is_best(sweep):
+    rows = compare_settings(find_runs([str(sweep)]), ["test/loss"])
     assert [row.scores["test/loss"].p is None for row in rows] == [True, False, False]
 
 
@@ -85,7 +92,7 @@ def test_jobs_are_read_in_their_order_with_those_that_failed_or_still_run(sweep)
     assert [bool(run.results) for run in runs[-3:]] == [True, False, False]
 
 
-def test_runs_that_a_search_gave_up_are_not_compared_and_trials_are_named_by_their_values(sweep):
+def test_pruned_runs_are_not_compared_and_trials_are_named_by_their_values(sweep):
     write_run(sweep / "14", "lowrank", 11, {"score": 0.1, "pruned": True, METRIC: 0.1})
     for number, rate in ((15, 0.1), (16, 0.2)):
         write_run(sweep / str(number), f"rate {rate}", 1, {METRIC: 0.5})
@@ -94,7 +101,7 @@ def test_runs_that_a_search_gave_up_are_not_compared_and_trials_are_named_by_the
     runs = find_runs([str(sweep)])
     assert [run.folder.name for run in runs if run.pruned] == ["14"]
     assert not any(run.failed for run in runs if run.pruned)
-    rows = compare(runs, [METRIC])
+    rows = compare_settings(runs, [METRIC])
     assert len(rows[0].runs) == 4
     assert {"rate=0.1", "rate=0.2"} <= {row.name for row in rows}
 
@@ -113,7 +120,7 @@ def test_runs_without_a_sweep_are_read_from_what_hydra_left(sweep):
 
 def test_two_runs_differ_in_their_choices_and_results_and_nothing_else(sweep):
     first, second = read_run(sweep / "0"), read_run(sweep / "4")
-    assert differences(first, second) == [
+    assert find_differences(first, second) == [
         ("model.network.fusion", "lowrank", "concat"),
         (METRIC, 0.9, 0.88),
         ("test/loss", pytest.approx(0.1), pytest.approx(0.12)),
@@ -121,21 +128,21 @@ def test_two_runs_differ_in_their_choices_and_results_and_nothing_else(sweep):
 
 
 def test_every_table_has_a_row_per_setting_and_the_best_in_bold(sweep):
-    rows = compare(find_runs([str(sweep)]), [METRIC, "test/loss"])
-    lines = markdown(rows).splitlines()
+    rows = compare_settings(find_runs([str(sweep)]), [METRIC, "test/loss"])
+    lines = to_markdown(rows).splitlines()
     assert lines[0] == "| setting | runs | test/accuracy | test/loss |"
     assert lines[2].startswith("| model=lowrank | 4 | **0.875 ± 0.10") and "**0.125" in lines[2]
     assert [line.split(" | ")[0] for line in lines[3:5]] == ["| model=concat", "| model=audio_only"]
     assert "p=" in lines[3] and "independent and normal" in lines[-1]
-    tex = latex(rows)
+    tex = to_latex(rows)
     assert r"model=audio\_only & 4 & 0.250 $\pm$" in tex and r"\textbf{0.875" in tex
-    first, *others = comma_separated(rows).splitlines()
+    first, *others = to_csv(rows).splitlines()
     assert first.startswith("setting,runs,test/accuracy/mean") and len(others) == 3
     assert float(others[0].split(",")[2]) == pytest.approx(0.875)
 
 
 def test_the_figure_shows_every_run_and_names_every_setting(sweep):
-    figure = comparison_figure(compare(find_runs([str(sweep)]), [METRIC, "test/loss"]))
+    figure = comparison_figure(compare_settings(find_runs([str(sweep)]), [METRIC, "test/loss"]))
     panels = figure.get_axes()
     labels = [axes.get_xlabel() for axes in panels]
     assert labels == ["test/accuracy (part of the clips)", "test/loss (nats)"]
@@ -146,7 +153,7 @@ def test_the_figure_shows_every_run_and_names_every_setting(sweep):
 
 def test_a_setting_of_many_choices_leaves_room_for_the_figure(tmp_path):
     write_run(tmp_path / "0", "lowrank", 1, {METRIC: 0.5})
-    (row,) = compare(find_runs([str(tmp_path)]), [METRIC])
+    (row,) = compare_settings(find_runs([str(tmp_path)]), [METRIC])
     long = row._replace(name=" ".join(f"callbacks.some.choice_{n}=value_{n}" for n in range(30)))
     figure = comparison_figure([long, row])
     figure.draw_without_rendering()  # warns where there is no room, and warnings are errors
@@ -156,10 +163,10 @@ def test_a_setting_of_many_choices_leaves_room_for_the_figure(tmp_path):
 
 def test_one_run_has_no_interval(tmp_path):
     write_run(tmp_path / "0", "lowrank", 1, {METRIC: 0.5})
-    (row,) = compare(find_runs([str(tmp_path)]), [METRIC])
+    (row,) = compare_settings(find_runs([str(tmp_path)]), [METRIC])
     assert row.name == "model=lowrank trainer.devices=1"
     assert np.isnan(row.scores[METRIC].interval)
-    assert "| 0.500 |" in markdown([row]).replace("**", "")
+    assert "| 0.500 |" in to_markdown([row]).replace("**", "")
 
 
 @pytest.mark.parametrize("name", ["results.json", "job.json", "config.yaml"])
@@ -168,56 +175,56 @@ def test_a_run_with_a_half_written_file_has_failed_and_the_file_is_named(sweep, 
     (sweep / "0" / name).write_text(content)
     run = read_run(sweep / "0")
     assert run.failed and run.broken == (name,) and not run.results
-    values = compare(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC].values
+    values = compare_settings(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC].values
     assert values == ACCURACY["lowrank"][1:]
 
 
-def test_of_runs_with_one_setting_and_seed_the_newer_one_counts(sweep):
+def test_of_runs_with_the_same_setting_and_seed_the_newer_counts(sweep):
     write_run(sweep / "20", "lowrank", 2, {METRIC: 0.7})
     for number, folder in enumerate((sweep / "20", sweep / "2")):
         os.utime(folder / "results.json", (number, number))
     runs = find_runs([str(sweep)])
-    assert repeated(runs) == {sweep / "20": sweep / "2"}
+    assert _find_replaced(runs) == {sweep / "20": sweep / "2"}
     os.utime(sweep / "20" / "results.json", (9, 9))
-    assert repeated(runs) == {sweep / "2": sweep / "20"}
+    assert _find_replaced(runs) == {sweep / "2": sweep / "20"}
 
 
 def test_runs_whose_configuration_is_lost_repeat_none(tmp_path):
     for name in "01":
         write_run(tmp_path / name, "lowrank", 1, {METRIC: 0.5})
         (tmp_path / name / "config.yaml").unlink()
-    assert repeated(find_runs([str(tmp_path)])) == {}
+    assert _find_replaced(find_runs([str(tmp_path)])) == {}
 
 
 def test_latex_prints_every_sign_as_it_is(sweep):
-    assert tex("a_b & {c: 1} #2 50% ± <1") == r"a\_b \& \{c: 1\} \#2 50\% $\pm$ $<$1"
-    assert tex(r"\ ~ ^ $") == r"\textbackslash{} \textasciitilde{} \textasciicircum{} \$"
+    assert _escape_latex("a_b & {c: 1} #2 50% ± <1") == r"a\_b \& \{c: 1\} \#2 50\% $\pm$ $<$1"
+    assert _escape_latex(r"\ ~ ^ $") == r"\textbackslash{} \textasciitilde{} \textasciicircum{} \$"
     job = {"overrides": ["data.corpus.clips={train: 4}", "seed=0"], "exit_code": 0}
     (sweep / "0" / "job.json").write_text(json.dumps(job))
-    rows = compare(find_runs([str(sweep)]), [METRIC])
-    assert r"data.corpus.clips=\{train: 4\} & 4 & \textbf{0.875 $\pm$" in latex(rows)
+    rows = compare_settings(find_runs([str(sweep)]), [METRIC])
+    assert r"data.corpus.clips=\{train: 4\} & 4 & \textbf{0.875 $\pm$" in to_latex(rows)
 
 
-def test_what_all_runs_of_a_setting_cost_alike_stands_once_and_without_an_interval(tmp_path):
+def test_costs_have_no_interval(tmp_path):
     for seed in (1, 2):
         scores = {METRIC: 0.5 + seed / 10}
         write_run(tmp_path / f"a{seed}", "a", seed, scores | {"parameters": 1234567})
         write_run(
             tmp_path / f"b{seed}", "b", seed, scores | {"parameters": 89, "megaflops": 12.345}
         )
-    rows = compare(find_runs([str(tmp_path)]), [METRIC])
-    head, _, first, second = (line.split(" | ") for line in markdown(rows).splitlines()[:4])
+    rows = compare_settings(find_runs([str(tmp_path)]), [METRIC])
+    head, _, first, second = (line.split(" | ") for line in to_markdown(rows).splitlines()[:4])
     assert head[-2:] == ["parameters", "megaflops |"]
     assert (first[-2:], second[-2:]) == (["1,234,567", "- |"], ["89", "12.3 |"])
-    assert comma_separated(rows).splitlines()[1].endswith(",1234567,")
+    assert to_csv(rows).splitlines()[1].endswith(",1234567,")
 
 
 def test_the_time_of_a_step_is_the_median_of_the_runs(tmp_path):
     for seed, milliseconds in enumerate((21.5, 90.0, 20.0, None)):
         write_run(tmp_path / str(seed), "a", seed, {METRIC: 0.5, "step_milliseconds": milliseconds})
-    rows = compare(find_runs([str(tmp_path)]), [METRIC])
-    assert markdown(rows).splitlines()[0].endswith("| step_milliseconds |")
-    assert markdown(rows).splitlines()[2].endswith("| 21.5 |")
+    rows = compare_settings(find_runs([str(tmp_path)]), [METRIC])
+    assert to_markdown(rows).splitlines()[0].endswith("| step_milliseconds |")
+    assert to_markdown(rows).splitlines()[2].endswith("| 21.5 |")
 
 
 def test_a_narrow_terminal_shows_every_letter_of_names_that_look_like_markup(
@@ -228,7 +235,7 @@ def test_a_narrow_terminal_shows_every_letter_of_names_that_look_like_markup(
     scores = {METRIC: 0.5, "test/loss": 1.0, "parameters": 1234567, "megaflops": 12.5}
     for number, model in enumerate(("[]", long)):
         write_run(tmp_path / str(number), model, 0, scores)
-    show(compare(find_runs([str(tmp_path)]), [METRIC, "test/loss"]))
+    print_table(compare_settings(find_runs([str(tmp_path)]), [METRIC, "test/loss"]))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 60
     names = "".join(line[2:].split("  ")[0] for line in lines)
@@ -243,12 +250,12 @@ def test_the_best_setting_of_the_first_metric_comes_first_and_one_without_it_las
     runs = find_runs([str(tmp_path)])
 
     def order(*metrics):
-        return [row.name.removeprefix("model=") for row in compare(runs, metrics)]
+        return [row.name.removeprefix("model=") for row in compare_settings(runs, metrics)]
 
     assert order(METRIC, "test/loss") == ["best", "middle", "worst", "none"]
     assert order("test/loss", METRIC) == ["middle", "worst", "best", "none"]
-    rows = compare(runs, [METRIC])
-    written = [line.split(",")[0] for line in comma_separated(rows).splitlines()[1:]]
+    rows = compare_settings(runs, [METRIC])
+    written = [line.split(",")[0] for line in to_csv(rows).splitlines()[1:]]
     assert written == [row.name for row in rows]
 
 
@@ -257,13 +264,13 @@ def test_intervals_and_tests_begin_with_three_runs(tmp_path, seeds):
     for seed in range(seeds):
         write_run(tmp_path / f"a{seed}", "a", seed, {METRIC: 0.5 + seed / 10})
         write_run(tmp_path / f"b{seed}", "b", seed, {METRIC: 0.4 + seed / 7})
-    rows = compare(find_runs([str(tmp_path)]), [METRIC])
+    rows = compare_settings(find_runs([str(tmp_path)]), [METRIC])
     for row in rows:
         assert np.isfinite(row.scores[METRIC].interval) == (seeds == 3)
         assert np.isfinite(row.scores[METRIC].std) == (seeds > 1)
-    text = "\n".join(line for line in markdown(rows).splitlines() if line.startswith("| m"))
+    text = "\n".join(line for line in to_markdown(rows).splitlines() if line.startswith("| m"))
     assert ("±" in text) == ("p=" in text) == (seeds == 3) and ("sd" in text) == (seeds > 1)
-    cells = comma_separated(rows).splitlines()[1].split(",")[2:6]
+    cells = to_csv(rows).splitlines()[1].split(",")[2:6]
     assert [bool(cell) for cell in cells] == [True, seeds > 1, seeds > 2, False]
     figure = comparison_figure(rows)
     intervals = sum(len(bar.lines[2]) for bar in figure.get_axes()[0].containers)
@@ -272,7 +279,7 @@ def test_intervals_and_tests_begin_with_three_runs(tmp_path, seeds):
 
 @pytest.mark.parametrize("wrong", ["none", "none*", "empty", ""])
 @pytest.mark.parametrize("program", ["summarize", "report"])
-def test_one_wrong_place_beside_a_good_one_is_an_error_that_names_it(
+def test_a_path_without_runs_is_an_error_that_names_it_even_beside_a_good_one(
     sweep, monkeypatch, program, wrong
 ):
     (sweep / "empty").mkdir()
@@ -285,17 +292,17 @@ def test_one_wrong_place_beside_a_good_one_is_an_error_that_names_it(
     assert f"{sweep}/1" not in sentence
 
 
-def test_a_file_gets_whole_names_in_one_line(tmp_path, monkeypatch, capsys):
+def test_names_are_not_wrapped_in_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("COLUMNS", raising=False)
     long = "x" * 300
     write_run(tmp_path / "0", long, 1, {METRIC: 0.5})
-    show(compare(find_runs([str(tmp_path)]), [METRIC]))
+    print_table(compare_settings(find_runs([str(tmp_path)]), [METRIC]))
     assert any(f"model={long}" in line for line in capsys.readouterr().out.splitlines())
 
 
 def test_a_name_does_not_break_a_table_in_markdown(tmp_path):
     write_run(tmp_path / "0", "a|b", 1, {METRIC: 0.5})
-    line = markdown(compare(find_runs([str(tmp_path)]), [METRIC])).splitlines()[2]
+    line = to_markdown(compare_settings(find_runs([str(tmp_path)]), [METRIC])).splitlines()[2]
     assert line.startswith(r"| model=a\|b trainer.devices=1 | 1 | ")
 
 
@@ -306,10 +313,10 @@ def test_a_setting_whose_mean_is_not_finite_is_neither_best_nor_tested(tmp_path,
         write_run(tmp_path / f"a{seed}", "a", seed, {metric: 0.5 if seed else broken})
         write_run(tmp_path / f"b{seed}", "b", seed, {metric: 0.1 + seed / 10})
         write_run(tmp_path / f"c{seed}", "c", seed, {metric: broken})
-    rows = compare(find_runs([str(tmp_path)]), [metric])
+    rows = compare_settings(find_runs([str(tmp_path)]), [metric])
     assert [row.name for row in rows] == ["model=b", "model=a", "model=c"]
-    assert best_row(rows, metric) is rows[0]
+    assert find_best_row(rows, metric) is rows[0]
     assert [row.scores[metric].p for row in rows] == [None, None, None]
-    lines = markdown(rows).splitlines()[2:5]
+    lines = to_markdown(rows).splitlines()[2:5]
     assert ["**" in line for line in lines] == [True, False, False]
-    assert best_row(rows[1:], metric) is None and "**" not in markdown(rows[1:])
+    assert find_best_row(rows[1:], metric) is None and "**" not in to_markdown(rows[1:])

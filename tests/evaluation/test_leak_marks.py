@@ -1,4 +1,4 @@
-"""Claims about data leakage: no number that it concerns stands anywhere without a mark."""
+"""Claims about marks of data leakage: no affected score is shown without one."""
 
 import csv
 import io
@@ -10,10 +10,10 @@ import pytest
 from conftest import ROOT
 
 from avfusion.console import replace_unprintable
-from avfusion.evaluation.aggregate import compare
-from avfusion.evaluation.leak_marks import leaks_of, mark_leaks
+from avfusion.evaluation.aggregate import compare_settings
+from avfusion.evaluation.leak_marks import count_leaks, mark_leaks
 from avfusion.evaluation.runs import find_runs
-from avfusion.evaluation.tables import comma_separated, latex, markdown, show
+from avfusion.evaluation.tables import print_table, to_csv, to_latex, to_markdown
 from avfusion.figures.predictions import comparison_figure
 
 from .test_aggregate import METRIC, write_run
@@ -38,7 +38,7 @@ def rows(tmp_path):
     for name, leaks in LEAKS.items():
         results = {METRIC: SCORE[name], "test/loss": 1 - SCORE[name], "parameters": 7777}
         write_run(tmp_path / name, name, 1, RECORDED | results | leaks)
-    return compare(find_runs([str(tmp_path)]), [METRIC, "test/loss"])
+    return compare_settings(find_runs([str(tmp_path)]), [METRIC, "test/loss"])
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def rows(tmp_path):
          {"recordings_seen_in_training": 5}),
     ],
 )  # fmt: skip
-def test_what_results_count_is_leakage_but_for_sounds_that_a_split_has_twice(results, leaks):
-    assert leaks_of(results) == leaks
+def test_counts_of_results_are_leakage_except_a_sound_twice_in_one_split(results, leaks):
+    assert count_leaks(results) == leaks
 
 
 def test_equal_kinds_share_a_mark_and_each_has_one_footnote():
@@ -68,20 +68,20 @@ def test_equal_kinds_share_a_mark_and_each_has_one_footnote():
     assert mark_leaks([{"untrained_classes": 1}])[1] == ["† Faulty labels: untrained classes (1)."]
 
 
-def test_every_affected_number_of_every_table_has_its_mark(rows, monkeypatch, capsys):
+def test_every_affected_score_of_every_table_has_its_mark(rows, monkeypatch, capsys):
     assert [row.name for row in rows] == ["model=shared", "model=seen", "model=clean"]
-    show(rows)
+    print_table(rows)
     printed = capsys.readouterr().out
-    for table in (markdown(rows).replace("**", ""), printed):
+    for table in (to_markdown(rows).replace("**", ""), printed):
         text = " ".join(table.split())  # footnotes go on in the next line
         assert "0.900†" in text and "0.100†" in text and "0.750‡" in text and "0.250‡" in text
         assert not re.search(r"0\.500[†‡]|7,777[†‡]", text)
         assert "† Data leakage, so that scores may show memory: shared subjects (3)." in text
         assert "same picture in two splits (1)" in text
-    text = latex(rows)
+    text = to_latex(rows)
     assert r"\textbf{0.900$^\dagger$}" in text and r"0.750$^\ddagger$" in text
     assert r"\footnotesize $^\dagger$ Data leakage, so that scores may show memory: " in text
-    table = list(csv.DictReader(io.StringIO(comma_separated(rows))))
+    table = list(csv.DictReader(io.StringIO(to_csv(rows))))
     for metric in (METRIC, "test/loss"):
         assert [line[f"{metric}/mark"] for line in table] == ["†", "‡", ""]
     assert [line["leakage"] for line in table] == [
@@ -92,7 +92,7 @@ def test_every_affected_number_of_every_table_has_its_mark(rows, monkeypatch, ca
     assert [float(line[f"{METRIC}/mean"]) for line in table] == [0.9, 0.75, 0.5]
 
 
-def test_the_figure_marks_names_and_means_and_says_why(rows):
+def test_the_figure_marks_names_and_means_and_explains_the_marks(rows):
     figure = comparison_figure(rows)
     figure.draw_without_rendering()
     panels = figure.get_axes()
@@ -103,23 +103,23 @@ def test_the_figure_marks_names_and_means_and_says_why(rows):
     assert "shared subjects (3)" in figure.get_supxlabel().replace("\n", " ")
 
 
-def test_a_setting_is_marked_where_only_one_of_its_runs_is_concerned(tmp_path):
+def test_one_affected_run_marks_its_setting(tmp_path):
     for seed, leaks in enumerate(({}, {"data/shared_subjects": 1}, {"data/shared_subjects": 4})):
         write_run(tmp_path / str(seed), "lowrank", seed, {METRIC: 0.5} | leaks)
-    (row,) = compare(find_runs([str(tmp_path)]), [METRIC])
+    (row,) = compare_settings(find_runs([str(tmp_path)]), [METRIC])
     assert row.leaks == {"shared_subjects": 4}
-    assert "0.500†" in markdown([row])
+    assert "0.500†" in to_markdown([row])
 
 
 def test_without_leakage_there_are_no_marks_and_no_footnotes(tmp_path):
     write_run(tmp_path / "0", "lowrank", 1, RECORDED | {METRIC: 0.5})
-    rows = compare(find_runs([str(tmp_path)]), [METRIC])
-    for text in (markdown(rows), latex(rows)):
+    rows = compare_settings(find_runs([str(tmp_path)]), [METRIC])
+    for text in (to_markdown(rows), to_latex(rows)):
         assert not re.search(r"[†‡]|dagger|leakage", text)
     assert comparison_figure(rows).get_supxlabel() == ""
 
 
-def test_two_runs_side_by_side_are_marked_too(rows, tmp_path, monkeypatch, capsys):
+def test_the_differences_of_two_runs_are_marked_too(rows, tmp_path, monkeypatch, capsys):
     places = [str(tmp_path / name) for name in ("clean", "shared")]
     monkeypatch.setattr(sys, "argv", ["summarize", *places])
     runpy.run_path(str(ROOT / "src" / "summarize.py"), run_name="__main__")

@@ -1,4 +1,4 @@
-"""Claims about the answers of a network."""
+"""Claims about files of predictions, and inputs that failed."""
 
 import csv
 import json
@@ -11,19 +11,23 @@ from PIL import Image
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import Window
 from avfusion.evaluation import prediction_files as files
-from avfusion.evaluation.inference import Answer, collect_answers
-from avfusion.evaluation.prediction_files import bad_clips, write_answers, write_figures
+from avfusion.evaluation.inference import ClipPrediction, collect_predictions
+from avfusion.evaluation.prediction_files import (
+    report_failed_clips,
+    write_figures,
+    write_predictions,
+)
 
 PITCH = single_label("low", "high")
 
 
 @pytest.fixture(scope="module")
-def answered(party_store):
-    """Store, target, and the answers of a network that has learned nothing."""
+def predicted(party_store):
+    """Store, target, and the predictions of a network that has learned nothing."""
     data = FaceAudioDataModule(str(party_store), batch_size=5)
     task = build_for(data, "lowrank")
     batches = quiet_trainer().predict(task, datamodule=data)
-    return data.store, data.target, collect_answers(data.store, batches)
+    return data.store, data.target, collect_predictions(data.store, batches)
 
 
 def rows_of(path):
@@ -31,28 +35,28 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def test_every_clip_of_the_split_is_answered_once_in_the_order_of_the_store(answered, tmp_path):
-    store, target, answers = answered
-    rows = rows_of(write_answers(tmp_path, answers, target))
+def test_every_clip_of_the_split_has_one_prediction_in_the_order_of_the_store(predicted, tmp_path):
+    store, target, predictions = predicted
+    rows = rows_of(write_predictions(tmp_path, predictions, target))
     records = store.records(split_by(store).rows("test"))
     assert [row["clip_id"] for row in rows] == [record.clip_id for record in records]
     assert [row["label"] for row in rows] == [record.label for record in records]
     assert not (tmp_path / "timelines").exists()
 
 
-def test_probabilities_sum_to_one_and_the_largest_names_the_prediction(answered, tmp_path):
-    _, target, answers = answered
-    rows = rows_of(write_answers(tmp_path, answers, target))
-    for row, answer in zip(rows, answers, strict=True):
+def test_probabilities_sum_to_one_and_the_largest_names_the_prediction(predicted, tmp_path):
+    _, target, predictions = predicted
+    rows = rows_of(write_predictions(tmp_path, predictions, target))
+    for row, prediction in zip(rows, predictions, strict=True):
         numbers = [float(row[name]) for name in target.output_names]
-        assert numbers == pytest.approx(answer.prediction.tolist(), abs=1e-6)
+        assert numbers == pytest.approx(prediction.values.tolist(), abs=1e-6)
         assert sum(numbers) == pytest.approx(1, abs=1e-5)
         assert row["predicted"] == max(target.output_names, key=lambda name: float(row[name]))
 
 
-def test_json_says_what_the_table_says(answered, tmp_path):
-    _, target, answers = answered
-    rows = rows_of(write_answers(tmp_path, answers, target))
+def test_json_and_csv_hold_the_same_predictions(predicted, tmp_path):
+    _, target, predictions = predicted
+    rows = rows_of(write_predictions(tmp_path, predictions, target))
     table = json.loads((tmp_path / "predictions.json").read_text())
     for row, entry in zip(rows, table, strict=True):
         assert (row["clip_id"], row["predicted"]) == (entry["clip_id"], entry["predicted"])
@@ -67,12 +71,12 @@ def size_of(path):
 def window(start, probabilities, note=""):
     clip = clip_record(f"talk/show.mp4 @ {start:.2f} s", window=Window(start, start + 1))
     known = probabilities and torch.tensor(probabilities)
-    return Answer(clip, 0, known, note=note)
+    return ClipPrediction(clip, 0, known, note=note)
 
 
 def test_windows_become_a_time_line_and_their_mean(tmp_path):
     windows = [window(0.0, [0.2, 0.8]), window(0.5, [0.6, 0.4]), window(1.0, [0.9, 0.1])]
-    (row,) = rows_of(write_answers(tmp_path, windows, PITCH))
+    (row,) = rows_of(write_predictions(tmp_path, windows, PITCH))
     assert (row["clip_id"], row["note"]) == ("talk/show.mp4", "mean of 3 windows")
     assert float(row["low"]) == pytest.approx(1.7 / 3, abs=1e-5)
     (table,) = (tmp_path / "timelines").glob("*.csv")
@@ -86,11 +90,11 @@ def test_windows_become_a_time_line_and_their_mean(tmp_path):
     assert size_of(table.with_suffix(".png"))[0] > 600
 
 
-def test_a_window_without_an_answer_has_a_row_that_says_why_and_no_part_in_the_mean(tmp_path):
-    silent = window(0.5, None, "not answered: silent, no picture")
+def test_a_window_without_a_prediction_has_a_row_with_the_reason_and_no_share_in_the_mean(tmp_path):
+    silent = window(0.5, None, "no prediction: silent, no picture")
     windows = [window(0.0, [0.2, 0.8]), silent, window(1.0, [0.9, 0.1])]
-    (row,) = rows_of(write_answers(tmp_path, windows, PITCH))
-    assert row["note"] == "mean of 2 of 3 windows, not answered: silent, no picture"
+    (row,) = rows_of(write_predictions(tmp_path, windows, PITCH))
+    assert row["note"] == "mean of 2 of 3 windows, no prediction: silent, no picture"
     assert float(row["low"]) == pytest.approx(0.55, abs=1e-5)
     (table,) = (tmp_path / "timelines").glob("*.csv")
     lines = rows_of(table)
@@ -107,80 +111,85 @@ def test_a_window_without_an_answer_has_a_row_that_says_why_and_no_part_in_the_m
     assert table.with_suffix(".png").exists()
 
 
-def test_a_recording_none_of_whose_windows_is_answered_has_no_mean(tmp_path):
-    windows = [window(start, None, "not answered: silent") for start in (0.0, 0.5)]
-    (row,) = rows_of(write_answers(tmp_path, windows, PITCH))
+def test_a_recording_none_of_whose_windows_has_a_prediction_has_no_mean(tmp_path):
+    windows = [window(start, None, "no prediction: silent") for start in (0.0, 0.5)]
+    (row,) = rows_of(write_predictions(tmp_path, windows, PITCH))
     assert (row["predicted"], row["low"], row["high"]) == ("", "", "")
     (entry,) = json.loads((tmp_path / "predictions.json").read_text())
     assert entry["probabilities"] == {"low": None, "high": None}
 
 
 @pytest.mark.parametrize(("model", "asked"), [("face_only", "face"), ("audio_only", "audio")])
-def test_a_network_of_one_modality_does_not_answer_where_it_is_missing(
-    answered, model, asked, tmp_path
+def test_a_network_of_one_modality_predicts_nothing_where_it_is_missing(
+    predicted, model, asked, tmp_path
 ):
-    store, target, _ = answered
+    store, target, _ = predicted
     stream = {"face": "frames", "audio": "mfcc"}[asked]
     data = FaceAudioDataModule(str(store.root), batch_size=5, streams=(stream,))
     lacking = int(split_by(store).rows("test")[3])
     getattr(data.store, f"has_{asked}")[lacking] = False
     task = build_for(data, model)
     batches = quiet_trainer().predict(task, datamodule=data)
-    answers = collect_answers(data.store, batches, data.modalities)
-    unanswered = [answer for answer in answers if answer.prediction is None]
-    assert [answer.row for answer in unanswered] == [lacking]
-    assert f"not answered, the network takes only the {asked}: " in unanswered[0].note
-    write_figures(tmp_path / "figures", store, unanswered, target)
+    predictions = collect_predictions(data.store, batches, data.modalities)
+    failed = [prediction for prediction in predictions if prediction.values is None]
+    assert [prediction.row for prediction in failed] == [lacking]
+    assert f"no prediction, the network takes only the {asked}: " in failed[0].note
+    write_figures(tmp_path / "figures", store, failed, target)
     assert not list((tmp_path / "figures").iterdir())
-    assert "1 clips are not answered" in bad_clips(answers, tmp_path)
-    assert not bad_clips([answer for answer in answers if answer.prediction is not None], tmp_path)
+    assert "1 clip has no prediction" in report_failed_clips(predictions, tmp_path)
+    assert not report_failed_clips(
+        [prediction for prediction in predictions if prediction.values is not None], tmp_path
+    )
 
 
-def test_a_network_of_both_answers_with_the_one_that_is_there(answered):
-    data = FaceAudioDataModule(str(answered[0].root), batch_size=5)
+def test_a_network_of_both_modalities_predicts_from_the_available_one(predicted):
+    data = FaceAudioDataModule(str(predicted[0].root), batch_size=5)
     data.store.has_audio[int(data.splits.rows("test")[3])] = False
     batches = quiet_trainer().predict(build_for(data, "lowrank"), datamodule=data)
-    assert all(a.prediction is not None for a in collect_answers(data.store, batches))
+    assert all(p.values is not None for p in collect_predictions(data.store, batches))
 
 
 @pytest.mark.parametrize(("form", "beginning"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_figures_are_vectors_where_a_paper_wants_them(answered, form, beginning, tmp_path):
-    store, target, answers = answered
-    write_figures(tmp_path / "figures", store, answers[:1], target, form)
-    write_answers(tmp_path, [window(0.0, [0.2, 0.8])], PITCH, form=form)
+def test_figures_are_vector_graphics_on_request(predicted, form, beginning, tmp_path):
+    store, target, predictions = predicted
+    write_figures(tmp_path / "figures", store, predictions[:1], target, form)
+    write_predictions(tmp_path, [window(0.0, [0.2, 0.8])], PITCH, form=form)
     files = [*tmp_path.glob(f"figures/*.{form}"), *tmp_path.glob(f"timelines/*.{form}")]
     assert len(files) == 2 and all(file.read_bytes().startswith(beginning) for file in files)
 
 
-def test_figures_show_each_clip(answered, tmp_path):
-    store, target, answers = answered
-    write_figures(tmp_path / "figures", store, answers[:2], target)
+def test_figures_show_each_clip(predicted, tmp_path):
+    store, target, predictions = predicted
+    write_figures(tmp_path / "figures", store, predictions[:2], target)
     pictures = sorted((tmp_path / "figures").iterdir())
-    assert [picture.stem for picture in pictures] == [a.clip.clip_id for a in answers[:2]]
+    assert [picture.stem for picture in pictures] == [p.clip.clip_id for p in predictions[:2]]
     sizes = [size_of(picture) for picture in pictures]
     assert min(min(size) for size in sizes) > 200
-    write_figures(tmp_path / "plain", store, [answers[0]._replace(glimpses=None)], target)
+    write_figures(tmp_path / "plain", store, [predictions[0]._replace(glimpses=None)], target)
     (plain,) = (tmp_path / "plain").iterdir()
     assert size_of(plain)[0] < sizes[0][0]
 
 
-def test_answers_are_whole_before_figures_are_drawn(tmp_path, monkeypatch):
+def test_predictions_are_complete_before_figures_are_drawn(tmp_path, monkeypatch):
     def no_room(*_):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(files, "timeline_figure", no_room)
     with pytest.raises(OSError, match="No space left"):
-        write_answers(tmp_path, [window(0.0, [0.25, 0.75])], PITCH)
+        write_predictions(tmp_path, [window(0.0, [0.25, 0.75])], PITCH)
     (row,) = rows_of(tmp_path / "predictions.csv")
     (entry,) = json.loads((tmp_path / "predictions.json").read_text())
     assert (row["predicted"], row["high"]) == ("high", "0.750000")
     assert entry["probabilities"] == {"low": 0.25, "high": 0.75}
 
 
-def test_a_text_that_utf_8_cannot_hold_loses_no_answer(tmp_path):
+def test_a_text_that_utf_8_cannot_encode_loses_no_prediction(tmp_path):
     first = window(0.0, [0.25, 0.75], note="caf\udce9.mp4: damaged")
-    answers = [first, Answer(clip_record("th\udce9.mp4"), 1, torch.tensor([0.75, 0.25]))]
-    rows = rows_of(write_answers(tmp_path, answers, PITCH))
+    predictions = [
+        first,
+        ClipPrediction(clip_record("th\udce9.mp4"), 1, torch.tensor([0.75, 0.25])),
+    ]
+    rows = rows_of(write_predictions(tmp_path, predictions, PITCH))
     assert [(row["clip_id"], row["predicted"]) for row in rows] == [
         ("talk/show.mp4", "high"),
         (r"th\udce9.mp4", "low"),

@@ -1,4 +1,4 @@
-"""Claims about the answers that are printed, and the names of files about them."""
+"""Claims about printed predictions, and the names of their files."""
 
 import re
 from dataclasses import replace
@@ -8,64 +8,72 @@ import torch
 from conftest import clip_record, single_label
 
 from avfusion.data.index import Window
-from avfusion.evaluation.file_names import LONGEST, name_files
-from avfusion.evaluation.inference import Answer
-from avfusion.evaluation.prediction_files import by_recording
-from avfusion.evaluation.prediction_table import MOST_ROWS, describe_answers
+from avfusion.evaluation.file_names import name_files
+from avfusion.evaluation.inference import ClipPrediction
+from avfusion.evaluation.prediction_files import group_by_recording
+from avfusion.evaluation.prediction_table import MAX_ROWS, format_predictions
+from avfusion.files import MAX_NAME_BYTES
 from avfusion.targets import MultiLabel
 
 EMOTION = single_label("angry", "happy", "sad")
 
 
-def answer(name, *probabilities, label="", note="", start=None):
+def prediction(name, *probabilities, label="", note="", start=None):
     clip = clip_record(name, label=label)
     if start is not None:
         clip = replace(clip, clip_id=f"{name} @ {start:.2f} s", window=Window(start, start + 2))
-    return Answer(clip, 0, torch.tensor(probabilities) if probabilities else None, note=note)
+    return ClipPrediction(
+        clip, 0, torch.tensor(probabilities) if probabilities else None, note=note
+    )
 
 
-def lines_of(answers, target=EMOTION):
-    text = describe_answers(*by_recording(answers), target)
+def lines_of(predictions, target=EMOTION):
+    text = format_predictions(*group_by_recording(predictions), target)
     return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
 
 
 def test_each_recording_has_a_line_with_the_likeliest_class_and_how_sure_that_is():
-    answers = [answer("in/a.mp4", 0.1, 0.7, 0.2), answer("in/deep/b.wav", 0.5, 0.1, 0.4)]
-    assert lines_of(answers) == [
+    predictions = [
+        prediction("in/a.mp4", 0.1, 0.7, 0.2),
+        prediction("in/deep/b.wav", 0.5, 0.1, 0.4),
+    ]
+    assert lines_of(predictions) == [
         ["recording", "predicted", "probability", "next likely"],
         ["a.mp4", "happy", "0.70", "sad 0.20"],
         ["deep/b.wav", "angry", "0.50", "sad 0.40"],
     ]
 
 
-def test_what_is_true_and_why_there_is_no_answer_are_said_where_they_are_known():
-    answers = [
-        answer("a", 0.1, 0.7, 0.2, label="sad"),
-        answer("b", label="happy", note="not answered: silent, no picture"),
+def test_labels_and_reasons_for_missing_predictions_are_shown_where_they_are_known():
+    predictions = [
+        prediction("a", 0.1, 0.7, 0.2, label="sad"),
+        prediction("b", label="happy", note="no prediction: silent, no picture"),
     ]
-    assert lines_of(answers) == [
+    assert lines_of(predictions) == [
         ["recording", "true", "predicted", "probability", "next likely", "note"],
         ["a", "sad", "happy", "0.70", "sad 0.20"],
-        ["b", "happy", "-", "-", "-", "not answered: silent, no picture"],
+        ["b", "happy", "-", "-", "-", "no prediction: silent, no picture"],
     ]
 
 
-def test_of_several_classes_each_has_its_probability_and_none_is_said():
-    answers = [answer("a", 0.9, 0.2, 0.75), answer("b", 0.1, 0.45, 0.3)]
-    assert lines_of(answers, MultiLabel({"output_names": EMOTION.output_names})) == [
+def test_multi_label_predictions_list_each_class_with_its_probability_or_none():
+    predictions = [prediction("a", 0.9, 0.2, 0.75), prediction("b", 0.1, 0.45, 0.3)]
+    assert lines_of(predictions, MultiLabel({"output_names": EMOTION.output_names})) == [
         ["recording", "predicted", "probability"],
         ["a", "angry|sad", "0.90 | 0.75"],
         ["b", "none", "0.45 happy"],
     ]
 
 
-def test_a_recording_that_was_cut_has_its_mean_and_a_line_per_stretch():
+def test_a_recording_that_was_cut_has_its_mean_and_a_line_per_segment():
     happy, sad = (0.1, 0.7, 0.2), (0.1, 0.1, 0.8)
     windows = [happy, happy, sad, (), sad]
-    answers = [answer("talk.mp4", *given, start=float(n)) for n, given in enumerate(windows)]
-    _, mean, *stretches = lines_of(answers)
+    predictions = [
+        prediction("talk.mp4", *given, start=float(n)) for n, given in enumerate(windows)
+    ]
+    _, mean, *segments = lines_of(predictions)
     assert mean == ["talk.mp4", "sad", "0.50", "happy 0.40", "mean of 4 of 5 windows"]
-    assert stretches == [
+    assert segments == [
         ["0.0 to 2.5 s: happy"],
         ["2.5 to 3.5 s: sad"],
         ["3.5 to 4.5 s: -"],
@@ -75,16 +83,16 @@ def test_a_recording_that_was_cut_has_its_mean_and_a_line_per_stretch():
 
 @pytest.mark.parametrize(("more", "line"), [(0, None), (1, "1 more recording"), (1500, "1,500")])
 def test_many_recordings_are_counted_once_the_first_are_shown(more, line):
-    answers = [answer(f"clip_{n}.wav", 0.2, 0.3, 0.5) for n in range(MOST_ROWS + more)]
-    lines = describe_answers(answers, {}, EMOTION).splitlines()
-    assert len(lines) == 1 + MOST_ROWS + bool(more)
-    assert lines[MOST_ROWS].startswith(f"clip_{MOST_ROWS - 1}.wav")
+    predictions = [prediction(f"clip_{n}.wav", 0.2, 0.3, 0.5) for n in range(MAX_ROWS + more)]
+    lines = format_predictions(predictions, {}, EMOTION).splitlines()
+    assert len(lines) == 1 + MAX_ROWS + bool(more)
+    assert lines[MAX_ROWS].startswith(f"clip_{MAX_ROWS - 1}.wav")
     assert line is None or lines[-1].startswith(f"... and {line}")
 
 
-def test_a_long_name_is_whole():
+def test_a_long_name_is_not_cut():
     name = "x" * 300 + ".mp4"
-    assert name in describe_answers([answer(f"/in/{name}", 0.2, 0.3, 0.5)], {}, EMOTION)
+    assert name in format_predictions([prediction(f"/in/{name}", 0.2, 0.3, 0.5)], {}, EMOTION)
 
 
 @pytest.mark.parametrize(
@@ -112,10 +120,10 @@ def test_names_of_files_are_unique_short_and_safe_whatever_they_stand_for():
     assert names[1:3] == ["日本" * 25, "é" + "語" * 49]  # 150 bytes, and 149 of 150
     assert len({name.casefold() for name in names}) == len(clip_ids)
     assert all(re.fullmatch(r"\w[\w.-]*", name) for name in names)
-    assert max(len(name.encode()) for name in names) <= LONGEST + 2
+    assert max(len(name.encode()) for name in names) <= MAX_NAME_BYTES + 2
 
 
-def named_by_counting_anew(stems):
+def name_by_counting_anew(stems):
     """Name as ``name_files`` does, each time counting from two."""
     taken, names = set(), []
     for stem in stems:
@@ -127,6 +135,6 @@ def named_by_counting_anew(stems):
 
 def test_equal_stems_are_numbered_on_whatever_names_lie_between():
     stems = ["a", "A", "a_2", "a_3", "a", "a_2", "b", "a_2_2", "A_2", "a", "ß", "ss", "a_4"] * 3
-    assert name_files([f"{stem}.wav" for stem in stems]) == named_by_counting_anew(stems)
+    assert name_files([f"{stem}.wav" for stem in stems]) == name_by_counting_anew(stems)
     many = name_files([f"id{n}/00001.wav" for n in range(100_000)])
     assert many == ["00001", *(f"00001_{n}" for n in range(2, 100_001))]

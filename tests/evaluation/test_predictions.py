@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from avfusion.callbacks import SavePredictions
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.evaluation.predictions import FILE, VERSION, load_predictions
+from avfusion.evaluation.predictions import FILE_NAME, VERSION, load_predictions
 
 ARRAYS = {"version", "split", "store", "labels", "output_names", "rows", "clip_ids", "subjects"}
 ARRAYS |= {"outputs", "targets", "boxes"}
@@ -38,7 +38,7 @@ def tested(party_store, tmp_path_factory):
 
 def test_the_scores_of_a_test_follow_from_the_file(tested):
     folder, scores, *_ = tested
-    with np.load(folder / FILE, allow_pickle=False) as file:
+    with np.load(folder / FILE_NAME, allow_pickle=False) as file:
         arrays = dict(file)
     assert set(arrays) == ARRAYS | LOOKS and arrays["version"] == VERSION
     outputs, targets = arrays["outputs"].astype(float), arrays["targets"]
@@ -89,20 +89,20 @@ def test_each_clip_stands_once_in_the_order_of_the_store_with_what_the_network_s
 
 def test_a_test_of_some_batches_leaves_their_clips_and_no_earlier_ones(tested, tmp_path):
     folder, _, task, data = tested
-    (tmp_path / FILE).write_bytes((folder / FILE).read_bytes())
+    (tmp_path / FILE_NAME).write_bytes((folder / FILE_NAME).read_bytes())
     trainer = quiet_trainer(callbacks=[SavePredictions(str(tmp_path))], limit_test_batches=2)
     (scores,) = trainer.test(task, datamodule=data, verbose=False)
     found = load_predictions(tmp_path)
     assert found.rows.tolist() == data.splits.rows("test")[:10].tolist()
-    assert found.right.mean() == pytest.approx(scores["test/accuracy"])
+    assert found.correct.mean() == pytest.approx(scores["test/accuracy"])
     np.testing.assert_allclose(found.outputs, load_predictions(folder).outputs[:10], atol=1e-5)
 
 
 def test_a_network_without_attention_leaves_no_peaks(party_store, tmp_path):
     scores, *_ = run_test(party_store, tmp_path, "audio_only")
-    with np.load(tmp_path / FILE, allow_pickle=False) as file:
+    with np.load(tmp_path / FILE_NAME, allow_pickle=False) as file:
         assert set(file) == ARRAYS
-    assert load_predictions(tmp_path).right.mean() == pytest.approx(scores["accuracy"])
+    assert load_predictions(tmp_path).correct.mean() == pytest.approx(scores["accuracy"])
 
 
 def test_clips_of_several_classes_have_a_target_for_each(several_store, tmp_path):
@@ -112,7 +112,7 @@ def test_clips_of_several_classes_have_a_target_for_each(several_store, tmp_path
     for place, row in enumerate(found.rows):
         has = [n for n, own in zip(found.output_names, found.true[place], strict=True) if own]
         assert sorted(has) == sorted(data.store.record(int(row)).label.split("|"))
-    assert found.right.mean() == pytest.approx(scores["subset_accuracy"])
+    assert found.correct.mean() == pytest.approx(scores["subset_accuracy"])
     assert (found.predicted == found.true).mean() == pytest.approx(scores["accuracy"])
     columns = zip(found.true.T, found.outputs.T, strict=True)
     areas = [average_precision_score(*column) for column in columns if column[0].any()]
@@ -143,7 +143,7 @@ def test_clips_without_a_known_label_can_be_left_out(tested):
 def test_a_file_of_another_version_is_answered_by_the_command_that_writes_it_again(
     tested, tmp_path
 ):
-    with np.load(tested[0] / FILE) as file:
-        np.savez(tmp_path / FILE, **dict(file) | {"version": 7})
+    with np.load(tested[0] / FILE_NAME) as file:
+        np.savez(tmp_path / FILE_NAME, **dict(file) | {"version": 7})
     with pytest.raises(ValueError, match=r"has version 7.* src/eval\.py ckpt_path=.* split=val"):
         load_predictions(tmp_path, "val")

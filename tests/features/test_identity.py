@@ -238,7 +238,7 @@ def test_prediction_with_an_own_class_is_refused_unless_it_is_allowed_and_unchan
     sentence = r"features\.audio of the class loud\.Loud, which no checkpoint may call: prepare the"
     with pytest.raises(ValueError, match=sentence):
         prediction_features(settings)
-    monkeypatch.setattr(checkpoint, "ALLOWED", {"loud.Loud"})
+    monkeypatch.setattr(checkpoint, "ALLOWED_TARGETS", {"loud.Loud"})
     assert prediction_features(settings).audio == loud
     module("loud", LOUD.replace("2.0", "2.5"))
     with pytest.raises(ValueError, match=r"loud\.Loud, whose source has changed since then"):

@@ -13,10 +13,10 @@ import torch
 from conftest import ROOT, results
 from hydra.errors import CompactHydraException
 
-from avfusion.threads import SIDE_BY_SIDE
-from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
+from avfusion.threads import PARALLEL_JOBS_VARIABLE
+from hydra_plugins.avfusion_launcher.job import Job, build_command, check_single_process
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
-from hydra_plugins.avfusion_launcher.processes import Processes, hold
+from hydra_plugins.avfusion_launcher.processes import JobProcesses, lock_folder
 
 SMALL = (
     "data.corpus.clips={train: 48, val: 17, test: 15}",
@@ -116,7 +116,7 @@ def test_a_job_gets_its_overrides_and_nothing_that_belongs_to_the_sweep(tmp_path
     monkeypatch.setattr(sys, "argv", ["src/train.py", "-m", "--config-dir", "mine", "seed=1,2"])
     job = Job(3, ["seed=1"], tmp_path / "a b=c", None)
     hydra = ["hydra.launcher.n_jobs=2", "hydra.sweep.dir=x", "hydra.verbose=true"]
-    command = command_line(job, [*hydra, "hydra/launcher=other", "hydra.mode=MULTIRUN"], False)
+    command = build_command(job, [*hydra, "hydra/launcher=other", "hydra.mode=MULTIRUN"], False)
     assert command[1:] == [
         "src/train.py",
         "--config-dir",
@@ -132,10 +132,10 @@ def test_a_job_gets_its_overrides_and_nothing_that_belongs_to_the_sweep(tmp_path
 def test_an_unfinished_job_goes_on_from_its_last_checkpoint(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     job = Job(0, ["seed=1"], tmp_path, None)
-    assert not any("ckpt_path" in part for part in command_line(job, [], resume=True))
+    assert not any("ckpt_path" in part for part in build_command(job, [], resume=True))
     (tmp_path / "checkpoints" / "last.ckpt").touch()
-    assert f'ckpt_path="{tmp_path}"' in command_line(job, [], resume=True)
-    assert not any("ckpt_path" in part for part in command_line(job, [], resume=False))
+    assert f'ckpt_path="{tmp_path}"' in build_command(job, [], resume=True)
+    assert not any("ckpt_path" in part for part in build_command(job, [], resume=False))
 
 
 @pytest.mark.parametrize(
@@ -148,29 +148,29 @@ def test_an_unfinished_job_goes_on_from_its_last_checkpoint(tmp_path):
 def test_a_sweep_in_each_of_several_processes_is_refused_with_the_way_that_works(
     monkeypatch, variable, value, way
 ):
-    check_surroundings()
+    check_single_process()
     monkeypatch.setenv(variable, value)
     with pytest.raises(CompactHydraException, match=way):
-        check_surroundings()
+        check_single_process()
 
 
 def test_a_folder_in_which_a_job_still_runs_is_refused_until_it_has_ended(tmp_path):
     reader = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
-    with hold(tmp_path) as lock:
+    with lock_folder(tmp_path) as lock:
         job = subprocess.Popen(
             reader, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[lock.fileno()]
         )
     job.stdout.readline()
-    with pytest.raises(CompactHydraException, match="still runs, as the sweep that began it"):
-        Processes(None, slots=2).run(["true"], tmp_path, None)
+    with pytest.raises(CompactHydraException, match="is still running, left by a sweep that was"):
+        JobProcesses(None, slots=2).run(["true"], tmp_path, None)
     job.communicate()
-    assert Processes(None, slots=2).run(["true"], tmp_path, None) == 0
+    assert JobProcesses(None, slots=2).run(["true"], tmp_path, None) == 0
 
 
 def test_jobs_side_by_side_know_that_they_share_the_cores(tmp_path):
-    code = f"import os, sys; sys.exit(int(os.environ[{SIDE_BY_SIDE!r}]))"
+    code = f"import os, sys; sys.exit(int(os.environ[{PARALLEL_JOBS_VARIABLE!r}]))"
     for slots in (1, 3):
-        assert Processes(None, slots).run([sys.executable, "-c", code], tmp_path, None) == slots
+        assert JobProcesses(None, slots).run([sys.executable, "-c", code], tmp_path, None) == slots
 
 
 def test_no_jobs_at_once_are_refused():

@@ -16,8 +16,8 @@ from hydra.errors import CompactHydraException
 from hydra.initialize import initialize_config_dir
 from hydra.types import HydraContext, RunMode
 
-from hydra_plugins.avfusion_launcher.names import LONGEST_NAME, name_jobs, name_trial
-from hydra_plugins.avfusion_launcher.processes import Processes
+from hydra_plugins.avfusion_launcher.names import MAX_NAME_LENGTH, name_jobs, name_trial
+from hydra_plugins.avfusion_launcher.processes import JobProcesses
 
 
 def grid(**values: list[str]) -> list[list[str]]:
@@ -73,7 +73,9 @@ def test_jobs_are_named_by_what_differs_and_no_file_system_minds(jobs, names):
         assert found == names
     assert len({name.casefold() for name in found}) == len(jobs)
     for name in found:
-        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name) and len(name) <= LONGEST_NAME + 3
+        assert (
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", name) and len(name) <= MAX_NAME_LENGTH + 3
+        )
         assert not name.endswith(".")
     assert name_jobs(jobs) == found
 
@@ -108,7 +110,7 @@ class Jobs:
 @pytest.fixture
 def jobs(monkeypatch):
     jobs = Jobs()
-    monkeypatch.setattr(Processes, "run", lambda *arguments: jobs.run(*arguments))
+    monkeypatch.setattr(JobProcesses, "run", lambda *arguments: jobs.run(*arguments))
     monkeypatch.setattr("hydra_plugins.avfusion_launcher.launcher.configure_log", lambda *_: None)
     before = signal.getsignal(signal.SIGTERM)
     yield jobs

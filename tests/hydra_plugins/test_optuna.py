@@ -18,9 +18,9 @@ from hydra.types import HydraContext, RunMode
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from avfusion.run.errors import as_sentence, wrong_input
+from avfusion.run.errors import format_error, input_errors
 from hydra_plugins.avfusion_launcher.names import name_trial
-from hydra_plugins.avfusion_launcher.processes import Processes
+from hydra_plugins.avfusion_launcher.processes import JobProcesses
 from hydra_plugins.avfusion_optuna import _space
 
 DEFAULT = {"optimizer.lr", "optimizer.weight_decay", "model.network.head.dropout"}
@@ -53,7 +53,7 @@ class Jobs:
 @pytest.fixture
 def jobs(monkeypatch):
     jobs = Jobs()
-    monkeypatch.setattr(Processes, "run", lambda *arguments: jobs.run(*arguments))
+    monkeypatch.setattr(JobProcesses, "run", lambda *arguments: jobs.run(*arguments))
     monkeypatch.setattr("hydra_plugins.avfusion_launcher.launcher.configure_log", lambda *_: None)
     before = signal.getsignal(signal.SIGTERM)
     yield jobs
@@ -112,7 +112,7 @@ def test_sweeps_in_the_grammar_of_hydra_say_where_values_are_drawn_from(sweep, d
 
 def test_every_choice_reaches_a_job_as_it_was_written():
     _, space = read("key='a b',\"it's\",null,1e-5,[1, {x: 'y,z'}]")
-    values = [_space.overrides({"key": value})[0] for value in space["key"].choices]
+    values = [_space.format_overrides({"key": value})[0] for value in space["key"].choices]
     parsed = [read(value, "other=1,2")[0] for value in values]
     assert parsed == [[value] for value in values]
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -153,18 +153,18 @@ def test_the_command_line_takes_the_place_of_the_configuration():
         ("+hydra.sweeper.space.seed=7", "space: seed=7 is no sweep: write choice"),
         ("+hydra.sweeper.space.seed={low: 1, high: 2}", "space: seed=.*is no sweep: write choice"),
         ("hydra.sweeper.space=null", "There is nothing to search: sweep over a key, such as"),
-        ("hydra.sweeper.n_trials=0", "n_trials must be a whole number from 1 on, got 0"),
-        ("hydra.sweeper.n_trials=few", "n_trials must be a whole number from 1 on, got few"),
-        ("hydra.sweeper.seed=-1", "seed must be a whole number from 0 on, got -1"),
+        ("hydra.sweeper.n_trials=0", "n_trials must be a whole number of at least 1, got 0"),
+        ("hydra.sweeper.n_trials=few", "n_trials must be a whole number of at least 1, got few"),
+        ("hydra.sweeper.seed=-1", "seed must be a whole number of at least 0, got -1"),
         ("hydra/launcher=basic", "leave hydra/launcher=subprocess"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_in_a_sentence_before_any_work(
     tmp_path, jobs, override, sentence
 ):
-    with pytest.raises(wrong_input()) as refusal:
+    with pytest.raises(input_errors()) as refusal:
         search(tmp_path / "sweep", override)
-    assert re.search(sentence, as_sentence(refusal.value))
+    assert re.search(sentence, format_error(refusal.value))
     assert not jobs.started and not (tmp_path / "sweep").exists()
 
 

@@ -88,7 +88,7 @@ def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(
 
     again = [*command, "hydra.launcher.resume=true"]
     refused = run("train", *again, fails=True)
-    assert f"The job in {sweep}/trial_0001 still runs" in refused.stderr
+    assert f"The job in {sweep}/trial_0001 is still running" in refused.stderr
     os.killpg(job, signal.SIGKILL)
     resumed = run("train", *again)
     assert states(sweep) == ["COMPLETE"] * 3

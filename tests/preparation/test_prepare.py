@@ -33,11 +33,12 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store, read_description
 from avfusion.features import AudioFeatures, FaceFeatures, Features
 from avfusion.features import clip as clip_features
+from avfusion.files import safe_name
 from avfusion.preparation import description
 from avfusion.preparation import prepare as preparation
 from avfusion.preparation import workers as work
 from avfusion.preparation.description import describe_splits, verify_checksums
-from avfusion.preparation.prepare import prepare, safe
+from avfusion.preparation.prepare import prepare
 from avfusion.preparation.summary import summarize_store
 
 REASONS = {
@@ -515,7 +516,7 @@ def test_a_clip_that_ends_its_process_is_left_out_and_listed(
         kill = lambda path: os._exit(11) if path.name == "s0_2.png" else real(path)  # noqa: E731
         monkeypatch.setattr(clip_features, "read_picture", kill)
     else:
-        monkeypatch.setattr(parallel, "FEW", 0)
+        monkeypatch.setattr(parallel, "MAX_FORKED_SIZE", 0)
         (tmp_path / "site").mkdir()
         (tmp_path / "site" / "sitecustomize.py").write_text(KILLER)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
@@ -699,7 +700,7 @@ def test_a_store_can_be_moved(recordings_store, tmp_path):
     [("grid", "grid"), ("my data=2, [x]", "my_data_2_x"), ("größe", "größe"), ("=", "corpus")],
 )
 def test_a_store_has_a_name_that_a_shell_and_an_override_can_hold(name, path):
-    assert safe(name) == path
+    assert safe_name(name, "corpus") == path
 
 
 def test_a_store_is_named_after_its_corpus(few, tmp_path, in_process, small_features):

@@ -36,7 +36,7 @@ from avfusion.preparation.summary import (
     summarize_store,
     tabulate_classes,
 )
-from avfusion.run.streams import streams_of
+from avfusion.run.streams import find_streams
 
 
 def cells(text, row):
@@ -304,7 +304,7 @@ def test_the_next_command_names_the_streams_that_have_other_names(tmp_path):
     streams = {name: stream.plain() for name, stream in streams.items()}
     store = stored(tmp_path, dict(train=99, val=5, test=5), other="mine.LogMel", streams=streams)
     words = shlex.split(describe_next_command(store)[-1])
-    assert streams_of(load("train", *words[2:]).model) == ["vgg16", "logmel"]
+    assert find_streams(load("train", *words[2:]).model) == ["vgg16", "logmel"]
     assert words[-2:] == [
         "data.augmentation.audio.stream=logmel",
         "data.augmentation.audio.band=0",

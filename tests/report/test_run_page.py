@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from avfusion.evaluation.predictions import FILE, Predictions, load_predictions
+from avfusion.evaluation.predictions import FILE_NAME, Predictions, load_predictions
 from avfusion.evaluation.runs import read_run
 from avfusion.figures.style import INK
 from avfusion.report.run_page import report_run
@@ -139,9 +139,9 @@ def test_other_clips_in_the_store_are_not_taken_for_those_tested(folder):
 
 @pytest.mark.parametrize("content", [None, b"hello", b""])
 def test_missing_predictions_are_answered_by_the_command_that_makes_them(folder, content):
-    (folder / FILE).unlink()
+    (folder / FILE_NAME).unlink()
     if content is not None:
-        (folder / FILE).write_bytes(content)
+        (folder / FILE_NAME).write_bytes(content)
     page = page_of(read_run(folder))
     assert page.sections == NOT_TESTED
     command = f"python src/eval.py ckpt_path={folder} callbacks.predictions.folder={folder}"

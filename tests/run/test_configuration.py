@@ -1,6 +1,6 @@
 """Claims about what programs read off a configuration."""
 
-from avfusion.run.configuration import overridden, single_values
+from avfusion.run.configuration import collect_overridden, flatten_scalars
 
 
 def test_flat_names_every_single_value_by_its_path():
@@ -12,7 +12,7 @@ def test_flat_names_every_single_value_by_its_path():
         "none": None,
         "inner": {"hidden": 3, "deep": {"kind": "y", "_target_": "a.C"}},
     }
-    assert single_values(config, "net.") == {
+    assert flatten_scalars(config, "net.") == {
         "net.lr": 0.1,
         "net.inner.hidden": 3,
         "net.inner.deep.kind": "y",
@@ -23,7 +23,7 @@ def test_whatever_was_given_is_a_choice_under_its_own_name():
     config = {"seed": 3, "optimizer": {"lr": 0.5, "name": "a"}, "callbacks": {"stop": {"n": 5}}}
     given = ["model=lowrank", "optimizer.lr=1e-1", "+callbacks.stop.n=5", "x=[1,2]", "~trainer.b"]
     trial = ["callbacks.pruning.trial=4"]
-    assert overridden(config, given + trial) == {
+    assert collect_overridden(config, given + trial) == {
         "model": "lowrank",
         "optimizer.lr": 0.5,  # as it was resolved
         "callbacks.stop.n": 5,

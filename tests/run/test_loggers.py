@@ -25,8 +25,8 @@ from avfusion.dashboard.media_loggers import (
     media_loggers,
 )
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run.loggers import CurvesLogger, build_loggers, log_choices
-from avfusion.run.results import log_hyperparameters
+from avfusion.run.loggers import CurvesLogger, build_loggers, log_hyperparameters
+from avfusion.run.results import log_final_results
 
 CLASSES = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}
 SOUND = np.array([0, 1, -(2**15), 2**15 - 1], np.int16)
@@ -53,7 +53,7 @@ def test_files_of_hyperparameters_are_never_empty_and_those_of_the_last_part(tmp
         board = CurvesLogger(tmp_path, name="", version="", default_hp_metric=False)
         table = CSVLogger(tmp_path, name="csv")
         trainer = quiet_trainer(logger=[board, table])
-        log_choices(trainer, CHOSEN | {"optimizer.lr": lr})
+        log_hyperparameters(trainer, CHOSEN | {"optimizer.lr": lr})
         for logger in (board, table):
             logger.log_metrics({"val/loss": 1.0}, 1)
             logger.save()
@@ -199,10 +199,10 @@ def test_every_logger_is_given_the_same_scalars_choices_and_pictures(logger, par
     )
     data = FaceAudioDataModule(str(party_store), batch_size=8)
     task = build_for(data, "lowrank")
-    log_choices(trainer, CHOSEN)
+    log_hyperparameters(trainer, CHOSEN)
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, verbose=False)
-    log_hyperparameters(trainer, CHOSEN, ENDED)
+    log_final_results(trainer, CHOSEN, ENDED)
     numbers, choices, pictures = known(logger)
     tags = events_of(tmp_path / "board").Tags()
     assert set(tags["scalars"]) == {

@@ -14,19 +14,19 @@ from avfusion.figures.clip import clip_view
 from avfusion.figures.gallery import gallery_figure
 from avfusion.figures.style import RIGHT, WRONG
 from avfusion.preparation.prepare import prepare
-from avfusion.run import notebook as session
+from avfusion.run import notebook
 from avfusion.training.metrics.pointing import PointingGame, pointing
 
 
 @pytest.fixture(scope="module")
 def trained(party_store):
     """A task that was trained on a toy for one epoch, and its data."""
-    cfg = session.configuration(
+    cfg = notebook.compose_config(
         "data=store", f"data.store={party_store}", "data.batch_size=8", "model=concat"
     )
-    task, data = session.build(cfg)
+    task, data = notebook.build(cfg)
     before = {name: value.clone() for name, value in task.state_dict().items()}
-    return task, data, session.train(task, data, epochs=1), before
+    return task, data, notebook.train(task, data, epochs=1), before
 
 
 def test_a_session_trains_and_says_how_well(trained):
@@ -38,17 +38,17 @@ def test_a_session_trains_and_says_how_well(trained):
 
 def test_a_session_answers_for_each_clip_of_a_split_in_the_order_of_the_store(trained):
     task, data, *_ = trained
-    found = session.answers(task, data, "test")
+    found = notebook.predict_split(task, data, "test")
     assert [answer.row for answer in found] == data.splits.rows("test").tolist()
-    assert all(float(answer.prediction.sum()) == pytest.approx(1, abs=1e-5) for answer in found)
+    assert all(float(answer.values.sum()) == pytest.approx(1, abs=1e-5) for answer in found)
 
 
 def test_a_session_answers_for_new_recordings(trained, tmp_path, in_process):
     task, data, *_ = trained
     write_picture(tmp_path / "one.png", (200, 60, 60))
     write_sound(tmp_path / "one.wav", tone(1.0))
-    (answer,) = session.answers_for(str(tmp_path), task, data)
-    assert len(answer.prediction) == 8
+    (answer,) = notebook.predict_files(str(tmp_path), task, data)
+    assert len(answer.values) == 8
 
 
 def test_recordings_are_answered_for_as_a_store_of_them_would_be(
@@ -61,18 +61,18 @@ def test_recordings_are_answered_for_as_a_store_of_them_would_be(
         patch.setattr(
             task, "predict_step", lambda clips, n: batches.append(clips) or answer(clips, n)
         )
-        ours = session.answers_for(files, task, data)
+        ours = notebook.predict_files(files, task, data)
     assert [len(clips.row) for clips in batches] == [8, 2]
     corpus = UnlabeledRecordings(find_recordings(files), data.target.output_names)
     store = prepare(corpus, prediction_features(data.description["features"]), tmp_path / "stores")
     prepared = FaceAudioDataModule(
         str(store), target=lambda description: task.target, batch_size=data.batch_size
     )
-    theirs = session.answers(task, prepared, "test")
+    theirs = notebook.predict_split(task, prepared, "test")
     assert len(ours) == len(theirs) == 10
     for one, other in zip(ours, theirs, strict=True):
         assert one.clip == replace(other.clip, shard=one.clip.shard, place=one.clip.place)
-        assert torch.equal(one.prediction, other.prediction)
+        assert torch.equal(one.values, other.values)
         assert torch.equal(one.glimpses, other.glimpses)
         assert one.note == other.note
 
@@ -96,16 +96,16 @@ def test_a_recording_that_cannot_be_decoded_is_left_out_with_a_word(trained, tmp
     task, data, *_ = trained
     write_sound(tmp_path / "good.wav", tone(1.0))
     (tmp_path / "bad.wav").write_bytes(b"")
-    (answer,) = session.answers_for(str(tmp_path), task, data)
+    (answer,) = notebook.predict_files(str(tmp_path), task, data)
     assert "good" in answer.clip.clip_id and "bad" in caplog.text
     (tmp_path / "good.wav").unlink()
     with pytest.raises(ValueError, match="None of the recordings can be used"):
-        session.answers_for(str(tmp_path), task, data)
+        notebook.predict_files(str(tmp_path), task, data)
 
 
 def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):
     task, data, *_ = trained
-    found = session.answers(task, data, "val")
+    found = notebook.predict_split(task, data, "val")
     glimpses = torch.stack([answer.glimpses for answer in found])
     boxes = torch.from_numpy(data.store.boxes)[[answer.row for answer in found]]
     game = PointingGame()
@@ -117,8 +117,8 @@ def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):
 
 def test_a_gallery_has_a_row_per_network_and_colours_what_is_right(trained):
     task, data, *_ = trained
-    found = session.answers(task, data, "test")[:3]
-    views = [clip_view(data.store, a.row, a.prediction, a.glimpses, data.target) for a in found]
+    found = notebook.predict_split(task, data, "test")[:3]
+    views = [clip_view(data.store, a.row, a.values, a.glimpses, data.target) for a in found]
     views[0], views[1] = views[0]._replace(right=True), views[1]._replace(right=False)
     axes = gallery_figure({"one": views, "other": views[:2]}).axes
     assert len(axes) == 6

@@ -13,7 +13,7 @@ from conftest import ROOT, hydra_at_rest, load, one_process
 from avfusion.corpora import cocktail_party
 from avfusion.models.face_encoders import ConvNet
 from avfusion.preparation import workers as work
-from avfusion.run import build as assembly
+from avfusion.run import build as run_build
 from avfusion.training.task import FusionTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -85,8 +85,8 @@ def test_a_draft_of_the_model_is_built_only_before_work_on_its_data(counts, tmp_
         monkeypatch.setattr(module, "run_parallel", work_on)
     small = "data.corpus.clips={train: 8, val: 4, test: 4}"
     for _ in range(2):
-        data = assembly.build_data(load("train", small))
+        data = run_build.build_data(load("train", small))
         assert data.is_made
     assert built_before_work == [1, 1] and counts["FusionTask"] == 1  # rendered and decoded once
-    assembly.build_data(load("train", small, "data.features.face.size=48"))
+    run_build.build_data(load("train", small, "data.features.face.size=48"))
     assert built_before_work == [1, 1, 2]

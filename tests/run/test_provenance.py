@@ -13,7 +13,7 @@ def test_a_run_says_its_code_versions_machine_and_command(tmp_path):
     record = json.loads((tmp_path / "provenance.json").read_text())
     assert record["versions"]["torch"] == torch.__version__
     assert record["machine"]["cores"] >= 1 and record["command"]
-    said = provenance.git("rev-parse", "HEAD")
+    said = provenance._run_git("rev-parse", "HEAD")
     assert record["git"]["commit"] == said and (said is None or len(said) == 40)
 
 
@@ -25,7 +25,7 @@ def test_changes_that_are_not_committed_are_kept(tmp_path, monkeypatch):
     (tmp_path / "code.py").write_text("before\n")
     git("add", "code.py")
     git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "first")
-    monkeypatch.setattr(provenance, "HERE", tmp_path)
+    monkeypatch.setattr(provenance, "SOURCE_FOLDER", tmp_path)
     provenance.write_provenance(tmp_path)
     assert not json.loads((tmp_path / "provenance.json").read_text())["git"]["dirty"]
     assert not (tmp_path / "git.diff").exists()
@@ -37,6 +37,6 @@ def test_changes_that_are_not_committed_are_kept(tmp_path, monkeypatch):
 
 
 def test_code_outside_of_a_repository_has_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "HERE", tmp_path)
+    monkeypatch.setattr(provenance, "SOURCE_FOLDER", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.git("rev-parse", "HEAD") is None
+    assert provenance._run_git("rev-parse", "HEAD") is None

@@ -4,8 +4,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from avfusion.run import renamed
-from avfusion.run.composition import explain
-from avfusion.run.suggestions import dotted
+from avfusion.run.composition import explain_error
+from avfusion.run.suggestions import iterate_keys
 from avfusion.run.values import check_values
 
 
@@ -25,7 +25,7 @@ def old_names(monkeypatch):
 def test_an_old_name_on_the_command_line_is_answered_with_the_new_one(override, sentence):
     with pytest.raises(HydraException) as caught:
         load("train", override)
-    assert explain(caught.value, "train") == sentence
+    assert explain_error(caught.value, "train") == sentence
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_no_shipped_configuration_still_has_an_old_key(top):
     required = ["corpus=manifest"] if top == "prepare" else []
     composed = OmegaConf.to_container(load(top, *required), resolve=False)
     del renamed.KEYS["optimizer.speed"]
-    assert [key for key in dotted(composed) if renamed.new_key(key)] == []
+    assert [key for key in iterate_keys(composed) if renamed.new_key(key)] == []

@@ -5,7 +5,7 @@ from conftest import split_by
 from omegaconf import OmegaConf
 
 from avfusion.data.store import Store, read_description
-from avfusion.run.restore import check_plan, here, plan_of
+from avfusion.run.restore import check_same_splits, choose_splits, localize_paths
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +19,17 @@ def recorded(target: str, **corpus) -> dict:
 
 
 def test_the_embedded_corpus_is_rendered_where_this_machine_has_its_data(home):
-    found = here(recorded("avfusion.corpora.CocktailParty", root="/old/cocktail_party"), None)
+    found = localize_paths(
+        recorded("avfusion.corpora.CocktailParty", root="/old/cocktail_party"), None
+    )
     assert found["corpus"]["root"] == f"{home}/cocktail_party"
     assert found["store"] == f"{home}/stores"
 
 
 def test_another_corpus_without_a_root_of_its_data_stays_what_it_is(tmp_path):
-    found = here(recorded("avfusion.corpora.Manifest", root=str(tmp_path), label="mood"), None)
+    found = localize_paths(
+        recorded("avfusion.corpora.Manifest", root=str(tmp_path), label="mood"), None
+    )
     assert found["corpus"] == {
         "_target_": "avfusion.corpora.Manifest",
         "root": str(tmp_path),
@@ -36,14 +40,14 @@ def test_another_corpus_without_a_root_of_its_data_stays_what_it_is(tmp_path):
 
 def test_a_corpus_that_is_gone_is_looked_for_by_its_name_where_that_is_there(home):
     data = recorded("avfusion.corpora.Manifest", root="/nowhere/recordings")
-    assert here(data, None)["corpus"]["root"] == "/nowhere/recordings"
+    assert localize_paths(data, None)["corpus"]["root"] == "/nowhere/recordings"
     (home / "manifest").mkdir(parents=True)
-    assert here(data, None)["corpus"]["root"] == f"{home}/manifest"
+    assert localize_paths(data, None)["corpus"]["root"] == f"{home}/manifest"
 
 
 def test_a_corpus_that_has_no_root_at_all_gets_none():
     data = recorded("avfusion.corpora.Manifest", manifest="a.csv")
-    assert here(data, None)["corpus"] == data["corpus"]
+    assert localize_paths(data, None)["corpus"] == data["corpus"]
 
 
 OWN = {"splits": {"folds": 3}, "fold": 1, "split_seed": 5, "allow_subject_overlap": False}
@@ -58,7 +62,7 @@ def plan(recordings_store):
     def plan(store=recordings_store, data=None, **given):
         others = {} if data is None else {"data": data}
         cfg = OmegaConf.create({"splits": None, "fold": None} | given | others)
-        return plan_of(cfg, {"store": str(store)} | (data or {}), recipe)
+        return choose_splits(cfg, {"store": str(store)} | (data or {}), recipe)
 
     return plan
 
@@ -90,10 +94,10 @@ def test_a_table_that_was_changed_since_the_training_is_refused(recordings_store
     table.write_text("\n".join(["clip_id,fold", *folds]))
     recipe = {"description": {"splits": splits().record}}
     cfg = OmegaConf.create({"splits": None, "fold": None})
-    check_plan(tmp_path, cfg, recipe, splits())
+    check_same_splits(tmp_path, cfg, recipe, splits())
     table.write_text("\n".join(["clip_id,fold", *folds[:-1], folds[-1][:-1] + "0"]))
     with pytest.raises(
         ValueError, match=r"my\.csv\} data\.fold=1 is not what it was when .* restore"
     ):
-        check_plan(tmp_path, cfg, recipe, splits())
-    check_plan(tmp_path, OmegaConf.create({"splits": "x.csv", "fold": 1}), recipe, splits())
+        check_same_splits(tmp_path, cfg, recipe, splits())
+    check_same_splits(tmp_path, OmegaConf.create({"splits": "x.csv", "fold": 1}), recipe, splits())

@@ -14,9 +14,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.results import (
     collect_results,
-    headline,
-    log_hyperparameters,
-    report,
+    format_headline,
+    log_final_results,
+    report_results,
     write_results,
 )
 
@@ -34,7 +34,7 @@ def finished(party_store, tmp_path_factory):
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, verbose=False)
     results = collect_results(trainer, task, data, {}) | {"val/accuracy": 0.125}
-    report(folder, trainer, results, CHOSEN)
+    report_results(folder, trainer, results, CHOSEN)
     return folder, trainer, task, data
 
 
@@ -82,7 +82,7 @@ def row_of(folder, chosen, results=SCORES):
     """Write curves, and the row of a run that has ended."""
     logger = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
     logger.log_metrics({"train/gradient_norm_head": 1.0, "attention": 2.0}, 1)
-    log_hyperparameters(quiet_trainer(logger=logger), chosen, results)
+    log_final_results(quiet_trainer(logger=logger), chosen, results)
     logger.finalize("success")
 
 
@@ -146,11 +146,11 @@ def test_final_scores_do_not_bend_the_curves(finished):
 
 def test_the_line_at_the_end_names_the_balanced_accuracy_as_emotion_research_does():
     scores = {"test/accuracy": 0.9934, "test/balanced_accuracy": 0.99, "test/loss": None}
-    assert headline(scores | {"test/attention_hit": 0.5}) == (
+    assert format_headline(scores | {"test/attention_hit": 0.5}) == (
         "Test: accuracy 0.993, UAR 0.990, attention hit 0.500"
     )
-    assert headline({"parameters": 3}) == "Results"
-    assert headline(scores | {"data/shared_subjects": 3}) == (
+    assert format_headline({"parameters": 3}) == "Results"
+    assert format_headline(scores | {"data/shared_subjects": 3}) == (
         "Test: accuracy 0.993†, UAR 0.990† "
         "(† Data leakage, so that scores may show memory: shared subjects (3))"
     )

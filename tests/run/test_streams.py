@@ -5,8 +5,8 @@ from conftest import MODELS, build, load
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-from avfusion.run import notebook as session
-from avfusion.run.streams import streams_of
+from avfusion.run import notebook
+from avfusion.run.streams import find_streams
 
 ONE = {"audio_only": ["mfcc"], "face_only": ["frames"], "lenet": ["frames"]}
 
@@ -15,7 +15,7 @@ ONE = {"audio_only": ["mfcc"], "face_only": ["frames"], "lenet": ["frames"]}
 def test_every_model_names_what_its_network_reads(model):
     network = build(model).network
     of_parts = {part.stream for part in network.modules() if hasattr(part, "stream")}
-    names = streams_of(load("train", f"model={model}").model)
+    names = find_streams(load("train", f"model={model}").model)
     assert {*names} == of_parts == {*ONE.get(model, ["frames", "mfcc"])}
 
 
@@ -23,23 +23,26 @@ def test_each_encoder_is_asked_and_a_recipe_says_the_same_as_a_configuration():
     overrides = ("model/face_encoder=precomputed", "model.network.audio_encoder.stream=wavlm")
     model = load("train", "model=lowrank", *overrides).model
     recipe = OmegaConf.to_container(model, resolve=False)
-    assert streams_of(model) == ["face_map", "wavlm"] or streams_of(model) == ["wavlm", "face_map"]
-    assert streams_of(recipe) == streams_of(model)
+    assert find_streams(model) == ["face_map", "wavlm"] or find_streams(model) == [
+        "wavlm",
+        "face_map",
+    ]
+    assert find_streams(recipe) == find_streams(model)
 
 
 def test_a_part_that_names_none_reads_that_of_its_class():
     model = load("train", "model=lowrank").model
     del model.network.face_encoder.stream
-    assert {*streams_of(model)} == {"frames", "mfcc"}
+    assert {*find_streams(model)} == {"frames", "mfcc"}
 
 
 def test_streams_that_encoders_cannot_read_are_refused(recordings_store):
     """Where a face encoder is given audio frames, or an audio encoder pictures."""
     base = ("model=lowrank", "data=store", f"data.store={recordings_store}", "data.batch_size=4")
     with pytest.raises(InstantiationException, match=r"three colors, .* mfcc has 75 features: set"):
-        session.build(load("train", *base, "model.network.face_encoder.stream=mfcc"))
+        notebook.build(load("train", *base, "model.network.face_encoder.stream=mfcc"))
     cfg = load("train", *base, "model.network.audio_encoder.stream=frames")
-    task, data = session.build(cfg)
+    task, data = notebook.build(cfg)
     with pytest.raises(ValueError, match=r"The stream frames has no time axis, .* such as mfcc"):
         task(next(iter(data.val_dataloader())).with_floats())
 
@@ -47,4 +50,4 @@ def test_streams_that_encoders_cannot_read_are_refused(recordings_store):
 def test_a_network_that_reads_nothing_is_refused():
     network = {"_target_": "torch.nn.Identity"}
     with pytest.raises(ValueError, match=r"model\.network \(torch\.nn\.Identity\) reads no stream"):
-        streams_of({"network": network})
+        find_streams({"network": network})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from avfusion.run.suggestions import nearest, nearest_key
+from avfusion.run.suggestions import find_nearest, find_nearest_key
 
 CONFIG = {
     "seed": 0,
@@ -19,7 +19,7 @@ CONFIG = {
     [("modle", "model"), ("MODEL", "model"), ("model ", "model"), ("mod", "mode"), ("xyz", None)],
 )
 def test_the_nearest_word_has_the_same_letters_or_most_of_them(word, meant):
-    assert nearest(word, ["mode", "model", "seed"]) == meant
+    assert find_nearest(word, ["mode", "model", "seed"]) == meant
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_the_nearest_word_has_the_same_letters_or_most_of_them(word, meant):
     ],
 )
 def test_the_nearest_key_is_looked_for_in_its_place_and_elsewhere(key, meant):
-    assert nearest_key(key, CONFIG) == meant
+    assert find_nearest_key(key, CONFIG) == meant
 
 
 def test_what_a_part_is_made_of_is_no_key():
-    assert nearest_key("model.network.fusion.target", CONFIG) is None
+    assert find_nearest_key("model.network.fusion.target", CONFIG) is None

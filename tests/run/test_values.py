@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import MODELS, load
 
-from avfusion.run.values import check_values, described, fits
+from avfusion.run.values import check_values, describe_type, fits_type
 
 ENCODER = "avfusion.models.face_encoders.ConvNet"
 
@@ -29,7 +29,7 @@ ENCODER = "avfusion.models.face_encoders.ConvNet"
     ],
 )
 def test_what_a_constructor_takes_passes(value, kind):
-    assert fits(value, kind)
+    assert fits_type(value, kind)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_what_a_constructor_takes_passes(value, kind):
     ],
 )
 def test_what_a_constructor_does_not_take_is_found(value, kind):
-    assert not fits(value, kind)
+    assert not fits_type(value, kind)
 
 
 def test_types_are_said_in_words():
-    assert described(int | float | None) == "a number or null"
-    assert described(list[int]) == "a list, each a whole number"
-    assert described(dict[str, float] | None) == "named values, each a number or null"
-    assert described(type(pytest)) == "a group of values with a _target_"
+    assert describe_type(int | float | None) == "a number or null"
+    assert describe_type(list[int]) == "a list, each a whole number"
+    assert describe_type(dict[str, float] | None) == "named values, each a number or null"
+    assert describe_type(type(pytest)) == "a group of values with a _target_"
 
 
 def test_the_key_is_that_of_the_command_line():

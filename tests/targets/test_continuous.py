@@ -26,9 +26,9 @@ from avfusion.data.checks import check_labels
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import export_index
 from avfusion.data.store import Store
-from avfusion.evaluation.inference import collect_answers
-from avfusion.evaluation.prediction_files import by_recording, write_answers
-from avfusion.evaluation.prediction_table import describe_answers
+from avfusion.evaluation.inference import collect_predictions
+from avfusion.evaluation.prediction_files import group_by_recording, write_predictions
+from avfusion.evaluation.prediction_table import format_predictions
 from avfusion.evaluation.predictions import load_predictions
 from avfusion.evaluation.runs import read_run
 from avfusion.figures.clip import clip_view
@@ -36,7 +36,7 @@ from avfusion.figures.scatter import scatter_figure
 from avfusion.preparation.leakage import CONTENT_COLUMNS, find_leaks, find_repeats
 from avfusion.preparation.summary import summarize_store
 from avfusion.report.run_page import report_run
-from avfusion.run.results import collect_results, headline, write_results
+from avfusion.run.results import collect_results, format_headline, write_results
 from avfusion.targets.continuous import Continuous
 from avfusion.training.metrics.stages import check_monitor
 
@@ -185,7 +185,7 @@ def test_the_scores_of_a_test_follow_from_its_predictions(trained):
     assert scores["test/loss"] == pytest.approx((errors**2).mean(), rel=1e-5)
     means = [scores[f"test/ccc_{name}"] for name in NAMES]
     assert scores["test/ccc"] == pytest.approx(np.mean(means))
-    assert f"CCC {scores['test/ccc']:.3f}" in headline(scores)
+    assert f"CCC {scores['test/ccc']:.3f}" in format_headline(scores)
 
 
 def test_there_is_a_scatter_plot_in_place_of_confusions_and_curves(trained):
@@ -213,8 +213,8 @@ def test_a_scatter_plot_has_every_clip_whose_number_is_known_and_its_ccc():
 
 def test_answers_have_a_column_per_number(trained, tmp_path):
     _, task, data, scores = trained
-    answers = collect_answers(data.store, quiet_trainer().predict(task, datamodule=data))
-    with write_answers(tmp_path, answers, data.target).open() as file:
+    answers = collect_predictions(data.store, quiet_trainer().predict(task, datamodule=data))
+    with write_predictions(tmp_path, answers, data.target).open() as file:
         rows = list(csv.DictReader(file))
     true = data.target.read_labels(data.store)[data.splits.rows("test")]
     for row, numbers in zip(rows, true, strict=True):
@@ -225,7 +225,7 @@ def test_answers_have_a_column_per_number(trained, tmp_path):
     )
     table = json.loads((tmp_path / "predictions.json").read_text())
     assert table[0]["values"] == pytest.approx(dict(zip(NAMES, said[0], strict=True)), abs=1e-5)
-    head, first, *_ = describe_answers(*by_recording(answers), data.target).splitlines()
+    head, first, *_ = format_predictions(*group_by_recording(answers), data.target).splitlines()
     assert head.split() == ["recording", "true", *NAMES]
     assert first.split()[-1] == f"{said[0, 1]:.3g}"
 

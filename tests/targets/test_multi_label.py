@@ -30,8 +30,8 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
 from avfusion.data.index import tabulate
 from avfusion.data.store import Store
-from avfusion.evaluation.inference import collect_answers
-from avfusion.evaluation.prediction_files import write_answers
+from avfusion.evaluation.inference import collect_predictions
+from avfusion.evaluation.prediction_files import write_predictions
 from avfusion.figures.clip import clip_view
 from avfusion.figures.predictions import batch_figure
 from avfusion.preparation.description import describe_splits
@@ -185,8 +185,8 @@ def test_what_can_be_drawn_is_drawn_and_there_is_no_confusion(trained):
 
 def test_answers_name_every_class_that_is_likely(trained, tmp_path):
     _, task, data, scores = trained
-    answers = collect_answers(data.store, quiet_trainer().predict(task, datamodule=data))
-    with write_answers(tmp_path, answers, data.target).open() as file:
+    answers = collect_predictions(data.store, quiet_trainer().predict(task, datamodule=data))
+    with write_predictions(tmp_path, answers, data.target).open() as file:
         rows = list(csv.DictReader(file))
     likely = ["|".join(n for n in NAMES if float(row[n]) > 0.5) for row in rows]
     assert [row["predicted"] for row in rows] == likely

@@ -6,7 +6,7 @@ from conftest import build, build_for, build_task, load, quiet_trainer, toy_clip
 from avfusion.checkpoint import Recipe
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.models.attention.entropy import mean_entropy
-from avfusion.run.restore import rebuild_task
+from avfusion.run.restore import build_from_recipe
 
 OVERALL = {"loss", "accuracy", "balanced_accuracy", "macro_f1", "attention_hit", "attention_mass"}
 NO_AUXILIARY_LOSS = ("model.single_glimpses=0", "model.glimpse_entropy=0")
@@ -110,7 +110,7 @@ def test_checkpoints_say_how_to_rebuild_the_task(data, tmp_path):
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     recipe = torch.load(tmp_path / "a.ckpt", weights_only=True)["recipe"]
     assert Recipe(**recipe) == task.recipe
-    again = rebuild_task(recipe)
+    again = build_from_recipe(recipe)
     assert again.recipe == task.recipe and again.state_dict().keys() == task.state_dict().keys()
 
 

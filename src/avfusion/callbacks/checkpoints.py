@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
+from avfusion.files import atomic_write
 from avfusion.training.metrics.catalog import check_mode, mode_of
 
 log = logging.getLogger(__name__)
@@ -319,12 +319,8 @@ def is_between_steps(trainer: L.Trainer, batch_idx: int) -> bool:
 
 def _link(file: Path, name: Path) -> None:
     """Give a file another name, in one move; a copy of it where a disk knows no links."""
-    partial = name.with_name(f"{name.name}.partial")
-    with suppress(FileNotFoundError):
-        partial.unlink()
-    try:
-        os.link(file, partial)
-    except OSError:
-        shutil.copyfile(file, partial)
-
-    os.replace(partial, name)
+    with atomic_write(name) as partial:
+        try:
+            os.link(file, partial)
+        except OSError:
+            shutil.copyfile(file, partial)

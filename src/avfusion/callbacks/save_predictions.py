@@ -12,7 +12,7 @@ from torch import Tensor
 from avfusion.callbacks.resume import gather_objects
 from avfusion.dashboard.last_outputs import LastOutputs
 from avfusion.data.batch import Clips
-from avfusion.evaluation.predictions import FILE, GlimpsePeaks, Predictions
+from avfusion.evaluation.predictions import FILE_NAME, GlimpsePeaks, Predictions
 from avfusion.training.metrics.pointing import pointing
 
 
@@ -31,7 +31,7 @@ class SavePredictions(L.Callback):
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network."""
         if trainer.is_global_zero:
-            (self.folder / FILE).unlink(missing_ok=True)
+            (self.folder / FILE_NAME).unlink(missing_ok=True)
         self.batches = []
         self.last.listen(pl_module.network)
 

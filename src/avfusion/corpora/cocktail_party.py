@@ -6,7 +6,6 @@ of the two, so neither modality suffices: the face alone scores 0.3125 with two 
 has to be guessed), the voice alone 0.25.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from avfusion.corpora.drawing import Look, draw_look, draw_party
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.recording import SPLITS, Contents
 from avfusion.corpora.voice import synthesize_voice, write_wav
+from avfusion.files import write_csv
 from avfusion.parallel import run_parallel
 
 VERSION = 1  # raise it whenever the same settings would render other files
@@ -136,12 +136,8 @@ class CocktailParty:
         sizes = [job.end - job.first for job in jobs]
         rows = dict(run_parallel(self.render_clips, jobs, sizes, "Rendering the cocktail party"))
 
-        with (partial / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(self.header)
-            for number in sorted(rows):
-                writer.writerows(rows[number])
-
+        ordered = (row for number in sorted(rows) for row in rows[number])
+        write_csv(partial / "manifest.csv", self.header, ordered)
         os.replace(partial, self.root)
 
 

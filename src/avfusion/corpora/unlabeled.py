@@ -1,6 +1,5 @@
 """Unlabeled recordings: files, folders and patterns that a trained network predicts."""
 
-import csv
 import glob
 import logging
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from avfusion.corpora.media import detect_kind, is_companion
 from avfusion.corpora.recording import Contents, Recording
 from avfusion.corpora.spelling import escape_surrogates
+from avfusion.files import write_csv
 from avfusion.messages import join_items, pluralize
 
 log = logging.getLogger(__name__)
@@ -82,13 +82,8 @@ def _describe_left_out(left_out: LeftOut) -> str:
 
 
 def _write_left_out(folder: Path, left_out: LeftOut) -> Path:
-    path = folder / "left_out.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["source", "reason"])
-        writer.writerows((escape_surrogates(path), why) for path, why in sorted(left_out.items()))
-
-    return path
+    rows = ((escape_surrogates(path), reason) for path, reason in sorted(left_out.items()))
+    return write_csv(folder / "left_out.csv", ["source", "reason"], rows)
 
 
 def _find_entry(given: str, relative_to: Path, left_out: LeftOut) -> list[Recording]:

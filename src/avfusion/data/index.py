@@ -4,7 +4,6 @@ Whoever reads it opens the columns that are needed: a million clips as text took
 every process. Equal records give equal bytes, however and by whom they were written.
 """
 
-import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from avfusion.corpora.spelling import escape_surrogates
 from avfusion.features import ClipFeatures
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.video import count_pictures
+from avfusion.files import open_csv
 
 
 class Window(NamedTuple):
@@ -393,9 +393,7 @@ def check_export(path: Path) -> Path:
 
 def export_index(index: Index, path: Path) -> None:
     """Write an index as CSV, for people; cells are empty where something is unknown."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, index.names)
-        writer.writeheader()
+    with open_csv(path, index.names) as writer:
         for row in index.rows():
             flags = {name: int(row[name]) for name in ("has_face", "has_audio")}
             digests = {name: row[name] for name in DIGESTS if row[name] is not None}

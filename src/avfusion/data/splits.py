@@ -17,7 +17,6 @@ validation, since the best epoch must not be chosen on test clips, and the other
 """
 
 import csv
-import hashlib
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -35,6 +34,7 @@ from avfusion.corpora.spelling import normalize_name
 from avfusion.corpora.table import read_filled_rows
 from avfusion.data.index import Codes
 from avfusion.data.store import Store
+from avfusion.files import hash_file
 from avfusion.messages import join_items, pluralize
 
 Spelling = str | Mapping[str, Any] | None
@@ -212,7 +212,7 @@ class Folds:
                     f"No table of folds at {path}: give data.splits the path of a CSV with the "
                     "columns clip_id and fold."
                 )
-            object.__setattr__(self, "content", hashlib.sha256(path.read_bytes()).hexdigest())
+            object.__setattr__(self, "content", hash_file(path))
 
     def assign(self, store: Store) -> Numbers:
         """Choose among the folds; an unknown fold, and too few folds, are refused."""

@@ -1,4 +1,4 @@
-"""Runs grouped by setting and compared over seeds, and the runs that are excluded."""
+"""Aggregates of runs: grouped by setting, compared over seeds, with a list of excluded runs."""
 
 import re
 from collections import defaultdict
@@ -9,52 +9,61 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from avfusion.evaluation.directions import direction_of
-from avfusion.evaluation.leak_marks import worst_leaks
-from avfusion.evaluation.runs import OTHER, Run
+from avfusion.evaluation.directions import find_direction
+from avfusion.evaluation.leak_marks import find_worst_leaks
+from avfusion.evaluation.runs import IGNORED_KEYS, Run
+
+# Overrides that a setting is repeated over.
+REPEATED_OVERRIDE = re.compile(r"^\+*(seed|data\.seed|.*split_seed|.*fold|fold)=")
+# For an interval or a test: of two runs, Student's t makes the former 12.7 times the deviation.
+MIN_RUNS = 3
 
 
-class LeftOut(NamedTuple):
-    """A run, what became of it in a word or two, and what more there is to say."""
+class Exclusion(NamedTuple):
+    """A run that no table holds, its state (Pruned, Failed, Not finished, ...) and the reason."""
 
     run: Run
     state: str
-    why: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state}: {self.run.folder}{self.why}"
+        return f"{self.state}: {self.run.folder}{self.reason}"
 
 
-def left_out(runs: Sequence[Run]) -> list[LeftOut]:
-    """Return the runs that were pruned, failed, still run, or are repeated by newer ones."""
-    found = []
+def find_exclusions(runs: Sequence[Run]) -> list[Exclusion]:
+    """Find the runs that were pruned, failed, have not finished, or are repeated by newer ones."""
+    exclusions = []
     for run in runs:
         if run.pruned:
-            found.append(LeftOut(run, "Pruned"))
+            exclusions.append(Exclusion(run, "Pruned"))
         elif not run.results:
-            why = f" ({' and '.join(run.broken)} half-written or broken)" if run.broken else ""
-            why = f" ({run.failure})" if run.failure else why
-            found.append(LeftOut(run, "Failed" if run.failed else "Not finished", why))
-    older = repeated(runs)
+            reason = f" ({' and '.join(run.broken)} half-written or broken)" if run.broken else ""
+            reason = f" ({run.failure})" if run.failure else reason
+            state = "Failed" if run.failed else "Not finished"
+            exclusions.append(Exclusion(run, state, reason))
+
+    replaced = _find_replaced(runs)
     for run in runs:
-        if run.folder in older:
-            why = f", which {older[run.folder]} repeats and is newer"
-            found.append(LeftOut(run, "Left out", why))
-    return found
+        if run.folder in replaced:
+            reason = f", because {replaced[run.folder]} repeats it and is newer"
+            exclusions.append(Exclusion(run, "Excluded", reason))
+
+    return exclusions
 
 
-def ranked(runs: Sequence[Run], without: Sequence[LeftOut]) -> list[Run]:
-    """Return the runs that a table does hold."""
-    others = {one.run.folder for one in without}
-    return [run for run in runs if run.folder not in others]
+def without_excluded(runs: Sequence[Run], exclusions: Sequence[Exclusion]) -> list[Run]:
+    """Keep the runs that are not excluded."""
+    excluded = {exclusion.run.folder for exclusion in exclusions}
+    return [run for run in runs if run.folder not in excluded]
 
 
-def repeated(runs: Sequence[Run]) -> dict[Path, Path]:
-    """Return the runs that a newer one repeats, in setting and seed, with that one."""
+def _find_replaced(runs: Sequence[Run]) -> dict[Path, Path]:
+    """Find the runs that a newer one repeats, in setting and seed, with that one."""
     latest: dict[tuple[str, str], Run] = {}
-    for run in sorted(runs, key=ended):
+    for run in sorted(runs, key=_end_time):
         if run.results and run.config:
             latest[run.setting, run.repetition] = run
+
     kept = {run.folder for run in latest.values()}
     return {
         run.folder: latest[run.setting, run.repetition].folder
@@ -63,35 +72,33 @@ def repeated(runs: Sequence[Run]) -> dict[Path, Path]:
     }
 
 
-def ended(run: Run) -> float:
-    """Return when the results of a run were written, zero where there are none."""
+def _end_time(run: Run) -> float:
     path = run.folder / "results.json"
     return path.stat().st_mtime if path.is_file() else 0.0
 
 
-# Overrides that a setting is repeated over.
-REPEATED = re.compile(r"^\+*(seed|data\.seed|.*split_seed|.*fold|fold)=")
-
-
-LEAST_RUNS = 3  # for an interval or a test: of two runs, Student's t makes the former 12.7 times sd
-
-
 class Score(NamedTuple):
-    """A metric of one setting over its runs; the interval is the half width of 95 %.
+    """A metric of one setting over its runs; NaN where there are too few of them.
 
-    What fewer runs than it takes would have to tell is not a number.
+    Attributes:
+        values: Of each run.
+        mean: Of the runs.
+        std: Their standard deviation.
+        interval: Half the width of the 95 % confidence interval of the mean.
+        p: Of a paired t-test against the best setting.
+        higher_is_better: None where that is not known.
     """
 
     values: list[float]
     mean: float
     std: float
     interval: float
-    p: float | None = None  # of being as good as the best setting
-    higher_is_better: bool | None = None  # None: unknown
+    p: float | None = None
+    higher_is_better: bool | None = None
 
 
 class Row(NamedTuple):
-    """One setting."""
+    """A setting: its name, its runs, and its score in each metric."""
 
     name: str
     runs: list[Run]
@@ -99,105 +106,116 @@ class Row(NamedTuple):
 
     @property
     def leaks(self) -> dict[str, int]:
-        """The kinds of data leakage that its runs record, with their counts."""
-        return worst_leaks([run.results for run in self.runs])
+        """Largest count of each kind of data leakage over its runs."""
+        return find_worst_leaks([run.results for run in self.runs])
 
 
-def compare(
+def compare_settings(
     runs: Sequence[Run], metrics: Sequence[str], directions: Mapping[str, bool] | None = None
 ) -> list[Row]:
-    """Return a row per setting of the runs that were tested, with a test against the best.
+    """Aggregate the tested runs of each setting, with a test against the best setting.
 
-    The best setting of the first metric comes first, those without that metric last. Where nobody
-    knows which way a metric is better, no setting is its best; ``directions`` says for metrics that
-    are not in the catalog whether a higher value is better.
+    The best setting of the first metric comes first, those without that metric last. Where it is
+    not known which way a metric is better, no setting is its best; ``directions`` holds, for
+    metrics that the catalog does not know, whether a higher value is better.
     """
     groups = defaultdict(list)
     for run in runs:
         if run.results and not run.pruned:
             groups[run.setting].append(run)
+
     names = name_settings(list(groups.values()))
-    ways = {metric: direction_of(metric, runs, directions or {}) for metric in metrics}
+    known_directions = {
+        metric: find_direction(metric, runs, directions or {}) for metric in metrics
+    }
     rows = [
-        Row(name, group, {metric: score(group, metric, ways[metric]) for metric in metrics})
+        Row(
+            name,
+            group,
+            {
+                metric: aggregate_metric(group, metric, known_directions[metric])
+                for metric in metrics
+            },
+        )
         for name, group in zip(names, groups.values(), strict=True)
     ]
     for metric in metrics:
-        best = best_row(rows, metric)
+        best = find_best_row(rows, metric)
         rows = [
-            row._replace(scores=row.scores | {metric: tested(row, best, metric)}) for row in rows
+            row._replace(scores=row.scores | {metric: _test_against_best(row, best, metric)})
+            for row in rows
         ]
-    return sorted(rows, key=lambda row: rank_of(row, metrics[0])) if metrics else rows
+
+    return sorted(rows, key=lambda row: _rank(row, metrics[0])) if metrics else rows
 
 
-def rank_of(row: Row, metric: str) -> float:
-    """Return what rows are sorted by: the better, the less."""
+def _rank(row: Row, metric: str) -> float:
+    """Sort key: the better a row, the smaller."""
     score = row.scores[metric]
     if not np.isfinite(score.mean):
         return float("inf")
-    return score.mean * sign_of(score)
-
-
-def sign_of(score: Score) -> int:
-    """By what a mean is multiplied so that less is better; 0 where neither is."""
-    return {True: -1, False: 1, None: 0}[score.higher_is_better]
+    return score.mean * {True: -1, False: 1, None: 0}[score.higher_is_better]
 
 
 def name_settings(groups: list[list[Run]]) -> list[str]:
     """Name each setting by the overrides that are not common to all."""
     chosen = [
-        [o for o in group[0].overrides if not (REPEATED.match(o) or OTHER.match(o))]
+        [o for o in group[0].overrides if not (REPEATED_OVERRIDE.match(o) or IGNORED_KEYS.match(o))]
         for group in groups
     ]
     common = set(chosen[0]).intersection(*chosen) if len(chosen) > 1 else set()
     return [" ".join(o for o in overrides if o not in common) or "default" for overrides in chosen]
 
 
-def score(runs: Sequence[Run], metric: str, higher_is_better: bool | None) -> Score:
-    """Return mean, standard deviation and Student's 95 % interval of a metric."""
+def aggregate_metric(runs: Sequence[Run], metric: str, higher_is_better: bool | None) -> Score:
+    """Compute mean, standard deviation and Student's 95 % interval of a metric over runs."""
     values = [run.results[metric] for run in runs if run.results.get(metric) is not None]
-    mean, std, interval = float("nan"), float("nan"), float("nan")
     count = len(values)
+    mean, std, interval = float("nan"), float("nan"), float("nan")
     if count:
         mean = float(np.mean(values))
     if count > 1 and np.isfinite(mean):
         std = float(np.std(values, ddof=1))
-    if count >= LEAST_RUNS and np.isfinite(mean):
+    if count >= MIN_RUNS and np.isfinite(mean):
         interval = float(stats.t.ppf(0.975, count - 1)) * std / count**0.5
+
     return Score(values, mean, std, interval, higher_is_better=higher_is_better)
 
 
-def best_row(rows: Sequence[Row], metric: str) -> Row | None:
-    """Return the setting with the best finite mean; None where no way is known to be better."""
+def find_best_row(rows: Sequence[Row], metric: str) -> Row | None:
+    """Find the setting with the best finite mean; None where no direction is known."""
     known = [row for row in rows if np.isfinite(row.scores[metric].mean)]
     if not known or known[0].scores[metric].higher_is_better is None:
         return None
-    return min(known, key=lambda row: rank_of(row, metric))
+
+    return min(known, key=lambda row: _rank(row, metric))
 
 
-def tested(row: Row, best: Row | None, metric: str) -> Score:
-    """Return the score with the p-value of a paired t-test against the best setting.
+def _test_against_best(row: Row, best: Row | None, metric: str) -> Score:
+    """Add the p-value of a paired t-test against the best setting to a score.
 
     Pairs are runs of the same seed and fold; their differences are taken to be independent and
     normally distributed, which few seeds cannot show. No correction for many settings.
     """
     if best is None or row is best:
         return row.scores[metric]
+
     ours, theirs = (
-        {run.repetition: run.results.get(metric) for run in some.runs} for some in (row, best)
+        {run.repetition: run.results.get(metric) for run in side.runs} for side in (row, best)
     )
     common = [k for k in ours if None not in (ours[k], theirs.get(k))]
     gaps = np.array([ours[k] for k in common], float) - [theirs[k] for k in common]
-    if len(gaps) < LEAST_RUNS or not np.isfinite(gaps).all() or not gaps.std() > 0:
+    if len(gaps) < MIN_RUNS or not np.isfinite(gaps).all() or not gaps.std() > 0:
         return row.scores[metric]
+
     p = stats.ttest_1samp(gaps, 0.0).pvalue
     return row.scores[metric]._replace(p=float(p))
 
 
-def differences(one: Run, other: Run) -> list[tuple[str, Any, Any]]:
-    """Return the keys of configuration and results that differ between two runs."""
+def find_differences(one: Run, other: Run) -> list[tuple[str, Any, Any]]:
+    """Find the keys of configuration and results that differ between two runs, with both values."""
     ours, theirs = one.config | one.results, other.config | other.results
-    keys = [key for key in ours | theirs if not OTHER.match(key)]
+    keys = [key for key in ours | theirs if not IGNORED_KEYS.match(key)]
     return [
         (key, ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)
     ]

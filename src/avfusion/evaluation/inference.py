@@ -1,6 +1,5 @@
 """Inference: predictions of a network for the clips of a store, and for recordings directly."""
 
-import csv
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,85 +18,97 @@ from avfusion.data.store import Store
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.features.clip import MODALITIES
 from avfusion.features.face import FRAMES
+from avfusion.files import read_csv
 from avfusion.preparation.shards import decode
 from avfusion.training.task import FusionTask
-
-
-class Answer(NamedTuple):
-    """The prediction of a clip, with its record and row, and where the network looked.
-
-    It is what the target makes of the outputs: probabilities of classes, or numbers. It is None
-    where the clip has nothing that the network reads: it would answer the same for all of these.
-    """
-
-    clip: ClipRecord
-    row: int
-    prediction: Float[Tensor, "outputs"] | None
-    glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
-    note: str = ""
-
-
-def collect_answers(
-    store: Store, batches: Iterable[Any], modalities: Sequence[str] = MODALITIES
-) -> list[Answer]:
-    """Return an answer for each clip, in the order of the store; ``modalities`` were read."""
-    with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
-        notes = {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
-    only = f", the network takes only the {modalities[0]}" if len(modalities) == 1 else ""
-    there = {"face": store.has_face, "audio": store.has_audio}
-    batches = list(batches)
-    clips = iter(store.records([row for rows, *_ in batches for row in rows.tolist()]))
-    answers = []
-    for rows, predictions, glimpses in batches:
-        for place, row in enumerate(rows.tolist()):
-            clip = next(clips)
-            looks = None if glimpses is None else glimpses[place]
-            answer = Answer(clip, row, predictions[place], looks, notes[clip.clip_id])
-            if not any(there[modality][row] for modality in modalities):
-                note = f"not answered{only}: {answer.note}"
-                answer = answer._replace(prediction=None, note=note)
-            answers.append(answer)
-    return answers
-
 
 log = logging.getLogger(__name__)
 
 
-def answer_recordings(
+class ClipPrediction(NamedTuple):
+    """Prediction for one clip.
+
+    Attributes:
+        clip: Its record in the index.
+        row: Its row in the index.
+        values: What the target makes of the outputs: probabilities of classes, or numbers. None
+            where the clip has no modality that the network reads.
+        glimpses: Attention maps, where the network has attention.
+        note: What the clip lacks, for people to read.
+    """
+
+    clip: ClipRecord
+    row: int
+    values: Float[Tensor, "outputs"] | None
+    glimpses: Float[Tensor, "glimpses pictures rows columns"] | None = None
+    note: str = ""
+
+
+def collect_predictions(
+    store: Store, batches: Iterable[Any], modalities: Sequence[str] = MODALITIES
+) -> list[ClipPrediction]:
+    """Join predicted batches with the records of their clips, in the order of the store.
+
+    ``batches`` come from ``Trainer.predict``; ``modalities`` are those that the network reads.
+    """
+    notes = {row["clip_id"]: row["reason"] for row in read_csv(store.root / "report.csv")}
+    only = f", the network takes only the {modalities[0]}" if len(modalities) == 1 else ""
+    available = {"face": store.has_face, "audio": store.has_audio}
+    batches = list(batches)
+    clips = iter(store.records([row for rows, *_ in batches for row in rows.tolist()]))
+
+    predictions = []
+    for rows, values, glimpses in batches:
+        for place, row in enumerate(rows.tolist()):
+            clip = next(clips)
+            maps = None if glimpses is None else glimpses[place]
+            prediction = ClipPrediction(clip, row, values[place], maps, notes[clip.clip_id])
+            if not any(available[modality][row] for modality in modalities):
+                note = f"no prediction{only}: {prediction.note}"
+                prediction = prediction._replace(values=None, note=note)
+            predictions.append(prediction)
+
+    return predictions
+
+
+def predict_recordings(
     recordings: Sequence[Recording],
     features: Features,
     task: FusionTask,
     batch_size: int = 32,
-) -> list[Answer]:
-    """Return an answer for each recording that can be decoded; the others are logged.
+) -> list[ClipPrediction]:
+    """Predict for each recording that can be decoded; the others are logged.
 
-    They are what a store of these recordings would give with the same batch size, on the same
+    Predictions are those of a store of these recordings with the same batch size, on the same
     device and in the precision of the task's weights: the same clips share a batch, and pictures
-    are divided on the device. Decoders run in this process: one that crashes ends it.
+    are scaled on the device. Decoders run in this process: one that crashes ends it.
 
     Raises:
-        ValueError: where none of them can be decoded.
+        ValueError: None of the recordings can be decoded.
     """
-    answers: list[Answer] = []
-    decoded = _decoded(recordings, features)
+    predictions: list[ClipPrediction] = []
+    decoded = _decode_recordings(recordings, features)
     while found := list(islice(decoded, batch_size)):
-        first = len(answers)
-        clips = batch_clips([clip for _, clip in found], features, first)
+        first = len(predictions)
+        clips = make_batch([clip for _, clip in found], features, first)
         on_device = clips.map(lambda part: part.to(task.device))
-        with _evaluating(task):
-            _, predictions, glimpses = task.predict_step(on_device.with_floats(), 0)
+        with _evaluation_mode(task):
+            _, values, glimpses = task.predict_step(on_device.with_floats(), 0)
+
         for place, (recording, clip) in enumerate(found):
-            record = ClipRecord.of(recording, clip, 0, first + place)
-            looks = None if glimpses is None else glimpses[place].cpu()
-            prediction = predictions[place].cpu()
-            answers.append(Answer(record, first + place, prediction, looks, record.note))
-    if not answers:
-        raise ValueError("None of the recordings can be used; the log says why of each.")
-    return answers
+            row = first + place
+            record = ClipRecord.of(recording, clip, 0, row)
+            maps = None if glimpses is None else glimpses[place].cpu()
+            predicted = values[place].cpu()
+            predictions.append(ClipPrediction(record, row, predicted, maps, record.note))
+
+    if not predictions:
+        raise ValueError("None of the recordings can be used; the log has the reason for each.")
+    return predictions
 
 
-def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 0) -> Clips:
-    """Return the batch that a store of these clips would give; rows count from ``first``."""
+def make_batch(clips: Sequence[ClipFeatures], features: Features, first: int = 0) -> Clips:
+    """Make the batch that a store of these clips would give; rows count from ``first``."""
     arrays = features.arrays(len(clips))
     lengths = {name: [1] * len(clips) for name, one in features.streams.items() if one.lengths}
     for place, clip in enumerate(clips):
@@ -105,8 +116,9 @@ def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 
             arrays[name][place, : len(values)] = values
             if name in lengths:
                 lengths[name][place] = max(1, len(values))
+
     boxes = [clip.box or [float("nan")] * 4 for clip in clips]
-    # Channels of pictures stay last in memory, as convolutions like them.
+    # Channels of pictures stay last in memory, the layout in which convolutions are fast.
     arrays[FRAMES] = arrays[FRAMES].transpose(0, 1, 4, 2, 3)
     arrays |= {name: arrays[name][:, : max(steps)] for name, steps in lengths.items()}
     return Clips(
@@ -120,12 +132,12 @@ def batch_clips(clips: Sequence[ClipFeatures], features: Features, first: int = 
     )
 
 
-def _decoded(
+def _decode_recordings(
     recordings: Sequence[Recording], features: Features
 ) -> Iterator[tuple[Recording, ClipFeatures]]:
     for recording in recordings:
         try:
-            with _one_thread():
+            with _single_thread():
                 clip = decode(features, recording)
         except Unreadable as error:
             log.warning("%s cannot be used: %s.", recording.clip_id, error)
@@ -134,7 +146,7 @@ def _decoded(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _single_thread() -> Iterator[None]:
     """Compute as in preparation: more threads would change the last bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -145,8 +157,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _evaluating(task: FusionTask) -> Iterator[None]:
-    """Let a network answer, not learn, for a while."""
+def _evaluation_mode(task: FusionTask) -> Iterator[None]:
     training = task.training
     task.eval()
     try:

@@ -1,15 +1,15 @@
-"""Data leakage that results record: what makes a score mean less than it seems, and its marks."""
+"""Marks of data leakage beside scores, and the footnotes that explain them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 MARKS = ("†", "‡", "§", "¶")
-LABEL_FAULTS = {"two_labels_for_one_recording", "untrained_classes"}
-HARMLESS = {"same_sound_twice"}  # within a split, as in RAVDESS: recorded, but no leakage
+LABEL_KINDS = {"two_labels_for_one_recording", "untrained_classes"}
+HARMLESS_KINDS = {"same_sound_twice"}  # within a split, as in RAVDESS: recorded, but no leakage
 
 
-def leaks_of(results: Mapping[str, Any]) -> dict[str, int]:
-    """Return how often each kind of leakage occurs in the data that a run was tested on.
+def count_leaks(results: Mapping[str, Any]) -> dict[str, int]:
+    """Count each kind of leakage in the data that a run was tested on.
 
     ``results`` are those of results.json: whole numbers under ``data/`` count leaks, such as
     ``data/shared_subjects`` the subjects that are in more than one split.
@@ -18,30 +18,33 @@ def leaks_of(results: Mapping[str, Any]) -> dict[str, int]:
     for name, value in results.items():
         kind = name.removeprefix("data/")
         counted = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        if name.startswith("data/") and counted and kind not in HARMLESS:
+        if name.startswith("data/") and counted and kind not in HARMLESS_KINDS:
             found[kind] = value
+
     return found
 
 
-def worst_leaks(runs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the largest count of each kind over the results of several runs."""
+def find_worst_leaks(runs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Find the largest count of each kind over the results of several runs."""
     worst: dict[str, int] = {}
     for results in runs:
-        for kind, count in leaks_of(results).items():
+        for kind, count in count_leaks(results).items():
             worst[kind] = max(count, worst.get(kind, 0))
+
     return worst
 
 
 def mark_leaks(found: Sequence[Mapping[str, int]]) -> tuple[list[str], list[str]]:
-    """Return a mark for each of several findings, and the footnotes that say what marks mean.
+    """Choose a mark for each set of leaks, and write the footnotes that explain the marks.
 
-    Findings of the same kinds share a mark; without leakage it is empty.
+    Sets of the same kinds share a mark; without leakage it is empty.
     """
     worst: dict[tuple[str, ...], dict[str, int]] = {}
     for leaks in found:
         if leaks:
             known = worst.setdefault(tuple(sorted(leaks)), {})
             known |= {kind: max(count, known.get(kind, 0)) for kind, count in leaks.items()}
+
     marks = {
         kinds: MARKS[number % len(MARKS)] * (1 + number // len(MARKS))
         for number, kinds in enumerate(worst)
@@ -51,22 +54,24 @@ def mark_leaks(found: Sequence[Mapping[str, int]]) -> tuple[list[str], list[str]
 
 
 def describe_leaks(leaks: Mapping[str, int]) -> str:
-    """Return a sentence about the kinds of leakage and how often they occur at most."""
+    """Describe the kinds of leakage and their counts in a sentence."""
     groups = {
-        "Data leakage, so that scores may show memory": leaks.keys() - LABEL_FAULTS,
-        "Faulty labels": leaks.keys() & LABEL_FAULTS,
+        "Data leakage, so that scores may show memory": leaks.keys() - LABEL_KINDS,
+        "Faulty labels": leaks.keys() & LABEL_KINDS,
     }
     return " ".join(
         f"{title}: "
         + ", ".join(
-            f"{kind.replace('_', ' ')} ({count:,})" for kind, count in leaks.items() if kind in some
+            f"{kind.replace('_', ' ')} ({count:,})"
+            for kind, count in leaks.items()
+            if kind in kinds
         )
         + "."
-        for title, some in groups.items()
-        if some
+        for title, kinds in groups.items()
+        if kinds
     )
 
 
 def is_score(name: str) -> bool:
-    """Say whether leakage concerns a number of results.json: metrics, not costs or times."""
+    """Whether leakage affects a number of results.json: it does metrics, not costs or times."""
     return name.startswith(("test/", "val/")) or name == "score"

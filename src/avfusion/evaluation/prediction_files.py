@@ -1,6 +1,5 @@
 """Predictions as files, for people and programs to read, and inputs that failed."""
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,142 +11,184 @@ import torch
 
 from avfusion.data.store import Store
 from avfusion.evaluation.file_names import name_files
-from avfusion.evaluation.inference import Answer
+from avfusion.evaluation.inference import ClipPrediction
 from avfusion.figures.clip import clip_figure, clip_view
 from avfusion.figures.predictions import timeline_figure
 from avfusion.figures.style import save_figure
-from avfusion.preparation.description import open_table
+from avfusion.files import read_csv, write_csv
 from avfusion.preparation.shards import REPORT_COLUMNS
 from avfusion.targets import Target
 
 
-def write_answers(
+def write_predictions(
     folder: Path,
-    answers: Sequence[Answer],
+    predictions: Sequence[ClipPrediction],
     target: Target,
     form: str = "png",
 ) -> Path:
-    """Write a row per recording as CSV and JSON, and a time line for each that was cut.
+    """Write predictions.csv and predictions.json, a row per recording, and time lines.
 
-    ``form`` is that of its figure, see ``avfusion.figures.style``.
+    A recording that was cut into windows gets the mean of their predictions, and a time line of
+    them as a figure of the format ``form`` (see ``avfusion.figures.style``).
     """
-    said, cut = by_recording(answers)
-    open_table = [as_row(answer, target) for answer in said]
-    (folder / "predictions.json").write_text(json.dumps(open_table, indent=1), encoding="utf-8")
-    path = folder / "predictions.csv"
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow(["clip_id", "label", "predicted", *target.output_names, "note"])
-        for row in open_table:
-            cells = (row["clip_id"], row["label"], row["predicted"])
-            writer.writerow([*cells, *numbers(row[target.quantities]), row["note"]])
+    recordings, windows = group_by_recording(predictions)
+    rows = [to_row(prediction, target) for prediction in recordings]
+    (folder / "predictions.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+    cells = (
+        [
+            *(row["clip_id"], row["label"], row["predicted"]),
+            *_format_values(row[target.quantities]),
+            row["note"],
+        ]
+        for row in rows
+    )
+    header = ["clip_id", "label", "predicted", *target.output_names, "note"]
+    path = write_csv(folder / "predictions.csv", header, cells)
+
     # Last, since figures take long and may fail.
-    for stem, windows in zip(name_files(list(cut)), cut.values(), strict=True):
-        rows = [as_row(window, target) for window in windows]
-        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, windows, target)
+    for stem, cut in zip(name_files(list(windows)), windows.values(), strict=True):
+        rows = [to_row(window, target) for window in cut]
+        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, cut, target)
+
     return path
 
 
-def by_recording(answers: Sequence[Answer]) -> tuple[list[Answer], dict[str, list[Answer]]]:
-    """Return an answer per recording, and the windows of those that were cut, by clip id."""
-    cut = defaultdict(list)
-    for answer in answers:
-        if answer.clip.window is not None:
-            cut[whole_of(answer)].append(answer)
-    whole = {whole_of(answer): answer for answer in answers}
-    said = [averaged(name, cut[name]) if name in cut else answer for name, answer in whole.items()]
-    return said, dict(cut)
+def group_by_recording(
+    predictions: Sequence[ClipPrediction],
+) -> tuple[list[ClipPrediction], dict[str, list[ClipPrediction]]]:
+    """Average the windows of each recording.
+
+    The first part of the result has a prediction per recording, the second the windows of those
+    recordings that were cut, by clip id.
+    """
+    windows = defaultdict(list)
+    for prediction in predictions:
+        if prediction.clip.window is not None:
+            windows[_recording_id(prediction)].append(prediction)
+
+    last = {_recording_id(prediction): prediction for prediction in predictions}
+    recordings = [
+        average_windows(name, windows[name]) if name in windows else prediction
+        for name, prediction in last.items()
+    ]
+    return recordings, dict(windows)
 
 
-def as_row(answer: Answer, target: Target) -> dict[str, Any]:
-    """Return an answer as plain data."""
-    known = answer.prediction
+def to_row(prediction: ClipPrediction, target: Target) -> dict[str, Any]:
+    """Convert a prediction to plain data."""
+    values = prediction.values
     return {
-        "clip_id": answer.clip.clip_id,
-        "label": answer.clip.label_text,
-        "predicted": "" if known is None else target.decide(known).label,
+        "clip_id": prediction.clip.clip_id,
+        "label": prediction.clip.label_text,
+        "predicted": "" if values is None else target.decide(values).label,
         target.quantities: dict.fromkeys(target.output_names)
-        if known is None
-        else dict(zip(target.output_names, known.tolist(), strict=True)),
-        "note": answer.note,
+        if values is None
+        else dict(zip(target.output_names, values.tolist(), strict=True)),
+        "note": prediction.note,
     }
 
 
-def numbers(predicted: Mapping[str, float | None]) -> list[str]:
-    """Return predictions as cells, empty where there is no answer."""
-    return ["" if value is None else f"{value:.6f}" for value in predicted.values()]
+def _format_values(values: Mapping[str, float | None]) -> list[str]:
+    return ["" if value is None else f"{value:.6f}" for value in values.values()]
 
 
-def whole_of(answer: Answer) -> str:
-    """Return the id of the recording that a clip is, or is a window of."""
-    name = answer.clip.clip_id
-    return name if answer.clip.window is None else name.rpartition(" @ ")[0]
+def _recording_id(prediction: ClipPrediction) -> str:
+    """Id of the recording that a clip is, or is a window of."""
+    name = prediction.clip.clip_id
+    return name if prediction.clip.window is None else name.rpartition(" @ ")[0]
 
 
-def averaged(name: str, windows: Sequence[Answer]) -> Answer:
-    """Return the mean answer of a recording's windows."""
-    known = [window.prediction for window in windows if window.prediction is not None]
+def average_windows(name: str, windows: Sequence[ClipPrediction]) -> ClipPrediction:
+    """Average the predictions of a recording's windows, and note how many there are."""
+    known = [window.values for window in windows if window.values is not None]
+    mean = torch.stack(known).mean(dim=0) if known else None
+
     clip = replace(windows[0].clip, clip_id=name)
     notes = sorted({window.note for window in windows} - {""})
-    answered = "" if len(known) == len(windows) else f"{len(known)} of "
-    note = ", ".join([f"mean of {answered}{len(windows)} windows", *notes])
-    mean = torch.stack(known).mean(dim=0) if known else None
-    return windows[0]._replace(clip=clip, prediction=mean, note=note)
+    part = "" if len(known) == len(windows) else f"{len(known)} of "
+    note = ", ".join([f"mean of {part}{len(windows)} windows", *notes])
+    return windows[0]._replace(clip=clip, values=mean, note=note)
 
 
 def write_timeline(
     path: Path,
     rows: Sequence[Mapping[str, Any]],
-    windows: Sequence[Answer],
+    windows: Sequence[ClipPrediction],
     target: Target,
 ) -> None:
-    """Draw the answers over time, and write them beside the figure as CSV."""
+    """Draw predictions over time, and write them beside the figure as CSV."""
     path.parent.mkdir(exist_ok=True)
     times = [window.clip.window for window in windows if window.clip.window is not None]
-    open_table = path.with_suffix(".csv")
-    with open_table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow(["start_s", "end_s", "predicted", *target.output_names, "note"])
-        for (start, end), row in zip(times, rows, strict=True):
-            cells = (f"{start:.3f}", f"{end:.3f}", row["predicted"])
-            writer.writerow([*cells, *numbers(row[target.quantities]), row["note"]])
+    cells = (
+        [
+            *(f"{start:.3f}", f"{end:.3f}", row["predicted"]),
+            *_format_values(row[target.quantities]),
+            row["note"],
+        ]
+        for (start, end), row in zip(times, rows, strict=True)
+    )
+    header = ["start_s", "end_s", "predicted", *target.output_names, "note"]
+    write_csv(path.with_suffix(".csv"), header, cells)
+
     middles = [(start + end) / 2 for start, end in times]
     gap = torch.full((target.outputs,), torch.nan)
-    known = [gap if w.prediction is None else w.prediction for w in windows]
+    known = [gap if w.values is None else w.values for w in windows]
     save_figure(timeline_figure(middles, torch.stack(known), target), path)
 
 
 def write_figures(
-    folder: Path, store: Store, answers: Sequence[Answer], target: Target, form: str = "png"
+    folder: Path,
+    store: Store,
+    predictions: Sequence[ClipPrediction],
+    target: Target,
+    form: str = "png",
 ) -> None:
     """Draw each clip as the network saw it, in a format of ``avfusion.figures.style``."""
     folder.mkdir(exist_ok=True)
-    stems = name_files([answer.clip.clip_id for answer in answers])
-    for answer, stem in zip(answers, stems, strict=True):
-        if answer.prediction is None:
+    stems = name_files([prediction.clip.clip_id for prediction in predictions])
+    for prediction, stem in zip(predictions, stems, strict=True):
+        if prediction.values is None:
             continue
-        view = clip_view(store, answer.row, answer.prediction, answer.glimpses, target)
+
+        view = clip_view(store, prediction.row, prediction.values, prediction.glimpses, target)
         save_figure(clip_figure(view), folder / f"{stem}.{form}")
 
 
-def bad_recordings(store: Store, answers: Sequence[Answer], folder: Path) -> str:
-    """Write the report of recordings, and say how many have no answer; nothing if all have."""
-    unanswered = {a.clip.clip_id: a.note for a in answers if a.prediction is None}
-    with (store.root / "report.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def report_failed_recordings(
+    store: Store, predictions: Sequence[ClipPrediction], folder: Path
+) -> str:
+    """Write report.csv about recordings, and count those without a prediction in a sentence.
+
+    The sentence is empty where there are none.
+    """
+    failed = {p.clip.clip_id: p.note for p in predictions if p.values is None}
+    rows = read_csv(store.root / "report.csv")
     for row in rows:
-        if row["clip_id"] in unanswered:
-            row |= {"outcome": "not answered", "reason": unanswered[row["clip_id"]]}
-    with open_table(folder / "report.csv", REPORT_COLUMNS) as report:
-        report.writerows(rows)
-    answered = {row["source"] for row in rows if row["outcome"] == "kept"}
-    bad = len({row["source"] for row in rows} - answered)
+        if row["clip_id"] in failed:
+            row |= {"outcome": "no prediction", "reason": failed[row["clip_id"]]}
+    write_csv(
+        folder / "report.csv",
+        REPORT_COLUMNS,
+        ([row[name] for name in REPORT_COLUMNS] for row in rows),
+    )
+
+    predicted = {row["source"] for row in rows if row["outcome"] == "kept"}
+    count = len({row["source"] for row in rows} - predicted)
+    if not count:
+        return ""
     return (
-        f"{bad} recordings cannot be used, the reasons are in {folder}/report.csv." if bad else ""
+        f"{count} recording{'s' * (count > 1)} cannot be used; the reasons are in "
+        f"{folder}/report.csv."
     )
 
 
-def bad_clips(answers: Sequence[Answer], folder: Path) -> str:
-    """Say how many clips of a store have no answer; nothing if all have."""
-    bad = sum(answer.prediction is None for answer in answers)
-    return f"{bad} clips are not answered, the reasons are in {folder}/predictions.csv." * (bad > 0)
+def report_failed_clips(predictions: Sequence[ClipPrediction], folder: Path) -> str:
+    """Count the clips of a store without a prediction in a sentence, empty where there are none."""
+    count = sum(prediction.values is None for prediction in predictions)
+    if not count:
+        return ""
+    return (
+        f"{count} clip{'s have' if count > 1 else ' has'} no prediction; the reasons are in "
+        f"{folder}/predictions.csv."
+    )

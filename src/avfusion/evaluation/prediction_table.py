@@ -1,85 +1,89 @@
-"""Answers as a table that a person reads in a terminal."""
+"""Predictions as a table for the terminal."""
 
 import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 
-from avfusion.evaluation.inference import Answer
+from avfusion.evaluation.inference import ClipPrediction
 from avfusion.targets import Target
 
-MOST_ROWS = 20  # recordings
-MOST_STRETCHES = 10  # of a time line
+MAX_ROWS = 20  # recordings
+MAX_SEGMENTS = 10  # of a time line
 
 
-def describe_answers(
-    recordings: Sequence[Answer],
-    windows: Mapping[str, Sequence[Answer]],
+def format_predictions(
+    recordings: Sequence[ClipPrediction],
+    windows: Mapping[str, Sequence[ClipPrediction]],
     target: Target,
 ) -> str:
-    """Return a line per recording: what is answered, how surely, what comes next, and notes.
+    """Format a line per recording: its prediction, how sure it is, the runner-up, and notes.
 
-    Of a recording that was cut into ``windows``, by clip id, the answers over time follow. Many
-    recordings are counted once the first of them are shown.
+    A recording that was cut into ``windows``, by clip id, is followed by its predictions over time.
+    The first recordings are shown, the others counted.
     """
-    shown = recordings[:MOST_ROWS]
-    short = shorten_names([answer.clip.clip_id for answer in shown])
-    labeled = any(answer.clip.label for answer in shown)
-    noted = any(answer.note for answer in shown)
-    head = ["recording", "true"] if labeled else ["recording"]
-    head += target.columns
-    rows: list[list[str] | str] = []
-    for answer, name in zip(shown, short, strict=True):
-        label = [answer.clip.label_text or "-"] if labeled else []
-        rows.append([name, *label, *describe(answer, target), *([answer.note] if noted else [])])
-        if cut := windows.get(answer.clip.clip_id):
-            rows += describe_stretches(cut, target)
-    lines = aligned([[*head, *(["note"] if noted else [])], *rows])
+    shown = recordings[:MAX_ROWS]
+    names = _shorten_names([prediction.clip.clip_id for prediction in shown])
+    labeled = any(prediction.clip.label_text for prediction in shown)
+    noted = any(prediction.note for prediction in shown)
+
+    header = ["recording", *(["true"] if labeled else []), *target.columns]
+    rows: list[list[str] | str] = [[*header, *(["note"] if noted else [])]]
+    for prediction, name in zip(shown, names, strict=True):
+        label = [prediction.clip.label_text or "-"] if labeled else []
+        note = [prediction.note] if noted else []
+        rows.append([name, *label, *_describe(prediction, target), *note])
+        if cut := windows.get(prediction.clip.clip_id):
+            rows += format_segments(cut, target)
+
+    lines = _align_columns(rows)
     rest = len(recordings) - len(shown)
     if rest:
         lines.append(f"... and {rest:,} more recording{'s' if rest > 1 else ''}")
     return "\n".join(lines)
 
 
-def describe(answer: Answer, target: Target) -> list[str]:
-    """Return the cells of an answer."""
-    if answer.prediction is None:
+def _describe(prediction: ClipPrediction, target: Target) -> list[str]:
+    if prediction.values is None:
         return ["-"] * len(target.columns)
-    return target.describe(answer.prediction)
+    return target.describe(prediction.values)
 
 
-def describe_stretches(windows: Sequence[Answer], target: Target) -> list[str]:
-    """Return a line for each stretch of a recording in which the answer stays the same.
+def format_segments(windows: Sequence[ClipPrediction], target: Target) -> list[str]:
+    """Format a line for each segment of a recording in which the prediction stays the same.
 
-    One answer gives way to the next halfway between the middles of their windows.
+    One prediction gives way to the next halfway between the middles of their windows.
     """
     times = [window.clip.window for window in windows if window.clip.window is not None]
     middles = [(start + end) / 2 for start, end in times]
     edges = [times[0].start, *(sum(pair) / 2 for pair in pairwise(middles)), times[-1].end]
-    said = [
-        "-" if known is None else target.decide(known).label or "none"
-        for known in (window.prediction for window in windows)
+
+    labels = [
+        "-" if values is None else target.decide(values).label or "none"
+        for values in (window.values for window in windows)
     ]
     lines, place = [], 0
-    for label, group in groupby(said):
+    for label, group in groupby(labels):
         count = len(list(group))
         lines.append(f"  {edges[place]:.1f} to {edges[place + count]:.1f} s: {label}")
         place += count
-    rest = len(lines) - MOST_STRETCHES
-    return lines if rest < 1 else [*lines[:MOST_STRETCHES], f"  ... and {rest} more changes"]
+
+    rest = len(lines) - MAX_SEGMENTS
+    return lines if rest < 1 else [*lines[:MAX_SEGMENTS], f"  ... and {rest} more changes"]
 
 
-def shorten_names(clip_ids: Sequence[str]) -> list[str]:
-    """Return ids without the folder that all of them lie in."""
+def _shorten_names(clip_ids: Sequence[str]) -> list[str]:
+    """Remove the folder that all ids have in common."""
     folders = {os.path.dirname(clip_id) for clip_id in clip_ids}
     try:
         common = os.path.commonpath(folders) if all(folders) else ""
     except ValueError:  # some paths are absolute, others are not
         common = ""
+
     return [os.path.relpath(name, common) if common else name for name in clip_ids]
 
 
-def aligned(rows: Sequence[Sequence[str] | str]) -> list[str]:
-    """Return lines whose cells stand in columns; a text among them is a line of its own."""
+def _align_columns(rows: Sequence[Sequence[str] | str]) -> list[str]:
+    """Pad cells to columns; a text among the rows is a line of its own."""
     cells = [row for row in rows if not isinstance(row, str)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [

@@ -1,11 +1,11 @@
 """Predictions of a test: ``predictions.npz`` in the folder of a run.
 
-Whatever looks at a tested network reads this file and need not build the network again. It loads
+Reports, diagnostics and ensembles read this file, and need not build the network again. It loads
 with ``numpy.load(path, allow_pickle=False)``, holds each tested clip once, in the order of the
 store, and these arrays:
 
 =================  =================  ==============================  ==============================
-array              dtype              shape                           what
+array              dtype              shape                           content
 =================  =================  ==============================  ==============================
 ``version``        int64              []                              of this layout, now 2
 ``split``          str                []                              that was tested, such as test
@@ -41,7 +41,6 @@ A network with attention has five more:
 =================  =================  ==============================  ==============================
 """
 
-import os
 import zipfile
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -52,14 +51,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
+from avfusion.files import atomic_write
 from avfusion.targets import Target, choose_target
 
-FILE = "predictions.npz"
-VERSION = 2  # in 1 output_names were class_names
+FILE_NAME = "predictions.npz"
+VERSION = 2  # of the layout; in 1, output_names were class_names
 
 
 class GlimpsePeaks(NamedTuple):
-    """Where glimpses are largest, as the docstring of this module says."""
+    """Largest weights of each glimpse; the docstring of this module describes the arrays."""
 
     map_shape: Int64[np.ndarray, "3"]
     peaks: Int64[np.ndarray, "clips glimpses 3"]
@@ -70,7 +70,7 @@ class GlimpsePeaks(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a test predicted; the arrays are those that the docstring of this module lists."""
+    """Predictions of a test; the docstring of this module describes the arrays."""
 
     split: str
     store: str
@@ -89,56 +89,61 @@ class Predictions:
 
     @cached_property
     def target(self) -> Target:
-        """What was predicted; a ValueError where there is no target for such labels."""
+        """The target that these labels belong to.
+
+        Raises:
+            ValueError: There is no target for such labels.
+        """
         return choose_target({"labels": self.labels, "output_names": self.output_names})
 
     def predict(self) -> Float[torch.Tensor, "clips outputs"]:
-        """Predictions that the target makes of the outputs, such as probabilities."""
+        """Convert outputs to what the target predicts, such as probabilities."""
         return self.target.predict(torch.from_numpy(self.outputs))
 
     @cached_property
     def predicted(self) -> Bool[np.ndarray, "clips classes"]:
-        """Which classes each clip is said to have."""
-        said = [self.target.decide(one).parts for one in self.predict()]
-        named = [[name in parts for name in self.output_names] for parts in said]
+        """Classes that each clip is predicted to have."""
+        decided = [self.target.decide(prediction).parts for prediction in self.predict()]
+        named = [[name in parts for name in self.output_names] for parts in decided]
         return np.array(named, bool).reshape(-1, len(self.output_names))
 
     @cached_property
     def true(self) -> Bool[np.ndarray, "clips classes"]:
-        """Which classes each clip has."""
+        """Classes that each clip has."""
         return (self.target.indicators(torch.from_numpy(self.targets)) == 1).numpy()
 
     @property
-    def right(self) -> Bool[np.ndarray, "clips"]:
-        """Whether no class of a clip is predicted wrongly."""
+    def correct(self) -> Bool[np.ndarray, "clips"]:
+        """Clips of which every class is predicted correctly."""
         return (self.predicted == self.true).all(axis=1)
 
     def labeled(self) -> "Predictions":
-        """Leave out the clips whose label is not known."""
+        """Select the clips whose label is known."""
         indicators = self.target.indicators(torch.from_numpy(self.targets))
         known = (indicators >= 0).any(dim=1).numpy()
+
         return self if known.all() else self.take(np.flatnonzero(known))
 
     def take(self, places: Int64[np.ndarray, "some"]) -> "Predictions":
-        """Choose some of the clips, by their places here."""
+        """Select clips by their positions here."""
         glimpses = self.glimpses
         if glimpses is not None:
             glimpses = GlimpsePeaks(glimpses.map_shape, *(part[places] for part in glimpses[1:]))
+
         each = {field.name: getattr(self, field.name) for field in fields(self)}
         own = {name: v[places] for name, v in each.items() if isinstance(v, np.ndarray)}
         return replace(self, glimpses=glimpses, **own)
 
     def save(self, folder: Path) -> Path:
-        """Write the file into a folder, in place of one that is there."""
+        """Write the file into a folder, and replace one that is there."""
         names = [field.name for field in fields(self) if field.name != "glimpses"]
         arrays = {name: np.array(getattr(self, name)) for name in names}
         if self.glimpses is not None:
             arrays |= self.glimpses._asdict()
-        path = folder / FILE
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
+
+        path = folder / FILE_NAME
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, version=VERSION, **arrays)
-        os.replace(partial, path)
         return path
 
 
@@ -146,14 +151,15 @@ def load_predictions(folder: Path, split: str = "test") -> Predictions:
     """Read the file in the folder of a run.
 
     Raises:
-        FileNotFoundError: there is none; the command that writes it is named, for that split.
-        ValueError: the file is broken, or of another version.
+        FileNotFoundError: There is none; the error names the command that writes it for ``split``.
+        ValueError: The file is broken, or of another version.
     """
-    path = folder / FILE
+    path = folder / FILE_NAME
     own = "" if split == "test" else f" split={split}"
     command = f"python src/eval.py ckpt_path={folder} callbacks.predictions.folder={folder}{own}"
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}: write it with {command}")
+
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
@@ -165,6 +171,7 @@ def load_predictions(folder: Path, split: str = "test") -> Predictions:
             f"{path} has version {version}, and this program reads {VERSION}: write it again with "
             f"{command}"
         )
+
     glimpses = None
     if "peaks" in arrays:
         glimpses = GlimpsePeaks(*(arrays.pop(name) for name in GlimpsePeaks._fields))

@@ -1,4 +1,4 @@
-"""What run folders hold."""
+"""Run folders: configuration, overrides and results of each run."""
 
 import json
 import re
@@ -10,22 +10,34 @@ from typing import Any
 
 import yaml
 
-# What a setting is repeated over, and what differs between runs without being a choice.
+# Keys that a setting is repeated over, and keys that differ between runs without being a choice.
 REPEATED_KEYS = re.compile(r"^(seed|data\.seed|(data\.)?(corpus\.)?split_seed|.*fold)$")
-OTHER = re.compile(r"^(description|callbacks|logger|trainer\.default_root_dir|ckpt_path|init_from)")
+IGNORED_KEYS = re.compile(
+    r"^(description|callbacks|logger|trainer\.default_root_dir|ckpt_path|init_from)"
+)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder; ``results`` are empty where it has not ended."""
+    """A run.
+
+    Attributes:
+        folder: Its folder.
+        config: Its configuration, by dotted keys.
+        overrides: What was given on the command line.
+        results: Of results.json, empty where the run has not ended.
+        exit_code: Of the job of a sweep.
+        broken: Names of files that are half-written, or something else.
+        failure: The message with which the run ended.
+    """
 
     folder: Path
     config: dict[str, Any]
     overrides: list[str]
     results: dict[str, Any]
     exit_code: int | None
-    broken: tuple[str, ...] = ()  # its files that are half-written, or something else
-    failure: str | None = None  # what the run said of its own end
+    broken: tuple[str, ...] = ()
+    failure: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -36,89 +48,96 @@ class Run:
 
     @property
     def pruned(self) -> bool:
-        """Whether a search has given it up, before a test."""
+        """Whether a search has stopped it early, before a test."""
         return bool(self.results.get("pruned"))
 
     @property
     def setting(self) -> str:
-        """Everything that was chosen but what a setting is repeated over."""
+        """All that was configured, without seeds and folds, as JSON."""
         chosen = {
             key: value
             for key, value in self.config.items()
-            if value is not None and not REPEATED_KEYS.match(key) and not OTHER.match(key)
+            if value is not None and not REPEATED_KEYS.match(key) and not IGNORED_KEYS.match(key)
         }
         return json.dumps(chosen, sort_keys=True, default=str)
 
     @property
     def repetition(self) -> str:
-        """Which of the repetitions of a setting this is."""
+        """Seeds and folds, which tell the repetitions of a setting apart, as JSON."""
         chosen = {key: value for key, value in self.config.items() if REPEATED_KEYS.match(key)}
         return json.dumps(chosen, sort_keys=True, default=str)
 
 
-def find_runs(places: Sequence[str]) -> list[Run]:
-    """Return the runs in folders, in sweeps, or in folders that match a pattern.
+def find_runs(paths: Sequence[str]) -> list[Run]:
+    """Find the runs in folders of runs or sweeps, or in folders that match patterns.
 
     Raises:
-        FileNotFoundError: A place holds no run, even where the others do.
+        FileNotFoundError: One of the paths holds no run, even where the others do.
     """
     found: dict[Path, None] = {}
-    wrong = []
-    for place in places:
-        known: dict[Path, None] = {}
-        for match in sorted(glob(place, recursive=True)):
-            folders = {path.parent for path in Path(match).rglob("config.yaml")}
-            folders |= {path.parent for path in Path(match).rglob("job.json")}
+    empty = []
+    for path in paths:
+        here: dict[Path, None] = {}
+        for match in sorted(glob(path, recursive=True)):
+            folders = {file.parent for file in Path(match).rglob("config.yaml")}
+            folders |= {file.parent for file in Path(match).rglob("job.json")}
             folders = {folder for folder in folders if folder.name != ".hydra"}
-            known |= dict.fromkeys(sorted(folders, key=natural))
-        found |= known
-        if not known:
-            wrong.append(place or "''")
-    if wrong or not found:
+            here |= dict.fromkeys(sorted(folders, key=natural_order))
+        found |= here
+        if not here:
+            empty.append(path or "''")
+
+    if empty or not found:
         raise FileNotFoundError(
-            f"No run in {', '.join(wrong)}: give the folder of a run or of a sweep, such as "
+            f"No run in {', '.join(empty)}: give the folder of a run or of a sweep, such as "
             "logs/sweeps/2026-01-31_12-00-00-000000."
         )
+
     return [read_run(folder) for folder in found]
 
 
 def read_run(folder: Path) -> Run:
-    """Read what one run folder holds."""
+    """Read the files of a run folder."""
     names = ("job.json", "results.json", "config.yaml")
-    contents = {name: read_names(folder / name) for name in names}
+    contents = {name: read_mapping(folder / name) for name in names}
     broken = tuple(name for name, content in contents.items() if content is None)
     job, results, config = (contents[name] or {} for name in names)
+
     overrides = folder / ".hydra" / "overrides.yaml"
     given = yaml.safe_load(overrides.read_text(encoding="utf-8")) if overrides.is_file() else []
     chosen = job.get("overrides") or given
+
     failure = str(results.get("failure", "")) if results.get("status") == "failed" else None
     found = {} if broken or failure is not None else results
-    return Run(folder, flat(config), chosen, found, job.get("exit_code"), broken, failure)
+    return Run(folder, flatten(config), chosen, found, job.get("exit_code"), broken, failure)
 
 
-def read_names(path: Path) -> dict[str, Any] | None:
-    """Return the values of a file: nothing where it is not there, None where it is broken."""
+def read_mapping(path: Path) -> dict[str, Any] | None:
+    """Read a JSON or YAML mapping: empty where there is no file, None where it is broken."""
     if not path.is_file():
         return {}
+
     read = json.loads if path.suffix == ".json" else yaml.safe_load
     try:
         content = read(path.read_text(encoding="utf-8"))
     except (ValueError, yaml.YAMLError):
         return None
+
     return content if isinstance(content, dict) else None
 
 
-def flat(part: Any, key: str = "") -> dict[str, Any]:
-    """Return the leaves of a configuration under dotted names."""
-    if not isinstance(part, dict):
-        return {key: part}
+def flatten(config: Any, key: str = "") -> dict[str, Any]:
+    """Flatten a configuration to its values by dotted keys."""
+    if not isinstance(config, dict):
+        return {key: config}
+
     leaves: dict[str, Any] = {}
-    for name, child in part.items():
-        leaves |= flat(child, f"{key}.{name}" if key else str(name))
+    for name, child in config.items():
+        leaves |= flatten(child, f"{key}.{name}" if key else str(name))
     return leaves
 
 
-def natural(path: Path) -> list[Any]:
-    """Sort job 10 behind job 9."""
+def natural_order(path: Path) -> list[Any]:
+    """Sort key of a path that puts job 10 behind job 9."""
     parts = re.split(r"(\d+)", str(path))
     return [int(part) if part.isdigit() else part for part in parts]

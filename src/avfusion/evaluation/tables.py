@@ -1,4 +1,4 @@
-"""Tables of compared runs, for papers, programs and terminals."""
+"""Tables of compared runs, as Markdown, LaTeX and CSV, and for the terminal."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from avfusion.console import replace_unprintable
-from avfusion.evaluation.aggregate import Row, Score, best_row
+from avfusion.evaluation.aggregate import Row, Score, find_best_row
 from avfusion.evaluation.leak_marks import mark_leaks
 
 ASSUMPTIONS = (
@@ -25,9 +25,9 @@ ASSUMPTIONS = (
     "differences to be independent and normal, and is not corrected for the number of settings."
 )
 
-COSTS = ("parameters", "parameters_of_fusion", "megaflops", "step_milliseconds")
-BEST = "\0"  # before a cell that LaTeX shall print in bold
-TEX = str.maketrans(
+COST_METRICS = ("parameters", "parameters_of_fusion", "megaflops", "step_milliseconds")
+BOLD_MARK = "\0"  # before a cell that LaTeX shall print in bold
+LATEX_ESCAPES = str.maketrans(
     {
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
         **{sign: f"${sign}$" for sign in "<>|"},
@@ -43,44 +43,48 @@ TEX = str.maketrans(
 )
 
 
-def cell(score: Score, mark: str = "") -> str:
-    """Return mean, interval and p-value as a person reads them, with the mark of leakage."""
+def format_score(score: Score, mark: str = "") -> str:
+    """Format mean, mark of leakage, interval, standard deviation and p-value for people."""
     if not score.values:
         return "-"
+
     text = f"{score.mean:.3f}{mark}"
     if isfinite(score.interval):
         text += f" ± {score.interval:.3f}"
     if len(score.values) > 1:
         text += f" (sd {score.std:.3f})"
-    if score.p is None:
-        return text
-    return f"{text} p<0.001" if score.p < 0.001 else f"{text} p={score.p:.3f}"
+    if score.p is not None:
+        text += " p<0.001" if score.p < 0.001 else f" p={score.p:.3f}"
+
+    return text
 
 
-def cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
-    """Return the cells of a table: the best of each metric in bold, leakage marked."""
+def format_cells(rows: Sequence[Row], bold: Callable[[str], str]) -> list[list[str]]:
+    """Format the cells of a table: the best of each metric in bold, leakage marked."""
     metrics = list(rows[0].scores)
-    best = {metric: best_row(rows, metric) for metric in metrics}
+    best = {metric: find_best_row(rows, metric) for metric in metrics}
     marks, _ = mark_leaks([row.leaks for row in rows])
+
     table = []
     for row, mark in zip(rows, marks, strict=True):
-        texts = [cell(row.scores[metric], mark) for metric in metrics]
+        texts = [format_score(row.scores[metric], mark) for metric in metrics]
         marked = [
             bold(text) if best[metric] is row else text
             for metric, text in zip(metrics, texts, strict=True)
         ]
-        costs = [written(cost(row, name)) for name in known_costs(rows)]
+        costs = [_format_cost(_find_cost(row, name)) for name in list_costs(rows)]
         table.append([row.name, str(len(row.runs)), *marked, *costs])
+
     return table
 
 
-def footnotes(rows: Sequence[Row]) -> list[str]:
-    """Return what the marks of cells mean, and why a metric has no best."""
-    return [*mark_leaks([row.leaks for row in rows])[1], *undirected(rows)]
+def write_footnotes(rows: Sequence[Row]) -> list[str]:
+    """Explain the marks of cells, and why a metric has no best."""
+    return [*mark_leaks([row.leaks for row in rows])[1], *explain_unknown_directions(rows)]
 
 
-def undirected(rows: Sequence[Row]) -> list[str]:
-    """Return a sentence about each metric of which nobody knows which way is better."""
+def explain_unknown_directions(rows: Sequence[Row]) -> list[str]:
+    """Write a sentence about each metric of which no direction is known."""
     scores = rows[0].scores if rows else {}
     return [
         f"Whether a higher or a lower {name} is better is not known, so no setting is its best: "
@@ -90,71 +94,72 @@ def undirected(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def header(rows: Sequence[Row]) -> list[str]:
-    """Return the names of the columns."""
-    return ["setting", "runs", *rows[0].scores, *known_costs(rows)]
+def make_header(rows: Sequence[Row]) -> list[str]:
+    """Names of the columns."""
+    return ["setting", "runs", *rows[0].scores, *list_costs(rows)]
 
 
-def known_costs(rows: Sequence[Row]) -> list[str]:
-    """Return what is known of the costs of any setting."""
-    return [name for name in COSTS if any(cost(row, name) is not None for row in rows)]
+def list_costs(rows: Sequence[Row]) -> list[str]:
+    """Names of the costs that are known of any setting."""
+    return [name for name in COST_METRICS if any(_find_cost(row, name) is not None for row in rows)]
 
 
-def cost(row: Row, name: str) -> float | None:
-    """Return what a run of a setting costs: all of them the same, or else the median."""
+def _find_cost(row: Row, name: str) -> float | None:
+    """Cost of a setting: of any run where all are the same, or else the median."""
     known = [number for run in row.runs if (number := run.results.get(name)) is not None]
     return median(known) if len(set(known)) > 1 else next(iter(known), None)
 
 
-def written(number: float | None) -> str:
-    """Return a cost as a person reads it."""
+def _format_cost(number: float | None) -> str:
     if number is None:
         return "-"
     return f"{number:,.{0 if number >= 100 or number == int(number) else 1}f}"
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Return a table in Markdown."""
-    table = [header(rows), ["---"] * len(header(rows)), *cells(rows, lambda text: f"**{text}**")]
+def to_markdown(rows: Sequence[Row]) -> str:
+    """Format rows as a Markdown table, with footnotes."""
+    header = make_header(rows)
+    body = format_cells(rows, lambda text: f"**{text}**")
+    table = [header, ["---"] * len(header), *body]
     lines = ["| " + " | ".join(c.replace("|", r"\|") for c in line) + " |" for line in table]
-    notes = [line for note in footnotes(rows) for line in (note, "")]
+    notes = [line for note in write_footnotes(rows) for line in (note, "")]
     return "\n".join([*lines, "", *notes, ASSUMPTIONS, ""])
 
 
-def latex(rows: Sequence[Row]) -> str:
-    """Return a table for LaTeX's booktabs."""
-    table = [header(rows), *cells(rows, lambda text: BEST + text)]
-    escaped = [" & ".join(map(tex, line)) for line in table]
+def to_latex(rows: Sequence[Row]) -> str:
+    """Format rows as a LaTeX table for booktabs, with footnotes."""
+    table = [make_header(rows), *format_cells(rows, lambda text: BOLD_MARK + text)]
+    escaped = [" & ".join(map(_escape_latex, line)) for line in table]
     body = " \\\\\n".join(escaped[1:])
-    wide = len(header(rows))
+    width = len(make_header(rows))
     notes = "".join(
-        f"\\multicolumn{{{wide}}}{{l}}{{\\footnotesize {tex(note)}}} \\\\\n"
-        for note in footnotes(rows)
+        f"\\multicolumn{{{width}}}{{l}}{{\\footnotesize {_escape_latex(note)}}} \\\\\n"
+        for note in write_footnotes(rows)
     )
-    columns = "lr" + "l" * len(rows[0].scores) + "r" * len(known_costs(rows))
+    columns = "lr" + "l" * len(rows[0].scores) + "r" * len(list_costs(rows))
     return (
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{escaped[0]} \\\\\n\\midrule\n{body} \\\\\n"
         f"\\bottomrule\n{notes}\\end{{tabular}}\n"
     )
 
 
-def tex(text: str) -> str:
-    """Return a cell as LaTeX prints it."""
-    escaped = text.removeprefix(BEST).translate(TEX)
-    return rf"\textbf{{{escaped}}}" if text.startswith(BEST) else escaped
+def _escape_latex(text: str) -> str:
+    escaped = text.removeprefix(BOLD_MARK).translate(LATEX_ESCAPES)
+    return rf"\textbf{{{escaped}}}" if text.startswith(BOLD_MARK) else escaped
 
 
-def comma_separated(rows: Sequence[Row]) -> str:
-    """Return the numbers of a table for programs.
+def to_csv(rows: Sequence[Row]) -> str:
+    """Format rows as CSV for programs.
 
-    Beside the numbers of a metric stands the mark that they would carry, ``leakage`` says why.
+    Beside the numbers of a metric stands their mark of leakage; the column ``leakage`` explains it.
     """
     text = io.StringIO()
     writer = csv.writer(text)
     parts = ("mean", "std", "interval", "p", "values", "mark")
-    scored = [f"{metric}/{part}" for metric in rows[0].scores for part in parts]
-    writer.writerow(["setting", "runs", *scored, "leakage", *known_costs(rows)])
+    columns = [f"{metric}/{part}" for metric in rows[0].scores for part in parts]
+    writer.writerow(["setting", "runs", *columns, "leakage", *list_costs(rows)])
     marks, _ = mark_leaks([row.leaks for row in rows])
+
     for row, mark in zip(rows, marks, strict=True):
         numbers: list[object] = []
         for score in row.scores.values():
@@ -164,45 +169,45 @@ def comma_separated(rows: Sequence[Row]) -> str:
             numbers += [number if isfinite(number) else "" for number in found]
             numbers += [p, values, mark * bool(score.values)]
         numbers.append(" ".join(f"{kind}={count}" for kind, count in row.leaks.items()))
-        costs = ["" if (c := cost(row, name)) is None else c for name in known_costs(rows)]
+        costs = ["" if (c := _find_cost(row, name)) is None else c for name in list_costs(rows)]
         writer.writerow([row.name, len(row.runs), *numbers, *costs])
+
     return text.getvalue()
 
 
-def write_all(folder: Path, rows: Sequence[Row]) -> None:
-    """Write the table beside the runs, in every form."""
+def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+    """Write summary.md, summary.tex and summary.csv."""
     for name, text in (
-        ("summary.md", markdown(rows)),
-        ("summary.tex", latex(rows)),
-        ("summary.csv", comma_separated(rows)),
+        ("summary.md", to_markdown(rows)),
+        ("summary.tex", to_latex(rows)),
+        ("summary.csv", to_csv(rows)),
     ):
         (folder / name).write_text(text, encoding="utf-8")
 
 
-PARAGRAPH = 100  # characters of a line where no terminal says how many it has
-WIDEST = 10_000  # of a table in a file, which has no width
+TEXT_WIDTH = 100  # characters of a line of text
+FILE_WIDTH = 10_000  # of a table in a file, which is never wrapped
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print scores, then costs: names are never cut, a narrow terminal breaks them into lines."""
+def print_table(rows: Sequence[Row]) -> None:
+    """Print scores, then costs: names are never cut, a narrow terminal wraps them."""
     lines = [
-        header(rows),
-        *cells(
+        make_header(rows),
+        *format_cells(
             [row._replace(name=escape(row.name)) for row in rows], lambda text: f"[b]{text}[/b]"
         ),
     ]
-    endless = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    console, scored = Console(width=WIDEST if endless else None), 2 + len(rows[0].scores)
-    console.print(terminal_table([line[:scored] for line in lines]))
+    to_file = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    console, scored = Console(width=FILE_WIDTH if to_file else None), 2 + len(rows[0].scores)
+    console.print(_make_terminal_table([line[:scored] for line in lines]))
     if len(lines[0]) > scored:
-        console.print(terminal_table([[line[0], *line[scored:]] for line in lines]))
-    for text in (*footnotes(rows), ASSUMPTIONS):
-        shown = textwrap.fill(replace_unprintable(text), min(console.width, PARAGRAPH))
+        console.print(_make_terminal_table([[line[0], *line[scored:]] for line in lines]))
+    for text in (*write_footnotes(rows), ASSUMPTIONS):
+        shown = textwrap.fill(replace_unprintable(text), min(console.width, TEXT_WIDTH))
         console.print(escape(shown), style="dim", highlight=False)
 
 
-def terminal_table(lines: Sequence[Sequence[str]]) -> Table:
-    """Return a table whose cells go on in the next line where they are too long."""
+def _make_terminal_table(lines: Sequence[Sequence[str]]) -> Table:
     table = Table(box=SIMPLE_HEAD)
     for name in lines[0]:
         table.add_column(escape(name), overflow="fold")

@@ -1,4 +1,4 @@
-"""Long recordings, cut into overlapping windows."""
+"""Windows that overlap, cut from long recordings."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Windows:
-    """Cut recordings longer than so many seconds into windows of the features' length.
+    """Cut long recordings into windows of the features' length.
 
-    ``step`` is the time in seconds from one window to the next, by default half of a window.
+    Args:
+        longer_than: Seconds; a recording that is not longer stays whole.
+        step: Seconds from the start of one window to that of the next; by default half a window.
     """
 
     longer_than: float = 10.0
@@ -35,43 +37,46 @@ class Windows:
             )
 
     def __call__(self, recordings: Sequence[Recording], features: Features) -> list[Recording]:
-        """Return the recordings, long ones replaced by their windows."""
-        totals = lengths(recordings)
+        """Replace long recordings by their windows."""
+        totals = measure_recordings(recordings)
         return [
-            part
-            for whole, total in zip(recordings, totals, strict=True)
-            for part in self.cut(whole, total, features.audio.samples)
+            window
+            for recording, total in zip(recordings, totals, strict=True)
+            for window in self.cut(recording, total, features.audio.samples)
         ]
 
     def cut(self, recording: Recording, total: int, samples: int) -> Iterator[Recording]:
-        """Yield the windows of so many samples of a recording, or the recording."""
+        """Yield the windows of a recording of ``total`` samples, or the recording itself."""
         if total <= max(self.longer_than * SAMPLE_RATE, samples):
             yield recording
             return
+
         step = samples // 2 if self.step is None else max(1, round(self.step * SAMPLE_RATE))
         starts = [*range(0, total - samples + 1, step)]
         if total - samples - starts[-1] > samples // 10:
-            starts.append(total - samples)  # the end has a right to an answer, too
+            starts.append(total - samples)  # or the end would have no prediction
         for first in starts:
             name = f"{recording.clip_id} @ {first / SAMPLE_RATE:.2f} s"
             yield replace(recording, clip_id=name, window=(first, first + samples))
 
 
-def lengths(recordings: Sequence[Recording]) -> list[int]:
-    """Return the length of each recording; none is cut where one of them ends its process."""
+def measure_recordings(recordings: Sequence[Recording]) -> list[int]:
+    """Measure each recording in samples; all are zero where one of them crashes its process."""
+    jobs, sizes = list(recordings), [1] * len(recordings)
     try:
-        jobs, sizes = list(recordings), [1] * len(recordings)
-        found = dict(run_parallel(length, jobs, sizes, "Measuring recordings"))
+        found = dict(run_parallel(_measure_recording, jobs, sizes, "Measuring recordings"))
     except ChildProcessError:  # preparation will find out which one it is
-        log.warning("A recording ended the process that measured it: none is cut into windows.")
+        log.warning("A recording crashed the process that measured it: none is cut into windows.")
         return [0] * len(recordings)
+
     return [found[number] for number in range(len(recordings))]
 
 
-def length(recording: Recording) -> int:
-    """Return the samples of a recording's sound, or of as much video; none if it is unreadable."""
+def _measure_recording(recording: Recording) -> int:
+    """Samples of a recording's sound, or of as much video; zero where it is unreadable."""
     if recording.sound_source is None:
         return 0
+
     with watch_decoder(recording), suppress(Unreadable):
         with suppress(Missing):
             return decode_audio(recording.sound_source, slice(0, 0)).total

@@ -1,6 +1,5 @@
 """Face crops: the face of a clip that a network sees, found, cut out, level and resized."""
 
-import hashlib
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from jaxtyping import UInt8
 
 from avfusion.corpora.recording import Box
 from avfusion.features.picture import Picture
+from avfusion.files import hash_file
 
 FRAMES = "frames"  # the stream of face crops in a store
 DETECTORS = ("haar", "yunet", "none")
@@ -83,7 +83,7 @@ class FaceFeatures:
                 "or face_model=<the file> to predict."
             )
 
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest = hash_file(file)
         if self.model_sha256 not in (None, digest):
             raise ValueError(
                 f"{file} holds other weights (SHA-256 {digest}) than the features were made with "

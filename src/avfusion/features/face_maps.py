@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avfusion.checkpoint import check_targets, find_checkpoint, read_checkpoint, stream_encoders
+from avfusion.checkpoint import check_targets, find_checkpoint, get_stream_encoders, read_checkpoint
 from avfusion.features.face import FRAMES
+from avfusion.files import hash_file
 
 log = logging.getLogger(__name__)
 ENCODER_PREFIX = "network.face_encoder."  # of its weights in a checkpoint
@@ -116,7 +117,7 @@ def read_encoder(run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     recipe, weights = checkpoint["recipe"], checkpoint["state_dict"]
 
     stream = (recipe["model"]["network"].get("face_encoder") or {}).get("stream")
-    if stream in (precomputed := stream_encoders(checkpoint)):
+    if stream in (precomputed := get_stream_encoders(checkpoint)):
         return recipe["description"]["streams"][stream]["encoder"], precomputed[stream]
 
     own = {
@@ -140,8 +141,7 @@ def _digest_file(pretrained: str) -> str | None:
             f"No weights at {pretrained}: features.face_maps.encoder.pretrained must be hub or a "
             ".safetensors or .pth file."
         )
-    with Path(pretrained).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(Path(pretrained))
 
 
 def digest_weights(weights: Mapping[str, Tensor]) -> str:

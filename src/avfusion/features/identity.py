@@ -30,6 +30,7 @@ from avfusion import checkpoint
 from avfusion.features.clip import Features
 from avfusion.features.face_maps import FaceMaps
 from avfusion.features.policies import Policies
+from avfusion.files import hash_file
 
 SHIPPED = {
     "avfusion.features.clip.Features",
@@ -206,8 +207,7 @@ def _digest_file(path: Any) -> str | None:
         return None
     with suppress(OSError, ValueError):  # too long a name, or a zero in it
         if Path(path).is_file():
-            with Path(path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            return hash_file(Path(path))
     return None
 
 
@@ -278,10 +278,10 @@ def _find_class(settings: Mapping[str, Any], key: str) -> Any:
     if name in SHIPPED and SOURCE not in settings:
         return locate(name)
 
-    if name not in checkpoint.ALLOWED:
+    if name not in checkpoint.ALLOWED_TARGETS:
         raise ValueError(
             f"The network was trained on {key} of the class {name}, which no checkpoint may call: "
-            f"{USE_STORE}, or add {name!r} to ALLOWED in avfusion/checkpoint.py if you trust it."
+            f"{USE_STORE}, or add {name!r} to ALLOWED_TARGETS in avfusion/checkpoint.py if you trust it."
         )
     kind = locate(name)
     if not (isinstance(kind, type) and is_dataclass(kind)):

@@ -1,11 +1,8 @@
 """Description of a store and of its splits, and the last step of a preparation, which writes it."""
 
-import csv
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from avfusion.data.store import FORMAT, INDEX, Store, read_description
 from avfusion.features import Features
 from avfusion.features.clip import Stream
 from avfusion.features.identity import identify
+from avfusion.files import hash_file, open_csv
 from avfusion.messages import join_items
 from avfusion.preparation.leakage import (
     CONTENT_COLUMNS,
@@ -148,7 +146,7 @@ def write_description(
     details: list[str] = []  # for as long as no clip can be used
     names = choose_target(contents._asdict()).number_names
     with (
-        open_table(root / "report.csv", REPORT_COLUMNS) as report,
+        open_csv(root / "report.csv", REPORT_COLUMNS) as report,
         IndexWriter(root / INDEX, names) as writer,
     ):
         for part in parts:
@@ -196,18 +194,6 @@ def checksums(root: Path) -> dict[str, str]:
     sums = {}
     files = (path for path in root.rglob("*") if path.is_file())
     for path in sorted(file for file in files if file.name != "description.json"):
-        with path.open("rb") as file:
-            sums[path.relative_to(root).as_posix()] = hashlib.file_digest(
-                file, "sha256"
-            ).hexdigest()
+        sums[path.relative_to(root).as_posix()] = hash_file(path)
 
     return sums
-
-
-@contextmanager
-def open_table(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[str]"]:
-    """Write a CSV row by row, under a header."""
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        yield writer

@@ -1,8 +1,6 @@
 """Digests of files, cached so that unchanged files are read once."""
 
-import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +10,7 @@ from pathlib import Path
 from rich.progress import track
 
 from avfusion.console import is_interactive
+from avfusion.files import atomic_write, hash_file
 
 MISSING = "missing"
 THREADS = 8  # of which each waits for the disk most of the time
@@ -64,10 +63,9 @@ class FileDigests:
         """Write what was read, where that is possible."""
         if self.memory is None or not self.changed:
             return
-        partial = self.memory.with_suffix(f".{os.getpid()}")
         with suppress(OSError):
-            partial.write_text(json.dumps(self.known), encoding="utf-8")
-            os.replace(partial, self.memory)
+            with atomic_write(self.memory, concurrent=True) as partial:
+                partial.write_text(json.dumps(self.known), encoding="utf-8")
             self.changed = False
 
 
@@ -94,7 +92,6 @@ def _digest(path: Path) -> str:
     try:
         if not path.is_file():
             return MISSING
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(path)
     except OSError:
         return MISSING

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
@@ -25,6 +24,7 @@ from avfusion.data.store import FORMAT, read_description
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
 from avfusion.features.identity import SHIPPED, identify, name_of
+from avfusion.files import safe_name
 from avfusion.preparation.description import write_description
 from avfusion.preparation.face_maps import choose_device, write_maps
 from avfusion.preparation.file_digests import FileDigests
@@ -76,9 +76,10 @@ class Preparation:
         self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
         if len(self.contents.recordings) < len(self.whole.recordings):
             self.inherent.add("untrained_classes")  # a few clips may lack one by chance
-        self.files = FileDigests(self.stores / f"{safe(corpus.name)}.files.json")
+        name = safe_name(corpus.name, "corpus")
+        self.files = FileDigests(self.stores / f"{name}.files.json")
         key = compute_key(corpus, self.contents, features, self.files)
-        self.root = find_prepared(self.stores, safe(corpus.name), key)
+        self.root = find_prepared(self.stores, name, key)
 
     @property
     def is_done(self) -> bool:
@@ -259,8 +260,3 @@ def describe_recording(recording: Recording, names: Mapping[Path, str]) -> list[
     """What a recording is, with the names that its paths have in their common folder."""
     values = (getattr(recording, field.name) for field in fields(recording) if field.repr)
     return [names.get(value, str(value)) if isinstance(value, Path) else value for value in values]
-
-
-def safe(name: str) -> str:
-    """Name without what a shell or the override grammar would trip over."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("_") or "corpus"

@@ -1,7 +1,6 @@
 """Shards of a store: clips that one process decodes and writes into the place kept for them."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from avfusion.data.index import ClipRecord
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.features.clip import NOTE_SEPARATOR
+from avfusion.files import atomic_write
 from avfusion.preparation.statistics import Moments, list_standardized
 from avfusion.preparation.watchdog import mark_current, watch_decoder
 
@@ -140,9 +140,8 @@ def decode(features: Features, recording: Recording) -> ClipFeatures:
 def write_journal(part: Part, outcomes: list[Outcome]) -> None:
     """Write the journal of a part, whole or not at all."""
     content = [outcome.plain() for outcome in outcomes]
-    partial = part.journal.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(partial, part.journal)
+    with atomic_write(part.journal, concurrent=True) as partial:
+        partial.write_text(json.dumps(content), encoding="utf-8")
 
 
 def read_journal(part: Part) -> list[Outcome]:

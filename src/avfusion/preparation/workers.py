@@ -13,6 +13,7 @@ import numpy as np
 from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import Features
+from avfusion.files import atomic_write
 from avfusion.parallel import run_parallel
 from avfusion.preparation.shards import Part, write_part
 from avfusion.preparation.statistics import count_packed, list_standardized
@@ -79,13 +80,11 @@ def create_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
     if file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    np.lib.format.open_memmap(partial, "w+", dtype, shape)
-    if hasattr(os, "posix_fallocate"):
-        with partial.open("r+b") as reserved:
-            os.posix_fallocate(reserved.fileno(), 0, partial.stat().st_size)
-
-    os.replace(partial, file)
+    with atomic_write(file) as partial:
+        np.lib.format.open_memmap(partial, "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):
+            with partial.open("r+b") as reserved:
+                os.posix_fallocate(reserved.fileno(), 0, partial.stat().st_size)
 
 
 def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from avfusion.evaluation.runs import OTHER, Run, flat, read_names
+from avfusion.evaluation.runs import IGNORED_KEYS, Run, flatten, read_mapping
 
 LONGEST_LIST = 8  # values that are written out
 LONGEST_DIFF = 20_000  # characters
@@ -30,12 +30,13 @@ def describe_configuration(runs: Sequence[Run]) -> str:
     known = [run.config for run in runs if run.config]
     content: dict[str, Any] = {}
     if len(runs) == 1:
-        content = read_names(runs[0].folder / "config.yaml") or {}
+        content = read_mapping(runs[0].folder / "config.yaml") or {}
     elif known:
         content = {
             key: value
             for key, value in known[0].items()
-            if not OTHER.match(key) and all(key in one and one[key] == value for one in known)
+            if not IGNORED_KEYS.match(key)
+            and all(key in one and one[key] == value for one in known)
         }
 
     if not content:
@@ -48,7 +49,7 @@ def describe_configuration(runs: Sequence[Run]) -> str:
 
 def read_provenance(runs: Sequence[Run]) -> Provenance:
     """Read where the results of runs come from; without values where none has recorded it."""
-    records = [flat(read_names(run.folder / "provenance.json") or {}) for run in runs]
+    records = [flatten(read_mapping(run.folder / "provenance.json") or {}) for run in runs]
     known = [record for record in records if record]
     values, differing = {}, []
     for key in known[0] if known else ():

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from avfusion.evaluation.leak_marks import is_score, leaks_of, mark_leaks
+from avfusion.evaluation.leak_marks import count_leaks, is_score, mark_leaks
 from avfusion.evaluation.runs import Run
 from avfusion.report.figures import PageFigure, draw_clip, draw_curves, name_file
 from avfusion.report.page import Report, render
@@ -26,7 +26,7 @@ class Example(NamedTuple):
 def report_run(run: Run, examples: int = 3) -> Report:
     """Write the page of a run, with so many examples of each kind."""
     curves = draw_curves(run)
-    (mark,), notes = mark_leaks([leaks_of(run.results)])
+    (mark,), notes = mark_leaks([count_leaks(run.results)])
     sources, view, shown, missing = None, None, {}, ""
     try:
         sources = read_sources(run)

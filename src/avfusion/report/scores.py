@@ -78,7 +78,7 @@ def score_subjects(predictions: Predictions) -> ScoreTable:
     """Score the clips of each subject, the worst first, with intervals (Wilson, 1927)."""
     rows = []
     for name, clips in _each_subject(predictions):
-        correct = int(predictions.right[clips].sum())
+        correct = int(predictions.correct[clips].sum())
         low, high = stats.binomtest(correct, len(clips)).proportion_ci(method="wilson")
         accuracy, interval = correct / len(clips), f"{low:.3f} to {high:.3f}"
         rows.append((name, len(clips), correct, accuracy, interval, _mean_hit(predictions, clips)))

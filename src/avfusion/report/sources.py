@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from avfusion.data.store import Store
-from avfusion.environment import data_folder
 from avfusion.evaluation.predictions import Predictions, load_predictions
 from avfusion.evaluation.runs import Run
+from avfusion.files import data_folder
 from avfusion.targets import choose_target
 
 

@@ -4,10 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from avfusion.evaluation.aggregate import compare, left_out, ranked
-from avfusion.evaluation.leak_marks import is_score, leaks_of, mark_leaks
+from avfusion.evaluation.aggregate import compare_settings, find_exclusions, without_excluded
+from avfusion.evaluation.leak_marks import count_leaks, is_score, mark_leaks
 from avfusion.evaluation.runs import Run
-from avfusion.evaluation.tables import ASSUMPTIONS, cells, header, undirected
+from avfusion.evaluation.tables import (
+    ASSUMPTIONS,
+    explain_unknown_directions,
+    format_cells,
+    make_header,
+)
 from avfusion.report.figures import draw_comparison, draw_monitors
 from avfusion.report.page import Report, render
 from avfusion.report.provenance import describe_configuration, read_provenance
@@ -27,12 +32,12 @@ def report_sweep(
     Raises:
         ValueError: none of the runs has any of the metrics.
     """
-    excluded = left_out(runs)
-    compared = ranked(runs, excluded)
+    excluded = find_exclusions(runs)
+    compared = without_excluded(runs, excluded)
     known = [metric for metric in metrics if any(metric in run.results for run in compared)]
     if compared and not known:
         raise ValueError(f"None of the {len(compared)} runs has any of {', '.join(metrics)}.")
-    rows = compare(compared, known, directions)
+    rows = compare_settings(compared, known, directions)
 
     parents = [run.folder.resolve().parents for run in runs]
     folder = next(path for path in parents[0] if all(path in others for others in parents))
@@ -42,7 +47,7 @@ def report_sweep(
 
     tested = [run for run in runs if run.results]
     marks, footnotes = mark_leaks(
-        [*(row.leaks for row in rows), *(leaks_of(run.results) for run in tested)]
+        [*(row.leaks for row in rows), *(count_leaks(run.results) for run in tested)]
     )
     keys = [key for key in HEADLINES if any(key in run.results for run in tested)]
     numbers = []
@@ -63,9 +68,9 @@ def report_sweep(
         folder=folder,
         runs=runs,
         compared=compared,
-        head=header(rows) if rows else [],
-        rows=cells(rows, bold=Markup("<strong>{}</strong>").format) if rows else [],
-        notes=footnotes + undirected(rows),
+        head=make_header(rows) if rows else [],
+        rows=format_cells(rows, bold=Markup("<strong>{}</strong>").format) if rows else [],
+        notes=footnotes + explain_unknown_directions(rows),
         assumptions=ASSUMPTIONS,
         comparison=comparison,
         monitors=monitors,

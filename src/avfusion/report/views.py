@@ -42,13 +42,13 @@ def view_classes(predictions: Predictions, examples: int) -> View:
         plots = [PageFigure("confusion", "Confusion matrix.", figure)]
 
     drawn = {}
-    for title, chosen in (("Correct", predictions.right), ("Incorrect", ~predictions.right)):
+    for title, chosen in (("Correct", predictions.correct), ("Incorrect", ~predictions.correct)):
         clips = np.flatnonzero(chosen)
         lot = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))[:examples]
         drawn[f"{title} predictions"] = clips[lot.numpy()].tolist()
 
     metric = "accuracy" if predictions.target.exclusive else "subset_accuracy"
-    headline = (metric, float(predictions.right.mean()))
+    headline = (metric, float(predictions.correct.mean()))
     tables = [score_classes(predictions), score_subjects(predictions)]
 
     return View(headline, plots, tables, drawn)

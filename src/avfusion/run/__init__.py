@@ -1,8 +1,8 @@
-"""What entry points share. Hydra and OmegaConf are known here, and to encoders of stored maps.
+"""Building blocks of the entry points. Only here, and for stored face maps, Hydra is known.
 
-``configuration`` reads what Hydra composed, ``checks`` and ``values`` say what is wrong with it
-before any work, ``start`` reads the checkpoint that a training starts from, ``streams`` makes data
-that read what a model names, ``assembly`` builds trainer and task, ``rebuild`` builds them of a
-checkpoint, ``session`` does it all in a notebook, ``results`` and ``provenance`` are what a run
-leaves, ``endings`` what it says where input is wrong.
+``command``, ``help``, ``errors`` and ``composition`` answer the command line; ``configuration``
+reads what Hydra composed, ``values`` and ``checks`` refuse what is wrong in it before any work;
+``start`` reads the checkpoint that a training starts from, ``build`` builds trainer, data and task,
+``restore`` those of a checkpoint; ``notebook`` does so inside a notebook; ``results``,
+``provenance``, ``loggers`` and ``failures`` record what a run has done.
 """

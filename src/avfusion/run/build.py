@@ -1,4 +1,4 @@
-"""What the entry points share: checks, and building from configuration."""
+"""Trainer, data and task of a training, built from its configuration."""
 
 import copy
 import logging
@@ -18,9 +18,9 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
-import avfusion.run.warning_filters  # noqa: F401  its import is its effect
+import avfusion.run.warning_filters  # noqa: F401  imported for its effect
 from avfusion.callbacks.checkpoints import check_same_monitor
-from avfusion.checkpoint import Recipe, check_same, check_targets, load_fitting
+from avfusion.checkpoint import Recipe, check_same_recipe, check_targets, load_matching_weights
 from avfusion.data.checks import check_batch, check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.train_test_overlap import check_overlap, digest_training_clips, merge_digests
@@ -30,12 +30,12 @@ from avfusion.run.checks import (
     check_model,
     check_numbered_devices,
     check_task,
-    monitors,
+    iterate_monitors,
 )
-from avfusion.run.configuration import output_folder, plain
+from avfusion.run.configuration import output_folder, to_plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.provenance import write_provenance
-from avfusion.run.restore import allowed_memory, make_task
+from avfusion.run.restore import allowed_overlap, make_task
 from avfusion.run.start import Start
 from avfusion.run.streams import make_data
 from avfusion.threads import log_threads, share_threads
@@ -47,7 +47,11 @@ log = logging.getLogger(__name__)
 
 
 def build_trainer(cfg: DictConfig) -> L.Trainer:
-    """Build the trainer with its callbacks and loggers."""
+    """Build the trainer with its callbacks and loggers.
+
+    Raises:
+        ValueError: Lightning refuses what is configured, or this machine lacks the devices.
+    """
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == "" or cfg.trainer.accelerator == "cpu"
     if not (torch.cuda.is_available() or hidden) and shutil.which("nvidia-smi"):
         log.warning(
@@ -56,30 +60,33 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
             torch.__version__,
         )
     check_numbered_devices(cfg)
+
     loggers = build_loggers(cfg.get("logger"))
     useless: tuple[type, ...] = () if loggers else (LearningRateMonitor,)
     if not cfg.trainer.get("enable_progress_bar", True):
         useless = (*useless, ProgressBar)
     callbacks = [callback for callback in instantiate(cfg.callbacks).values() if callback]
     callbacks = [callback for callback in callbacks if not isinstance(callback, useless)]
+
     try:
         trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
-    except InstantiationException as error:  # Lightning seldom says what to change
+    except InstantiationException as error:  # Lightning seldom names what to change
         keys = ("accelerator", "devices", "strategy", "precision")
         given = ", ".join(f"trainer.{key}={cfg.trainer[key]}" for key in keys)
         raise ValueError(
             f"{error.__cause__ or error} (given {given}; trainer=cpu runs everywhere)"
         ) from error
+
     check_devices(trainer)
     share_threads(trainer.num_devices)
     if trainer.is_global_zero:
         log_threads()
-    whole_epochs(trainer)
+    count_whole_epochs(trainer)
     return trainer
 
 
-def whole_epochs(trainer: L.Trainer) -> None:
-    """Let a training with ``max_steps`` go on after an epoch as one without.
+def count_whole_epochs(trainer: L.Trainer) -> None:
+    """Let a training with ``max_steps`` resume after an epoch as one without.
 
     Lightning takes every checkpoint of it for one within an epoch: it would report the finished
     epoch again, count it twice, and read another order of the clips than without interruption.
@@ -89,14 +96,16 @@ def whole_epochs(trainer: L.Trainer) -> None:
 
 
 def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
-    """Build the data, made first where that is possible; ``device`` computes their face maps.
+    """Build the data module, and prepare its store where that is possible and necessary.
 
-    Before such work, which may take hours, a draft of the model refuses values that its parts do
-    not take. Where the data are there, the model itself does, and no draft is built.
+    ``device`` computes face maps, if there are any. Before preparation, which may take hours, a
+    draft of the model refuses values that its parts do not take. Where the store exists, the model
+    itself does, and no draft is built.
     """
     data = make_data(cfg.data, cfg.model, device=device)
     if not data.is_made:
         check_model(cfg)
+
     data.prepare_data()
     return data
 
@@ -104,85 +113,97 @@ def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
 def build_task(
     cfg: DictConfig, data: FaceAudioDataModule, start: Start | None = None
 ) -> FusionTask:
-    """Build the task for what the data says of itself, with the first weights that it starts from.
+    """Build the task for the description of the data, with the weights that training starts from.
 
-    What a training that goes on starts from is only checked here: Lightning restores it.
+    The checkpoint of a training that resumes is only checked here: Lightning restores it.
+
+    Raises:
+        ValueError: Data, monitors or the checkpoint do not fit the task.
     """
     check_splits(data.splits, "train", "val", data.eval_split)
     check_batch(data.splits, data.batch_size)
     recipe = make_recipe(cfg, data, start)
-    if start is not None and start.goes_on:
-        check_same(start.file, start.checkpoint, recipe)
-        check_continuable(start, cfg)
+    if start is not None and start.resumes:
+        check_same_recipe(start.file, start.checkpoint, recipe)
+        check_resumable(start, cfg)
+
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     task = make_task(cfg.model, data.target, recipe)
     check_task(task)
-    looks = hasattr(task.network, "face_encoder") and data.description["boxes"]
-    for key, monitor, mode in monitors(cfg):
-        check_monitor(monitor, mode, data.target, looks, key)
+    has_attention_hit = hasattr(task.network, "face_encoder") and data.description["boxes"]
+    for key, monitor, mode in iterate_monitors(cfg):
+        check_monitor(monitor, mode, data.target, has_attention_hit, key)
         check_monitored_class(monitor, data, cfg.trainer, key)
-    check_validation(cfg.trainer, data)
-    if start is not None and not start.goes_on:
-        log.info(load_fitting(start.file, start.checkpoint, task, recipe))
+    check_validation_interval(cfg.trainer, data)
+
+    if start is not None and not start.resumes:
+        log.info(load_matching_weights(start.file, start.checkpoint, task, recipe))
         if start.recipe["description"]["features"] != data.description["features"]:
             log.warning("%s was trained on other features than those of %s.", start.file, data.path)
     return task
 
 
 def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None) -> Recipe:
-    """Return what rebuilds the task of a configuration, and what it will have been trained on."""
-    resolved = plain(cfg)
-    model = resolved["model"] | {"optimizer": None, "scheduler": None}  # rebuilding needs neither
+    """Make the recipe that the checkpoints of this training will hold."""
+    # Only these: trainer and callbacks name the folder of the run, which a notebook has none of.
+    model, description = to_plain(cfg.model), to_plain(cfg.description)
+    model |= {"optimizer": None, "scheduler": None}  # restoring needs neither
     face_encoder = model["network"].get("face_encoder") or {}
     if "pretrained" in face_encoder:
         face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
-    chosen = {"_target_": name_of(type(data.target)), "_partial_": True}  # by the labels
-    trained = digest_training_clips(data.store, data.splits.where("train"))
+
+    automatic = {"_target_": name_of(type(data.target)), "_partial_": True}  # chosen by the labels
+    digests = digest_training_clips(data.store, data.splits.where("train"))
     if start is not None:
-        trained = merge_digests(trained, start.recipe.get("trained_on") or {})
+        digests = merge_digests(digests, start.recipe.get("trained_on") or {})
+
     recipe = Recipe(
         model=model,
-        target=resolved["target"] or chosen,
-        data=resolved["data"],
-        description=resolved["description"],
-        seed=resolved["seed"],
-        trained_on=trained,
+        target=automatic if cfg.target is None else to_plain(cfg.target),
+        data=to_plain(cfg.data),
+        description=description,
+        seed=cfg.seed,
+        trained_on=digests,
     )
     check_targets(Path("this run"), recipe.plain())
     return recipe
 
 
-def find_seen(
+def find_training_overlap(
     cfg: DictConfig, data: FaceAudioDataModule, start: Start | None
 ) -> Mapping[str, list[str]]:
-    """Return what first weights were trained on of the clips that this training is judged by."""
-    if start is None or start.goes_on:
+    """Find subjects and clips of validation and test that the initial weights were trained on."""
+    if start is None or start.resumes:
         return {}
-    tested, allowed = ("val", data.eval_split), allowed_memory(cfg)
+
+    tested, allowed = ("val", data.eval_split), allowed_overlap(cfg)
     return check_overlap(start.file, start.recipe, data.store, data.splits, tested, allowed)
 
 
-def check_validation(trainer: DictConfig, data: FaceAudioDataModule) -> None:
-    """Refuse validations that would come after more batches than there are."""
+def check_validation_interval(trainer: DictConfig, data: FaceAudioDataModule) -> None:
+    """Refuse to validate after more batches than there are."""
     every = trainer.get("val_check_interval")
     if not isinstance(every, int):
         return
+
     processes = trainer.devices if isinstance(trainer.devices, int) else 1
     batches = math.ceil(len(data.splits.rows("train")) // max(processes, 1) / data.batch_size)
     limit = trainer.get("limit_train_batches")
     limit = 1.0 if limit is None else limit
     batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-    epochs = trainer.max_epochs if trainer.check_val_every_n_epoch is None else 1
-    if every > batches * epochs:
-        within = "the run" if trainer.check_val_every_n_epoch is None else "an epoch"
+
+    over_epochs = trainer.check_val_every_n_epoch is None
+    total = batches * (trainer.max_epochs if over_epochs else 1)
+    if every > total:
+        whole = "the run" if over_epochs else "an epoch"
+        hint = (
+            "."
+            if over_epochs
+            else "; trainer.check_val_every_n_epoch=null counts batches over epochs."
+        )
         raise ValueError(
-            f"trainer.val_check_interval={every} is more than the {batches * epochs} batches of "
-            f"{within}: set at most that many, or a part of an epoch, such as 0.5"
-            + (
-                "."
-                if trainer.check_val_every_n_epoch is None
-                else "; trainer.check_val_every_n_epoch=null counts batches over epochs."
-            )
+            f"trainer.val_check_interval={every} is more than the {total} batches of {whole}: set "
+            f"at most that many, or a fraction of an epoch, such as 0.5{hint}"
         )
 
 
@@ -196,6 +217,7 @@ def check_monitored_class(
     classes = [name for score, name in scored if metric == f"{score}_{name}"]
     if not classes:
         return
+
     label = classes[0]
     labels = data.dataset(stage).labels[data.splits.rows(stage)]
     limit = trainer.get(f"limit_{stage}_batches")
@@ -204,10 +226,11 @@ def check_monitored_class(
         read = limit if isinstance(limit, int) else int(batches * limit)
         devices = trainer.get("devices")
         if isinstance(limit, float) or isinstance(devices, int):  # a number counts per process
-            each = devices if isinstance(limit, int) else 1
-            labels = labels[: read * data.batch_size * each]
-    has = target.indicators(torch.from_numpy(labels))[:, target.output_names.index(label)]
-    if not (has == 1).any():
+            processes = devices if isinstance(limit, int) else 1
+            labels = labels[: read * data.batch_size * processes]
+
+    indicators = target.indicators(torch.from_numpy(labels))[:, target.output_names.index(label)]
+    if not (indicators == 1).any():
         raise ValueError(
             f"{key}={monitor} is never measured: none of the {len(labels)} {stage} clips that are "
             f"read is labeled {label}. Choose another monitor, such as {stage}/{target.scores[0]}."
@@ -220,14 +243,15 @@ def allow_unused_parameters(
     """Let DDP look for parameters without gradients where a network has some, and only there.
 
     DDP ends with an error in the second step otherwise; looking costs it a walk over the graph in
-    every step. What the strategy was given stays.
+    every step. An option that the strategy was given stays.
     """
     strategy = trainer.strategy
     # _ddp_kwargs is private, and where the strategy keeps what it will hand to torch.
     if not isinstance(strategy, DDPStrategy) or "find_unused_parameters" in strategy._ddp_kwargs:
         return
-    if unused := parameters_without_gradient(task, data):
-        strategy._ddp_kwargs["find_unused_parameters"] = True  # it has no other way after its start
+
+    if unused := find_parameters_without_gradient(task, data):
+        strategy._ddp_kwargs["find_unused_parameters"] = True
         log.info(
             "%d tensors of the network get no gradient, the first is %s: DDP looks for them.",
             len(unused),
@@ -235,8 +259,8 @@ def allow_unused_parameters(
         )
 
 
-def parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule) -> list[str]:
-    """Return the names of what a network does not learn, found by one step of a copy of it."""
+def find_parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule) -> list[str]:
+    """Name the parameters that get no gradient, found by one step of a copy of the network."""
     dataset = data.dataset("train")
     clips = dataset.__getitems__(list(range(min(2, len(dataset))))).with_floats()
     network = copy.deepcopy(task.network)
@@ -244,52 +268,60 @@ def parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule) -> 
         scores = network(clips)
         loss = task.loss(scores.logits, clips.label) + task.auxiliary_loss(scores, clips.label)
         loss.backward()
+
     named = network.named_parameters()
     return [name for name, value in named if value.requires_grad and value.grad is None]
 
 
-def hand_over(trainer: L.Trainer, start: Start | None) -> Path | None:
-    """Return the checkpoint that Lightning goes on from, if any; it is spared to read it again."""
-    if start is None or not start.goes_on:
+def pass_checkpoint(trainer: L.Trainer, start: Start | None) -> Path | None:
+    """Pass the checkpoint that training resumes from to Lightning, which need not read it again.
+
+    Returns:
+        Its path; None where training does not resume.
+    """
+    if start is None or not start.resumes:
         return None
+
     io = trainer.strategy.checkpoint_io
     if isinstance(io, AtomicCheckpointIO):
         io.keep(start.file, start.checkpoint)
     return start.file
 
 
-def check_continuable(start: Start, cfg: DictConfig) -> None:
-    """Refuse checkpoints without all that a training needs to go on, or with another monitor."""
+def check_resumable(start: Start, cfg: DictConfig) -> None:
+    """Refuse checkpoints without all that a training needs to resume, or with another monitor."""
     position = start.checkpoint.get(FaceAudioDataModule.__qualname__)
     if "optimizer_states" not in start.checkpoint or position is None or "clips" not in position:
         raise ValueError(
             f"{start.file} holds weights only, or is of an earlier version: start a new run from "
             "its weights with init_from=..."
         )
+
     best = cfg.callbacks.get("checkpoint")
     if best:
         check_same_monitor(start.file, start.checkpoint, best.get("monitor"), best.get("mode"))
 
 
 @rank_zero_only
-def write_origin(cfg: DictConfig) -> None:
-    """Write which configuration, code and machine the results of this run come from."""
+def write_config_and_provenance(cfg: DictConfig) -> None:
+    """Write config.yaml, and the provenance of code and machine, into the folder of this run."""
     (output_folder() / "config.yaml").write_text(
         OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8"
     )
     write_provenance(output_folder())
 
 
-def best(
+def find_best(
     trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule, monitor: str
 ) -> tuple[float, str | None]:
-    """Return score and path of the best checkpoint; of the last weights where there is none."""
+    """Find score and path of the best checkpoint; without one, the score of the last weights."""
     checkpoints = trainer.checkpoint_callback
     path = getattr(checkpoints, "best_model_path", None) or None
     score: Any = getattr(checkpoints, "best_model_score", None)
     if score is None and monitor not in trainer.callback_metrics:
         # Nothing was left to train and best.ckpt is lost, or no epoch has ended.
         trainer.validate(task, datamodule=data, ckpt_path=path, weights_only=True, verbose=False)
+
     if score is None:
         score = trainer.callback_metrics.get(monitor, math.nan)
     return float(score), path

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before any work."""
+"""Checks of a configuration and of the machine, before any long work."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,26 +13,35 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import check_targets
-from avfusion.run.configuration import check_config, plain, with_description
+from avfusion.run.configuration import check_config, to_plain, with_description
 from avfusion.run.restore import make_task
-from avfusion.run.streams import streams_of
-from avfusion.run.values import arguments
+from avfusion.run.streams import find_streams
+from avfusion.run.values import find_argument_types
 from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name
 from avfusion.threads import count_allowed_cores
 from avfusion.training.metrics.stages import check_monitor
 from avfusion.training.task import FusionTask
 
-TRIAL = {"shape": [1, 3, 1, 1], "mean": [0.0] * 3, "std": [1.0] * 3}  # of any stream
+DRAFT_STREAM = {
+    "shape": [1, 3, 1, 1],
+    "mean": [0.0] * 3,
+    "std": [1.0] * 3,
+}  # in place of any stream
 
 
 def check_training(cfg: DictConfig) -> None:
-    """Refuse a training that cannot succeed, whatever the data is."""
+    """Refuse a training that cannot succeed, whatever its data.
+
+    Raises:
+        ValueError: With the key, the value and the fix.
+    """
     check_config(cfg)
     if not 0 <= cfg.seed < 2**32:
         raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1, got {cfg.seed}.")
+
     every, epochs = cfg.trainer.get("check_val_every_n_epoch") or 1, cfg.trainer.max_epochs
     if epochs is None:
-        raise ValueError("trainer.max_epochs must be a whole number, got null: a run has an end.")
+        raise ValueError("trainer.max_epochs must be a whole number, got null: a run must end.")
     if every > epochs:
         raise ValueError(
             f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}: no "
@@ -40,27 +49,31 @@ def check_training(cfg: DictConfig) -> None:
         )
     if cfg.trainer.get("max_steps") == 0:
         raise ValueError("trainer.max_steps must be at least 1, or -1 for no limit, got 0.")
+
     for stage in ("train", "val"):
         if cfg.trainer.get(f"limit_{stage}_batches") == 0:
             raise ValueError(f"trainer.limit_{stage}_batches must be above 0, got 0.")
-    for key, monitor, mode in monitors(cfg):
+
+    for key, monitor, mode in iterate_monitors(cfg):
         check_monitor(monitor, mode, key=key)
-    check_targets(Path("this run"), plain(cfg.data))
+    check_targets(Path("this run"), to_plain(cfg.data))
 
 
-def monitors(cfg: DictConfig) -> Iterator[tuple[str, str, str]]:
+def iterate_monitors(cfg: DictConfig) -> Iterator[tuple[str, str, str]]:
     """Yield the key of each monitor, its metric and its mode."""
     yield "monitor", cfg.monitor, cfg.mode
     for name, callback in cfg.callbacks.items():
         if callback and callback.get("monitor"):
-            default = "min" if "mode" in arguments(callback._target_) else cfg.mode  # Lightning's
+            default = (
+                "min" if "mode" in find_argument_types(callback._target_) else cfg.mode
+            )  # Lightning's
             yield f"callbacks.{name}.monitor", callback.monitor, callback.get("mode", default)
 
 
 def check_model(cfg: DictConfig) -> None:
-    """Let every part of a draft of the model refuse its values, before long work on its data.
+    """Build a draft of the model, whose parts refuse wrong values, before the data is prepared.
 
-    The data is not known yet: it is taken to have as many classes as weights are given.
+    The data is not known yet: it is assumed to have as many classes as weights are given.
     """
     weights = OmegaConf.select(cfg, "loss.weights")
     classes = len(weights) if OmegaConf.is_list(weights) and len(weights) > 1 else 2
@@ -68,17 +81,17 @@ def check_model(cfg: DictConfig) -> None:
         "output_names": [str(number) for number in range(classes)],
         "class_counts": [1] * classes,
         "clips": {"train": classes},
-        "streams": dict.fromkeys(streams_of(cfg.model), TRIAL),
+        "streams": dict.fromkeys(find_streams(cfg.model), DRAFT_STREAM),
     }
-    target = trial_target(cfg, description)
-    trial = with_description(cfg, description | {"outputs": target.outputs})
+    target = draft_target(cfg, description)
+    draft = with_description(cfg, description | {"outputs": target.outputs})
     with warnings.catch_warnings(action="ignore"):  # of torch about empty weights
-        task = make_task(trial.model, target)
+        task = make_task(draft.model, target)
     check_task(task)
 
 
 def check_task(task: FusionTask) -> None:
-    """Refuse weights without numbers, and what optimizer and schedule do not take."""
+    """Refuse empty weights, and arguments that optimizer and schedule do not take."""
     for name, weight in task.named_parameters():
         if not weight.numel():
             part = name.rpartition(".")[0]
@@ -89,10 +102,10 @@ def check_task(task: FusionTask) -> None:
     task.build_optimizer(steps=100)
 
 
-def trial_target(cfg: DictConfig, description: dict[str, Any]) -> Target:
-    """Return the target that is given or, without that, one for labels as a corpus must have them.
+def draft_target(cfg: DictConfig, description: dict[str, Any]) -> Target:
+    """Build the given target or, without one, the target for the labels of the corpus.
 
-    Where nobody knows the labels before they are read, it is the first one that the loss fits.
+    Where labels are not known before they are read, it is the first target that the loss fits.
     """
     corpus = locate(str(OmegaConf.select(cfg, "data.corpus._target_")))
     labels = getattr(corpus, "labels", None)  # known without reading
@@ -101,6 +114,7 @@ def trial_target(cfg: DictConfig, description: dict[str, Any]) -> Target:
         if labels is not None:
             check_kind(target, labels, getattr(corpus, "name", corpus))
         return target
+
     loss = locate(str(cfg.loss._target_))
     name = loss_name(loss) if isinstance(loss, type) else None
     fitting = [kind for kind, target in TARGETS.items() if name in target.losses]
@@ -108,13 +122,13 @@ def trial_target(cfg: DictConfig, description: dict[str, Any]) -> Target:
 
 
 def check_numbered_devices(cfg: DictConfig) -> None:
-    """Refuse devices by number where there are none but the CPU."""
+    """Refuse device numbers where the CPU is the only device."""
     devices, accelerator = cfg.trainer.devices, cfg.trainer.accelerator
     cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.accelerator.is_available())
     numbered = OmegaConf.is_list(devices) or (isinstance(devices, str) and "," in devices)
     if cpu and numbered:
         raise ValueError(
-            f"trainer.devices={devices} names devices by number, which a CPU has none of: give a "
+            f"trainer.devices={devices} lists device numbers, which a CPU does not have: give a "
             "number of processes, such as trainer.devices=1."
         )
 

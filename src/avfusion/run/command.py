@@ -1,4 +1,4 @@
-"""The command line of a program that Hydra composes.
+"""Command line of a program that Hydra composes.
 
 Imports nothing heavy: ``--help``, a wrong flag, an unknown key or choice and a value that is
 missing are answered before torch is loaded, which takes seconds.
@@ -14,32 +14,33 @@ from typing import Any, NoReturn
 
 from hydra._internal import utils as hydra_utils  # private: what its main() reports errors with
 
-from avfusion.environment import write_utf8
+from avfusion.console import use_utf8
 from avfusion.run.composition import check_choices
-from avfusion.run.errors import as_sentence, full_errors, one_sentence, wrong_input
-from avfusion.run.suggestions import did_you_mean, nearest
+from avfusion.run.errors import exit_on_input_error, format_error, input_errors, shows_tracebacks
+from avfusion.run.suggestions import did_you_mean, find_nearest
 from avfusion.threads import set_up_threads
 
 
 def run(main: Callable[[], Any]) -> None:
     """Run what ``hydra.main`` has made of a function; wrong input ends it with one sentence.
 
-    An error that the function itself lets out is a crash, and keeps its traceback.
+    An error that the function itself raises is a crash, and keeps its traceback.
     """
     set_up_threads()
-    write_utf8()
-    with one_sentence():
+    use_utf8()
+    with exit_on_input_error():
         check_flags(sys.argv[1:])
-    reports = hydra_utils.run_and_report
+
+    run_and_report = hydra_utils.run_and_report
     hydra_utils.run_and_report = lambda function: _call(function, main)  # type: ignore[assignment]
     try:
         _call(main, main)
     finally:
-        hydra_utils.run_and_report = reports
+        hydra_utils.run_and_report = run_and_report
 
 
 def check_flags(arguments: Sequence[str]) -> None:
-    """Refuse flags that there are not, and what Hydra would refuse without saying where."""
+    """Refuse unknown flags, and choices that Hydra would refuse without naming their group."""
     parser = hydra_utils.get_args_parser()
 
     def refuse(message: str) -> NoReturn:
@@ -50,30 +51,31 @@ def check_flags(arguments: Sequence[str]) -> None:
     check_choices(known.overrides)
     if not unknown:
         return
-    flags = re.findall(r"--[\w-]+", parser.format_usage())
+
     given = unknown[0]
     if not given.startswith("-"):
         raise ValueError(f"{given} stands behind a flag: write flags first, as in -m {given}.")
+    flags = re.findall(r"--[\w-]+", parser.format_usage())
     name, _, value = given.partition("=")
-    meant = nearest(name, flags, 0.7)
+    nearest = find_nearest(name, flags, 0.7)
     key = name.lstrip("-")
-    values = f"values are given without dashes, as in {key}={value or '...'}"
-    raise ValueError(f"There is no flag {name}: {did_you_mean(meant, f'{values}.')}")
+    hint = f"values are given without dashes, as in {key}={value or '...'}"
+    raise ValueError(f"There is no flag {name}: {did_you_mean(nearest, f'{hint}.')}")
 
 
 def _call(function: Callable[[], Any], main: Callable[[], Any]) -> Any:
-    with _sentences(getattr(main, "__wrapped__", main)):
+    with _exit_unless_crashed(getattr(main, "__wrapped__", main)):
         return function()
 
 
 @contextmanager
-def _sentences(task: Callable[..., Any]) -> Iterator[None]:
-    """Turn errors of wrong input into sentences, but for those that come out of ``task``."""
+def _exit_unless_crashed(task: Callable[..., Any]) -> Iterator[None]:
+    """Exit with one sentence on wrong input, unless the error comes out of ``task``."""
     try:
         yield
-    except wrong_input() as error:
+    except input_errors() as error:
         frames = traceback.walk_tb(error.__traceback__)
         crashed = any(frame.f_code is task.__code__ for frame, _ in frames)
-        if crashed or full_errors():
+        if crashed or shows_tracebacks():
             raise
-        sys.exit(as_sentence(error, Path(task.__code__.co_filename).stem))
+        sys.exit(format_error(error, Path(task.__code__.co_filename).stem))

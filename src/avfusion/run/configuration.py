@@ -1,4 +1,4 @@
-"""What programs read off the configuration that Hydra composes."""
+"""Configuration of a program, as Hydra composed it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,49 +8,50 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion.evaluation.runs import flat
-from avfusion.run.errors import no_value
-from avfusion.run.folder import run_folder
-from avfusion.run.help import usage
-from avfusion.run.suggestions import did_you_mean, nearest_key
+from avfusion.evaluation.runs import flatten
+from avfusion.run.errors import missing_value_message
+from avfusion.run.folder import choose_run_folder
+from avfusion.run.help import format_help
+from avfusion.run.suggestions import did_you_mean, find_nearest_key
 from avfusion.run.values import check_values
 
-OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
-OmegaConf.register_new_resolver("usage", usage, replace=True)
+OmegaConf.register_new_resolver("run_folder", choose_run_folder, replace=True)
+OmegaConf.register_new_resolver("help_text", format_help, replace=True)
 
 
-def plain(config: DictConfig) -> Any:
-    """Return a configuration as plain containers, every reference resolved."""
+def to_plain(config: DictConfig) -> Any:
+    """Convert a configuration to plain containers, every reference resolved."""
     return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
-    """Return what a program gets of what Hydra composed."""
+    """Copy a composed configuration without Hydra's own node, as programs get it."""
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def with_description(config: DictConfig, description: Mapping[str, Any]) -> DictConfig:
-    """Return a configuration that knows its data, which a model takes its sizes from."""
-    known = config.copy()
-    known.description = dict(description)
-    return known
+    """Copy a configuration with the description of its data, which a model takes its sizes from."""
+    described = config.copy()
+    described.description = dict(description)
+    return described
 
 
 def output_folder() -> Path:
-    """Return the folder of this run."""
+    """Folder of this run."""
     return Path(HydraConfig.get().runtime.output_dir)
 
 
 def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
-    """Refuse values that are missing and added keys that nothing reads: known without torch.
+    """Refuse values that are missing and added keys that nothing reads; this needs no torch.
 
-    ``hydra`` says what was given, where a program has not begun yet.
+    ``hydra`` is Hydra's own node, where a program has not begun yet.
     """
     values: Any = OmegaConf.to_container(cfg, resolve=False)
-    for key, value in flat(values).items():
+    for key, value in flatten(values).items():
         # The data fills in the description, once it is read.
         if value == "???" and not key.startswith("description."):
-            raise ValueError(no_value(key))
+            raise ValueError(missing_value_message(key))
+
     hydra = hydra or HydraConfig.get()
     given: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # $ is for the job
     added = {override.lstrip("+").partition("=")[0] for override in given if override[0] == "+"}
@@ -59,17 +60,18 @@ def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
         composed = compose(hydra.job.config_name, [o for o in given if o[0] != "+"])
         known: Any = OmegaConf.to_container(composed, resolve=False)
         for key in sorted(unread - set(known)):
-            meant = nearest_key(key, known)
-            raise ValueError(f"Nothing reads {key}: {did_you_mean(meant, f'leave +{key} out.')}")
+            hint = did_you_mean(find_nearest_key(key, known), f"leave +{key} out.")
+            raise ValueError(f"Nothing reads {key}: {hint}")
 
 
 def check_config(cfg: DictConfig) -> None:
-    """Refuse values of wrong types, and values of parts that are not there, in every program."""
+    """Refuse values of wrong types, and values of callbacks and loggers that are not chosen."""
     if HydraConfig.initialized() and HydraConfig.get().job.chdir:
         raise ValueError(
             "hydra.job.chdir=true would look for data and checkpoints in the folder of the run: "
             "leave it out; whatever a run writes is in that folder anyway."
         )
+
     check_values(OmegaConf.to_container(cfg, resolve=False))
     for group in ("callbacks", "logger"):
         for name, part in (cfg.get(group) or {}).items():
@@ -80,41 +82,44 @@ def check_config(cfg: DictConfig) -> None:
                 )
 
 
-def hyperparameters(cfg: DictConfig) -> dict[str, Any]:
-    """Return what was chosen: options, single values of what is learned, and what was given."""
+def collect_hyperparameters(cfg: DictConfig) -> dict[str, Any]:
+    """Collect choices of groups, values of model, loss and optimizer, and all overrides.
+
+    Values that come from the description of the data are left out.
+    """
     choices, given = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
     groups = ("model", "model/attention", "data", "loss", "optimizer", "scheduler", "trainer")
-    learned = plain(cfg.model) | {"loss": None, "optimizer": None, "scheduler": None}
-    written: Any = OmegaConf.to_container(cfg.model, resolve=False)
-    found = {f"model.{key}" for key, value in flat(written).items() if "${desc" in str(value)}
+    model = to_plain(cfg.model) | {"loss": None, "optimizer": None, "scheduler": None}
+    unresolved: Any = OmegaConf.to_container(cfg.model, resolve=False)
+    described = {f"model.{k}" for k, value in flatten(unresolved).items() if "${desc" in str(value)}
     return {
         **{group: str(choices[group]) for group in groups if choices.get(group)},
         "seed": cfg.seed,
         "data.batch_size": cfg.data.batch_size,
         "trainer.max_epochs": cfg.trainer.max_epochs,
-        **{k: v for k, v in single_values(learned, "model.").items() if k not in found},
-        **single_values(plain(cfg.loss), "loss."),
-        **single_values(plain(cfg.optimizer), "optimizer."),
-        **single_values(plain(cfg.scheduler), "scheduler."),
-        **overridden(plain(cfg), given),
+        **{k: v for k, v in flatten_scalars(model, "model.").items() if k not in described},
+        **flatten_scalars(to_plain(cfg.loss), "loss."),
+        **flatten_scalars(to_plain(cfg.optimizer), "optimizer."),
+        **flatten_scalars(to_plain(cfg.scheduler), "scheduler."),
+        **collect_overridden(to_plain(cfg), given),
     }
 
 
-def single_values(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the texts and numbers of a configuration under dotted names, but for its targets."""
+def flatten_scalars(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten a configuration to its texts and numbers by dotted keys, without its targets."""
     return {
         f"{prefix}{key}": value
-        for key, value in flat(config).items()
+        for key, value in flatten(config).items()
         if isinstance(value, str | int | float) and not key.rpartition(".")[2].startswith("_")
     }
 
 
-def overridden(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what was given on the command line, with which a sweep may vary anything."""
-    values = single_values(config)
+def collect_overridden(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Collect the values that were given on the command line, where a sweep may vary anything."""
+    values = flatten_scalars(config)
     pairs = [override.lstrip("+").partition("=") for override in overrides]
     return {
         key: values.get(key, text)
         for key, equal, text in pairs
-        if equal and not key.startswith("callbacks.pruning.")  # which says who a trial is
+        if equal and not key.startswith("callbacks.pruning.")  # identifies a trial, chooses nothing
     }

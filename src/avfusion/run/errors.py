@@ -1,4 +1,4 @@
-"""How programs end where input is wrong: with one sentence."""
+"""Errors of input, each printed as one sentence."""
 
 import os
 import sys
@@ -10,53 +10,57 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from avfusion.console import terminal_width
 from avfusion.messages import wrap_lines
-from avfusion.run.composition import explain
+from avfusion.run.composition import explain_error
 
 
-def wrong_input() -> tuple[type[Exception], ...]:
-    """Return the errors that wrong input leads to; Lightning's where a program has loaded it."""
+def input_errors() -> tuple[type[Exception], ...]:
+    """Types of errors that wrong input raises; Lightning's where a program has loaded it."""
     lightning = sys.modules.get("lightning.fabric.utilities.exceptions")
     own = [lightning.MisconfigurationException] if lightning else []
     return (ValueError, OSError, OmegaConfBaseException, HydraException, *own)
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
-    """End the program with one sentence where input is wrong; HYDRA_FULL_ERROR=1 shows the rest."""
+def exit_on_input_error() -> Iterator[None]:
+    """Exit with one sentence on wrong input; HYDRA_FULL_ERROR=1 shows the traceback instead."""
     try:
         yield
-    except wrong_input() as error:
-        if full_errors():
+    except input_errors() as error:
+        if shows_tracebacks():
             raise
-        sys.exit(as_sentence(error))
+        sys.exit(format_error(error))
 
 
-def full_errors() -> bool:
-    """Say whether tracebacks are asked for, as Hydra lets people do."""
+def shows_tracebacks() -> bool:
+    """Whether HYDRA_FULL_ERROR=1 asks for tracebacks."""
     return os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
-def as_sentence(error: BaseException, program: str = "train") -> str:
-    """Return the sentence that stands alone on stderr."""
-    return wrap_lines(f"Error: {' '.join(sentence_of(error, program).split())}", terminal_width())
+def format_error(error: BaseException, program: str = "train") -> str:
+    """Format an error as the only line on stderr."""
+    message = " ".join(describe_error(error, program).split())
+    return wrap_lines(f"Error: {message}", terminal_width())
 
 
-def sentence_of(error: BaseException, program: str = "train") -> str:
-    """Return what was wrong; with the key where a part was built of values it did not expect."""
+def describe_error(error: BaseException, program: str = "train") -> str:
+    """Describe what was wrong, with the key where a part could not be built from its values."""
     cause = error.__cause__
     if isinstance(error, MissingMandatoryValue):
-        return no_value(getattr(error, "full_key", None) or str(error).rsplit(" ", 1)[-1])
+        key = getattr(error, "full_key", None) or str(error).rsplit(" ", 1)[-1]
+        return missing_value_message(key)
+
     if isinstance(error, InstantiationException):
         if cause is None:
             return str(error)
-        if isinstance(cause, wrong_input()) and not isinstance(cause, InstantiationException):
+        if isinstance(cause, input_errors()) and not isinstance(cause, InstantiationException):
             return str(cause)
         key = str(error).rpartition("full_key: ")[2]
-        return f"{key} cannot be built of its values, correct them: {cause}"
+        return f"{key} cannot be built from its values, correct them: {cause}"
+
     composed = isinstance(error, HydraException) and type(error) is not CompactHydraException
-    return explain(error, program) if composed else str(error)  # type: ignore[arg-type]
+    return explain_error(error, program) if composed else str(error)  # type: ignore[arg-type]
 
 
-def no_value(key: str) -> str:
-    """Return the sentence that asks for a value."""
+def missing_value_message(key: str) -> str:
+    """Ask for the value of a key."""
     return f"{key} has no value: give it on the command line, as in {key}=..."

@@ -1,4 +1,7 @@
-"""Trainings that fail: what they leave, and how the program ends."""
+"""Failed trainings: their results, and the exit code of the program.
+
+Apart from ``errors``, which must not import Lightning.
+"""
 
 import logging
 import math
@@ -17,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def recorded_failure(folder: Path, trainer: L.Trainer) -> Iterator[None]:
+def record_failure(folder: Path, trainer: L.Trainer) -> Iterator[None]:
     """Write results with ``status: failed`` and exit with code 1 where numbers are not finite."""
     try:
         yield
@@ -26,13 +29,14 @@ def recorded_failure(folder: Path, trainer: L.Trainer) -> Iterator[None]:
             failure = {"failure": str(error), "failed_step": error.step, "failed_part": error.part}
             write_results(folder, {"status": "failed", "epochs": error.epoch} | failure)
             log.error("%s", error)
-        # Of the others, a code would let Lightning kill the first before it has written this.
+        # An exit code of another process would let Lightning kill the first before it has written.
         sys.exit(1 if trainer.is_global_zero else 0)
 
 
-def tested_status(results: dict[str, Any]) -> dict[str, str]:
-    """Return the status of a tested run: failed where the loss of the test is not finite."""
+def status_after_test(results: dict[str, Any]) -> dict[str, str]:
+    """Status of a tested run: failed where the loss of the test is not finite."""
     loss = results.get("test/loss", 0.0)
     if math.isfinite(loss):
         return {"status": "finished"}
+
     return {"status": "failed", "failure": f"test/loss is {loss}, though training was finite."}

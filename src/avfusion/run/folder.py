@@ -1,23 +1,25 @@
-"""In which folder a run is."""
+"""Folder of a run."""
 
 import os
 from pathlib import Path
 
 
-def run_folder(ckpt_path: str | None, new: str) -> str:
-    """Return the folder of a run: that of the run which is continued, else a new one."""
+def choose_run_folder(ckpt_path: str | None, new: str) -> str:
+    """Choose the folder of the run that is resumed, otherwise a new one."""
     if ckpt_path is None:
-        return agreed(new)
+        return _agree_on(new)
+
     path = Path(ckpt_path)
     if path.is_file():
-        return str(path.parents[1]) if path.parent.name == "checkpoints" else agreed(new)
-    return str(path) if path.is_dir() else agreed(new)
+        return str(path.parents[1]) if path.parent.name == "checkpoints" else _agree_on(new)
+    return str(path) if path.is_dir() else _agree_on(new)
 
 
-def agreed(folder: str) -> str:
-    """Return what the first process of torchrun proposes: each would name another moment."""
+def _agree_on(folder: str) -> str:
+    """Take the folder of torchrun's first process: each process would name another moment."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return folder
+
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])

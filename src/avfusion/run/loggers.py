@@ -1,4 +1,4 @@
-"""Loggers: built of what was chosen, and told what was chosen."""
+"""Loggers of a training: built from the configuration, and given its hyperparameters."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,19 +13,23 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 
 class CurvesLogger(TensorBoardLogger):
-    """TensorBoard without Lightning's curve ``epoch``, which would open the SCALARS tab.
+    """TensorBoard logger that calls Lightning's curve ``epoch`` ``train/epoch``.
 
-    It is ``train/epoch``, among the curves of training.
+    Under its own name it would open the SCALARS tab, before the curves of training.
     """
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log numbers under their names, but for that one."""
+        """Log numbers under their names, except for the epoch."""
         renamed = {"train/epoch" if k == "epoch" else k: value for k, value in metrics.items()}
         super().log_metrics(renamed, step)
 
 
 def build_loggers(cfg: Mapping[Any, Any] | None) -> list[Logger]:
-    """Build the loggers that were chosen, or say what has to be installed for one of them."""
+    """Build the chosen loggers.
+
+    Raises:
+        ValueError: One of them needs a package that is not installed.
+    """
     loggers = []
     for name, chosen in (cfg or {}).items():
         try:
@@ -33,35 +37,36 @@ def build_loggers(cfg: Mapping[Any, Any] | None) -> list[Logger]:
         except InstantiationException as error:
             if not isinstance(error.__cause__, ModuleNotFoundError):
                 raise
-            raise ValueError(  # extras are called as the loggers are
+            raise ValueError(  # extras have the names of the loggers
                 f"logger={name} needs a package that is not installed: pip install -e '.[{name}]', "
                 f"or leave it out with logger.{name}=null."
             ) from error
         if logger:
             loggers.append(logger)
+
     return loggers
 
 
-def log_choices(trainer: L.Trainer, chosen: dict[str, Any]) -> None:
-    """Tell loggers which hyperparameters were chosen, as training begins.
+def log_hyperparameters(trainer: L.Trainer, hyperparameters: dict[str, Any]) -> None:
+    """Log the hyperparameters as training begins.
 
-    Those of files keep them in ``hparams.yaml``. TensorBoard's row of the HPARAMS tab is written
-    once the run has ended.
+    Loggers that write files keep them in ``hparams.yaml``. TensorBoard's row of the HPARAMS tab is
+    written once the run has ended, see ``avfusion.run.results.log_final_results``.
     """
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.hparams.update(chosen)
-            write_hparams_yaml(logger, chosen)
+            logger.hparams.update(hyperparameters)
+            _write_hparams_yaml(logger, hyperparameters)
         else:
-            logger.log_hyperparams(chosen)
+            logger.log_hyperparams(hyperparameters)
 
 
 @rank_zero_only
-def write_hparams_yaml(logger: TensorBoardLogger, chosen: dict[str, Any]) -> None:
+def _write_hparams_yaml(logger: TensorBoardLogger, hyperparameters: dict[str, Any]) -> None:
     """Write the file that Lightning writes at the end, but only where there is none.
 
-    A run that is continued may have other hyperparameters than those of its first part.
+    A run that is resumed may have other hyperparameters than those of its first part.
     """
     folder = Path(logger.log_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    save_hparams_to_yaml(folder / logger.NAME_HPARAMS_FILE, chosen)
+    save_hparams_to_yaml(folder / logger.NAME_HPARAMS_FILE, hyperparameters)

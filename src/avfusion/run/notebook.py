@@ -1,81 +1,146 @@
-"""An experiment inside this process, as a notebook has it: nothing is written but data."""
+"""Experiments from Python, such as in a notebook; nothing is written but stores.
 
-from collections.abc import Sequence
+``load`` and ``predict`` use a trained network; ``compose_config``, ``build`` and ``train`` train
+one.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import lightning as L
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-import avfusion.run.warning_filters  # noqa: F401  its import is its effect
+import avfusion.run.warning_filters  # noqa: F401  imported for its effect
+from avfusion.checkpoint import find_checkpoint, read_checkpoint
 from avfusion.corpora.unlabeled import find_recordings
 from avfusion.data.checks import check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.evaluation.inference import Answer, answer_recordings, collect_answers
+from avfusion.evaluation.inference import ClipPrediction, collect_predictions, predict_recordings
 from avfusion.features import prediction_features
-from avfusion.run.build import build_data
+from avfusion.run.build import build_data, make_recipe
 from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
-from avfusion.run.restore import make_task
+from avfusion.run.restore import make_task, restore_task
+from avfusion.run.streams import find_streams
 from avfusion.training.task import FusionTask
 
 CONF = Path(__file__).parents[3] / "conf"
 
 
-def configuration(*overrides: str, program: str = "train") -> DictConfig:
-    """Return what the command line would give a program for these overrides."""
+class Loaded(NamedTuple):
+    """A trained task in evaluation mode, and the description of the data it was trained on."""
+
+    task: FusionTask
+    description: Mapping[str, Any]
+
+
+def load(run: str | Path) -> Loaded:
+    """Load the trained task of a run, on the CPU and in evaluation mode, with its description.
+
+    >>> task, description = avfusion.load("logs/lowrank/2026-01-31_12-00-00-000000")
+
+    Args:
+        run: The folder of a run, whose best checkpoint is taken, or a checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: The file is no checkpoint of this project.
+    """
+    file = find_checkpoint(str(run), "best")
+    checkpoint = read_checkpoint(file)
+    task = restore_task(file, checkpoint)
+    return Loaded(task.eval(), checkpoint["recipe"]["description"])
+
+
+def predict(run: str | Path, files: str | Path) -> list[ClipPrediction]:
+    """Predict for recordings with the trained network of a run.
+
+    >>> run = "logs/lowrank/2026-01-31_12-00-00-000000"
+    >>> for prediction in avfusion.predict(run, "talks/*.mp4"):
+    ...     print(prediction.clip.clip_id, prediction.probabilities)
+
+    Recordings are prepared as in training; those that cannot be used are logged. A decoder that
+    crashes ends this process; with ``src/predict.py``, it ends only itself.
+
+    Args:
+        run: The folder of a run, whose best checkpoint is taken, or a checkpoint.
+        files: A video, a picture or a sound; ``picture + sound``; a folder, a pattern, or a
+            ``.txt`` of those, one per line.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint, or no recording.
+        ValueError: The network reads what an encoder computes, or no recording can be used.
+    """
+    task, description = load(run)
+    assert task.recipe is not None  # of every checkpoint that can be read
+    streams = find_streams(task.recipe.model)
+    return _predict(files, task, description, streams, task.recipe.data.get("batch_size", 32))
+
+
+def predict_files(
+    files: str | Path, task: FusionTask, data: FaceAudioDataModule
+) -> list[ClipPrediction]:
+    """Predict for recordings, as ``predict`` does, with a task and the data that it was trained on.
+
+    Raises:
+        FileNotFoundError: There is no recording.
+        ValueError: The network reads what an encoder computes, or no recording can be used.
+    """
+    return _predict(files, task, data.description, data.streams, data.batch_size)
+
+
+def _predict(
+    files: str | Path,
+    task: FusionTask,
+    description: Mapping[str, Any],
+    streams: list[str] | tuple[str, ...],
+    batch_size: int,
+) -> list[ClipPrediction]:
+    encoded = [name for name in streams if description["streams"][name]["encoder"] is not None]
+    if encoded:
+        raise ValueError(
+            f"This network reads {' and '.join(encoded)}, which an encoder computes from a store: "
+            "predict with src/predict.py."
+        )
+
+    features = prediction_features(description["features"])
+    return predict_recordings(find_recordings(str(files)), features, task, batch_size)
+
+
+def compose_config(*overrides: str, program: str = "train") -> DictConfig:
+    """Compose the configuration that the command line would give a program for these overrides."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(program, list(overrides))
 
 
 def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
-    """Return an untrained task and its data, which is made first where it can be."""
+    """Build an untrained task and its data, whose store is prepared where necessary."""
     data = build_data(cfg)
+    cfg = with_description(cfg, data.description)
     L.seed_everything(cfg.seed, verbose=False)
-    task = make_task(with_description(cfg, data.description).model, data.target)
+    task = make_task(cfg.model, data.target, make_recipe(cfg, data, None))
     check_task(task)
     return task, data
 
 
 def train(task: FusionTask, data: FaceAudioDataModule, epochs: int) -> dict[str, float]:
-    """Train on the CPU and return the metrics of the last epoch."""
-    trainer = silent_trainer(max_epochs=epochs)
+    """Train on the CPU; the result holds the metrics of the last epoch by name."""
+    trainer = _silent_trainer(max_epochs=epochs)
     trainer.fit(task, datamodule=data)
     return {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
 
 
-def answers(task: FusionTask, data: FaceAudioDataModule, split: str) -> Sequence[Answer]:
-    """Return the answer for each clip of a split."""
+def predict_split(task: FusionTask, data: FaceAudioDataModule, split: str) -> list[ClipPrediction]:
+    """Predict for each clip of a split (train, val or test), in the order of the store."""
     check_splits(data.splits, split)
-    batches = silent_trainer().predict(task, datamodule=data.reading(split))
-    return collect_answers(data.store, batches or [])
+    batches = _silent_trainer().predict(task, datamodule=data.reading(split))
+    return collect_predictions(data.store, batches or [])
 
 
-def answers_for(
-    recordings: str,
-    task: FusionTask,
-    data: FaceAudioDataModule,
-    stores: Path | None = None,
-) -> Sequence[Answer]:
-    """Return the answer for each of some recordings (see ``find_recordings``), prepared as data.
-
-    Nothing is written, so ``stores`` is not needed any more. What many recordings of unknown
-    origin are answered by is ``src/predict.py``: there a decoder that crashes ends only itself.
-
-    Raises:
-        ValueError: where the network reads what an encoder computed, or no recording can be used.
-    """
-    if data.encoders:
-        raise ValueError(
-            f"This network reads {' and '.join(data.encoders)}, which an encoder computes of a "
-            "store: answer with src/predict.py."
-        )
-    features = prediction_features(data.description["features"])
-    return answer_recordings(find_recordings(recordings), features, task, data.batch_size)
-
-
-def silent_trainer(max_epochs: int = 1) -> L.Trainer:
-    """Return a trainer on the CPU that neither prints nor writes."""
+def _silent_trainer(max_epochs: int = 1) -> L.Trainer:
+    """A trainer on the CPU that neither prints nor writes."""
     return L.Trainer(
         max_epochs=max_epochs,
         accelerator="cpu",

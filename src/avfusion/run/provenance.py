@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, machine and command."""
+"""Provenance of a result: code, versions, machine and command."""
 
 import json
 import os
@@ -13,31 +13,32 @@ from typing import Any
 import torch
 
 PACKAGES = ("avfusion", "lightning", "torchmetrics", "hydra-core", "numpy", "av")
-HERE = Path(__file__).parent
+SOURCE_FOLDER = Path(__file__).parent
 
 
 def write_provenance(folder: Path) -> None:
     """Write provenance.json and, where the code differs from its commit, git.diff."""
-    changes = git("diff", "HEAD")
+    changes = _run_git("diff", "HEAD")
     record = {
         "command": sys.argv,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git": {"commit": git("rev-parse", "HEAD"), "dirty": bool(changes)},
+        "git": {"commit": _run_git("rev-parse", "HEAD"), "dirty": bool(changes)},
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
             **{package: version(package) for package in PACKAGES},
         },
-        "machine": machine(),
+        "machine": _describe_machine(),
     }
     (folder / "provenance.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+
     if changes:
         (folder / "git.diff").write_text(changes + "\n", encoding="utf-8")
 
 
-def git(*arguments: str) -> str | None:
-    """Return what git says of this code, None where it is in no repository."""
-    command = ["git", "-C", str(HERE), *arguments]
+def _run_git(*arguments: str) -> str | None:
+    """Output of git about this code, None where it is in no repository."""
+    command = ["git", "-C", str(SOURCE_FOLDER), *arguments]
     try:
         return subprocess.run(
             command, capture_output=True, check=True, encoding="utf-8", errors="replace", timeout=20
@@ -46,8 +47,7 @@ def git(*arguments: str) -> str | None:
         return None
 
 
-def machine() -> dict[str, Any]:
-    """Return what this machine computes with."""
+def _describe_machine() -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())] if cuda else []
     return {

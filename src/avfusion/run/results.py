@@ -1,4 +1,4 @@
-"""What a run leaves for people and programs to read."""
+"""Results of a run: results.json, the line at the end, and the final metrics of loggers."""
 
 import json
 import logging
@@ -16,51 +16,53 @@ from torch.utils.tensorboard.summary import hparams
 
 from avfusion.console import replace_unprintable
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.evaluation.leak_marks import leaks_of, mark_leaks
+from avfusion.evaluation.leak_marks import count_leaks, mark_leaks
 from avfusion.models.cost import count_megaflops, count_parameters
 from avfusion.training.metrics.catalog import headlines
 from avfusion.training.task import FusionTask
 
 log = logging.getLogger(__name__)
-HPARAMS_RUN = "final"  # the run of TensorBoard's HPARAMS tab, inside the run's own
+HPARAMS_RUN = "final"  # name of the TensorBoard run that holds the row of the HPARAMS tab
 
 
 def collect_results(
     trainer: L.Trainer,
     task: FusionTask,
     data: FaceAudioDataModule,
-    seen: Mapping[str, Sequence[str]],
+    overlap: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
-    """Return the metrics of a test, and what has to be known about them, under flat names.
+    """Collect the metrics of a test, its costs, and the data leakage behind them, by flat names.
 
-    ``seen`` is what an earlier training, on other data, has seen of the clips (``check_seen``).
+    ``overlap`` holds the tested subjects and clips that an earlier training, on other data, has
+    used (see ``avfusion.data.train_test_overlap``).
     """
     named = sorted(trainer.callback_metrics.items())
     shared = data.description["shared_subjects"]
     return {
         **{name: float(value) for name, value in named if "/" in name},
-        **costs(task.network, data),
+        **measure_costs(task.network, data),
         "data/corpus": data.description["corpus"],
         "data/store": str(data.path),
         "data/splits": data.splits.plan,
         "data/split": data.eval_split,
         "data/shared_subjects": None if shared is None else len(shared),  # null: unknown
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
-        **{f"data/{name}": len(found) for name, found in seen.items()},
+        **{f"data/{name}": len(found) for name, found in overlap.items()},
     }
 
 
-def costs(network: nn.Module, data: FaceAudioDataModule) -> dict[str, float]:
-    """Return the parameters of a network, and of its fusion alone, and what one clip costs."""
+def measure_costs(network: nn.Module, data: FaceAudioDataModule) -> dict[str, float]:
+    """Count the parameters of a network and of its fusion, and the MFLOPs of one clip."""
     clip = data.dataset(data.eval_split).__getitems__([0]).with_floats()
     known = {"parameters": count_parameters(network)}
     if hasattr(network, "fusion"):
         known["parameters_of_fusion"] = count_parameters(network.get_submodule("fusion"))
+
     return known | {"megaflops": count_megaflops(network, clip)}
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> Path:
-    """Write results as JSON, which has no word for numbers that are not finite but null."""
+    """Write results.json; numbers that are not finite become null, as JSON has none."""
     known = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in results.items()
@@ -70,12 +72,12 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
     return path
 
 
-def headline(results: dict[str, Any]) -> str:
-    """Return the scores of a test that people look at first, in one line.
+def format_headline(results: dict[str, Any]) -> str:
+    """Format the headline scores of a test in one line.
 
-    Data leakage is marked beside each of them, and named.
+    Data leakage is marked beside each of them, and explained.
     """
-    (mark,), footnotes = mark_leaks([leaks_of(results)])
+    (mark,), footnotes = mark_leaks([count_leaks(results)])
     known = [(title, results.get(name)) for name, title in headlines("test").items()]
     scores = ", ".join(f"{title} {score:.3f}{mark}" for title, score in known if score is not None)
     if scores and footnotes:
@@ -83,34 +85,36 @@ def headline(results: dict[str, Any]) -> str:
     return replace_unprintable(f"Test: {scores}" if scores else "Results")
 
 
-def report(folder: Path, trainer: L.Trainer, results: dict[str, Any], chosen: Any) -> None:
-    """Write the results of a training run, and tell its loggers what it ended with."""
-    if trainer.is_global_zero:
-        log.info("%s in %s", headline(results), write_results(folder, results))
-        log_hyperparameters(trainer, chosen, results)
-
-
-def log_hyperparameters(
-    trainer: L.Trainer, chosen: dict[str, Any], results: dict[str, Any]
+def report_results(
+    folder: Path, trainer: L.Trainer, results: dict[str, Any], hyperparameters: dict[str, Any]
 ) -> None:
-    """Give TensorBoard's HPARAMS tab one row, and other loggers the metrics the run ended with."""
+    """Write the results of a training, log their headline, and pass them to its loggers."""
+    if trainer.is_global_zero:
+        log.info("%s in %s", format_headline(results), write_results(folder, results))
+        log_final_results(trainer, hyperparameters, results)
+
+
+def log_final_results(
+    trainer: L.Trainer, hyperparameters: dict[str, Any], results: dict[str, Any]
+) -> None:
+    """Write the row of TensorBoard's HPARAMS tab, and log the final metrics with other loggers."""
     stages = ("val/", "test/")
     final = {name: value for name, value in results.items() if name.startswith(stages)}
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             first = headlines("test")
             row = {k: v for k, v in final.items() if k in first or k.startswith("val/")}
-            leaks = " ".join(f"{kind}={count}" for kind, count in leaks_of(results).items())
-            columns = chosen | ({"data.leakage": leaks} if leaks else {})
+            leaks = " ".join(f"{kind}={count}" for kind, count in count_leaks(results).items())
+            columns = hyperparameters | ({"data.leakage": leaks} if leaks else {})
             write_hparams(Path(logger.log_dir) / HPARAMS_RUN, columns, row, trainer.global_step)
         elif not isinstance(logger, CSVLogger):  # a file of curves, with results.json beside it
             logger.log_metrics(final, trainer.global_step)
 
 
 def write_hparams(
-    folder: Path, chosen: dict[str, Any], metrics: dict[str, float], step: int
+    folder: Path, hyperparameters: dict[str, Any], metrics: dict[str, float], step: int
 ) -> None:
-    """Write the row of a run for TensorBoard's HPARAMS tab, in place of one that is there.
+    """Write the row of a run for TensorBoard's HPARAMS tab, and replace an earlier one.
 
     The row is a TensorBoard run of its own, which holds nothing but the headline metrics: the tab
     has a column for each scalar of the run that the row belongs to, sorted by name, so that those
@@ -120,12 +124,14 @@ def write_hparams(
     """
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
-    _, begun, ended = hparams(chosen, {})
+
+    _, begun, ended = hparams(hyperparameters, {})
     plugin = begun.value[0].metadata.plugin_data
     content = HParamsPluginData.FromString(plugin.content)
-    # What the tab calls the row: else the name of this folder's path, which it cuts at its end.
+    # The name of the row in the tab; by default the name of this folder's path, which it cuts off.
     content.session_start_info.group_name = " ".join(folder.absolute().parts[-2:-4:-1])
     plugin.content = content.SerializeToString()
+
     with SummaryWriter(str(folder)) as writer:
         for summary in (begun, ended):
             writer._get_file_writer().add_summary(summary)  # private, as in add_hparams

@@ -1,4 +1,4 @@
-"""The checkpoint that a training starts from."""
+"""Checkpoint that a training starts from."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,29 +9,30 @@ from avfusion.checkpoint import find_checkpoint, read_checkpoint
 
 
 class Start(NamedTuple):
-    """A checkpoint as it was read, once: of a run that ``goes_on``, or of a run's first weights."""
+    """A checkpoint, read once: of the run that ``resumes``, or of the initial weights of a run."""
 
     file: Path
     checkpoint: dict[str, Any]
-    goes_on: bool
+    resumes: bool
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What rebuilds the task of the checkpoint, and what that was trained on."""
+        """The recipe of the checkpoint (see ``avfusion.checkpoint.Recipe``)."""
         return self.checkpoint["recipe"]
 
 
 def read_start(cfg: DictConfig) -> Start | None:
-    """Read the checkpoint that a configuration names, None where it names none.
+    """Read the checkpoint that ``ckpt_path`` or ``init_from`` names, None where neither does.
 
     Raises:
-        FileNotFoundError: where there is none.
-        ValueError: where it is no checkpoint of this project, or two are named.
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: The file is no checkpoint of this project, or both are given.
     """
     if cfg.ckpt_path is not None and cfg.init_from is not None:
-        raise ValueError("ckpt_path goes on with a run, init_from starts a new one: give only one.")
+        raise ValueError("ckpt_path resumes a run, init_from starts a new one: give only one.")
+
     for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
         if path is not None:
             file = find_checkpoint(path, name)
-            return Start(file, read_checkpoint(file), goes_on=name == "last")
+            return Start(file, read_checkpoint(file), resumes=name == "last")
     return None

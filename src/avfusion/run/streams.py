@@ -1,4 +1,4 @@
-"""The streams that the encoders of a configured network read."""
+"""Streams that the encoders of a configured network read."""
 
 import inspect
 from collections.abc import Iterator
@@ -11,20 +11,24 @@ from omegaconf import DictConfig, OmegaConf
 from avfusion.data.datamodule import FaceAudioDataModule
 
 
-def make_data(data: Any, model: Any, **own: Any) -> FaceAudioDataModule:
-    """Make the data of a configuration, which reads what its model names, and nothing else."""
-    return instantiate(data, streams=streams_of(model), **own, _convert_="all")
+def make_data(data: Any, model: Any, **options: Any) -> FaceAudioDataModule:
+    """Instantiate a data module that reads exactly the streams which the model names."""
+    return instantiate(data, streams=find_streams(model), **options, _convert_="all")
 
 
-def streams_of(model: Any) -> list[str]:
-    """Return the names of the streams that a model reads, of its configuration, each once.
+def find_streams(model: Any) -> list[str]:
+    """Find the names of the streams that a model reads, in its configuration, each once.
 
     A part of a network names one under its key ``stream``, or by the default of its class.
+
+    Raises:
+        ValueError: The network reads none.
     """
     network: Any = model["network"]
     if not isinstance(network, DictConfig):
         network = OmegaConf.create(network)
-    names = list(dict.fromkeys(_named(network)))
+
+    names = list(dict.fromkeys(_iterate_streams(network)))
     if not names:
         raise ValueError(
             f"model.network ({network.get('_target_')}) reads no stream: set the key stream of its "
@@ -33,24 +37,26 @@ def streams_of(model: Any) -> list[str]:
     return names
 
 
-def _named(part: DictConfig) -> Iterator[str]:
+def _iterate_streams(part: DictConfig) -> Iterator[str]:
     if "stream" in part:
         yield str(part.stream)
     elif "_target_" in part:
-        default = _default(str(part._target_))
+        default = _find_default(str(part._target_))
         if default is not None:
             yield default
+
     for key in map(str, part):
         if OmegaConf.is_interpolation(part, key) or OmegaConf.is_missing(part, key):
             continue
         if isinstance(part[key], DictConfig):
-            yield from _named(part[key])
+            yield from _iterate_streams(part[key])
 
 
-def _default(target: str) -> str | None:
+def _find_default(target: str) -> str | None:
     try:
         parameters = inspect.signature(locate(target)).parameters  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # not there, or written in C
+    except (TypeError, ValueError):  # no such object, or written in C
         return None
+
     default = parameters["stream"].default if "stream" in parameters else None
     return default if isinstance(default, str) else None

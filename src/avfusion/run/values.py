@@ -1,4 +1,4 @@
-"""Values of a configuration that cannot be meant, found before anything is built from them."""
+"""Types and lower bounds of configured values, checked against the arguments of constructors."""
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from avfusion.bounds import AtLeast, NonNegativeFloat, NonNegativeInt, PositiveInt
 from avfusion.run.renamed import new_key
-from avfusion.run.suggestions import did_you_mean, nearest
+from avfusion.run.suggestions import did_you_mean, find_nearest
 
-# What is no argument of a constructor of this package, by the key of the group that holds it.
-OWN: dict[str, dict[str, Any]] = {
+# Types of keys that are no arguments of constructors of this package, by the key of their group.
+OTHER_TYPES: dict[str, dict[str, Any]] = {
     "": {
         "seed": int,
         "monitor": str,
@@ -35,7 +35,7 @@ OWN: dict[str, dict[str, Any]] = {
         "dry_run": bool,
         "verify": bool,
     },
-    # Lightning takes lower ones without a word, or refuses them only in the middle of the work.
+    # Lightning accepts lower values silently, or refuses them only in the middle of the training.
     "trainer": {
         "max_epochs": PositiveInt | None,
         "accumulate_grad_batches": PositiveInt,
@@ -45,133 +45,145 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "callbacks.early_stopping": {"patience": NonNegativeInt},
 }
-WORDS = {
+TYPE_NAMES = {
     int: "a whole number",
     float: "a number",
     str: "text",
     bool: "true or false",
     NoneType: "null",
 }
-OBJECT = "a group of values with a _target_"
+OBJECT_NAME = "a group of values with a _target_"
 
 
 def check_values(part: Any, key: str = "") -> None:
     """Refuse values of types that their constructors do not take, and numbers that are too low.
 
-    ``part`` is what stands under a key, as plain containers; references stay unresolved.
+    Args:
+        part: The configuration under ``key``, as plain containers with unresolved references.
+        key: As on the command line.
+
+    Raises:
+        ValueError: With the key, the value and the fix.
     """
     if not isinstance(part, dict):
         return
     if "_target_" in part:
         _check_names(part, part["_target_"], key)
-    kinds = arguments(part["_target_"]) if "_target_" in part else {}
-    kinds = kinds | OWN.get(key, {})
+    types = find_argument_types(part["_target_"]) if "_target_" in part else {}
+    types = types | OTHER_TYPES.get(key, {})
+
     for name, value in part.items():
         path = f"{key}.{name}" if key else str(name)
-        if name in kinds and not fits(value, kinds[name]):
+        if name in types and not fits_type(value, types[name]):
             given = "null" if value is None else repr(value)
-            raise ValueError(f"{path} must be {described(kinds[name])}, got {given}.")
-        for least in too_low(value, kinds.get(name)):
+            raise ValueError(f"{path} must be {describe_type(types[name])}, got {given}.")
+        for minimum in _violated_bounds(value, types.get(name)):
             each_of = ", each of them" if isinstance(value, list) else ""
-            raise ValueError(f"{path} must be at least {least}{each_of}, got {value}.")
+            raise ValueError(f"{path} must be at least {minimum}{each_of}, got {value}.")
         check_values(value, path)
 
 
 def _check_names(names: Iterable[str], target: str, key: str) -> None:
-    """Refuse names that a constructor does not take, in the place of its own ``TypeError``."""
+    """Refuse arguments that a constructor does not take, in place of its own ``TypeError``."""
     try:
         parameters = inspect.signature(locate(target)).parameters  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # not there, or written in C
+    except (TypeError, ValueError):  # no such object, or written in C
         return
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+
     for name in names:
         if not name.startswith("_") and name not in parameters:
             if new := new_key(f"{key}.{name}"):
                 raise ValueError(f"There is no {key}.{name} any more: write {new}.")
             if takes_any:
                 continue
-            meant = nearest(name, parameters)
-            meant = meant and f"{key}.{meant}"
+
+            nearest = find_nearest(name, parameters)
+            nearest = nearest and f"{key}.{nearest}"
             raise ValueError(
                 f"{target} takes no {key}.{name}: "
-                + did_you_mean(meant, f"it takes {', '.join(parameters) or 'nothing'}.")
+                + did_you_mean(nearest, f"it takes {', '.join(parameters) or 'nothing'}.")
             )
 
 
-def arguments(target: str) -> dict[str, Any]:
-    """Return the types of the arguments of a class or function, as far as they are known."""
+def find_argument_types(target: str) -> dict[str, Any]:
+    """Types of the arguments of a class or function by name, as far as they are known."""
     found: Any = locate(target)
     try:
-        of = found.__init__ if isinstance(found, type) else found  # type: ignore[misc]
-        return get_type_hints(of, include_extras=True)
+        function = found.__init__ if isinstance(found, type) else found  # type: ignore[misc]
+        return get_type_hints(function, include_extras=True)
     except (NameError, TypeError):
         return {}
 
 
-def fits(value: Any, kind: Any) -> bool:
-    """Say whether a value is of a type; references, objects to build and NaN are what they are."""
+def fits_type(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type; references and objects that are not built yet fit any."""
     origin, inner = get_origin(kind) or kind, get_args(kind)
     if origin is Annotated:
-        return fits(value, inner[0])
-    if kind is Any or origin is Literal or isinstance(kind, TypeVar) or unknown(value):
+        return fits_type(value, inner[0])
+    if kind is Any or origin is Literal or isinstance(kind, TypeVar) or _is_unresolved(value):
         return True
+
     if origin in (Union, UnionType):
-        return any(fits(value, one) for one in inner)
+        return any(fits_type(value, one) for one in inner)
     if isinstance(value, dict):
         each = inner[-1] if inner else Any
-        return within(origin, Mapping) and all(fits(one, each) for one in value.values())
+        return _is_container(origin, Mapping) and all(
+            fits_type(one, each) for one in value.values()
+        )
     if isinstance(value, list):
         each = inner[0] if inner else Any
-        return within(origin, Sequence) and all(fits(one, each) for one in value)
+        return _is_container(origin, Sequence) and all(fits_type(one, each) for one in value)
     if origin is float:
-        return type(value) in (int, float) and value == value  # NaN is not
+        return type(value) in (int, float) and value == value  # NaN does not
     return type(value) is origin
 
 
-def too_low(value: Any, kind: Any) -> Iterator[float]:
-    """Yield the bounds of a type that a value, or one within it, stays below."""
+def _violated_bounds(value: Any, kind: Any) -> Iterator[float]:
+    """Yield the bounds of a type that a value, or a value within it, stays below."""
     if isinstance(value, list):
         for one, inner in product(value, get_args(kind)):
-            yield from too_low(one, inner)
+            yield from _violated_bounds(one, inner)
     elif get_origin(kind) is Annotated:
         bounds = [bound for bound in kind.__metadata__ if isinstance(bound, AtLeast)]
         number = isinstance(value, int | float)
-        yield from (least for (least,) in bounds if number and value < least)
+        yield from (minimum for (minimum,) in bounds if number and value < minimum)
     elif get_origin(kind) in (Union, UnionType):
         for inner in get_args(kind):
-            yield from too_low(value, inner)
+            yield from _violated_bounds(value, inner)
 
 
-def unknown(value: Any) -> bool:
-    """Say whether a value is a reference, is asked for later, or will be an object."""
+def _is_unresolved(value: Any) -> bool:
+    """Whether a value is a reference, is missing, or will be an object."""
     if isinstance(value, dict):
         return "_target_" in value
     return isinstance(value, str) and ("${" in value or value == "???")
 
 
-def within(origin: Any, kind: type) -> bool:
-    """Say whether a type is a container of a kind."""
+def _is_container(origin: Any, kind: type) -> bool:
     return isinstance(origin, type) and issubclass(origin, kind)
 
 
-def described(kind: Any) -> str:
-    """Say in words what a type takes."""
+def describe_type(kind: Any) -> str:
+    """Describe in words the values that fit a type."""
     origin, inner = get_origin(kind) or kind, get_args(kind)
     if origin is Annotated:
-        return described(inner[0])
+        return describe_type(inner[0])
     if origin in (Union, UnionType):
-        words = [described(one) for one in inner if not (one is int and float in inner)]
-        return " or ".join(dict.fromkeys(word for word in words if word != OBJECT)) or OBJECT
-    if origin in WORDS:
-        return WORDS[origin]
-    if within(origin, Mapping):
-        return "named values" + each(inner[-1:])
-    if within(origin, Sequence):
-        return "a list" + each(inner[:1])
-    return OBJECT
+        words = [describe_type(one) for one in inner if not (one is int and float in inner)]
+        return (
+            " or ".join(dict.fromkeys(word for word in words if word != OBJECT_NAME)) or OBJECT_NAME
+        )
+    if origin in TYPE_NAMES:
+        return TYPE_NAMES[origin]
+    if _is_container(origin, Mapping):
+        return "named values" + _describe_items(inner[-1:])
+    if _is_container(origin, Sequence):
+        return "a list" + _describe_items(inner[:1])
+    return OBJECT_NAME
 
 
-def each(kinds: Sequence[Any]) -> str:
-    """Say in words what a container holds, where that is simple."""
+def _describe_items(kinds: Sequence[Any]) -> str:
+    """Describe what a container holds, where that is simple."""
     plain = (get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds)
-    return "".join(f", each {WORDS[kind]}" for kind in plain if kind in WORDS)
+    return "".join(f", each {TYPE_NAMES[kind]}" for kind in plain if kind in TYPE_NAMES)

@@ -1,4 +1,4 @@
-"""Warnings that mislead here, and advertisements, are not shown."""
+"""Filters for warnings that mislead here, and for advertisements; importing installs them."""
 
 import logging
 import warnings
@@ -8,10 +8,11 @@ warnings.filterwarnings("ignore", ".*does not have many workers.*")
 # Metrics are computed over all processes before they are logged.
 warnings.filterwarnings("ignore", ".*sync_dist=True.*")
 warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 on torch 2.15
+
 ADVERTISEMENTS = ("💡 Tip", "TPU available: False", "Loading `train_dataloader` to estimate")
 logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
     lambda record: not record.getMessage().startswith(ADVERTISEMENTS)
 )
-# Lightning prints by itself, and hands its lines to Hydra's handlers where there are any.
+# Lightning prints by itself, and passes its lines to Hydra's handlers where there are any.
 if logging.getLogger().handlers:
     logging.getLogger("lightning").handlers.clear()

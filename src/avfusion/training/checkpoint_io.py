@@ -1,11 +1,12 @@
 """Reading checkpoints once, and writing them so that no half-written one replaces a whole one."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from avfusion.files import atomic_write
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -33,12 +34,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint as a file of torch."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.partial")
-        try:
-            with partial.open("wb") as file:
+        with atomic_write(target, sync=True) as partial:
+            with partial.open("wb") as file:  # by its path, the name would be in the content
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The launcher of sweeps; Hydra finds plugins only in packages at this place."""
+"""Launcher of sweeps, in the namespace in which Hydra looks for plugins."""
 
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
 

@@ -1,4 +1,4 @@
-"""One job of a sweep: its folder, its memory of being done, and its command line."""
+"""One job of a sweep: its folder, the record of its end, and its command line."""
 
 import json
 import os
@@ -10,14 +10,23 @@ from typing import Any
 
 from hydra.errors import CompactHydraException
 
-# What the sweep decides and a job must not decide again.
-CONTROL = "hydra/launcher hydra.launcher hydra/sweeper hydra.sweep hydra.run hydra.mode".split()
-FLAGS = ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd")
+from avfusion.files import atomic_write
+
+# Overrides that the sweep decides, and a job must not decide again.
+SWEEP_KEYS = (
+    "hydra/launcher",
+    "hydra.launcher",
+    "hydra/sweeper",
+    "hydra.sweep",
+    "hydra.run",
+    "hydra.mode",
+)
+CONFIG_FLAGS = ("--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd")
 
 
 @dataclass
 class Job:
-    """A job; ``job.json`` in its folder keeps its overrides and, in the end, its exit code."""
+    """A job; ``job.json`` in its folder records its overrides and, in the end, its exit code."""
 
     number: int
     overrides: list[str]
@@ -25,80 +34,83 @@ class Job:
     config: Any
 
     @property
-    def memory(self) -> dict[str, Any]:
-        """What was kept of this job, nothing where it never began."""
+    def record(self) -> dict[str, Any]:
+        """Content of ``job.json``, empty where the job has never begun."""
         path = self.folder / "job.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    def check_same(self) -> None:
-        """Refuse to go on with what another job left in this folder."""
-        before = self.memory.get("overrides", self.overrides)
+    def check_same_overrides(self) -> None:
+        """Refuse to go on in the folder of another job."""
+        before = self.record.get("overrides", self.overrides)
         if before != self.overrides:
             raise CompactHydraException(
                 f"{self.folder} holds the job {' '.join(before)}, not {' '.join(self.overrides)}: "
                 "resume a sweep with its own overrides, or give another hydra.sweep.dir."
             )
 
-    def done(self) -> bool:
-        """Say whether this job has ended well."""
-        return self.memory.get("exit_code") == 0
+    def is_finished(self) -> bool:
+        """Whether this job has ended without an error."""
+        return self.record.get("exit_code") == 0
 
-    def begin(self) -> None:
-        """Remember which job this folder belongs to."""
+    def record_start(self) -> None:
+        """Create the folder and record which job it belongs to."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.keep({"overrides": self.overrides, "exit_code": None})
+        self._write_record(exit_code=None)
 
-    def end(self, code: int) -> None:
-        """Remember how the job ended."""
-        self.keep({"overrides": self.overrides, "exit_code": code})
+    def record_end(self, exit_code: int) -> None:
+        """Record how the job ended."""
+        self._write_record(exit_code)
 
-    def keep(self, memory: dict[str, Any]) -> None:
-        """Write the memory, whole or not at all."""
-        partial = self.folder / "job.json.partial"
-        partial.write_text(json.dumps(memory), encoding="utf-8")
-        os.replace(partial, self.folder / "job.json")
+    def _write_record(self, exit_code: int | None) -> None:
+        record = {"overrides": self.overrides, "exit_code": exit_code}
+        with atomic_write(self.folder / "job.json") as partial:
+            partial.write_text(json.dumps(record), encoding="utf-8")
 
-    def score(self) -> Any:
-        """Return what a sweep optimises, where the job says so."""
+    def read_score(self) -> Any:
+        """Read the score that a sweep optimizes, None where the job has written none."""
         path = self.folder / "results.json"
         if not path.is_file():
             return None
+
         return json.loads(path.read_text(encoding="utf-8")).get("score")
 
-    def checkpoint(self) -> Path | None:
-        """Return the folder to continue from, where an unfinished job left a checkpoint."""
+    def find_checkpoint(self) -> Path | None:
+        """Find the run folder to resume from, where an unfinished job has left a checkpoint."""
         return self.folder if (self.folder / "checkpoints" / "last.ckpt").is_file() else None
 
 
-def command_line(job: Job, hydra_overrides: Sequence[str], resume: bool) -> list[str]:
-    """Return the command of a single run that does what the job should."""
-    kept = [o for o in hydra_overrides if not o.lstrip("+~").startswith(tuple(CONTROL))]
-    command = [sys.executable, sys.argv[0], *config_flags(sys.argv[1:]), *job.overrides, *kept]
-    command += ["hydra.mode=RUN", f"hydra.run.dir={quoted(job.folder)}"]
+def build_command(job: Job, hydra_overrides: Sequence[str], resume: bool) -> list[str]:
+    """Build the command of a single run that does what the job should."""
+    kept = [o for o in hydra_overrides if not o.lstrip("+~").startswith(SWEEP_KEYS)]
+    command = [sys.executable, sys.argv[0], *_config_flags(sys.argv[1:]), *job.overrides, *kept]
+    command += ["hydra.mode=RUN", f"hydra.run.dir={quote_path(job.folder)}"]
     command += [f"hydra.job.num={job.number}"]
-    if resume and (checkpoint := job.checkpoint()):
-        command += [f"ckpt_path={quoted(checkpoint)}", "init_from=null"]
+
+    if resume and (checkpoint := job.find_checkpoint()):
+        command += [f"ckpt_path={quote_path(checkpoint)}", "init_from=null"]
+
     return command
 
 
-def quoted(path: Path) -> str:
-    """Return a path as the override grammar reads it, whatever it holds."""
+def quote_path(path: Path) -> str:
+    """Quote a path for Hydra's override grammar."""
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def config_flags(arguments: Sequence[str]) -> list[str]:
-    """Return the options that choose a configuration, as they were given."""
+def _config_flags(arguments: Sequence[str]) -> list[str]:
+    """Keep the flags that choose a configuration, as they were given."""
     kept = []
     for place, argument in enumerate(arguments):
-        if argument in FLAGS:
+        if argument in CONFIG_FLAGS:
             kept += [argument, arguments[place + 1]]
-        elif argument.startswith(tuple(f"{flag}=" for flag in FLAGS)):
+        elif argument.startswith(tuple(f"{flag}=" for flag in CONFIG_FLAGS)):
             kept.append(argument)
+
     return kept
 
 
-def check_surroundings() -> None:
-    """Refuse to start a sweep once per process of a run of several processes."""
+def check_single_process() -> None:
+    """Refuse to start a sweep once per process of torchrun or srun."""
     tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise CompactHydraException(

@@ -1,8 +1,9 @@
-"""Every job of a sweep is a fresh single run, in a process of its own.
+"""Launcher that runs every job of a sweep as a fresh single run, in a process of its own.
 
 ``python src/train.py -m seed=1,2`` becomes ``python src/train.py seed=1 hydra.mode=RUN
 hydra.run.dir=<sweep>/seed1`` and so on. So several processes per job, memory and crashes stay
-inside the job, and what one job leaves in the environment reaches no other.
+inside the job, and what one job leaves in the environment reaches no other. Hydra's own launchers
+run jobs in this process: with DDP, each rank starts the sweep again.
 """
 
 import logging
@@ -21,23 +22,26 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf, open_dict
 
 from avfusion.run.configuration import check_complete, without_hydra
-from hydra_plugins.avfusion_launcher.job import Job, check_surroundings, command_line
+from hydra_plugins.avfusion_launcher.job import Job, build_command, check_single_process
 from hydra_plugins.avfusion_launcher.names import name_jobs
-from hydra_plugins.avfusion_launcher.pace import Pace
-from hydra_plugins.avfusion_launcher.processes import Processes
+from hydra_plugins.avfusion_launcher.processes import JobProcesses
+from hydra_plugins.avfusion_launcher.progress import SweepProgress
 
 log = logging.getLogger(__name__)
-NUMBERED = "${hydra.job.num}"  # Hydra's own hydra.sweep.subdir, in place of which jobs are named
-# Private: named only to tell Hydra's own sweeper from a search, which deals with failed jobs.
-BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+DEFAULT_SUBDIR = "${hydra.job.num}"  # Hydra's own hydra.sweep.subdir, replaced by names of jobs
+# Private: named only to tell Hydra's own sweeper from a search, which handles failed jobs itself.
+GRID_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 
 class SubprocessLauncher(Launcher):
-    """Run ``n_jobs`` jobs side by side.
+    """Launch each job of a sweep as a process.
 
-    ``gpus`` gives the devices that each slot sees, as in CUDA_VISIBLE_DEVICES; ``timeout`` is the
-    most seconds of a job; ``resume`` reuses finished jobs of an interrupted sweep in the same
-    ``hydra.sweep.dir`` and goes on with unfinished ones.
+    Args:
+        n_jobs: How many jobs run at once.
+        gpus: The devices that each of these slots sees, as in CUDA_VISIBLE_DEVICES.
+        timeout: The most seconds of a job.
+        resume: Reuse finished jobs of an interrupted sweep in the same ``hydra.sweep.dir``, and go
+            on with unfinished ones.
     """
 
     def __init__(
@@ -49,15 +53,16 @@ class SubprocessLauncher(Launcher):
     ) -> None:
         if n_jobs < 1:
             raise ValueError(f"hydra.launcher.n_jobs must be at least 1, got {n_jobs}.")
+
         self.n_jobs = n_jobs
         self.gpus = [str(gpu) for gpu in gpus]
         self.timeout = timeout
         self.resume = resume
-        self.pace: Pace | None = None  # of a search, which launches more than once
+        self.progress: SweepProgress | None = None  # of a search, which launches more than once
         self.name_trial: Callable[[int], str] | None = None  # of a search, too
 
     def setup(self, *, hydra_context: Any, task_function: Callable[..., Any], config: Any) -> None:
-        """Keep what Hydra tells every launcher."""
+        """Take what Hydra hands to every launcher."""
         self.hydra_context = hydra_context
         self.config = config
 
@@ -65,73 +70,79 @@ class SubprocessLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run the jobs, and list those that failed."""
-        check_surroundings()
+        check_single_process()
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
         if self.name_trial is None:
             names = name_jobs(job_overrides)
         else:
             names = [self.name_trial(number) for number in numbers]
         jobs = [
-            self.job(number, list(overrides), name)
+            self._make_job(number, list(overrides), name)
             for number, overrides, name in zip(numbers, job_overrides, names, strict=True)
         ]
+
         for job in jobs:
             check_complete(without_hydra(job.config), job.config.hydra)
         if self.resume and self.name_trial is None:
-            self.find_begun(jobs)
+            self._find_existing_folders(jobs)
         if self.resume:
             for job in jobs:
-                job.check_same()
-        returns = self.run_all(jobs)
-        failed = [job for job, back in zip(jobs, returns, strict=True) if failure(back)]
+                job.check_same_overrides()
+
+        returns = self._run_all(jobs)
+        failed = [job for job, result in zip(jobs, returns, strict=True) if has_failed(result)]
         for job in failed:
             log.error("Failed: #%d %s, see %s", job.number, " ".join(job.overrides), job.folder)
-        if failed and self.config.hydra.sweeper._target_ == BASIC:
+        if failed and self.config.hydra.sweeper._target_ == GRID_SWEEPER:
             raise CompactHydraException(
                 f"{len(failed)} of {len(jobs)} jobs failed. The same command with hydra.sweep.dir="
                 f"{jobs[0].folder.parent} hydra.launcher.resume=true tries only those again."
             )
+
         return returns
 
-    def job(self, number: int, overrides: list[str], name: str) -> Job:
-        """Return one job; its folder has the given name unless the configuration has another."""
+    def _make_job(self, number: int, overrides: list[str], name: str) -> Job:
+        """Compose the configuration of a job; its folder has the name unless one is configured."""
         config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = f"job_{number}", number
-        chosen = config.hydra.sweep
-        if OmegaConf.to_container(chosen, resolve=False)["subdir"] != NUMBERED:  # type: ignore[index,call-overload]
-            name = str(chosen.subdir)
-        return Job(number, overrides, Path(str(chosen.dir)).absolute() / name, config)
 
-    def find_begun(self, jobs: list[Job]) -> None:
-        """Let jobs stay in the folders in which they have begun, whatever they are called.
+        sweep = config.hydra.sweep
+        if OmegaConf.to_container(sweep, resolve=False)["subdir"] != DEFAULT_SUBDIR:  # type: ignore[index,call-overload]
+            name = str(sweep.subdir)
+        return Job(number, overrides, Path(str(sweep.dir)).absolute() / name, config)
+
+    def _find_existing_folders(self, jobs: list[Job]) -> None:
+        """Let jobs stay in the folders in which they have begun, whatever these are called.
 
         More values of a swept key, or another version, may have other names for the same jobs.
         """
-        places = {path.parent for job in jobs for path in job.folder.parent.glob("*/job.json")}
-        begun = [Job(0, [], folder, None) for folder in sorted(places)]
-        known = {tuple(one.memory.get("overrides", [])): one.folder for one in begun}
+        folders = {path.parent for job in jobs for path in job.folder.parent.glob("*/job.json")}
+        begun = [Job(0, [], folder, None) for folder in sorted(folders)]
+        by_overrides = {tuple(one.record.get("overrides", [])): one.folder for one in begun}
         for job in jobs:
-            if job.memory.get("overrides") != job.overrides:
-                job.folder = known.get(tuple(job.overrides), job.folder)
+            if job.record.get("overrides") != job.overrides:
+                job.folder = by_overrides.get(tuple(job.overrides), job.folder)
 
-    def run_all(self, jobs: list[Job]) -> list[JobReturn]:
-        """Run jobs side by side; an interruption ends all their processes."""
+    def _run_all(self, jobs: list[Job]) -> list[JobReturn]:
+        """Run jobs, ``n_jobs`` at once; an interruption ends all their processes."""
         slots: SimpleQueue[str | None] = SimpleQueue()
         for slot in range(self.n_jobs):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
-        processes = Processes(self.timeout, self.n_jobs)
-        pace = self.pace or Pace(len(jobs), self.n_jobs)
+        processes = JobProcesses(self.timeout, self.n_jobs)
+        progress = self.progress or SweepProgress(len(jobs), self.n_jobs)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-        with pace.bar, ThreadPoolExecutor(self.n_jobs) as pool:
-            futures = [pool.submit(self.run, job, slots, processes, pace) for job in jobs]
+
+        with progress.bar, ThreadPoolExecutor(self.n_jobs) as pool:
+            futures = [pool.submit(self._run, job, slots, processes, progress) for job in jobs]
             try:
                 return [future.result() for future in futures]
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
-                processes.end_all()
+                processes.stop_all()
                 log.error(
                     "Interrupted. To go on: the same command with hydra.sweep.dir=%s "
                     "hydra.launcher.resume=true",
@@ -139,37 +150,44 @@ class SubprocessLauncher(Launcher):
                 )
                 sys.exit(128 + signal.SIGINT)
 
-    def run(
-        self, job: Job, slots: "SimpleQueue[str | None]", processes: Processes, pace: Pace
+    def _run(
+        self,
+        job: Job,
+        slots: "SimpleQueue[str | None]",
+        processes: JobProcesses,
+        progress: SweepProgress,
     ) -> JobReturn:
-        """Run one job when a slot is free, unless it is done already."""
-        back = JobReturn(overrides=job.overrides, cfg=job.config, working_dir=str(job.folder))
-        if self.resume and job.done():
+        """Run one job when a slot is free, unless it is finished already."""
+        result = JobReturn(overrides=job.overrides, cfg=job.config, working_dir=str(job.folder))
+        if self.resume and job.is_finished():
             log.info("#%d : done already, in %s", job.number, job.folder)
-            back.return_value, back.status = job.score(), JobStatus.COMPLETED
-            pace.tick(job.number)
-            return back
+            result.return_value, result.status = job.read_score(), JobStatus.COMPLETED
+            progress.count_job(job.number)
+            return result
+
         gpus = slots.get()
         began = monotonic()
         try:
             log.info("#%d : %s", job.number, " ".join(job.overrides))
-            job.begin()
+            job.record_start()
             given: Any = OmegaConf.to_container(self.config.hydra.overrides.hydra, resolve=False)
-            command = command_line(job, given, self.resume)
+            command = build_command(job, given, self.resume)
             code = processes.run(command, job.folder, gpus)
-            job.end(code)
+            job.record_end(code)
         finally:
             slots.put(gpus)
-        pace.tick(job.number, monotonic() - began)
+        progress.count_job(job.number, monotonic() - began)
+
         if code:
-            why = "ran out of time" if code == Processes.TIMED_OUT else f"ended with code {code}"
-            back.return_value = RuntimeError(f"Job #{job.number} {why}, see {job.folder}.")
-            back.status = JobStatus.FAILED
+            timed_out = code == JobProcesses.TIMED_OUT
+            reason = "ran out of time" if timed_out else f"ended with code {code}"
+            result.return_value = RuntimeError(f"Job #{job.number} {reason}, see {job.folder}.")
+            result.status = JobStatus.FAILED
         else:
-            back.return_value, back.status = job.score(), JobStatus.COMPLETED
-        return back
+            result.return_value, result.status = job.read_score(), JobStatus.COMPLETED
+        return result
 
 
-def failure(back: JobReturn) -> bool:
-    """Say whether a job failed."""
-    return back.status is JobStatus.FAILED
+def has_failed(result: JobReturn) -> bool:
+    """Whether a job failed."""
+    return result.status is JobStatus.FAILED

@@ -1,4 +1,4 @@
-"""The sweeper of searches; Hydra finds plugins only in packages at this place.
+"""Sweeper of hyperparameter searches, in the namespace in which Hydra looks for plugins.
 
 Hydra imports every module here at each start but those whose names begin with an underscore: these
 may import Optuna, which takes half a second.

@@ -1,4 +1,4 @@
-"""A search's study: kept in its sweep's folder, continued with the trials that remain."""
+"""Optuna study of a search: kept in its sweep's folder, resumed with the trials that remain."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from optuna.trial import Trial, TrialState
 
 from hydra_plugins.avfusion_launcher.names import name_trial
-from hydra_plugins.avfusion_optuna._space import Distribution, overrides
+from hydra_plugins.avfusion_optuna._space import Distribution, format_overrides
 
 log = logging.getLogger(__name__)
 SUGGEST: dict[type, Any] = {
@@ -24,7 +24,11 @@ SUGGEST: dict[type, Any] = {
 
 
 def open_study(file: Path, mode: str, search: Mapping[str, Any], resume: bool) -> optuna.Study:
-    """Return the study in a file; one that is there already has to be of the same search."""
+    """Open or create the study in an SQLite file.
+
+    ``search`` describes what is searched: with ``resume``, the study in the file has to be of the
+    same search; otherwise there must be none.
+    """
     optuna.logging.disable_default_handler()
     optuna.logging.enable_propagation()
     if file.exists() and not resume:
@@ -39,6 +43,7 @@ def open_study(file: Path, mode: str, search: Mapping[str, Any], resume: bool) -
         raise CompactHydraException(
             f"{file} cannot be written ({error.strerror}): give another hydra.sweep.dir."
         ) from None
+
     storage = optuna.storages.RDBStorage(
         f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": 60}}
     )
@@ -54,18 +59,20 @@ def open_study(file: Path, mode: str, search: Mapping[str, Any], resume: bool) -
             f"{file} is a search of {before}, not of {search}: resume a sweep with its own "
             "overrides, or give another hydra.sweep.dir."
         )
+
     study.set_user_attr("search", search)
     return study
 
 
-def batches(study: optuna.Study, n_trials: int, size: int) -> Iterator[list[int]]:
-    """Split the numbers of the trials that remain into series of at most this size.
+def split_into_batches(study: optuna.Study, n_trials: int, size: int) -> Iterator[list[int]]:
+    """Split the numbers of the trials that remain into batches of at most this size.
 
-    Those that a killed sweep left unfinished come first. A series has no gaps, as launchers number
-    their jobs from a first one.
+    Those that a killed sweep left unfinished come first. A batch has no gaps, as launchers number
+    their jobs consecutively from a first one.
     """
     trials = study.get_trials(deepcopy=False)
     unfinished = [trial.number for trial in trials if trial.state == TrialState.RUNNING]
+
     batch: list[int] = []
     for number in [*unfinished, *range(len(trials), n_trials)]:
         if batch and (len(batch) == size or number != batch[-1] + 1):
@@ -76,22 +83,24 @@ def batches(study: optuna.Study, n_trials: int, size: int) -> Iterator[list[int]
         yield batch
 
 
-def propose(
+def propose_values(
     study: optuna.Study, number: int, space: Mapping[str, Distribution], sampler: Any, seed: int
 ) -> dict[str, Any]:
-    """Return the values of a trial, those it had where it is there already.
+    """Propose the values of a trial; a trial that exists already keeps its own.
 
     Every trial has a seed of its own. With one for the whole study, a sampler would draw in a
     resumed sweep what it drew in the beginning.
     """
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     study.sampler = instantiate(sampler, seed=own)
+
     trials = study.get_trials(deepcopy=False)
+    # _trial_id is private: Optuna has no public way to go on with a trial that was begun.
     trial = Trial(study, trials[number]._trial_id) if number < len(trials) else study.ask()
     return {key: SUGGEST[type(d)](trial, key, **vars(d)) for key, d in space.items()}
 
 
-def tell(study: optuna.Study, number: int, results: Mapping[str, Any]) -> None:
+def record_result(study: optuna.Study, number: int, results: Mapping[str, Any]) -> None:
     """Finish a trial; one without a score has failed."""
     if results.get("score") is None:
         study.tell(number, state=TrialState.FAIL)
@@ -101,22 +110,21 @@ def tell(study: optuna.Study, number: int, results: Mapping[str, Any]) -> None:
         study.tell(number, results["score"])
 
 
-def numbers(study: optuna.Study, state: TrialState) -> list[int]:
-    """Return the numbers of the trials that ended in some way."""
-    return [trial.number for trial in study.get_trials(deepcopy=False, states=[state])]
-
-
-def conclude(study: optuna.Study, folder: Path) -> None:
-    """Write the best trial, as Hydra's sweepers do, and list those that failed."""
+def report_study(study: optuna.Study, folder: Path) -> None:
+    """Write the best trial, as Hydra's sweepers do, and list the trials that failed."""
     complete, pruned, failed = (
-        numbers(study, state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+        [trial.number for trial in study.get_trials(deepcopy=False, states=[state])]
+        for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     )
     log.info("%d trials complete, %d pruned: %s", len(complete), len(pruned), pruned)
+
     if complete:
         best = study.best_trial
         found = {"name": "optuna", "best_params": best.params, "best_value": best.value}
         OmegaConf.save(found | {"best_number": best.number}, folder / "optimization_results.yaml")
-        log.info("Best: #%d with %s: %s", best.number, best.value, " ".join(overrides(best.params)))
+        values = " ".join(format_overrides(best.params))
+        log.info("Best: #%d with %s: %s", best.number, best.value, values)
+
     if failed:
         raise CompactHydraException(
             f"{len(failed)} of {len(study.trials)} trials failed and stay so: "

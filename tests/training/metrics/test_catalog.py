@@ -12,9 +12,9 @@ from torchmetrics.classification import MulticlassCalibrationError
 
 from avfusion.callbacks import BestCheckpoint
 from avfusion.dashboard.scalar_layout import LAYOUT
-from avfusion.evaluation.aggregate import best_row, compare
+from avfusion.evaluation.aggregate import compare_settings, find_best_row
 from avfusion.evaluation.runs import find_runs
-from avfusion.evaluation.tables import footnotes, markdown
+from avfusion.evaluation.tables import to_markdown, write_footnotes
 from avfusion.figures.curves import find_best_step
 from avfusion.targets import TARGETS, choose_target
 from avfusion.training.metrics.catalog import (
@@ -126,39 +126,39 @@ def write_runs(folder, metric, values, **config):
 @pytest.mark.parametrize("metric", DIRECTED)
 def test_tables_and_curves_agree_with_the_catalog_on_what_is_best(metric, tmp_path):
     runs = write_runs(tmp_path, metric, [0.25, 0.75, 0.5])
-    rows = compare(runs, [metric])
+    rows = compare_settings(runs, [metric])
     order = [row.name for row in rows]
     rising = ["model=0", "model=2", "model=1"]
     assert order == (rising[::-1] if is_higher_better(metric) else rising)
-    assert best_row(rows, metric) is rows[0]
-    assert [line.count("**") for line in markdown(rows).splitlines()[2:5]] == [2, 0, 0]
+    assert find_best_row(rows, metric) is rows[0]
+    assert [line.count("**") for line in to_markdown(rows).splitlines()[2:5]] == [2, 0, 0]
     step = find_best_step({metric: {1: 0.25, 2: 0.75, 3: 0.5}}, metric)
     assert order[0] == f"model={step - 1}"
 
 
 def test_a_metric_that_nobody_knows_is_neither_ranked_nor_marked_and_the_table_says_so(tmp_path):
     runs = write_runs(tmp_path, "test/mine", [0.25, 0.75, 0.5])
-    rows = compare(runs, ["test/mine"])
+    rows = compare_settings(runs, ["test/mine"])
     assert [row.name for row in rows] == ["model=0", "model=1", "model=2"]
-    assert best_row(rows, "test/mine") is None
-    assert "**" not in markdown(rows)
-    (note,) = footnotes(rows)
-    assert "--maximize test/mine or --minimize test/mine" in note and note in markdown(rows)
+    assert find_best_row(rows, "test/mine") is None
+    assert "**" not in to_markdown(rows)
+    (note,) = write_footnotes(rows)
+    assert "--maximize test/mine or --minimize test/mine" in note and note in to_markdown(rows)
     for higher, first in ((True, "model=1"), (False, "model=0")):
-        told = compare(runs, ["test/mine"], {"test/mine": higher})
-        assert told[0].name == first and not footnotes(told)
+        told = compare_settings(runs, ["test/mine"], {"test/mine": higher})
+        assert told[0].name == first and not write_footnotes(told)
 
 
 @pytest.mark.parametrize(("monitor", "first"), [("val/loss", "model=0"), ("val/ccc", "model=1")])
 def test_the_score_of_runs_is_ranked_as_what_they_monitored(monitor, first, tmp_path):
     runs = write_runs(tmp_path, "score", [0.25, 0.75, 0.5], monitor=monitor)
-    assert compare(runs, ["score"])[0].name == first
+    assert compare_settings(runs, ["score"])[0].name == first
 
 
 def test_scores_of_different_monitors_have_no_best(tmp_path):
     runs = write_runs(tmp_path / "a", "score", [0.25], monitor="val/loss")
     runs += write_runs(tmp_path / "b", "score", [0.75], monitor="val/accuracy")
-    assert best_row(compare(runs, ["score"]), "score") is None
+    assert find_best_row(compare_settings(runs, ["score"]), "score") is None
 
 
 @pytest.mark.parametrize(
