@@ -281,7 +281,8 @@ def _find_class(settings: Mapping[str, Any], key: str) -> Any:
     if name not in checkpoint.ALLOWED_TARGETS:
         raise ValueError(
             f"The network was trained on {key} of the class {name}, which no checkpoint may call: "
-            f"{USE_STORE}, or add {name!r} to ALLOWED_TARGETS in avfusion/checkpoint.py if you trust it."
+            f"{USE_STORE}, or add {name!r} to ALLOWED_TARGETS in avfusion/checkpoint.py if you "
+            "trust it."
         )
     kind = locate(name)
     if not (isinstance(kind, type) and is_dataclass(kind)):
