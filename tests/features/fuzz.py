@@ -42,7 +42,7 @@ def main(source: Path, variants: int) -> None:
 
 
 def most_memory() -> int:
-    """Return the most MiB that this process held; resource also counts what its parent held."""
+    """The most MiB that this process held; resource also counts what its parent held."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 
