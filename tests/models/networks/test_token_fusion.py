@@ -57,7 +57,7 @@ def test_the_length_of_a_voice_that_is_missing_changes_nothing(model):
 
 
 @each_model
-@pytest.mark.parametrize("encoder", ["bilstm", "gru", "transformer", "conv"])
+@pytest.mark.parametrize("encoder", ["bilstm", "gru", "transformer", "tcn"])
 def test_any_audio_encoder_gives_it_tokens(model, encoder):
     task = build(model, f"model/audio_encoder={encoder}")
     assert task(toy_clips(2)).logits.isfinite().all()

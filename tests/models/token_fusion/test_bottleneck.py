@@ -42,7 +42,7 @@ def test_the_modalities_meet_nowhere_but_in_the_bottleneck_tokens():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"num_layers": 1}, "layers >= 2, got 1"),
+        ({"num_layers": 1}, "num_layers must be at least 2, got 1"),
         ({"bottlenecks": 0}, "bottlenecks .*at least 1, got 0"),
     ],
 )

@@ -129,7 +129,7 @@ def test_half_precision_stays_near_full_precision(kind):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"num_heads": 3}, "dim must be a multiple of heads, got dim=8 and num_heads=3"),
+        ({"num_heads": 3}, "dim must be a multiple of num_heads, got dim=8 and num_heads=3"),
         ({"num_layers": 0}, "0"),
     ],
 )
