@@ -74,7 +74,7 @@ def _parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
 
     if arguments.out is not None and not arguments.out.is_dir():
-        sys.exit(f"Error: --out={arguments.out} is no folder: make it first, or leave it out.")
+        sys.exit(f"Error: --out={arguments.out} is no folder: create it first, or drop --out.")
     if arguments.examples < 0:
         sys.exit(f"Error: --examples must be at least 0, got {arguments.examples}.")
     return arguments

@@ -51,7 +51,7 @@ def _parse_arguments() -> argparse.Namespace:
 
     given = parser.parse_args()
     if given.out is not None and not given.out.is_dir():
-        sys.exit(f"Error: --out={given.out} is no folder: create it first, or leave --out out.")
+        sys.exit(f"Error: --out={given.out} is no folder: create it first, or drop --out.")
     return given
 
 

@@ -213,9 +213,10 @@ def test_whatever_the_package_offers_can_be_chosen(package):
 
 
 @pytest.mark.parametrize("top", TOPS)
-def test_a_top_config_opens_with_the_command_of_its_program(top):
-    first = (CONF / f"{top}.yaml").read_text().splitlines()[0]
-    command = first.removeprefix("# ")
+def test_a_top_config_opens_with_what_it_is_for_and_the_command_of_its_program(top):
+    first, second = (CONF / f"{top}.yaml").read_text().splitlines()[:2]
+    assert first.startswith("# ") and first.endswith(".")
+    command = second.removeprefix("# ")
     assert command.startswith(f"python src/{top}.py")
     program = ast.parse((ROOT / "src" / f"{top}.py").read_text())
     assert command in ast.get_docstring(program)

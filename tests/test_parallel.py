@@ -142,7 +142,7 @@ def test_a_fork_computes_what_a_new_process_and_this_one_do(small_features, reco
     here = small_features(clip)
     for size in (1, parallel.MAX_FORKED_SIZE + 1):
         ((_, there),) = run_parallel(small_features, [clip], [size], "Working")
-        for name in ("face", "sound", "audio"):
+        for name in ("face", "waveform", "audio"):
             assert np.array_equal(getattr(there, name), getattr(here, name))
 
 

@@ -99,9 +99,12 @@ OURS = [
     # Checkpoints
     ("train ckpt_path=$empty", "No checkpoint at $empty/checkpoints/last.ckpt: give the folder"),
     ("train ckpt_path=$text", "$text is no checkpoint ... give one that src/train.py wrote"),
-    ("train init_from=$foreign", "$foreign does not say how to rebuild ... train it here"),
+    ("train init_from=$foreign", "$foreign has no recipe to restore its network from"),
     ("train ckpt_path=$run init_from=$run", "init_from starts a new one: give only one"),
-    (f"train {STORE} ckpt_path=$run model=concat", "trained with another model ... go on with the"),
+    (
+        f"train {STORE} ckpt_path=$run model=concat",
+        "trained with another model ... resume with the",
+    ),
     (f"train {STORE} ckpt_path=$run seed=7", "trained with another seed (0 there, 7 here)"),
     # Stores
     ("train data=store data.store=$old", "in $old has format 1 ... prepare the corpus again"),
@@ -127,7 +130,10 @@ OURS = [
         "train data.features.face_maps.run=$nowhere",
         "No checkpoint at $nowhere: give the folder of a run",
     ),
-    (f"prepare {ROOT} features.face_maps.run=$foreign", "$foreign does not say how to rebuild"),
+    (
+        f"prepare {ROOT} features.face_maps.run=$foreign",
+        "$foreign has no recipe to restore its network from",
+    ),
     (
         f"prepare {ROOT} features/face_maps=timm +features.face_maps.run=$run",
         "a run or an encoder, got both",
@@ -181,9 +187,9 @@ OURS = [
         "summarize $sweep --maximize test/a --minimize test/a",
         "test/a is given to --maximize and to --minimize: leave one out",
     ),
-    ("summarize $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
+    ("summarize $sweep --out $nowhere", "--out=$nowhere is no folder: create it first"),
     ("report $empty", "No run in $empty: give the folder of a run or of a sweep"),
-    ("report $sweep --out $nowhere", "--out=$nowhere is no folder: make it first"),
+    ("report $sweep --out $nowhere", "--out=$nowhere is no folder: create it first"),
 ]
 
 # Known to be wrong without torch, and so answered before it is loaded.
@@ -207,7 +213,7 @@ CHEAP = [
     ("train batch_size=8", "There is no batch_size: did you mean data.batch_size?"),
     ("train trainer.batch_size=8", "There is no trainer.batch_size: did you mean data.batch_size?"),
     ("train epochs=8", "There is no epochs: did you mean trainer.max_epochs?"),
-    ("train xyzzy=8", "There is no xyzzy: train has nothing like it. --help lists groups"),
+    ("train xyzzy=8", "There is no xyzzy: train has no similar key. --help lists groups"),
     ("train seed.x=8", "There is no seed.x: ... --help lists groups"),
     (
         "train hydra.launcher.njobs=2",
@@ -277,7 +283,7 @@ CHEAP = [
 
 # Refused by Python's parser of arguments, in its own words.
 THEIRS = [
-    ("summarize", "the following arguments are required: places"),
+    ("summarize", "the following arguments are required: paths"),
     ("report", "the following arguments are required: runs"),
     ("report $sweep --figures gif", "invalid choice: 'gif' (choose from"),
 ]

@@ -54,9 +54,3 @@ def test_training_on_an_own_class_is_refused_before_a_network_is_built(store):
     data.opened = data._open_store()._replace(store=store)
     with pytest.raises(ValueError, match=r"The mfcc of .* are no MFCC of avfusion"):
         data.prepare_data()
-
-
-def test_a_store_that_does_not_tell_its_classes_has_those_that_are_shipped(store):
-    for part in ("face", "audio"):
-        del store.description["features"][part]["class"]
-    check_augmentation(store, [AudioAugmentation()])
