@@ -1,4 +1,4 @@
-"""Claims about experiments inside a process, as notebooks have them."""
+"""Claims about experiments and trained networks in Python, as in a notebook."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import tone, write_picture, write_sound
 
+import avfusion
 from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.features import prediction_features
@@ -29,37 +30,37 @@ def trained(party_store):
     return task, data, notebook.train(task, data, epochs=1), before
 
 
-def test_a_session_trains_and_says_how_well(trained):
+def test_training_changes_the_weights_and_measures_the_last_epoch(trained):
     task, _, scores, before = trained
     assert {"train/loss", "val/accuracy", "val/attention_hit"} <= set(scores)
     changed = [name for name, value in task.state_dict().items() if not value.equal(before[name])]
     assert "network.head.logits.weight" in changed
 
 
-def test_a_session_answers_for_each_clip_of_a_split_in_the_order_of_the_store(trained):
+def test_each_clip_of_a_split_has_a_prediction_in_the_order_of_the_store(trained):
     task, data, *_ = trained
     found = notebook.predict_split(task, data, "test")
-    assert [answer.row for answer in found] == data.splits.rows("test").tolist()
-    assert all(float(answer.values.sum()) == pytest.approx(1, abs=1e-5) for answer in found)
+    assert [prediction.row for prediction in found] == data.splits.rows("test").tolist()
+    assert all(float(prediction.values.sum()) == pytest.approx(1, abs=1e-5) for prediction in found)
 
 
-def test_a_session_answers_for_new_recordings(trained, tmp_path, in_process):
+def test_new_recordings_have_predictions(trained, tmp_path, in_process):
     task, data, *_ = trained
     write_picture(tmp_path / "one.png", (200, 60, 60))
     write_sound(tmp_path / "one.wav", tone(1.0))
-    (answer,) = notebook.predict_files(str(tmp_path), task, data)
-    assert len(answer.values) == 8
+    (prediction,) = notebook.predict_files(str(tmp_path), task, data)
+    assert len(prediction.values) == 8
 
 
-def test_recordings_are_answered_for_as_a_store_of_them_would_be(
+def test_predictions_for_recordings_equal_those_of_a_store_of_them(
     trained, recordings, tmp_path, in_process, monkeypatch
 ):
     task, data, *_ = trained
     files = list_recordings(recordings, tmp_path)
-    batches, answer = [], task.predict_step
+    batches, predict_step = [], task.predict_step
     with monkeypatch.context() as patch:
         patch.setattr(
-            task, "predict_step", lambda clips, n: batches.append(clips) or answer(clips, n)
+            task, "predict_step", lambda clips, n: batches.append(clips) or predict_step(clips, n)
         )
         ours = notebook.predict_files(files, task, data)
     assert [len(clips.row) for clips in batches] == [8, 2]
@@ -92,22 +93,22 @@ def list_recordings(recordings: Path, folder: Path) -> str:
     return str(folder / "some.txt")
 
 
-def test_a_recording_that_cannot_be_decoded_is_left_out_with_a_word(trained, tmp_path, caplog):
+def test_a_recording_that_cannot_be_decoded_is_left_out_and_logged(trained, tmp_path, caplog):
     task, data, *_ = trained
     write_sound(tmp_path / "good.wav", tone(1.0))
     (tmp_path / "bad.wav").write_bytes(b"")
-    (answer,) = notebook.predict_files(str(tmp_path), task, data)
-    assert "good" in answer.clip.clip_id and "bad" in caplog.text
+    (prediction,) = notebook.predict_files(str(tmp_path), task, data)
+    assert "good" in prediction.clip.clip_id and "bad" in caplog.text
     (tmp_path / "good.wav").unlink()
     with pytest.raises(ValueError, match="None of the recordings can be used"):
         notebook.predict_files(str(tmp_path), task, data)
 
 
-def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):
+def test_the_pointing_game_averages_over_the_clips(trained):
     task, data, *_ = trained
     found = notebook.predict_split(task, data, "val")
-    glimpses = torch.stack([answer.glimpses for answer in found])
-    boxes = torch.from_numpy(data.store.boxes)[[answer.row for answer in found]]
+    glimpses = torch.stack([prediction.glimpses for prediction in found])
+    boxes = torch.from_numpy(data.store.boxes)[[prediction.row for prediction in found]]
     game = PointingGame()
     game.update(glimpses, boxes)
     hit, mass = pointing(glimpses, boxes)
@@ -115,12 +116,55 @@ def test_pointing_of_clips_is_what_the_pointing_game_averages(trained):
     assert float(mass.mean()) == pytest.approx(float(game.compute()["attention_mass"]), rel=1e-5)
 
 
-def test_a_gallery_has_a_row_per_network_and_colours_what_is_right(trained):
+def test_a_gallery_has_a_row_per_network_and_colors_correct_predictions(trained):
     task, data, *_ = trained
     found = notebook.predict_split(task, data, "test")[:3]
-    views = [clip_view(data.store, a.row, a.values, a.glimpses, data.target) for a in found]
+    views = [clip_view(data.store, p.row, p.values, p.glimpses, data.target) for p in found]
     views[0], views[1] = views[0]._replace(right=True), views[1]._replace(right=False)
     axes = gallery_figure({"one": views, "other": views[:2]}).axes
     assert len(axes) == 6
     assert [axes[place].title.get_color() for place in (0, 1, 3)] == [RIGHT, WRONG, RIGHT]
     assert [len(axes[place].images) for place in (2, 5)] == [2, 0]  # picture and glimpse, nothing
+
+
+@pytest.fixture(scope="module")
+def checkpoint(trained, tmp_path_factory) -> Path:
+    """A run folder with the checkpoint of the trained task."""
+    task, *_ = trained
+    run = tmp_path_factory.mktemp("run")
+    task.trainer.save_checkpoint(run / "checkpoints" / "best.ckpt")
+    return run
+
+
+def test_a_run_is_loaded_with_its_description_in_evaluation_mode(trained, checkpoint):
+    task, data, *_ = trained
+    for given in (checkpoint, str(checkpoint), checkpoint / "checkpoints" / "best.ckpt"):
+        loaded, description = avfusion.load(given)
+        assert not loaded.training and loaded.device.type == "cpu"
+        weights = task.state_dict()
+        assert loaded.state_dict().keys() == weights.keys()
+        assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())
+        assert description["output_names"] == data.target.output_names
+        assert description["clips"] == data.description["clips"]
+
+
+def test_predictions_of_a_run_equal_those_of_its_task(trained, checkpoint, tmp_path, in_process):
+    task, data, *_ = trained
+    for name in ("one", "two"):
+        write_picture(tmp_path / f"{name}.png", (200, 60, 60))
+        write_sound(tmp_path / f"{name}.wav", tone(1.0))
+    ours = avfusion.predict(checkpoint, tmp_path)
+    theirs = notebook.predict_files(tmp_path, task, data)
+    assert len(ours) == len(theirs) == 2
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.clip == other.clip and torch.equal(one.values, other.values)
+
+
+def test_a_run_without_a_checkpoint_is_refused_with_its_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"No checkpoint at {tmp_path}"):
+        avfusion.load(tmp_path)
+
+
+def test_the_package_has_no_other_attributes():
+    with pytest.raises(AttributeError, match="has no attribute 'lod'"):
+        avfusion.lod  # noqa: B018
