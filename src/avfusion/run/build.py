@@ -123,6 +123,7 @@ def build_task(
     check_splits(data.splits, "train", "val", data.eval_split)
     check_batch(data.splits, data.batch_size)
     recipe = make_recipe(cfg, data, start)
+    check_targets(Path("this run"), recipe.plain())  # before a checkpoint that nothing reads
     if start is not None and start.resumes:
         check_same_recipe(start.file, start.checkpoint, recipe)
         check_resumable(start, cfg)
@@ -157,7 +158,7 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
     if start is not None:
         digests = merge_digests(digests, start.recipe.get("trained_on") or {})
 
-    recipe = Recipe(
+    return Recipe(
         model=model,
         target=automatic if cfg.target is None else to_plain(cfg.target),
         data=to_plain(cfg.data),
@@ -165,8 +166,6 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
         seed=cfg.seed,
         trained_on=digests,
     )
-    check_targets(Path("this run"), recipe.plain())
-    return recipe
 
 
 def find_training_overlap(
