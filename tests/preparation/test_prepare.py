@@ -531,7 +531,8 @@ def test_preparations_that_are_killed_end_with_the_bytes_of_an_uninterrupted_one
     recordings, tmp_path
 ):
     (tmp_path / "site").mkdir()
-    script = "from avfusion.preparation import workers; workers.CLIPS_PER_PART = 1"  # two dozen parts
+    # Two dozen parts.
+    script = "from avfusion.preparation import workers; workers.CLIPS_PER_PART = 1"
     (tmp_path / "site" / "sitecustomize.py").write_text(script)
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
 
