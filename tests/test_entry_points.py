@@ -55,7 +55,7 @@ def test_testing_the_checkpoint_gives_the_numbers_of_the_run(run, trained, tmp_p
         name: theirs[name] for name in tested
     }
     before = load_predictions(trained)
-    assert before.right.mean() == pytest.approx(theirs["test/accuracy"])
+    assert before.correct.mean() == pytest.approx(theirs["test/accuracy"])
     assert np.array_equal(load_predictions(tmp_path).outputs, before.outputs)
 
 
@@ -145,14 +145,14 @@ def test_a_continued_run_trains_on_in_its_folder(run, tmp_path):
     assert len(list((tmp_path / "csv").glob("version_*/metrics.csv"))) == 2
 
 
-def test_fine_tuning_remakes_the_head_for_other_classes(run, trained, tmp_path):
+def test_fine_tuning_initializes_the_head_for_other_classes(run, trained, tmp_path):
     corpus = write_recordings(tmp_path)
     prepared = run("prepare", "corpus=manifest", f"corpus.root={corpus}")
     command = prepared.stdout.strip().splitlines()[-1].split()
     assert command[:2] == ["python", "src/train.py"]
     options = ("data.batch_size=8", f"init_from={trained}", f"hydra.run.dir={tmp_path}/run")
     tuned = run("train", *command[2:], *SMALL[1:], *options)
-    assert "remade" in tuned.stdout and "network.head.logits.weight" in tuned.stdout
+    assert "initialized" in tuned.stdout and "network.head.logits.weight" in tuned.stdout
     assert results(tmp_path / "run")["data/split"] == "test"
 
 

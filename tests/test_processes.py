@@ -74,7 +74,7 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(run, tmp_path):
     for name in ("clip_ids", "subjects", "targets", "boxes"):
         np.testing.assert_array_equal(getattr(shared, name), getattr(single, name))
     np.testing.assert_array_equal(shared.glimpses.peaks, single.glimpses.peaks)
-    assert float(shared.right.mean()) == pytest.approx(theirs["test/accuracy"])
+    assert float(shared.correct.mean()) == pytest.approx(theirs["test/accuracy"])
     hit = float(np.nanmean(shared.glimpses.attention_hit))
     assert hit == pytest.approx(theirs["test/attention_hit"])
 
