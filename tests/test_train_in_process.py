@@ -115,8 +115,11 @@ def test_a_network_in_bfloat16_trains_and_is_tested(start):
             "is more than the 24 batches of the run: set at most",
         ),
         ("trainer.max_steps=0", "trainer.max_steps must be at least 1, or -1 for no limit, got 0"),
-        ("trainer.devices=[6]", "trainer.devices=[6] names devices by number, which a CPU has"),
-        ("'trainer.devices=\"6,\"'", "names devices by number, which a CPU has none of"),
+        (
+            "trainer.devices=[6]",
+            "trainer.devices=[6] lists device numbers, which a CPU does not have",
+        ),
+        ("'trainer.devices=\"6,\"'", "lists device numbers, which a CPU does not have"),
         ("callbacks.checkpoint.save_top_k=0", "save_top_k=0 would keep no best checkpoint to test"),
         (
             "callbacks.checkpoint.every_n_train_steps=2",
