@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import fields, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import av
+import fork_server
 import lightning as L
 import numpy as np
 import pytest
@@ -47,6 +50,10 @@ CONF = ROOT / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "base")
 SHARED = Path(os.environ.get("AVFUSION_SHARED", ROOT.parent / "shared"))
 
+# As many clips as forks render and decode; for more, processes start that import torch.
+SMALL_PARTY = "data.corpus.clips={train: 32, val: 17, test: 15}"
+SMALL_TEST_ROWS = range(32 + 17, 32 + 17 + 15)
+
 MILLISECOND = Fraction(1, 1000)
 
 # Two files of tests run side by side: threads would wait for each other, here and in programs.
@@ -69,6 +76,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def load(config: str, *overrides: str) -> DictConfig:
     """Compose a configuration as the command line would."""
+    return deepcopy(_load(config, *overrides))
+
+
+@cache
+def _load(config: str, *overrides: str) -> DictConfig:
+    # Composing takes 190 ms, a copy 6: every model is built in some twenty tests.
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(config, overrides=list(overrides))
 
@@ -499,7 +512,10 @@ def watched(party_store, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    """Run an entry point with data of its own; return the process that has ended."""
+    """Run an entry point with data of its own; return the process that has ended.
+
+    It is forked from one that has imported what it needs, or started by a shell command.
+    """
     data = tmp_path_factory.mktemp("data")
 
     def run(
@@ -508,7 +524,7 @@ def run(tmp_path_factory):
         environment = {"AVFUSION_DATA": str(data), "PYTHONPATH": "tests", "CI": "true"}
         command = [sys.executable, f"src/{script}.py", *overrides]
         command = ["bash", "-c", shell, *command] if shell else command
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             command,
             cwd=ROOT,
             env=os.environ | environment,

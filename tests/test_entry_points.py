@@ -7,13 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SHARED, results, tone, write_recordings, write_sound
+from conftest import (
+    SHARED,
+    SMALL_PARTY,
+    SMALL_TEST_ROWS,
+    results,
+    tone,
+    write_recordings,
+    write_sound,
+)
 
 from avfusion.evaluation.predictions import load_predictions
 
 pytestmark = pytest.mark.slow
 SMALL = (
-    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    SMALL_PARTY,
     "trainer.max_epochs=2",
     "trainer.accelerator=cpu",
 )
@@ -131,7 +139,7 @@ def test_two_processes_end_with_equal_weights_and_test_every_clip_once(run, tmp_
     run("train", *SMALL, *ddp, *spy)
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert equal(first["weights"], second["weights"])
-    assert sorted(first["rows"] + second["rows"]) == list(range(48 + 17, 48 + 17 + 15))
+    assert sorted(first["rows"] + second["rows"]) == list(SMALL_TEST_ROWS)
     assert [path.name for path in tmp_path.glob("run*")] == ["run"]
 
 

@@ -1,10 +1,10 @@
 """Every model trains in two processes, whatever parts of it get no gradient."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import fork_server
 import pytest
 import torch
 from conftest import MODELS, ROOT, build_for
@@ -41,7 +41,7 @@ def test_every_model_trains_in_two_processes_that_agree(party_store, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["tests/ddp_models.py", str(party_store), str(tmp_path), *MODELS]
     environment = os.environ | {"PYTHONPATH": "src:tests", "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    ended = fork_server.run(command, cwd=ROOT, env=environment)
     assert ended.returncode == 0, ended.stderr[-3000:]
     for model in MODELS:
         first, second = (load_rank(tmp_path, model, rank) for rank in range(2))

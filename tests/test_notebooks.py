@@ -1,9 +1,9 @@
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import fork_server
 import pytest
 from conftest import ROOT
 
@@ -36,7 +36,7 @@ def data(tmp_path_factory) -> Path:
 def test_the_notebook_runs_from_top_to_bottom(path, data, tmp_path):
     command = [sys.executable, "-m", "pytest", "--nbmake", "--nbmake-timeout=900", str(path)]
     plain = ["-p", "no:cacheprovider", "-o", "addopts=", "-o", "timeout=0"]
-    plain += ["--rootdir", str(tmp_path)]
+    plain += ["--rootdir", str(tmp_path), "-W", "ignore:Module already imported"]
     environment = os.environ | {"AVFUSION_DATA": str(data), "TMPDIR": str(tmp_path)}
-    process = subprocess.run([*command, *plain], env=environment, capture_output=True, text=True)
+    process = fork_server.run([*command, *plain], env=environment)
     assert process.returncode == 0, process.stdout[-3000:]

@@ -8,13 +8,13 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import torch
-from conftest import results
+from conftest import SMALL_PARTY, SMALL_TEST_ROWS, results
 
 from avfusion.evaluation.predictions import load_predictions
 
 pytestmark = pytest.mark.slow
 SMALL = (
-    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    SMALL_PARTY,
     "model.network.audio_encoder.hidden_dim=16",
     "trainer.accelerator=cpu",
     "callbacks=minimal",
@@ -43,7 +43,7 @@ def check_ranks(folder):
     first, second = (torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     ours, theirs = first["weights"], second["weights"]
     assert all(torch.equal(ours[name], theirs[name]) for name in ours | theirs)
-    assert sorted(first["rows"] + second["rows"]) == list(range(48 + 17, 48 + 17 + 15))
+    assert sorted(first["rows"] + second["rows"]) == list(SMALL_TEST_ROWS)
 
 
 def test_two_processes_end_where_one_with_twice_the_batch_does(run, tmp_path):
@@ -68,7 +68,7 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(run, tmp_path):
         {name: ours[name] for name in tested}, abs=1e-6, nan_ok=True
     )
     single, shared = load_predictions(one), load_predictions(two)
-    assert shared.rows.tolist() == list(range(48 + 17, 48 + 17 + 15)) == single.rows.tolist()
+    assert shared.rows.tolist() == list(SMALL_TEST_ROWS) == single.rows.tolist()
     assert shared.outputs.dtype == np.float64
     np.testing.assert_allclose(shared.outputs, single.outputs, rtol=0, atol=1e-9)
     for name in ("clip_ids", "subjects", "targets", "boxes"):

@@ -8,9 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import fork_server
 import pytest
 import torch
-from conftest import ROOT, results
+from conftest import ROOT, SMALL_PARTY, results
 from hydra.errors import CompactHydraException
 
 from avfusion.threads import PARALLEL_JOBS_VARIABLE
@@ -19,7 +20,7 @@ from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
 from hydra_plugins.avfusion_launcher.processes import JobProcesses, lock_folder
 
 SMALL = (
-    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    SMALL_PARTY,
     "model=audio_only",
     "callbacks=minimal",
     "trainer=ddp",
@@ -84,14 +85,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     command += ["trainer.max_epochs=4", "+callbacks.spy.pause=2.0", f"hydra.sweep.dir={sweep}"]
     command.remove("trainer.max_epochs=1")
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        start_new_session=True,
-        # Shells let what they start in the background ignore Ctrl-C, and it is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = fork_server.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
     checkpoint = sweep / "seed2" / "checkpoints" / "last.ckpt"
     while process.poll() is None and not checkpoint.exists():
         time.sleep(0.05)

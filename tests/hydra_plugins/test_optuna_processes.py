@@ -3,21 +3,21 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import fork_server
 import optuna
 import pytest
 import torch
-from conftest import ROOT, results
+from conftest import ROOT, SMALL_PARTY, results
 
 from hydra_plugins.avfusion_launcher.names import name_trial
 
 pytestmark = pytest.mark.slow
 SMALL = (
-    "data.corpus.clips={train: 48, val: 17, test: 15}",
+    SMALL_PARTY,
     "model=audio_only",
     "callbacks=minimal",
     "trainer=ddp",
@@ -58,8 +58,8 @@ def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(r
         assert f"optimizer.lr={trial.params['optimizer.lr']}" in told["overrides"]
     assert study(tmp_path).best_value == results(tmp_path / "trial_0000")["score"]
     command = [sys.executable, "src/summarize.py", str(tmp_path)]
-    summary = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert summary.stderr.strip() == f"Pruned: {tmp_path}/trial_0001"
+    summary = fork_server.run(command, cwd=ROOT)
+    assert summary.returncode == 0 and summary.stderr.strip() == f"Pruned: {tmp_path}/trial_0001"
 
 
 @pytest.mark.skipif(
@@ -71,7 +71,7 @@ def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(
     command = ["-m", *SMALL, *options, "hydra.sweeper.n_trials=3", f"hydra.sweep.dir={sweep}"]
     command = [*(c for c in command if "pruner" not in c), "callbacks.pruning=null"]
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         [sys.executable, "src/train.py", *command], cwd=ROOT, env=environment
     )
     checkpoint = sweep / "trial_0001" / "checkpoints" / "last.ckpt"
@@ -79,7 +79,8 @@ def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(
         time.sleep(0.05)
     assert process.poll() is None
     threads = Path(f"/proc/{process.pid}/task").glob("*/children")
-    (job,) = {int(pid) for thread in threads for pid in thread.read_text().split()}
+    children = {int(pid) for thread in threads for pid in thread.read_text().split()}
+    (job,) = (pid for pid in children if os.getsid(pid) == pid)
     os.killpg(job, signal.SIGSTOP)
     process.kill()
     process.wait()

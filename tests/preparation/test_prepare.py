@@ -5,14 +5,13 @@ import hashlib
 import importlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
+import fork_server
 import numpy as np
 import pytest
 from conftest import (
@@ -525,39 +524,26 @@ def test_a_clip_that_ends_its_process_is_left_out_and_listed(
     assert read_description(store)["skipped"] == {"crashes or hangs its decoder": 1}
 
 
-@pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_preparations_that_are_killed_end_with_the_bytes_of_an_uninterrupted_one(
     recordings, tmp_path
 ):
-    (tmp_path / "site").mkdir()
-    # Two dozen parts.
-    script = "from avfusion.preparation import workers; workers.CLIPS_PER_PART = 1"
-    (tmp_path / "site" / "sitecustomize.py").write_text(script)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    script = ROOT / "tests" / "killed_preparation.py"
 
-    def start(stores, workers):
-        command = [sys.executable, "src/prepare.py", "corpus=manifest", f"corpus.root={recordings}"]
+    def prepare_until(moment, stores, workers):
+        command = [sys.executable, str(script), moment, f"corpus.root={recordings}"]
         command += ["features.face.size=32", f"hydra.run.dir={tmp_path}/log"]
         command += [f"prepare.stores={stores}", f"prepare.workers={workers}"]
-        return subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+        return fork_server.run(command, cwd=ROOT, start_new_session=True).returncode
 
-    assert start(tmp_path / "whole", 1).wait() == 0
+    assert prepare_until("write_journal:24", tmp_path / "whole", 1) == 0
     (whole,) = (path for path in (tmp_path / "whole").iterdir() if path.is_dir())
-    chance, written = random.Random(0), 0
     for attempt in range(6):
-        process = start(tmp_path / "killed", 1 + attempt % 3)
-        while (
-            process.poll() is None and len(list(tmp_path.glob("killed/*.parts/*.json"))) <= written
-        ):
-            time.sleep(0.001)
-        time.sleep(0.02 * chance.random())
-        assert process.poll() is None, "it was quicker than its murderer"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        before, written = written, len(list(tmp_path.glob("killed/*.parts/*.json")))
-        assert before < written < 24
-    assert start(tmp_path / "killed", 2).wait() == 0
+        # While a clip is read, or between its features and its journal; the others anywhere.
+        moment = f"{('decode_watched', 'write_journal')[attempt % 2]}:{1 + 4 * attempt}"
+        assert prepare_until(moment, tmp_path / "killed", 1 + attempt % 3) == -signal.SIGKILL
+        assert 4 * attempt < len(list(tmp_path.glob("killed/*.parts/*_*.json"))) < 24
+    assert prepare_until("write_journal:24", tmp_path / "killed", 2) == 0
     assert files(tmp_path / "killed" / whole.name) == files(whole)
 
 

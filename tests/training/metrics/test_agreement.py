@@ -1,13 +1,14 @@
 """Claims about concordance, correlation and errors of numbers, worked by hand or by scipy."""
 
-import socket
+import sys
 
+import fork_server
 import numpy as np
 import pytest
 import torch
-from ddp_numbers import count_part, draw_numbers
+from conftest import ROOT
+from ddp_numbers import draw_numbers
 from scipy import stats
-from torch import multiprocessing
 
 from avfusion.training.metrics.agreement import Agreement
 
@@ -88,10 +89,9 @@ def test_a_prediction_that_is_no_number_is_not_hidden():
 
 @pytest.mark.slow
 def test_two_processes_have_the_scores_of_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(count_part, (port, str(tmp_path)), nprocs=2)
+    script = str(ROOT / "tests" / "ddp_numbers.py")
+    ranks = [fork_server.Popen([sys.executable, script, str(n), str(tmp_path)]) for n in range(2)]
+    assert [rank.wait() for rank in ranks] == [0, 0]
     metric = Agreement(["a", "b"])
     metric.update(*draw_numbers())
     alone = metric.compute()

@@ -1,0 +1,24 @@
+"""src/prepare.py, killed with its workers: python killed_preparation.py <step>:<journals> ...
+
+The step is a function of the shards; the first call of it once there are so many journals kills.
+"""
+
+import os
+import runpy
+import signal
+import sys
+
+from avfusion.preparation import shards, workers
+
+if __name__ == "__main__":
+    name, journals = sys.argv.pop(1).split(":")
+    step = getattr(shards, name)
+
+    def kill(part, *others):
+        if len(list(part.journals.glob("*_*.json"))) >= int(journals):
+            os.killpg(0, signal.SIGKILL)
+        return step(part, *others)
+
+    setattr(shards, name, kill)
+    workers.CLIPS_PER_PART = 1  # two dozen parts
+    runpy.run_path("src/prepare.py", run_name="__main__")
