@@ -1,4 +1,4 @@
-"""What the networks reach on the whole embedded corpus: a few minutes on two cores."""
+"""Accuracy of networks on the whole embedded corpus: the longest test, about two minutes."""
 
 import pytest
 from conftest import results
@@ -12,7 +12,8 @@ def scores(run, tmp_path_factory):
 
     def train(*overrides: str) -> dict:
         folder = tmp_path_factory.mktemp("run")
-        run("train", *overrides, "trainer.devices=1", "seed=1", f"hydra.run.dir={folder}")
+        brief = ("trainer.devices=1", "seed=1", "callbacks=minimal", f"hydra.run.dir={folder}")
+        run("train", *overrides, *brief)
         return results(folder)
 
     return train
@@ -20,27 +21,29 @@ def scores(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lowrank(scores):
-    return scores("model=lowrank")
+    """The network, trained until it answers three of four validation clips.
+
+    Training is chaotic. Of twenty runs (ten seeds, one and two threads) 19 got there in the second
+    epoch and one in the third, with an attention_hit of 0.75 at least; all ended above 0.97.
+    """
+    return scores("model=lowrank", "+callbacks.early_stopping.stopping_threshold=0.75")
 
 
 def test_the_network_learns_to_look_at_the_one_who_speaks(lowrank):
-    """The ceilings without listening are 0.3125 and 0.5.
-
-    Training is chaotic: ten runs ended at 0.989 and 0.958 at least, but on another machine one may
-    find the small faces late, so that a bound near the usual score could fail by chance.
-    """
-    assert lowrank["test/accuracy"] >= 0.7
-    assert lowrank["test/attention_hit"] >= 0.65
+    """The ceilings without listening are 0.3125 and 0.5."""
+    assert lowrank["test/accuracy"] >= 0.65
+    assert lowrank["test/attention_hit"] >= 0.6
 
 
 def test_without_looking_it_learns_less_in_the_same_time(scores, lowrank):
-    uniform = scores("model=uniform", "callbacks=minimal")
+    uniform = scores("model=uniform", f"trainer.max_epochs={lowrank['epochs']}")
     assert uniform["test/accuracy"] <= lowrank["test/accuracy"] - 0.15
 
 
-@pytest.mark.parametrize(
-    ("model", "ceiling", "margin"), [("audio_only", 0.25, 0.04), ("face_only", 0.3125, 0.05)]
-)
-def test_one_modality_alone_stays_at_its_ceiling(scores, model, ceiling, margin):
-    found = scores(f"model={model}", "callbacks=minimal")
-    assert found["test/accuracy"] == pytest.approx(ceiling, abs=margin)
+@pytest.mark.parametrize(("model", "ceiling"), [("audio_only", 0.25), ("face_only", 0.3125)])
+def test_one_modality_alone_is_better_than_chance_and_stays_below_its_ceiling(
+    scores, model, ceiling
+):
+    """Accuracies of 2,000 clips deviate by 0.01; measured 0.250 and 0.306."""
+    found = scores(f"model={model}", "trainer.max_epochs=3")
+    assert 1 / 8 + 0.04 <= found["test/accuracy"] <= ceiling + 0.04
