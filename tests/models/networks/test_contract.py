@@ -20,15 +20,16 @@ def assert_same(ours, theirs):
 
 @each_model
 @pytest.mark.parametrize("classes", [2, 5])
-@pytest.mark.parametrize("pictures", [1, 3])
-def test_scores_have_a_logit_per_class_and_glimpses_that_sum_to_one(model, classes, pictures):
-    clips = toy_clips(4, size=40, pictures=pictures)
-    logits, glimpses, *_ = build(model, classes=classes)(clips)
-    assert logits.shape == (4, classes)
-    if glimpses is not None:
-        assert glimpses.shape[0] == 4
-        assert glimpses.shape[2:] == (pictures, 5, 5)
-        torch.testing.assert_close(glimpses.sum(dim=(2, 3, 4)), torch.ones(glimpses.shape[:2]))
+def test_scores_have_a_logit_per_class_and_glimpses_that_sum_to_one(model, classes):
+    task = build(model, classes=classes)
+    for pictures in (1, 3):
+        logits, glimpses, *_ = task(toy_clips(4, size=40, pictures=pictures))
+        assert logits.shape == (4, classes)
+        if glimpses is not None:
+            assert glimpses.shape[0] == 4
+            assert glimpses.shape[2:] == (pictures, 5, 5)
+            ones = torch.ones(glimpses.shape[:2])
+            torch.testing.assert_close(glimpses.sum(dim=(2, 3, 4)), ones)
 
 
 @each_model
@@ -65,10 +66,12 @@ def test_a_network_can_overfit_one_batch(model):
     optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
     for _ in range(50):
         loss = task.loss(task(clips).logits, clips.label)
+        if loss.item() < 0.02:
+            return
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss.item() < 0.02
+    pytest.fail(f"a loss of {loss.item():.3f} after 50 steps")
 
 
 @each_model
