@@ -1,7 +1,10 @@
 """Cocktail party: rendered clips, and reading them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,8 +12,16 @@ import soundfile
 from PIL import Image
 
 from avfusion.corpora import CocktailParty, cocktail_party
-from avfusion.corpora.cocktail_party import EMOTIONS, PITCHES, RenderJob, draw_people
-from avfusion.corpora.drawing import RADII, SIDE
+from avfusion.corpora.cocktail_party import (
+    EMOTIONS,
+    EXPRESSIONS,
+    PITCHES,
+    RenderJob,
+    draw_people,
+    render_clip,
+)
+from avfusion.corpora.drawing import OPEN_MOUTH_COLOR, RADII, SIDE
+from avfusion.corpora.recording import Box
 
 CLIPS = {"train": 4, "val": 2, "test": 2}
 PAIRS = {
@@ -21,11 +32,12 @@ PAIRS = {
 }
 
 
-def render(root, split="train", first=0, end=40, faces=2, seed=0):
+def render(root, split="train", first=0, end=40, faces=2, seed=0, arousal_seen=False):
     """Render some clips in this process, and give their rows of the manifest."""
     for folder in ("image", "audio"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    return CocktailParty.render_clips(RenderJob(root, split, first, end, faces, seed))
+    job = RenderJob(root, split, first, end, faces, seed, arousal_seen)
+    return CocktailParty.render_clips(job)
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +100,8 @@ def test_an_aroused_emotion_is_the_louder_one_of_its_pair(many):
 def test_the_pair_is_that_of_the_expression_on_the_face_in_the_box(tmp_path, monkeypatch):
     seen = []
 
-    def draw(rng, looks, expressions):
-        picture, boxes = cocktail_draw(rng, looks, expressions)
+    def draw(rng, looks, expressions, aroused):
+        picture, boxes = cocktail_draw(rng, looks, expressions, aroused=aroused)
         seen.append({tuple(np.round(box, 2)): e for box, e in zip(boxes, expressions, strict=True)})
         return picture, boxes
 
@@ -171,11 +183,129 @@ def test_an_interrupted_rendering_is_begun_again(tmp_path, in_process):
     assert not left_over.exists()
 
 
-@pytest.mark.parametrize("change", [{"faces": 1}, {"seed": 1}, {"clips": CLIPS | {"test": 3}}])
+@pytest.mark.parametrize(
+    "change",
+    [{"faces": 1}, {"seed": 1}, {"clips": CLIPS | {"test": 3}}, {"arousal_seen": True}],
+)
 def test_every_setting_has_a_folder_of_its_own(tmp_path, change):
     settings = {"clips": CLIPS, "faces": 2, "seed": 0}
     corpora = [CocktailParty(str(tmp_path), **s) for s in (settings, settings | change, settings)]
     assert corpora[0].root == corpora[2].root != corpora[1].root
+
+
+def test_the_folder_of_given_settings_stays_where_it_was_rendered(tmp_path):
+    clips = {"train": 4000, "val": 500, "test": 2000}
+    assert CocktailParty(str(tmp_path), clips).root.name == "2_faces-98c337bb"
+
+
+class World(NamedTuple):
+    """All that decides the label of a clip, and what is seen and heard of it."""
+
+    expressions: tuple[str, ...]
+    aroused: tuple[bool, ...]  # as the faces look, where they show it
+    heard: bool
+    speaker: int
+
+    @property
+    def label(self) -> str:
+        return PAIRS[self.expressions[self.speaker]][not self.heard]
+
+
+KNOWN = {
+    "nothing": lambda world: None,
+    "the voice": lambda world: world.heard,
+    "the faces": lambda world: (world.expressions, world.aroused),
+    "the voice and faces": lambda world: world,
+}
+CEILINGS = {  # where arousal is heard, and where it is seen, too
+    False: dict(zip(KNOWN, (1 / 8, 1 / 4, 0.3125, 1.0), strict=True)),
+    True: dict(zip(KNOWN, (1 / 8, 1 / 4, 0.5625, 1.0), strict=True)),
+}
+
+
+def best_answers(known, seen) -> tuple[dict, float]:
+    """The likeliest label for all that may be known, and how often it is right, over all worlds."""
+    labels = defaultdict(Counter)
+    two, both = range(2), (False, True)
+    for *shown, heard, other, speaker in product(EXPRESSIONS, EXPRESSIONS, both, both, two):
+        aroused = (heard, other) if speaker == 0 else (other, heard)
+        world = World(tuple(shown), aroused if seen else (), heard, speaker)
+        labels[known(world)][world.label] += 1
+
+    answers = {key: counts.most_common(1)[0] for key, counts in labels.items()}
+    right = sum(count for _, count in answers.values())
+    total = sum(counts.total() for counts in labels.values())
+    return {key: label for key, (label, _) in answers.items()}, right / total
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["heard", "seen"])
+def worlds(request, tmp_path_factory):
+    """Whether arousal is seen, and what decides 4,000 clips, of which no file is written."""
+    faces, voices = [], []
+
+    def draw(rng, looks, expressions, aroused):
+        faces.append((tuple(expressions), tuple(aroused or ())))
+        picture = SimpleNamespace(save=lambda *_, **__: None)
+        return picture, [Box(n, 0, n + 1, 1) for n in range(len(looks))]
+
+    def synthesize(rng, pitch, arousal):
+        voices.append(arousal == 1)
+        return np.zeros(1)
+
+    job = RenderJob(tmp_path_factory.mktemp("none"), "train", 0, 0, 2, 0, request.param)
+    people = draw_people("train", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cocktail_party, "draw_party", draw)
+        patch.setattr(cocktail_party, "synthesize_voice", synthesize)
+        patch.setattr(cocktail_party, "write_wav", lambda *_: None)
+        rows = [render_clip(job, number, people) for number in range(4000)]
+    drawn = zip(faces, voices, rows, strict=True)
+    found = [(World(*face, heard, int(row[6])), row[3]) for face, heard, row in drawn]
+    return request.param, found
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_ceilings_are_those_of_the_docstring(worlds, name):
+    seen, found = worlds
+    answers, ceiling = best_answers(KNOWN[name], seen)
+    assert ceiling == CEILINGS[seen][name]
+    right = [answers[KNOWN[name](world)] == label for world, label in found]
+    assert np.mean(right) == pytest.approx(ceiling, abs=0.03)  # deviation below 0.008
+
+
+def test_the_speaker_looks_as_aroused_as_the_voice_is_and_others_do_by_chance(worlds):
+    seen, found = worlds
+    if not seen:
+        assert all(world.aroused == () for world, _ in found)
+        return
+    assert all(world.aroused[world.speaker] == world.heard for world, _ in found)
+    agree = [world.aroused[1 - world.speaker] == world.heard for world, _ in found]
+    assert np.mean(agree) == pytest.approx(0.5, abs=0.03)
+
+
+def test_where_arousal_is_seen_clips_are_the_same_but_for_the_mouths(tmp_path):
+    rows = [render(tmp_path / str(seen), arousal_seen=seen) for seen in (False, True)]
+    assert rows[0] == rows[1]
+    changed = 0
+    for row in rows[0]:
+        heard = [(tmp_path / str(seen) / row[2]).read_bytes() for seen in (False, True)]
+        assert heard[0] == heard[1]
+        one, other = (
+            np.asarray(Image.open(tmp_path / str(seen) / row[1])) for seen in (False, True)
+        )
+        lips = (one != other).any(axis=2) & (one[..., 1] > 0)  # what the calm one has as skin
+        assert set(map(tuple, other[lips])) <= {OPEN_MOUTH_COLOR}
+        changed += lips.any()
+    assert 20 < changed < 40  # three quarters of 40: those with an aroused face
+
+
+def test_the_mouth_of_the_speaker_gapes_where_the_voice_is_aroused(tmp_path):
+    for row in render(tmp_path, end=80, arousal_seen=True):
+        picture = np.asarray(Image.open(tmp_path / row[1]))
+        left, top, right, bottom = (max(0, round(side)) for side in row[6:])
+        mouth = (picture[top:bottom, left:right] == OPEN_MOUTH_COLOR).all(axis=2).sum()
+        is_aroused = row[3] in {pair[0] for pair in PAIRS.values()}
+        assert (mouth > 0.26 * ((right - left) / 2) ** 2) == is_aroused, row
 
 
 @pytest.mark.parametrize(

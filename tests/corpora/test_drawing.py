@@ -8,11 +8,12 @@ import pytest
 from avfusion.corpora.drawing import BROWS, RADII, SIDE, draw_look, draw_party
 
 
-def draw_faces(seed, kinds, expressions=None):
+def draw_faces(seed, kinds, expressions=None, aroused=None):
     """The picture of a party as an array, its boxes and its looks."""
     rng = np.random.default_rng(seed)
     looks = [draw_look(rng, kind) for kind in kinds]
-    picture, boxes = draw_party(rng, looks, expressions or ["open"] * len(kinds))
+    expressions = expressions or ["open"] * len(kinds)
+    picture, boxes = draw_party(rng, looks, expressions, aroused=aroused)
     return np.asarray(picture), boxes, looks
 
 
@@ -58,8 +59,12 @@ def test_size_alone_tells_the_kinds_apart(seed):
 
 
 @pytest.mark.parametrize("kind", RADII)
-def test_every_expression_looks_different_on_the_same_face(kind):
-    pictures = [draw_faces(0, [kind], [expression])[0].astype(int) for expression in BROWS]
+def test_every_expression_calm_or_aroused_looks_different_on_the_same_face(kind):
+    pictures = [
+        draw_faces(0, [kind], [expression], [aroused])[0].astype(int)
+        for expression in BROWS
+        for aroused in (False, True)
+    ]
     for one, other in combinations(pictures, 2):
         assert (np.abs(one - other).max(axis=2) > 50).sum() >= 8
 

@@ -24,6 +24,8 @@ The numbers are those of two faces. Pixels round how far a small mouth stands op
 can be reached.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from avfusion.corpora.cocktail_party import (
@@ -38,7 +40,7 @@ from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.recording import SPLITS
 from avfusion.corpora.voice import synthesize_voice, write_wav
 
-AROUSAL_CLIPS_SEED = 3  # those of cocktail_party are 1 and 2
+AROUSAL_CLIPS_SEED = 3  # those of cocktail_party are 1, 2 and 4
 NUMBER_HEADER = ("clip_id", "image_path", "audio_path", "subject", "split", "target.arousal")
 
 
@@ -49,6 +51,9 @@ class CocktailArousal(CocktailParty):
     variant = "arousal"
     header = (*NUMBER_HEADER, *BOX_HEADER)
     labels = "continuous"
+
+    def __init__(self, root: str, clips: Mapping[str, int], faces: int = 2, seed: int = 0) -> None:
+        super().__init__(root, clips, faces, seed)
 
     def manifest(self) -> Manifest:
         """Open the corpus as it was rendered."""

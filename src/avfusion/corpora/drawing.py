@@ -40,12 +40,14 @@ def draw_party(
     looks: list[Look],
     expressions: list[str],
     openings: Sequence[float] | None = None,
+    aroused: Sequence[bool] | None = None,
 ) -> tuple[Image.Image, list[Box]]:
     """Draw some faces in a picture with a plain background.
 
     Args:
         expressions: keys of ``BROWS``, one per face.
         openings: how wide mouths stand open, from 0 to 1, in place of the expressions' mouths.
+        aroused: which of the expressions' mouths gape; by default none.
 
     Returns:
         The picture, and the boxes of the faces in pixels.
@@ -64,10 +66,13 @@ def draw_party(
 
         pencil.ellipse(box, fill=look.skin)
         _draw_eyes(pencil, x, y, radius, BROWS[expression])
-        if openings is None:
-            _draw_mouth(pencil, x, y + radius * 0.5, radius, expression)
+        mouth = y + radius * 0.5
+        if openings is not None:
+            _draw_open_mouth(pencil, x, mouth, radius, openings[face])
+        elif aroused is not None and aroused[face]:
+            _draw_gaping_mouth(pencil, x, mouth, radius, expression)
         else:
-            _draw_open_mouth(pencil, x, y + radius * 0.5, radius, openings[face])
+            _draw_mouth(pencil, x, mouth, radius, expression)
         boxes.append(box)
 
     return picture, boxes
@@ -100,6 +105,25 @@ def _draw_mouth(
         pencil.line([x - half, y, x + half, y], fill=LIP_COLOR, width=stroke)
     else:
         hole = [x - half / 2, y - radius * 0.22, x + half / 2, y + radius * 0.25]
+        pencil.ellipse(hole, fill=OPEN_MOUTH_COLOR)
+
+
+def _draw_gaping_mouth(
+    pencil: ImageDraw.ImageDraw, x: float, y: float, radius: float, expression: str
+) -> None:
+    """Draw the same mouth as an aroused face has it: open, or wider open, in its shape."""
+    half = radius * 0.5
+    if expression == "pleased":
+        bow = [x - half, y - radius * 0.5, x + half, y + radius * 0.45]
+        pencil.chord(bow, 0, 180, fill=OPEN_MOUTH_COLOR)
+    elif expression == "down":
+        bow = [x - half, y - radius * 0.15, x + half, y + radius * 0.8]
+        pencil.chord(bow, 180, 360, fill=OPEN_MOUTH_COLOR)
+    elif expression == "cross":
+        gap = [x - half, y - radius * 0.16, x + half, y + radius * 0.16]
+        pencil.rectangle(gap, fill=OPEN_MOUTH_COLOR)
+    else:
+        hole = [x - radius * 0.34, y - radius * 0.3, x + radius * 0.34, y + radius * 0.48]
         pencil.ellipse(hole, fill=OPEN_MOUTH_COLOR)
 
 
