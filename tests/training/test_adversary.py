@@ -95,9 +95,10 @@ def test_smoothing_outside_its_range_is_refused(smoothing):
 
 
 def test_accuracy_counts_real_vectors_above_zero_and_others_below():
-    real, fake = torch.tensor([[2.0], [-1.0], [3.0]]), torch.tensor([[-1.0], [0.5]])
+    real = torch.tensor([[2.0], [-1.0], [3.0]])
+    fake = torch.tensor([[-1.0], [0.5], [-2.0], [-0.1]])
     losses = discriminator_losses(nn.Identity(), real, fake)
-    assert losses.accuracy.item() == pytest.approx(3 / 5)
+    assert losses.accuracy.item() == pytest.approx(5 / 7)
 
 
 def test_losses_of_the_discriminator_are_those_of_each_kind_alone(discriminator):
