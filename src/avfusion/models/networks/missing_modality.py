@@ -1,17 +1,50 @@
-"""Missing modalities: the vector that stands in for one, and modality dropout."""
+"""Missing modalities: the vector that stands in for one, and modality dropout.
+
+A network takes ``missing``: ``zeros``, ``learned``, or the factory of an ``Imagination``. None is
+``learned`` where modality dropout trains the vector, and ``zeros`` where nothing does.
+"""
+
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avfusion.data.batch import Clips
+from avfusion.models.networks.scores import ModuleFactory
+
+Missing = str | ModuleFactory | None
+Substitute = Literal["zeros", "learned", "imagined"]
+
+
+def name_substitute(missing: Missing, modality_dropout: float, imagines: bool = True) -> Substitute:
+    """Name what stands in for a missing modality.
+
+    Raises:
+        ValueError: There is no such choice, or a network of one modality (not ``imagines``) would
+            have to imagine the only one that it reads.
+    """
+    if missing is None:
+        return "learned" if modality_dropout > 0 else "zeros"
+    if missing == "zeros":
+        return "zeros"
+    if missing == "learned":
+        return "learned"
+    if isinstance(missing, str):
+        raise ValueError(f"model/missing must be zeros, learned or imagined, got {missing!r}.")
+    if not imagines:
+        raise ValueError(
+            "model/missing=imagined needs a network that reads both modalities, and this one reads "
+            "only one: set model/missing=zeros or model/missing=learned."
+        )
+    return "imagined"
 
 
 class MissingModality(nn.Module):
     """A vector in the place of the features of a modality that a clip does not have.
 
-    It is learned where modality dropout trains it. Without, it is zero: the answer then rests on
-    the other modality, but by a network that has never met such a clip, so expect it to be poor.
+    It is learned by modality dropout. Where it is zero, the answer rests on the other modality, but
+    by a network that may never have met such a clip, so expect it to be poor.
     """
 
     vector: Tensor

@@ -1,15 +1,20 @@
 """Token fusion network: positions of the face map and audio frames attend to each other."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avfusion.data.batch import Clips
-from avfusion.models.audio_encoders.pooling import AttentivePooling
+from avfusion.models.audio_encoders.pooling import AttentivePooling, MeanPooling
 from avfusion.models.initialization import init_he
 from avfusion.models.layers.transformer import positional_encoding
-from avfusion.models.networks.missing_modality import MissingModality, ModalityDropout
-from avfusion.models.networks.scores import Encoder, ModuleFactory, Scores
+from avfusion.models.networks.missing_modality import (
+    Missing,
+    MissingModality,
+    ModalityDropout,
+    name_substitute,
+)
+from avfusion.models.networks.scores import Encoder, Imagined, ModuleFactory, Scores, Shared
 
 
 class TokenFusion(nn.Module):
@@ -20,6 +25,11 @@ class TokenFusion(nn.Module):
     audio -> audio_encoder -> tokens --> a token per frame ---/
 
     ``dim`` is the width of the tokens. The voice's vector, and what pools it, is not used.
+
+    Where ``missing`` makes an ``Imagination``, the mean of the other modality's tokens is what the
+    tokens of a missing one are imagined from: all positions of a face get the same token, and a
+    voice becomes one token. Where the network is ``aligned``, these means are what a discriminator
+    compares.
     """
 
     def __init__(
@@ -30,6 +40,8 @@ class TokenFusion(nn.Module):
         head: ModuleFactory,
         dim: int = 128,
         modality_dropout: float = 0.0,
+        missing: Missing = None,
+        aligned: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(getattr(audio_encoder, "pooling", None), AttentivePooling):
@@ -37,13 +49,17 @@ class TokenFusion(nn.Module):
                 "model.network.audio_encoder.pooling=attentive learns nothing where tokens meet, "
                 "which are not pooled: leave it at mean."
             )
+        self.missing = name_substitute(missing, modality_dropout)
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_face = MissingModality(face_encoder.channels, learned=modality_dropout > 0)
-        self.no_audio = MissingModality(audio_encoder.dim, learned=modality_dropout > 0)
+        self.no_face = MissingModality(face_encoder.channels, learned=self.missing == "learned")
+        self.no_audio = MissingModality(audio_encoder.dim, learned=self.missing == "learned")
         self.face_encoder = face_encoder
         self.audio_encoder = audio_encoder
         self.face_tokens = Tokens(face_encoder.channels, dim)
         self.audio_tokens = Tokens(audio_encoder.dim, dim)
+        self.mean = MeanPooling()
+        self.imagination = missing(dim, dim) if callable(missing) else None
+        self.shared_dim = dim if aligned else None
         self.fusion = fusion(dim)
         self.head = head(self.fusion.dim)
 
@@ -58,8 +74,49 @@ class TokenFusion(nn.Module):
         face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
         face_map = self.no_face(face_map, clips.has_face)
 
-        fused, weights = self.fusion(self.face_tokens(face_map), self.audio_tokens(audio), length)
-        return Scores(self.head(fused), weights.unflatten(-1, face_map.shape[2:]))
+        face, voice = self.face_tokens(face_map), self.audio_tokens(audio)
+        imagined, shared = (
+            self.compare(face, voice, length, clips) if self.training else (None,) * 2
+        )
+        if self.imagination is not None:
+            face, voice = self.fill_in(face, voice, length, clips)
+
+        fused, weights = self.fusion(face, voice, length)
+        glimpses = weights.unflatten(-1, face_map.shape[2:])
+        return Scores(self.head(fused), glimpses, imagined=imagined, shared=shared)
+
+    def fill_in(
+        self,
+        face: Float[Tensor, "batch positions dim"],
+        audio: Float[Tensor, "batch frames dim"],
+        length: Int[Tensor, "batch"],
+        clips: Clips,
+    ) -> tuple[Float[Tensor, "batch positions dim"], Float[Tensor, "batch frames dim"]]:
+        """Put imagined tokens in the places of those of a missing modality."""
+        assert self.imagination is not None
+        means = face.mean(dim=1), self.mean(audio, length)
+        imagined_face, imagined_audio = self.imagination(*means, clips.has_face, clips.has_audio)
+        return (
+            torch.where(clips.has_face[:, None, None], face, imagined_face[:, None]),
+            torch.where(clips.has_audio[:, None, None], audio, imagined_audio[:, None]),
+        )
+
+    def compare(
+        self,
+        face: Float[Tensor, "batch positions dim"],
+        audio: Float[Tensor, "batch frames dim"],
+        length: Int[Tensor, "batch"],
+        clips: Clips,
+    ) -> tuple[Imagined | None, Shared | None]:
+        """Imagine the mean tokens of both modalities, and give them to compare."""
+        means = face.mean(dim=1), self.mean(audio, length)
+        imagined, shared = None, None
+        if self.imagination is not None:
+            has_both = clips.has_face & clips.has_audio
+            imagined = self.imagination.imagine(*means, means[0], has_both)
+        if self.shared_dim is not None:
+            shared = Shared(*means, clips.has_face, clips.has_audio)
+        return imagined, shared
 
 
 class Tokens(nn.Module):

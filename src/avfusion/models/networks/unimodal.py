@@ -5,7 +5,12 @@ from torch import nn
 
 from avfusion.bounds import PositiveInt
 from avfusion.data.batch import Clips
-from avfusion.models.networks.missing_modality import MissingModality, ModalityDropout
+from avfusion.models.networks.missing_modality import (
+    Missing,
+    MissingModality,
+    ModalityDropout,
+    name_substitute,
+)
 from avfusion.models.networks.scores import Encoder, ModuleFactory, Scores
 
 
@@ -19,10 +24,12 @@ class FaceOnly(nn.Module):
         head: ModuleFactory,
         query_dim: PositiveInt = 512,
         modality_dropout: float = 0.0,
+        missing: Missing = None,
     ) -> None:
         super().__init__()
+        self.missing = name_substitute(missing, modality_dropout, imagines=False)
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_face = MissingModality(face_encoder.channels, learned=modality_dropout > 0)
+        self.no_face = MissingModality(face_encoder.channels, learned=self.missing == "learned")
         self.face_encoder = face_encoder
         self.attention = attention(face_encoder.channels, query_dim)
         self.query = nn.Parameter(torch.randn(query_dim) / query_dim**0.5)
@@ -41,11 +48,16 @@ class AudioOnly(nn.Module):
     """Classify by the audio vector alone."""
 
     def __init__(
-        self, audio_encoder: Encoder, head: ModuleFactory, modality_dropout: float = 0.0
+        self,
+        audio_encoder: Encoder,
+        head: ModuleFactory,
+        modality_dropout: float = 0.0,
+        missing: Missing = None,
     ) -> None:
         super().__init__()
+        self.missing = name_substitute(missing, modality_dropout, imagines=False)
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_audio = MissingModality(audio_encoder.vector_dim, learned=modality_dropout > 0)
+        self.no_audio = MissingModality(audio_encoder.vector_dim, learned=self.missing == "learned")
         self.audio_encoder = audio_encoder
         self.head = head(audio_encoder.vector_dim)
 
