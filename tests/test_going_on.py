@@ -54,7 +54,7 @@ def part(folder: Path, store: Path, watch: Watch, workers: int = 0, size: int = 
     )
     drop = ("model.network.head.dropout=0.3", "model.network.modality_dropout=0.3")
     torch.manual_seed(0)
-    task = build_for(data, "concat", "scheduler=constant", *drop)
+    task = build_for(data, "concat", *drop, *options.pop("model", ("scheduler=constant",)))
     checkpoints = str(folder / "checkpoints")
     kept = [
         watch,
@@ -95,6 +95,8 @@ def differing(one, other) -> list[str]:
     return [name for name in ours if not torch.equal(ours[name], theirs[name])]
 
 
+ADVERSARY = ("model/missing=imagined", "model.network.missing.noise_dim=4")
+ADVERSARY = (*ADVERSARY, "model/alignment=alternating", "model.discriminator.spectral_norm=true")
 ENDS = {
     "whole epochs": {},
     "a number of batches": {"limit_train_batches": 4},
@@ -111,6 +113,13 @@ ENDS = {
     "added gradients and validation": {"accumulate_grad_batches": 2, "val_check_interval": 3},
     "overfitting": {"overfit_batches": 3},
     "checkpoints by steps": {"every_n_train_steps": 2, "limit_train_batches": 5},
+    "two optimizers": {"model": ADVERSARY, "every_n_train_steps": 1},
+    "two optimizers, added gradients and validation": {
+        "model": (*ADVERSARY, "model.accumulate_grad_batches=2"),
+        "val_check_interval": 3,
+        "every_n_train_steps": 1,
+    },
+    "two optimizers, steps": {"model": ADVERSARY, "max_steps": 16},
 }
 
 

@@ -46,13 +46,19 @@ def check_ranks(folder):
     assert sorted(first["rows"] + second["rows"]) == list(SMALL_TEST_ROWS)
 
 
-def test_two_processes_end_where_one_with_twice_the_batch_does(run, tmp_path):
+ADVERSARY = ("model/missing=imagined", "model.network.modality_dropout=0", "model.r1_weight=1")
+ADVERSARY = (*ADVERSARY, "model/alignment=reversal", "trainer.accumulate_grad_batches=2")
+
+
+@pytest.mark.parametrize("model", [(), ADVERSARY], ids=["common", "adversarial"])
+def test_two_processes_end_where_one_with_twice_the_batch_does(model, run, tmp_path):
     one, two, none = tmp_path / "one", tmp_path / "two", tmp_path / "none"
     ddp = ("trainer=ddp", "trainer.devices=2", "data.batch_size=8")
-    run("train", *EXACT, "trainer.devices=1", "data.batch_size=16", f"hydra.run.dir={one}")
-    run("train", *EXACT, *ddp, f"hydra.run.dir={two}")
+    alone = ("trainer.devices=1", "data.batch_size=16")
+    run("train", *EXACT, *model, *alone, f"hydra.run.dir={one}")
+    run("train", *EXACT, *model, *ddp, f"hydra.run.dir={two}")
     still = ("optimizer.lr=1e-30", "trainer.devices=1", "trainer.max_epochs=1")
-    run("train", *EXACT, *still, f"hydra.run.dir={none}")
+    run("train", *EXACT, *model, *still, f"hydra.run.dir={none}")
 
     moved = {
         name: (weights(one)[name] - value).abs().max() for name, value in weights(none).items()

@@ -27,11 +27,11 @@ def last_weights(folder):
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("options", [(), ("data.num_workers=2", "model/missing=imagined")])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_weights_of_one_that_is_not(
-    run, tmp_path, workers
+    run, tmp_path, options
 ):
-    options = (*RUN, f"data.num_workers={workers}")
+    options = (*RUN, *options)
     run("train", *options, f"hydra.run.dir={tmp_path}/whole")
     killed, codes = tmp_path / "killed", []
     for number, (signal, step) in enumerate(KILLS):

@@ -150,7 +150,7 @@ def test_the_entropy_of_the_glimpses_counts_in_training_and_not_in_the_scores(da
     clips = toy_clips(4)
     glimpses = plain(clips).glimpses.flatten(2).double()
     expected = -(glimpses * glimpses.log()).sum(dim=-1).mean().item()
-    losses = [task.step(clips, task.train_metrics).item() for task in (plain, narrow)]
+    losses = [task.step(clips, task.train_metrics)[0].item() for task in (plain, narrow)]
     assert losses[1] - losses[0] == pytest.approx(weight * expected, rel=1e-4)
     scores = [task.train_metrics.compute()["train/loss"].item() for task in (plain, narrow)]
     assert scores[0] == scores[1] == pytest.approx(losses[0])
@@ -164,10 +164,10 @@ def test_single_glimpses_count_in_training_and_not_in_the_scores(data):
     scores = task(clips)
     own = F.cross_entropy(scores.logits, clips.label)
     alone = [F.cross_entropy(logits, clips.label) for logits in scores.single]
-    minimized = task.step(clips, task.train_metrics)
+    minimized, _ = task.step(clips, task.train_metrics)
     torch.testing.assert_close(minimized, own + 0.5 * (alone[0] + alone[1]) / 2)
     assert task.train_metrics.compute()["train/loss"].item() == pytest.approx(own.item())
-    validated = task.eval().step(clips, task.val_metrics)
+    validated, _ = task.eval().step(clips, task.val_metrics)
     torch.testing.assert_close(validated, F.cross_entropy(task(clips).logits, clips.label))
 
 
@@ -177,6 +177,6 @@ def test_a_penalty_of_entropy_narrows_the_glimpses():
     optimizer = torch.optim.Adam(task.parameters(), lr=1e-3)
     for _ in range(20):
         optimizer.zero_grad()
-        task.step(clips, task.train_metrics).backward()
+        task.step(clips, task.train_metrics)[0].backward()
         optimizer.step()
     assert mean_entropy(task(clips).glimpses).item() < 0.8 * before

@@ -314,7 +314,9 @@ def is_between_steps(trainer: L.Trainer, batch_idx: int) -> bool:
     run, and no gradient waits for others to be added (``trainer.accumulate_grad_batches``)."""
     if trainer.is_last_batch or trainer.global_step == trainer.max_steps:
         return False
-    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    task = trainer.lightning_module  # which may accumulate by itself
+    added: int = getattr(task, "accumulate_grad_batches", trainer.accumulate_grad_batches)
+    return (batch_idx + 1) % added == 0
 
 
 def _link(file: Path, name: Path) -> None:

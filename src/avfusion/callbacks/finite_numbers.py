@@ -87,12 +87,11 @@ class FiniteNumbers(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
         """Check the parameters, which are the same in all processes, after a step."""
-        network = pl_module.get_submodule("network")
-        if _are_finite(list(network.parameters())):
+        if _are_finite(list(pl_module.parameters())):
             return
-        bad = [path for path, value in network.named_parameters() if _is_not_finite(value)]
+        bad = [path for path, value in pl_module.named_parameters() if _is_not_finite(value)]
         if bad:
-            part, name = _split_path(bad[0])
+            part, name = _split_path(bad[0].removeprefix("network."))
             what = f"the {name} of {part}, as updated,"
             step = trainer.global_step
             self.found = NotFiniteError(step, trainer.current_epoch, part, what)
@@ -201,8 +200,8 @@ def _find_gradient(task: FusionTask, clips: Clips) -> tuple[str, str] | None:
     with _hooks(task.network, None, leave), torch.no_grad():
         task(clips)
     bad = [
-        _split_path(path)
-        for path, parameter in task.network.named_parameters()
+        _split_path(path.removeprefix("network."))  # others are discriminators
+        for path, parameter in task.named_parameters()
         if parameter.grad is not None and _is_not_finite(parameter.grad)
     ]
     if not bad:

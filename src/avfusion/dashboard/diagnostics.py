@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from avfusion.data.batch import Clips
 
@@ -19,7 +20,8 @@ PROCESS_STATUS = Path(
 class Diagnostics(L.Callback):
     """Log gradient norms, speed and memory, as often as the trainer logs.
 
-    ``train/gradient_norm_<part>`` is that of each part of the network, before clipping.
+    ``train/gradient_norm_<part>`` is that of each part of the network, and of what learns beside
+    it, before clipping.
     ``train/samples_per_second`` counts the clips of this process in the time since the last
     entry, ``train/loader_wait`` is the part of that time between steps: reading, moving to the
     device, augmenting. ``train/memory_gib`` is the most that the process has held so far (on
@@ -51,7 +53,8 @@ class Diagnostics(L.Callback):
     ) -> None:
         """Log the norm of the gradient of each part."""
         if trainer.loggers and (trainer.global_step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            _log_metrics(trainer, get_gradient_norms(pl_module.network), trainer.global_step)  # type: ignore[arg-type]
+            norms = get_gradient_norms(pl_module, optimizer)
+            _log_metrics(trainer, norms, trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
@@ -78,11 +81,15 @@ def _log_metrics(trainer: L.Trainer, values: dict[str, float], step: int) -> Non
         logger.log_metrics(values, step)
 
 
-def get_gradient_norms(network: nn.Module) -> dict[str, float]:
-    """Euclidean norm of the gradient of each part that has one."""
-    norms = {}
-    for name, part in network.named_children():
-        gradients = [p.grad for p in part.parameters() if p.grad is not None]
+def get_gradient_norms(task: L.LightningModule, optimizer: Optimizer) -> dict[str, float]:
+    """Euclidean norm of the gradient of each part that an optimizer is about to change."""
+    network, norms = task.get_submodule("network"), {}
+    beside = [(name, part) for name, part in task.named_children() if part is not network]
+    changed = {id(p) for group in optimizer.param_groups for p in group["params"]}
+
+    for name, part in [*network.named_children(), *beside]:
+        own = [p for p in part.parameters() if id(p) in changed]
+        gradients = [p.grad for p in own if p.grad is not None]
         if gradients:
             norms[f"train/gradient_norm_{name}"] = float(nn.utils.get_total_norm(gradients))
     return norms

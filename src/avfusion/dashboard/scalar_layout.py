@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+from torch import nn
 
 from avfusion.dashboard.tensorboard_writer import get_writer
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -16,6 +17,8 @@ PRECISION = "average precision per class, validation"
 CONCORDANCE = "CCC per number, validation"
 GRADIENTS = "gradient norm per part"
 LEARNING_RATE = "learning rate"
+ADVERSARY = "discriminator against generator"
+ALIGNMENT = "discriminator of the modalities"
 # The score that a chart needs, of all clips or of each class.
 OVERALL = {
     "accuracy": "accuracy",
@@ -51,6 +54,8 @@ LAYOUT = {
     "training": {
         GRADIENTS: ["Multiline", ["^train/gradient_norm_"]],
         LEARNING_RATE: ["Multiline", ["^train/learning_rate"]],
+        ADVERSARY: ["Multiline", ["^train/(d_loss_real|d_loss_fake|g_loss|d_accuracy)$"]],
+        ALIGNMENT: ["Multiline", ["^train/modality_(loss|accuracy)$"]],
     },
 }
 
@@ -73,6 +78,11 @@ class ScalarLayout(L.Callback):
             **{title: score not in target.class_scores for title, score in EACH.items()},
             "attention on the speaker": not data.description["boxes"],
         }
+        discriminators = getattr(pl_module, "discriminators", nn.ModuleDict())
+        empty |= {
+            ADVERSARY: "face" not in discriminators,
+            ALIGNMENT: "modality" not in discriminators,
+        }
         network = pl_module.get_submodule("network")
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         tags = {
@@ -80,7 +90,11 @@ class ScalarLayout(L.Callback):
                 title: [f"val/{score}_{name}" for name in target.output_names]
                 for title, score in EACH.items()
             },
-            GRADIENTS: [f"train/gradient_norm_{name}" for name, _ in network.named_children()],
+            GRADIENTS: [
+                f"train/gradient_norm_{name}"
+                for name, part in [*network.named_children(), ("discriminators", discriminators)]
+                if any(True for _ in part.parameters())
+            ],
             LEARNING_RATE: [
                 f"train/learning_rate/{group.get('name', f'pg{number}')}"
                 for number, group in enumerate(groups, start=1)

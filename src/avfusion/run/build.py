@@ -69,7 +69,9 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
     callbacks = [callback for callback in callbacks if not isinstance(callback, useless)]
 
     try:
-        trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False)
+        trainer = instantiate(
+            cfg.trainer, callbacks=callbacks, logger=loggers or False, **leave_to_task(cfg)
+        )
     except InstantiationException as error:  # Lightning seldom names what to change
         keys = ("accelerator", "devices", "strategy", "precision")
         given = ", ".join(f"trainer.{key}={cfg.trainer[key]}" for key in keys)
@@ -83,6 +85,16 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
         log_threads()
     count_whole_epochs(trainer)
     return trainer
+
+
+def leave_to_task(cfg: DictConfig) -> dict[str, Any]:
+    """Take from the Trainer what a task with two optimizers does by itself.
+
+    Lightning refuses to clip and to accumulate gradients of more than one optimizer; the model
+    refers to the same keys of the configuration.
+    """
+    unset = {"gradient_clip_val": None, "accumulate_grad_batches": 1}
+    return {key: value for key, value in unset.items() if key in (cfg.get("model") or {})}
 
 
 def count_whole_epochs(trainer: L.Trainer) -> None:
@@ -149,6 +161,8 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
     # Only these: trainer and callbacks name the folder of the run, which a notebook has none of.
     model, description = to_plain(cfg.model), to_plain(cfg.description)
     model |= {"optimizer": None, "scheduler": None}  # restoring needs neither
+    for key in ("gradient_clip_val", "accumulate_grad_batches"):  # those of the trainer
+        model.pop(key, None)
     face_encoder = model["network"].get("face_encoder") or {}
     if "pretrained" in face_encoder:
         face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
@@ -249,7 +263,9 @@ def allow_unused_parameters(
     if not isinstance(strategy, DDPStrategy) or "find_unused_parameters" in strategy._ddp_kwargs:
         return
 
-    if unused := find_parameters_without_gradient(task, data):
+    if not task.automatic_optimization:  # each of its passes leaves out a part
+        strategy._ddp_kwargs["find_unused_parameters"] = True
+    elif unused := find_parameters_without_gradient(task, data):
         strategy._ddp_kwargs["find_unused_parameters"] = True
         log.info(
             "%d tensors of the network get no gradient, the first is %s: DDP looks for them.",

@@ -10,7 +10,6 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -40,7 +39,7 @@ def collect_results(
     shared = data.description["shared_subjects"]
     return {
         **{name: float(value) for name, value in named if "/" in name},
-        **measure_costs(task.network, data),
+        **measure_costs(task, data),
         "data/corpus": data.description["corpus"],
         "data/store": str(data.path),
         "data/splits": data.splits.plan,
@@ -51,14 +50,21 @@ def collect_results(
     }
 
 
-def measure_costs(network: nn.Module, data: FaceAudioDataModule) -> dict[str, float]:
-    """Count the parameters of a network and of its fusion, and the MFLOPs of one clip."""
-    clip = data.dataset(data.eval_split).__getitems__([0]).with_floats()
-    known = {"parameters": count_parameters(network)}
-    if hasattr(network, "fusion"):
-        known["parameters_of_fusion"] = count_parameters(network.get_submodule("fusion"))
+def measure_costs(task: FusionTask, data: FaceAudioDataModule) -> dict[str, float]:
+    """Count the parameters of a network and of some of its parts, and the MFLOPs of one clip.
 
-    return known | {"megaflops": count_megaflops(network, clip)}
+    Generators are a part of the network, discriminators are not: they only help to train it.
+    """
+    clip = data.dataset(data.eval_split).__getitems__([0]).with_floats()
+    parts = {
+        "parameters": task.network,
+        "parameters_of_fusion": getattr(task.network, "fusion", None),
+        "parameters_of_generators": getattr(task.network, "imagination", None),
+        "parameters_of_discriminators": getattr(task, "discriminators", None),
+    }
+    known = {name: count_parameters(part) for name, part in parts.items() if part is not None}
+
+    return known | {"megaflops": count_megaflops(task.network, clip)}
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> Path:

@@ -79,13 +79,18 @@ def discriminator_losses(
     real: Float[Tensor, "real dim"],
     fake: Float[Tensor, "fake dim"],
     smoothing: float = 0.0,
+    given: Float[Tensor, "real given_dim"] | None = None,
 ) -> DiscriminatorLosses:
     """Compute the losses of a step of D.
 
     Both kinds of vectors are detached: the fake ones as in the notes, so that the step leaves no
     gradient in G; the real ones, so that it leaves none in the encoders. D sees them in one pass.
+    ``given`` are the vectors that fake ones were imagined from, row by row: a conditional D sees
+    them before either kind (Mirza and Osindero, 2014, https://arxiv.org/abs/1411.1784).
     """
-    both = discriminator(torch.cat([real.detach(), fake.detach()]))
+    both = discriminator(
+        torch.cat([join_given(given, real).detach(), join_given(given, fake).detach()])
+    )
     real_logits, fake_logits = both[: len(real)], both[len(real) :]
     right = (real_logits > 0).sum() + (fake_logits <= 0).sum()
 
@@ -100,15 +105,16 @@ def generator_losses(
     discriminator: nn.Module,
     fake: Float[Tensor, "batch dim"],
     true: Float[Tensor, "batch dim"] | None = None,
+    given: Float[Tensor, "batch given_dim"] | None = None,
 ) -> GeneratorLosses:
     """Compute the losses of a step of G, which changes nothing in D and leaves no gradient there.
 
     ``true`` are the vectors that G should have imagined, row by row; they are detached. Without
-    them ``l1`` is zero.
+    them ``l1`` is zero. ``given`` are those that it imagined from, where D sees them, too.
     """
     distance = _widen(fake[:0] if true is None else fake - true.detach())
     return GeneratorLosses(
-        g_loss(call_frozen(discriminator, fake)),
+        g_loss(call_frozen(discriminator, join_given(given, fake))),
         l1=distance.abs().sum() / max(distance.numel(), 1),
     )
 
@@ -125,6 +131,11 @@ def r1_penalty(discriminator: nn.Module, real: Float[Tensor, "batch dim"]) -> Fl
     logits = functional_call(discriminator, _copy_buffers(discriminator), (vectors,))
     (gradient,) = torch.autograd.grad(logits.sum(), vectors, create_graph=True)
     return 0.5 * gradient.square().sum() / max(len(real), 1)
+
+
+def join_given(given: Tensor | None, vectors: Tensor) -> Tensor:
+    """Put what vectors were imagined from, detached, before them; nothing where D is not told."""
+    return vectors if given is None else torch.cat([given.detach(), vectors], dim=1)
 
 
 def call_frozen(module: nn.Module, *inputs: Tensor) -> Tensor:

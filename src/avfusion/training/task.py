@@ -70,14 +70,20 @@ class FusionTask(L.LightningModule):
         self.scheduler = scheduler
         self.recipe = recipe
 
-        # Buffers never change, and exchanging them in validation would wait for ever where
-        # processes have unequal numbers of batches. Private: the name that torch's DDP reads.
-        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
+        self.ignore_buffers()
 
         metrics = stage_metrics(target)
         self.train_metrics = metrics.clone(prefix="train/")
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
+
+    def ignore_buffers(self) -> None:
+        """Let DDP exchange no buffers: what processes do to them, they do alike.
+
+        In validation it would wait for ever where they have unequal numbers of batches.
+        """
+        # Private: the name that torch's DDP reads.
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers()]
 
     def forward(self, clips: Clips) -> Scores:
         """Run the network."""
@@ -85,10 +91,14 @@ class FusionTask(L.LightningModule):
 
     def training_step(self, clips: Clips, batch_idx: int) -> Tensor:
         """Compute and log the loss to be minimized."""
-        loss = self.step(clips, self.train_metrics)
-        self.log("loss", loss, prog_bar=True, logger=False)
-        self.log("train/loss_step", loss, on_step=True, on_epoch=False)  # what is minimized
+        loss, _ = self.step(clips, self.train_metrics)
+        self.log_loss(loss)
         return loss
+
+    def log_loss(self, loss: Tensor) -> None:
+        """Log the loss to be minimized of this step."""
+        self.log("loss", loss, prog_bar=True, logger=False)
+        self.log("train/loss_step", loss, on_step=True, on_epoch=False)
 
     def validation_step(self, clips: Clips, batch_idx: int) -> None:
         """Update loss and metrics of the validation split."""
@@ -103,8 +113,8 @@ class FusionTask(L.LightningModule):
         scores = self(clips)
         return clips.row, self.target.predict(scores.logits), scores.glimpses
 
-    def step(self, clips: Clips, metrics: MetricCollection) -> Tensor:
-        """Update the metrics by one batch, and return the loss to be minimized."""
+    def step(self, clips: Clips, metrics: MetricCollection) -> tuple[Tensor, Scores]:
+        """Update the metrics by one batch; compute the loss to be minimized, and the scores."""
         scores = self(clips)
         loss = self.loss(scores.logits, clips.label)
 
@@ -117,7 +127,7 @@ class FusionTask(L.LightningModule):
             box=clips.box,
         )
 
-        return loss + self.auxiliary_loss(scores, clips.label)
+        return loss + self.auxiliary_loss(scores, clips.label), scores
 
     def auxiliary_loss(self, scores: Scores, label: Tensor) -> Tensor | float:
         """Add up the losses of the glimpses, each with its weight."""
@@ -151,9 +161,8 @@ class FusionTask(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer and its schedule by step."""
-        optimizer, schedule = self.build_optimizer(int(self.trainer.estimated_stepping_batches))
-        by_step = {"scheduler": schedule, "interval": "step", "name": "train/learning_rate"}
-        return {"optimizer": optimizer, "lr_scheduler": by_step}
+        steps = int(self.trainer.estimated_stepping_batches)
+        return name_schedule(*self.build_optimizer(steps), "train/learning_rate")
 
     def build_optimizer(self, steps: int) -> tuple[Optimizer, LRScheduler]:
         """Build optimizer and schedule for so many steps, or refuse what they are given."""
@@ -166,3 +175,9 @@ class FusionTask(L.LightningModule):
         """Store the recipe that restores this task."""
         if self.recipe is not None:
             checkpoint["recipe"] = self.recipe.plain()
+
+
+def name_schedule(optimizer: Optimizer, schedule: LRScheduler, name: str) -> dict[str, Any]:
+    """Describe an optimizer to Lightning, with a schedule by step that is logged under a name."""
+    by_step = {"scheduler": schedule, "interval": "step", "name": name}
+    return {"optimizer": optimizer, "lr_scheduler": by_step}

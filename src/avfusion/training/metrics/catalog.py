@@ -75,9 +75,22 @@ _ENTRIES = (
     MetricEntry("loader_wait", "waiting for the loader", False, "part of the time"),
     MetricEntry("memory_gib", "memory", False, "GiB"),
     MetricEntry("gpu_memory_gib", "memory of the GPU", False, "GiB"),
+    MetricEntry("d_loss_real", "loss of the discriminator, true vectors", None, NATS),
+    MetricEntry("d_loss_fake", "loss of the discriminator, imagined vectors", None, NATS),
+    MetricEntry("d_accuracy", "accuracy of the discriminator", None, "part of the vectors"),
+    MetricEntry("g_loss", "loss of the generator", None, NATS),
+    MetricEntry("imagination_l1", "distance of imagined vectors", False, "mean of a number"),
+    MetricEntry("modality_loss", "loss of the discriminator of modalities", None, NATS),
+    MetricEntry(
+        "modality_accuracy", "accuracy of the discriminator of modalities", None, "part of vectors"
+    ),
     # Costs.
     MetricEntry("parameters", "parameters", False, headline=True, staged=False),
     MetricEntry("parameters_of_fusion", "parameters of the fusion", False, staged=False),
+    MetricEntry("parameters_of_generators", "parameters of the generators", False, staged=False),
+    MetricEntry(
+        "parameters_of_discriminators", "parameters of the discriminators", False, staged=False
+    ),
     MetricEntry("megaflops", "megaflops per clip", False, headline=True, staged=False),
     MetricEntry("epochs", "epochs", None, headline=True, staged=False),
     MetricEntry("step_milliseconds", "milliseconds per step", False, headline=True, staged=False),
