@@ -2,6 +2,7 @@
 
 python src/eval.py ckpt_path=logs/lowrank/2026-01-31_12-00-00-000000
 python src/eval.py ckpt_path=<run> split=val
+python src/eval.py ckpt_path=<run> modalities=[face]
 python src/eval.py ckpt_path=<run> data=store data.store=<store>
 """
 

@@ -3,6 +3,7 @@
 python src/predict.py ckpt_path=<run> input=interview.mp4
 python src/predict.py ckpt_path=<run> input=<folder> figures=true
 python src/predict.py ckpt_path=<run> 'input="face.png + voice.wav"'
+python src/predict.py ckpt_path=<run> input=<folder> modalities=[face]
 """
 
 import sys
@@ -47,7 +48,7 @@ def main(cfg: DictConfig) -> None:
 
     with discard_store(folder):
         batches = trainer.predict(task, datamodule=data) or []
-        predictions = collect_predictions(data.store, batches, data.modalities)
+        predictions = collect_predictions(data, batches, task.network)
         recordings, windows = group_by_recording(predictions)
         print(replace_unprintable(format_predictions(recordings, windows, data.target)))
         print(write_predictions(folder, predictions, data.target, form))

@@ -81,6 +81,24 @@ def test_a_run_that_lost_its_predictions_gets_them_back_by_the_command_that_is_n
     assert results(trained) == kept
 
 
+def test_a_test_and_predictions_without_the_voice_say_so(run, trained, tmp_path):
+    command = (f"ckpt_path={trained}", "modalities=[face]")
+    process = run("eval", *command, f"hydra.run.dir={tmp_path}/eval")
+    found = results(tmp_path / "eval")
+    assert f"Test (face only): accuracy {found['test/accuracy']:.3f}" in process.stdout
+    assert found["data/modalities"] == "face" and found["data/split"] == "test"
+    saved = load_predictions(tmp_path / "eval")
+    assert saved.modalities == ["face"]
+    assert saved.correct.mean() == pytest.approx(found["test/accuracy"])
+
+    run("predict", *command, f"hydra.run.dir={tmp_path}/predict")
+    with (tmp_path / "predict" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["note"] for row in rows} == {"voice taken away; zeros stand in for the voice"}
+    right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
+    assert right == pytest.approx(found["test/accuracy"])
+
+
 def test_predictions_agree_with_the_accuracy_of_the_run(run, trained, tmp_path):
     run("predict", f"ckpt_path={trained}", f"hydra.run.dir={tmp_path}")
     with (tmp_path / "predictions.csv").open() as file:
@@ -104,7 +122,8 @@ def test_recordings_are_answered_for_bad_ones_are_listed_and_the_exit_code_says_
     with (tmp_path / "good" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 and sum(row["note"] != "" for row in rows) == 1
-    assert "no picture; sound only" in {row["note"] for row in rows}
+    note = "no picture; sound only; zeros stand in for the face"
+    assert note in {row["note"] for row in rows}
     assert not (tmp_path / "good" / "store").exists()
 
     (folder / "s0_1.wav").write_bytes(b"")

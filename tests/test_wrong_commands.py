@@ -78,6 +78,7 @@ def places(
         "several": several_store,
         "recordings": recordings,
         "run": write_checkpoints(root / "run", party_store),
+        "listener": write_checkpoints(root / "listener", party_store, "model=audio_only"),
         "old": copied(party_store, root / "old", format=1),
         "broken": broken,
         "twice": root / "twice.csv",

@@ -121,6 +121,13 @@ OURS = [
         "eval ckpt_path=$run data=store data.store=$other",
         "store in $other holds other features ... prepare",
     ),
+    # Modalities
+    ("eval ckpt_path=$run modalities=[voice]", "must be some of face, audio, such as [face], got"),
+    ("eval ckpt_path=$run modalities=[]", "must be some of face, audio, such as [face], got []"),
+    (
+        "predict ckpt_path=$listener input=$sound modalities=[face]",
+        "Without audio nothing is left of what the network reads, audio: leave modalities at null",
+    ),
     # Face maps
     (
         f"train {STORE} model/face_encoder=precomputed",

@@ -1,7 +1,10 @@
 """Claims about the loaders."""
 
+import csv
+import pickle
 import shutil
 from collections import defaultdict
+from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 
@@ -9,12 +12,16 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from conftest import quiet_trainer, single_label
+from conftest import build_for, one_process, quiet_trainer, single_label, write_manifest
 
+from avfusion.corpora import Manifest
 from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
+from avfusion.features.policies import Policies
 from avfusion.preparation import prepare as preparation
+from avfusion.preparation import workers as work
+from avfusion.preparation.prepare import prepare
 from avfusion.targets import MultiLabel, SingleLabel
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -215,6 +222,83 @@ def test_batches_hold_the_streams_that_are_asked_for_as_the_store_has_them(mappe
 def test_by_default_the_first_stream_of_each_modality_is_read(mapped_store):
     data = FaceAudioDataModule(str(mapped_store))
     assert data.streams == ("frames", "mfcc") and data.modalities == ("face", "audio")
+
+
+@pytest.fixture(scope="module")
+def halves(recordings, long_features, tmp_path_factory):
+    """The stores of the same recordings without sound, and without pictures, by what is left."""
+    masking = replace(long_features, policies=Policies(missing="mask"))
+    with (recordings / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    stores = {}
+    for left, lost in (("face", "audio_path"), ("audio", "image_path")):
+        folder = tmp_path_factory.mktemp(left)
+        write_manifest(folder, [{k: v for k, v in row.items() if k != lost} for row in rows])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(work, "run_parallel", one_process)
+            corpus = Manifest(str(folder), media_root=str(recordings))
+            stores[left] = prepare(corpus, masking, tmp_path_factory.mktemp("stores"))
+    return stores
+
+
+@pytest.mark.parametrize(("left", "removed"), [("face", "audio"), ("audio", "face")])
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_modality_taken_away_is_as_in_a_store_of_the_clips_recorded_without(
+    halves, recordings_store, left, removed, opened
+):
+    streams = ("frames", "mfcc", "waveform")
+    recorded = FaceAudioDataModule(str(halves[left]), batch_size=6, streams=streams)
+    if opened:
+        whole = FaceAudioDataModule(str(recordings_store), batch_size=6, streams=streams)
+        whole.prepare_data()
+        data = whole.without(removed)
+        assert whole.store.has_face.all() and whole.store.has_audio.all()
+    else:
+        options = {"streams": streams, "modalities": [left]}
+        data = FaceAudioDataModule(str(recordings_store), batch_size=6, **options)
+
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        for one, other in zip(getattr(data, loader)(), getattr(recorded, loader)(), strict=True):
+            ours, theirs = one.named(), other.named()
+            assert ours.keys() == theirs.keys()
+            for name, values in ours.items():
+                assert torch.equal(values.nan_to_num(-7), theirs[name].nan_to_num(-7)), name
+                assert values.dtype == theirs[name].dtype
+                assert values.stride() == theirs[name].stride()
+    task = build_for(whole if opened else data, "lowrank")
+    outputs = [
+        torch.cat([values for _, values, _ in quiet_trainer().predict(task, datamodule=each)])
+        for each in (data, recorded)
+    ]
+    assert torch.equal(*outputs)
+
+
+def test_taking_a_modality_away_reaches_stored_maps_and_the_workers_of_a_loader(mapped_store):
+    data = FaceAudioDataModule(str(mapped_store), batch_size=6, streams=("face_map", "mfcc"))
+    (clips,) = data.without("face").val_dataloader()
+    assert not clips.streams["face_map"].any() and clips.streams["mfcc"].any()
+    assert not clips.has_face.any() and clips.has_audio.all() and clips.box.isnan().all()
+    store = pickle.loads(pickle.dumps(data.without("face").store))
+    assert store.removed == ("face",) and not store.has_face.any()
+
+
+def test_no_more_can_be_taken_away_than_leaves_something_to_read(recordings_store):
+    data = FaceAudioDataModule(str(recordings_store), streams=("mfcc",))
+    with pytest.raises(ValueError, match=r"Without audio nothing is left .* reads, audio: leave"):
+        data.without("audio")
+    with pytest.raises(ValueError, match="voice cannot be taken away: the modalities are face, au"):
+        data.without("voice")
+    path, streams = str(recordings_store), ("mfcc",)
+    with pytest.raises(ValueError, match="Without audio nothing is left"):
+        FaceAudioDataModule(path, streams=streams, modalities=["face"]).prepare_data()
+    for wrong in (["voice"], [], "f"):
+        with pytest.raises(ValueError, match="modalities must be some of face, audio, such as"):
+            FaceAudioDataModule(path, modalities=wrong)
+    assert data.without("face").kept == ("audio",)  # which this network does not read anyway
+    both = FaceAudioDataModule(path).without("face")
+    with pytest.raises(ValueError, match="Without face, audio nothing is left"):
+        both.without("audio")
 
 
 def test_no_array_is_opened_but_those_that_are_read(mapped_store, tmp_path):

@@ -131,7 +131,5 @@ def test_an_added_stream_is_read_by_the_encoder_that_names_it_and_nothing_else_h
     trainer.fit(task, datamodule=data)
     assert trainer.global_step == 2
     assert not any(map(torch.equal, before, encoder.parameters()))
-    predictions = collect_predictions(
-        data.store, trainer.predict(task, datamodule=data), data.modalities
-    )
+    predictions = collect_predictions(data, trainer.predict(task, datamodule=data), task.network)
     assert all(prediction.values.isfinite().all() for prediction in predictions)

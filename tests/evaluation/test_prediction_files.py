@@ -27,7 +27,7 @@ def predicted(party_store):
     data = FaceAudioDataModule(str(party_store), batch_size=5)
     task = build_for(data, "lowrank")
     batches = quiet_trainer().predict(task, datamodule=data)
-    return data.store, data.target, collect_predictions(data.store, batches)
+    return data.store, data.target, collect_predictions(data, batches, task.network)
 
 
 def rows_of(path):
@@ -130,7 +130,7 @@ def test_a_network_of_one_modality_predicts_nothing_where_it_is_missing(
     getattr(data.store, f"has_{asked}")[lacking] = False
     task = build_for(data, model)
     batches = quiet_trainer().predict(task, datamodule=data)
-    predictions = collect_predictions(data.store, batches, data.modalities)
+    predictions = collect_predictions(data, batches, task.network)
     failed = [prediction for prediction in predictions if prediction.values is None]
     assert [prediction.row for prediction in failed] == [lacking]
     assert f"no prediction, the network takes only the {asked}: " in failed[0].note
@@ -145,8 +145,10 @@ def test_a_network_of_one_modality_predicts_nothing_where_it_is_missing(
 def test_a_network_of_both_modalities_predicts_from_the_available_one(predicted):
     data = FaceAudioDataModule(str(predicted[0].root), batch_size=5)
     data.store.has_audio[int(data.splits.rows("test")[3])] = False
-    batches = quiet_trainer().predict(build_for(data, "lowrank"), datamodule=data)
-    assert all(p.values is not None for p in collect_predictions(data.store, batches))
+    task = build_for(data, "lowrank")
+    batches = quiet_trainer().predict(task, datamodule=data)
+    predictions = collect_predictions(data, batches, task.network)
+    assert all(prediction.values is not None for prediction in predictions)
 
 
 @pytest.mark.parametrize(("form", "beginning"), [("svg", b"<?xml"), ("pdf", b"%PDF")])

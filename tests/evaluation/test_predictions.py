@@ -13,7 +13,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.predictions import FILE_NAME, VERSION, load_predictions
 
 ARRAYS = {"version", "split", "store", "labels", "output_names", "rows", "clip_ids", "subjects"}
-ARRAYS |= {"outputs", "targets", "boxes"}
+ARRAYS |= {"outputs", "targets", "boxes", "modalities"}
 LOOKS = {"map_shape", "peaks", "peak_weights", "attention_hit", "attention_mass"}
 
 
@@ -85,6 +85,29 @@ def test_each_clip_stands_once_in_the_order_of_the_store_with_what_the_network_s
             assert glimpse[tuple(peak)] == pytest.approx(weight, abs=1e-5)
     sure = torch.softmax(torch.from_numpy(found.outputs), dim=1)
     torch.testing.assert_close(found.predict(), sure)
+
+
+def test_a_test_without_a_face_says_so_and_knows_no_boxes(tested, tmp_path):
+    folder, scores, task, data = tested
+    assert load_predictions(folder).modalities == ["face", "audio"]
+    trainer = quiet_trainer(callbacks=[SavePredictions(str(tmp_path))])
+    (deprived,) = trainer.test(task, datamodule=data.without("face"), verbose=False)
+    found = load_predictions(tmp_path)
+    assert found.modalities == ["audio"] and found.take(np.arange(3)).modalities == ["audio"]
+    assert np.isnan(found.boxes).all() and np.isnan(found.glimpses.attention_hit).all()
+    assert deprived["test/loss"] != scores["loss"]
+    clips = data.dataset("test").__getitems__(list(range(len(found)))).with_floats()
+    deaf = clips._replace(has_face=torch.zeros_like(clips.has_face))
+    with torch.no_grad():
+        logits = task.network.eval()(deaf).logits
+    np.testing.assert_allclose(found.outputs, logits.numpy(), atol=1e-4)
+
+
+def test_a_file_of_an_earlier_version_had_all_modalities(tested, tmp_path):
+    with np.load(tested[0] / FILE_NAME) as file:
+        arrays = {name: values for name, values in file.items() if name != "modalities"}
+    np.savez(tmp_path / FILE_NAME, **arrays)
+    assert load_predictions(tmp_path).modalities == ["face", "audio"]
 
 
 def test_a_test_of_some_batches_leaves_their_clips_and_no_earlier_ones(tested, tmp_path):

@@ -57,6 +57,22 @@ def test_results_say_what_has_to_be_known_about_them(finished):
     assert results["data/shared_subjects"] == 0
 
 
+def test_results_name_the_modality_that_was_left_where_one_was_taken_away(party_store):
+    data = FaceAudioDataModule(str(party_store), batch_size=8)
+    task, trainer = build_for(data, "lowrank"), quiet_trainer()
+    trainer.test(task, datamodule=data, verbose=False)
+    whole = collect_results(trainer, task, data, {})
+    assert "data/modalities" not in whole and format_headline(whole).startswith("Test: accuracy")
+    for removed, left in (("audio", "face"), ("face", "audio")):
+        trainer.test(task, datamodule=data.without(removed), verbose=False)
+        results = collect_results(trainer, task, data.without(removed), {})
+        assert results["data/modalities"] == left
+        line = format_headline(results)
+        assert line.startswith(f"Test ({left} only): accuracy {results['test/accuracy']:.3f}")
+        assert "nan" not in line
+    assert results["data/corpus"] == whole["data/corpus"]
+
+
 def test_tensorboard_keeps_the_choices_and_the_final_scores(finished):
     events = EventAccumulator(str(finished[0] / "final")).Reload()
     contents = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content

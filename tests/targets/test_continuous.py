@@ -213,7 +213,9 @@ def test_a_scatter_plot_has_every_clip_whose_number_is_known_and_its_ccc():
 
 def test_answers_have_a_column_per_number(trained, tmp_path):
     _, task, data, scores = trained
-    answers = collect_predictions(data.store, quiet_trainer().predict(task, datamodule=data))
+    answers = collect_predictions(
+        data, quiet_trainer().predict(task, datamodule=data), task.network
+    )
     with write_predictions(tmp_path, answers, data.target).open() as file:
         rows = list(csv.DictReader(file))
     true = data.target.read_labels(data.store)[data.splits.rows("test")]

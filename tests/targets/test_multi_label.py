@@ -185,7 +185,9 @@ def test_what_can_be_drawn_is_drawn_and_there_is_no_confusion(trained):
 
 def test_answers_name_every_class_that_is_likely(trained, tmp_path):
     _, task, data, scores = trained
-    answers = collect_predictions(data.store, quiet_trainer().predict(task, datamodule=data))
+    answers = collect_predictions(
+        data, quiet_trainer().predict(task, datamodule=data), task.network
+    )
     with write_predictions(tmp_path, answers, data.target).open() as file:
         rows = list(csv.DictReader(file))
     likely = ["|".join(n for n in NAMES if float(row[n]) > 0.5) for row in rows]

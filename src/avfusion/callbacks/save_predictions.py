@@ -76,6 +76,7 @@ class SavePredictions(L.Callback):
             split=data.eval_split,
             store=str(data.path),
             labels=data.target.kind,
+            modalities=list(data.kept),
             output_names=list(data.target.output_names),
             clip_ids=np.array(data.store.texts("clip_id"))[rows],
             subjects=np.array(data.store.texts("subject"))[rows],

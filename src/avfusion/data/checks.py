@@ -9,6 +9,7 @@ from avfusion.data.batch import Clips
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
+from avfusion.features.clip import MODALITIES
 from avfusion.features.identity import CLASS, name_of
 from avfusion.messages import join_items
 from avfusion.targets import Target
@@ -28,6 +29,37 @@ def check_reading(batch_size: int, eval_split: str, num_workers: int) -> None:
 
     if num_workers < 0:
         raise ValueError(f"data.num_workers must be at least 0, got {num_workers}.")
+
+
+def check_modalities(removed: Sequence[str], read: Sequence[str]) -> None:
+    """Refuse to take away what there is not, or all that a network reads."""
+    if unknown := [name for name in removed if name not in MODALITIES]:
+        raise ValueError(
+            f"{join_items(unknown)} cannot be taken away: the modalities are "
+            f"{join_items(MODALITIES)}."
+        )
+    if removed and all(name in removed for name in read):
+        raise ValueError(
+            f"Without {join_items(removed)} nothing is left of what the network reads, "
+            f"{join_items(read)}: leave modalities at null, or choose a network that reads the "
+            "other modality, too."
+        )
+
+
+def find_removed(modalities: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Find the modalities that clips are to lose where only some are named to stay.
+
+    Raises:
+        ValueError: One of the names is no modality, or there is none.
+    """
+    if modalities is None:
+        return ()
+    kept = [modalities] if isinstance(modalities, str) else list(modalities)
+    if not kept or any(name not in MODALITIES for name in kept):
+        raise ValueError(
+            f"modalities must be some of {join_items(MODALITIES)}, such as [face], got {kept}."
+        )
+    return tuple(name for name in MODALITIES if name not in kept)
 
 
 def check_splits(splits: Splits, *names: str) -> None:

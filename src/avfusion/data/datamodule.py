@@ -15,9 +15,11 @@ from avfusion.corpora import Corpus
 from avfusion.data.batch import Clips, to_float
 from avfusion.data.checks import (
     check_augmentation,
+    check_modalities,
     check_reading,
     check_splits,
     check_streams,
+    find_removed,
     keep_applicable,
 )
 from avfusion.data.dataset import (
@@ -58,7 +60,8 @@ class FaceAudioDataModule(L.LightningDataModule):
     unless it is allowed; with ``allow_subject_overlap``, plans deal out clips, not subjects.
     ``device`` computes face maps where a store is made here: a name of torch's, or ``auto``.
     ``streams`` names the arrays that batches hold, which are those that a network reads; by default
-    the first of each modality.
+    the first of each modality. ``modalities`` are those that clips keep; the others are taken away,
+    as if they had not been recorded (see ``without``). By default none is.
 
     A checkpoint gets the weights of what computed one of these streams, so that it can be computed
     again of other recordings.
@@ -85,6 +88,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         root: str | None = None,
         device: str = "auto",
         streams: Sequence[str] | None = None,
+        modalities: Sequence[str] | str | None = None,
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
@@ -96,6 +100,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.features = features
         self.augmentation = [change for change in (augmentation or {}).values() if change]
         self.asked = streams
+        self.removed = find_removed(modalities)
         self.make_target = target or choose_target
         self.plan = make_plan(splits, fold, split_seed, by_subject=not allow_subject_overlap)
         allowed = {
@@ -145,9 +150,13 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities that are read."""
-        read = {self.store.streams[name].modality for name in self.streams}
-        return tuple(modality for modality in MODALITIES if modality in read)
+        """The modalities that are read, also where they are taken away."""
+        return self._find_modalities(self.store)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The modalities that are not taken away."""
+        return tuple(modality for modality in MODALITIES if modality not in self.removed)
 
     @property
     def splits(self) -> Splits:
@@ -172,6 +181,7 @@ class FaceAudioDataModule(L.LightningDataModule):
                 self.corpus = self.preparation = None
             store = Store(self.path)
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
+            check_modalities(self.removed, self._find_modalities(store))
             splits = split_clips(self.plan, store)
             description = describe_splits(store, splits)
             refuse_splits(store, splits, description["leaks"], self.allowed_leaks)
@@ -180,16 +190,40 @@ class FaceAudioDataModule(L.LightningDataModule):
             if target.output_names != description["output_names"]:
                 store.respell(target.spell)
             description |= {"outputs": target.outputs}
-            self.opened = Opened(store, splits, target, description)
+            self.opened = Opened(store.without(*self.removed), splits, target, description)
             self.augmentation = keep_applicable(self.augmentation, self.streams)
 
         return self.opened
+
+    def _find_modalities(self, store: Store) -> tuple[str, ...]:
+        if self.asked is None:
+            return MODALITIES
+        read = {store.streams[name].modality for name in self.asked}
+        return tuple(modality for modality in MODALITIES if modality in read)
 
     def reading(self, eval_split: str) -> "FaceAudioDataModule":
         """Same data, of which test and predict read another split."""
         check_reading(self.batch_size, eval_split, self.num_workers)
         other = copy.copy(self)
         other.eval_split = eval_split
+        return other
+
+    def without(self, *removed: str) -> "FaceAudioDataModule":
+        """Same data, from whose clips modalities are taken away, as if they were not recorded.
+
+        >>> trainer.test(task, data.without("audio"))
+
+        Such clips have the flag ``has_audio`` off, and zeros of length 1 for their sound; without a
+        face, their boxes are unknown, too.
+
+        Raises:
+            ValueError: There is no such modality, or nothing else is read.
+        """
+        store = self.store.without(*removed)
+        check_modalities(store.removed, self.modalities)
+        other = copy.copy(self)
+        other.removed = store.removed
+        other.opened = self._open_store()._replace(store=store)
         return other
 
     def shown(self, clips: Clips, modality: str) -> Float[Tensor, "batch *item"]:

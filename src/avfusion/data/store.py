@@ -16,7 +16,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -45,10 +45,13 @@ class Store:
     """The clips of a store; ``rows`` are positions in its index.
 
     Columns of the index, and the arrays of a stream, are opened when they are first asked for.
+    Modalities that are ``removed`` read as those of clips that were recorded without; the index
+    still says what was recorded.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, removed: Sequence[str] = ()) -> None:
         self.root = Path(root)
+        self.removed = tuple(removed)
         self.description = read_description(self.root)
         self.index = Index(self.root / INDEX)
         self._spell: Callable[[str], str] | None = None
@@ -59,7 +62,7 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let the processes of a loader open the store anew rather than copy it."""
-        return Store, (self.root,)
+        return Store, (self.root, self.removed)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -77,16 +80,20 @@ class Store:
     @cached_property
     def has_face(self) -> Bool[np.ndarray, "clips"]:
         """Whether each clip has a face."""
-        return self.column("has_face")
+        recorded = self.column("has_face")
+        return np.zeros_like(recorded) if "face" in self.removed else recorded
 
     @cached_property
     def has_audio(self) -> Bool[np.ndarray, "clips"]:
         """Whether each clip has sound."""
-        return self.column("has_audio")
+        recorded = self.column("has_audio")
+        return np.zeros_like(recorded) if "audio" in self.removed else recorded
 
     @cached_property
     def boxes(self) -> Float32[np.ndarray, "clips 4"]:
         """The speaker's face in fractions of each stored picture, NaN where unknown."""
+        if "face" in self.removed:
+            return np.full((len(self), 4), np.nan, np.float32)
         sides = self.index.columns(*BOX)
         boxes = np.empty((len(self), 4), np.float32)
         for number, side in enumerate(BOX):
@@ -139,6 +146,16 @@ class Store:
         self._spell = spell
         self.__dict__.pop("labels", None)
 
+    def without(self, *modalities: str) -> "Store":
+        """Open the same clips as if some modalities had not been recorded."""
+        other = Store(self.root, (*self.removed, *modalities))
+        other._spell = self._spell
+        return other
+
+    def _is_removed(self, name: str) -> bool:
+        """Whether a stream belongs to a modality that is removed."""
+        return self.streams[name].modality in self.removed
+
     def shards(self, name: str) -> list[np.ndarray]:
         """Map the shards of a stream; as plain arrays, whose slices cost less than memmap's."""
         if name not in self.opened:
@@ -168,8 +185,11 @@ class Store:
         Pictures are [batch, pictures, 3, height, width], their channels last in memory, as
         convolutions like them; a sequence has as many steps as the longest of these clips.
         """
-        values = self.gather(self.shards(name), rows)
         kind = self.streams[name].kind
+        if self._is_removed(name):
+            values = self.streams[name].zeros(len(rows))
+        else:
+            values = self.gather(self.shards(name), rows)
         if kind == "pictures":
             values = values.transpose(0, 1, 4, 2, 3)
         elif kind == "sequence":
@@ -181,7 +201,10 @@ class Store:
         """How many steps of a sequence are true in each clip: at least one."""
         if name not in self._lengths:
             column, file = self.streams[name].lengths, self.root / name / LENGTHS
-            steps = np.load(file) if column is None else self.column(column)
+            if self._is_removed(name):
+                steps = np.ones(len(self), np.int64)
+            else:
+                steps = np.load(file) if column is None else self.column(column)
             self._lengths[name] = np.maximum(steps, 1).astype(np.int64, copy=False)
         return self._lengths[name]
 

@@ -1,7 +1,7 @@
 """Inference: predictions of a network for the clips of a store, and for recordings directly."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -9,20 +9,28 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from avfusion.corpora import Recording
 from avfusion.data.batch import Clips
+from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import ClipRecord
-from avfusion.data.store import Store
 from avfusion.features import ClipFeatures, Features, Unreadable
-from avfusion.features.clip import MODALITIES
+from avfusion.features.clip import MODALITIES, NOTE_SEPARATOR
 from avfusion.features.face import FRAMES
 from avfusion.files import read_csv
+from avfusion.models.networks.missing_modality import find_stand_in
 from avfusion.preparation.shards import decode
 from avfusion.training.task import FusionTask
 
 log = logging.getLogger(__name__)
+
+NOUNS = {"face": "face", "audio": "voice"}
+STAND_INS = {
+    "zeros": "zeros stand in for the {}",
+    "learned": "a learned vector stands in for the {}",
+    "imagined": "the {} is imagined",
+}
 
 
 class ClipPrediction(NamedTuple):
@@ -34,7 +42,7 @@ class ClipPrediction(NamedTuple):
         values: What the target makes of the outputs: probabilities of classes, or numbers. None
             where the clip has no modality that the network reads.
         glimpses: Attention maps, where the network has attention.
-        note: What the clip lacks, for people to read.
+        note: What the clip lacks, and what stands in for it, for people to read.
     """
 
     clip: ClipRecord
@@ -45,14 +53,14 @@ class ClipPrediction(NamedTuple):
 
 
 def collect_predictions(
-    store: Store, batches: Iterable[Any], modalities: Sequence[str] = MODALITIES
+    data: FaceAudioDataModule, batches: Iterable[Any], network: nn.Module
 ) -> list[ClipPrediction]:
     """Join predicted batches with the records of their clips, in the order of the store.
 
-    ``batches`` come from ``Trainer.predict``; ``modalities`` are those that the network reads.
+    ``batches`` come from ``Trainer.predict`` with these data and a task of this network.
     """
+    store, stand_in = data.store, find_stand_in(network)
     notes = {row["clip_id"]: row["reason"] for row in read_csv(store.root / "report.csv")}
-    only = f", the network takes only the {modalities[0]}" if len(modalities) == 1 else ""
     available = {"face": store.has_face, "audio": store.has_audio}
     batches = list(batches)
     clips = iter(store.records([row for rows, *_ in batches for row in rows.tolist()]))
@@ -62,13 +70,37 @@ def collect_predictions(
         for place, row in enumerate(rows.tolist()):
             clip = next(clips)
             maps = None if glimpses is None else glimpses[place]
-            prediction = ClipPrediction(clip, row, values[place], maps, notes[clip.clip_id])
-            if not any(available[modality][row] for modality in modalities):
-                note = f"no prediction{only}: {prediction.note}"
-                prediction = prediction._replace(values=None, note=note)
-            predictions.append(prediction)
+            known = ClipPrediction(clip, row, values[place], maps, notes[clip.clip_id])
+            has = {modality: bool(flags[row]) for modality, flags in available.items()}
+            predictions.append(note_missing(known, has, data.modalities, stand_in))
 
     return predictions
+
+
+def note_missing(
+    prediction: ClipPrediction, has: Mapping[str, bool], read: Sequence[str], stand_in: str
+) -> ClipPrediction:
+    """Note what stands in for a modality that a clip lacks.
+
+    Where it lacks all that a network reads, there is no prediction.
+
+    Args:
+        has: Whether the clip has a modality, recorded and not taken away.
+        read: The modalities that the network reads.
+        stand_in: A key of ``STAND_INS``.
+    """
+    recorded = {"face": prediction.clip.has_face, "audio": prediction.clip.has_audio}
+    missing = [modality for modality in read if not has[modality]]
+    notes = [prediction.note] if prediction.note else []
+    notes += [f"{NOUNS[one]} taken away" for one in missing if recorded[one]]
+
+    if missing and len(missing) == len(read):
+        only = f", the network takes only the {read[0]}" if len(read) == 1 else ""
+        note = f"no prediction{only}: {NOTE_SEPARATOR.join(notes)}"
+        return prediction._replace(values=None, note=note)
+
+    notes += [STAND_INS[stand_in].format(NOUNS[modality]) for modality in missing]
+    return prediction._replace(note=NOTE_SEPARATOR.join(notes))
 
 
 def predict_recordings(
@@ -76,17 +108,20 @@ def predict_recordings(
     features: Features,
     task: FusionTask,
     batch_size: int = 32,
+    modalities: Sequence[str] = MODALITIES,
 ) -> list[ClipPrediction]:
     """Predict for each recording that can be decoded; the others are logged.
 
     Predictions are those of a store of these recordings with the same batch size, on the same
     device and in the precision of the task's weights: the same clips share a batch, and pictures
     are scaled on the device. Decoders run in this process: one that crashes ends it.
+    ``modalities`` are those that the network reads.
 
     Raises:
         ValueError: None of the recordings can be decoded.
     """
     predictions: list[ClipPrediction] = []
+    stand_in = find_stand_in(task.network)
     decoded = _decode_recordings(recordings, features)
     while found := list(islice(decoded, batch_size)):
         first = len(predictions)
@@ -99,8 +134,9 @@ def predict_recordings(
             row = first + place
             record = ClipRecord.of(recording, clip, 0, row)
             maps = None if glimpses is None else glimpses[place].cpu()
-            predicted = values[place].cpu()
-            predictions.append(ClipPrediction(record, row, predicted, maps, record.note))
+            known = ClipPrediction(record, row, values[place].cpu(), maps, record.note)
+            has = {"face": clip.has_face, "audio": clip.has_audio}
+            predictions.append(note_missing(known, has, modalities, stand_in))
 
     if not predictions:
         raise ValueError("None of the recordings can be used; the log has the reason for each.")

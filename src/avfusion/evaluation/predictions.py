@@ -12,6 +12,8 @@ array              dtype              shape                           content
 ``store``          str                []                              path of the store, as recorded
 ``labels``         str                []                              the kind of labels, by which
                                                                       ``choose_target`` chooses
+``modalities``     str                [modalities]                    of the clips that were not
+                                                                      taken away for this test
 ``output_names``   str                [outputs]                       in the order of the outputs
 ``rows``           int64              [clips]                         in the index of the store
 ``clip_ids``       str                [clips]
@@ -42,7 +44,7 @@ A network with attention has five more:
 """
 
 import zipfile
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +53,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, Shaped
 
+from avfusion.features.clip import MODALITIES
 from avfusion.files import atomic_write
 from avfusion.targets import Target, choose_target
 
@@ -83,6 +86,7 @@ class Predictions:
     targets: Shaped[np.ndarray, "clips *outputs"]
     boxes: Float32[np.ndarray, "clips 4"]
     glimpses: GlimpsePeaks | None = None
+    modalities: list[str] = field(default_factory=lambda: list(MODALITIES))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -180,6 +184,7 @@ def load_predictions(folder: Path, split: str = "test") -> Predictions:
         str(arrays.pop("store")),
         str(arrays.pop("labels")),
         arrays.pop("output_names").tolist(),
+        modalities=arrays.pop("modalities", np.array(MODALITIES)).tolist(),  # older files have none
         glimpses=glimpses,
         **arrays,
     )

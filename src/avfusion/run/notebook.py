@@ -19,6 +19,7 @@ from avfusion.data.checks import check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.inference import ClipPrediction, collect_predictions, predict_recordings
 from avfusion.features import prediction_features
+from avfusion.features.clip import MODALITIES
 from avfusion.run.build import build_data, make_recipe
 from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
@@ -106,7 +107,10 @@ def _predict(
         )
 
     features = prediction_features(description["features"])
-    return predict_recordings(find_recordings(str(files)), features, task, batch_size)
+    read = {description["streams"][name]["modality"] for name in streams}
+    modalities = [modality for modality in MODALITIES if modality in read]
+    recordings = find_recordings(str(files))
+    return predict_recordings(recordings, features, task, batch_size, modalities)
 
 
 def compose_config(*overrides: str, program: str = "train") -> DictConfig:
@@ -136,7 +140,7 @@ def predict_split(task: FusionTask, data: FaceAudioDataModule, split: str) -> li
     """Predict for each clip of a split (train, val or test), in the order of the store."""
     check_splits(data.splits, split)
     batches = _silent_trainer().predict(task, datamodule=data.reading(split))
-    return collect_predictions(data.store, batches or [])
+    return collect_predictions(data, batches or [], task.network)
 
 
 def _silent_trainer(max_epochs: int = 1) -> L.Trainer:

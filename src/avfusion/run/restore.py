@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import Recipe, check_parameters, find_checkpoint, read_checkpoint
 from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
-from avfusion.data.checks import check_streams
+from avfusion.data.checks import check_modalities, check_streams, find_removed
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.splits import Splits
 from avfusion.data.store import read_description
@@ -64,10 +64,12 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     recipe = checkpoint["recipe"]
     if cfg.get("input") is not None:
         check_classes(recipe["description"]["features"])
-    task = restore_task(file, checkpoint)
-
     streams = find_streams(recipe["model"])
     described = recipe["description"]["streams"]
+    modalities = {described[name]["modality"] for name in streams}
+    check_modalities(find_removed(cfg.modalities), sorted(modalities))  # before recordings are read
+    task = restore_task(file, checkpoint)
+
     maps = str(file) if any(described[name]["encoder"] for name in streams) else None
     device = str(trainer.strategy.root_device)
     settings = _configure_data(cfg, recipe, maps, device)
@@ -75,6 +77,8 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     if cfg.batch_size is not None:
         settings["batch_size"] = cfg.batch_size
     settings |= choose_splits(cfg, settings, recipe)
+    if cfg.modalities is not None:
+        settings["modalities"] = cfg.modalities
     options = {"target": lambda description: task.target, "device": device}
     data = make_data(settings, recipe["model"], **options)
     check_same_features(file, data, recipe["description"])

@@ -33,9 +33,11 @@ def collect_results(
     """Collect the metrics of a test, its costs, and the data leakage behind them, by flat names.
 
     ``overlap`` holds the tested subjects and clips that an earlier training, on other data, has
-    used (see ``avfusion.data.train_test_overlap``).
+    used (see ``avfusion.data.train_test_overlap``). ``data/modalities`` names those that are left
+    where one was taken away.
     """
     named = sorted(trainer.callback_metrics.items())
+    kept = {"data/modalities": "+".join(data.kept)} if data.removed else {}
     shared = data.description["shared_subjects"]
     return {
         **{name: float(value) for name, value in named if "/" in name},
@@ -44,6 +46,7 @@ def collect_results(
         "data/store": str(data.path),
         "data/splits": data.splits.plan,
         "data/split": data.eval_split,
+        **kept,
         "data/shared_subjects": None if shared is None else len(shared),  # null: unknown
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
         **{f"data/{name}": len(found) for name, found in overlap.items()},
@@ -81,14 +84,17 @@ def write_results(folder: Path, results: dict[str, Any]) -> Path:
 def format_headline(results: dict[str, Any]) -> str:
     """Format the headline scores of a test in one line.
 
-    Data leakage is marked beside each of them, and explained.
+    Data leakage is marked beside each of them, and explained. A modality that was the only one left
+    is named.
     """
     (mark,), footnotes = mark_leaks([count_leaks(results)])
     known = [(title, results.get(name)) for name, title in headlines("test").items()]
     scores = ", ".join(f"{title} {score:.3f}{mark}" for title, score in known if score is not None)
     if scores and footnotes:
         scores += f" ({footnotes[0].rstrip('.')})"
-    return replace_unprintable(f"Test: {scores}" if scores else "Results")
+    kept = results.get("data/modalities")
+    test = f"Test ({kept} only)" if kept else "Test"
+    return replace_unprintable(f"{test}: {scores}" if scores else "Results")
 
 
 def report_results(

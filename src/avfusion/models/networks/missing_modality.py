@@ -65,6 +65,16 @@ class MissingModality(nn.Module):
         return torch.where(present.view(-1, 1, *beside), features, vector)
 
 
+def find_stand_in(network: nn.Module) -> str:
+    """Find what stands in for a missing modality: ``zeros``, ``learned`` or ``imagined``.
+
+    A network says it in its attribute ``missing``, or its ``MissingModality`` shows it.
+    """
+    vector = getattr(getattr(network, "no_face", None), "vector", None)
+    shown = "learned" if isinstance(vector, nn.Parameter) else "zeros"
+    return str(getattr(network, "missing", shown))
+
+
 class ModalityDropout(nn.Module):
     """In training, take the face or the voice away from a part ``p`` of the clips that have both.
 
