@@ -4,7 +4,7 @@ import pytest
 from conftest import clip_record, indexed, split_by
 
 from avfusion.data.store import Store
-from avfusion.preparation.description import describe_splits, refuse_splits
+from avfusion.preparation.description import describe_splits
 from avfusion.preparation.leakage import (
     CONTENT_COLUMNS,
     describe_subject_overlap,
@@ -12,6 +12,7 @@ from avfusion.preparation.leakage import (
     find_repeats,
     find_shared_subjects,
     refuse_leaks,
+    refuse_splits,
 )
 
 

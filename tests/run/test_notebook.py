@@ -168,3 +168,10 @@ def test_a_run_without_a_checkpoint_is_refused_with_its_path(tmp_path):
 def test_the_package_has_no_other_attributes():
     with pytest.raises(AttributeError, match="has no attribute 'lod'"):
         avfusion.lod  # noqa: B018
+
+
+def test_a_network_that_imagines_is_built_and_trained_as_any_other(party_store):
+    data = ("data=store", f"data.store={party_store}", "data.batch_size=8")
+    task, data = notebook.build(notebook.compose_config("model/missing=imagined", *data))
+    scores = notebook.train(task, data, epochs=1)
+    assert scores["val/loss"] > 0 and not task.automatic_optimization

@@ -2,7 +2,8 @@
 
 ``Preemption`` writes a checkpoint when SIGTERM comes, ``RandomStates`` keeps the random states of
 every process, ``ResumedMetrics`` what the training metrics have counted of an epoch so far. The
-position within an epoch is kept by the data module, see ``avfusion.callbacks.position``.
+position within an epoch is kept by the data module (``FaceAudioDataModule.state_dict``), and
+counted anew for another batch size by ``avfusion.callbacks.position``.
 """
 
 import logging

@@ -33,7 +33,8 @@ from avfusion.data.splits import Spelling, Splits, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import Features
 from avfusion.features.clip import MODALITIES
-from avfusion.preparation.description import describe_splits, refuse_splits
+from avfusion.preparation.description import describe_splits
+from avfusion.preparation.leakage import refuse_splits
 from avfusion.preparation.prepare import Preparation
 from avfusion.targets import Target, check_kind, choose_target
 

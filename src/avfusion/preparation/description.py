@@ -20,8 +20,6 @@ from avfusion.files import hash_file, open_csv
 from avfusion.messages import join_items
 from avfusion.preparation.leakage import (
     CONTENT_COLUMNS,
-    describe_leaks,
-    describe_subject_overlap,
     find_leaks,
     find_repeats,
     find_shared_subjects,
@@ -83,23 +81,6 @@ def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
             name: values | statistics.get(name, {}) for name, values in told["streams"].items()
         },
     }
-
-
-def refuse_splits(
-    store: Store, splits: Splits, leaks: Mapping[str, list[str]], allowed: Collection[str]
-) -> None:
-    """Refuse splits by which a test would score memory, unless that is allowed by name.
-
-    ``leaks`` are those of their description.
-    """
-    inherent = {*store.description["allowed_leaks"], *store.description["leaks"]}
-    sentences = describe_leaks(leaks, {*allowed, *inherent})
-    if "subject_overlap" not in allowed:
-        overlap = describe_subject_overlap(splits.tabulate(store.columns("subject")))
-        sentences += [overlap] * bool(overlap)
-
-    if sentences:
-        raise ValueError(f"data.splits={splits.plan} of {store.root}: {' '.join(sentences)}")
 
 
 def count_classes(labels: Mapping[str, int], classes_of: ClassesOf) -> Counter[str]:

@@ -11,6 +11,8 @@ from avfusion.corpora.labels import ClassesOf, keep_label
 from avfusion.corpora.numbers import format_label
 from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, read_numbers
+from avfusion.data.splits import Splits
+from avfusion.data.store import Store
 from avfusion.messages import join_items, pluralize
 
 Clip = Mapping[str, Any]  # its row of these columns
@@ -40,7 +42,7 @@ def find_repeats(clips: pa.Table) -> dict[str, list[str]]:
 
 
 def find_leaks(clips: pa.Table, classes_of: ClassesOf = keep_label) -> dict[str, list[str]]:
-    """Return, under the names of WHY, what is wrong with the splits of clips.
+    """Return, under the names of ``EXPLANATIONS``, what is wrong with the splits of clips.
 
     ``clips`` are the columns ``CONTENT_COLUMNS`` of an index, with the column ``split`` of a plan.
     """
@@ -128,6 +130,23 @@ def find_untrained_classes(clips: pa.Table, classes_of: ClassesOf = keep_label) 
             names[split == "train"].setdefault(normalize_name(name), name)
     trained, other = names[True], names[False]
     return sorted(other[key] for key in other.keys() - trained.keys()) if trained else []
+
+
+def refuse_splits(
+    store: Store, splits: Splits, leaks: Mapping[str, list[str]], allowed: Collection[str]
+) -> None:
+    """Refuse splits by which a test would score memory, unless that is allowed by name.
+
+    ``leaks`` are those of their description.
+    """
+    inherent = {*store.description["allowed_leaks"], *store.description["leaks"]}
+    sentences = describe_leaks(leaks, {*allowed, *inherent})
+    if "subject_overlap" not in allowed:
+        overlap = describe_subject_overlap(splits.tabulate(store.columns("subject")))
+        sentences += [overlap] * bool(overlap)
+
+    if sentences:
+        raise ValueError(f"data.splits={splits.plan} of {store.root}: {' '.join(sentences)}")
 
 
 def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:

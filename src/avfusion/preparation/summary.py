@@ -18,12 +18,13 @@ from avfusion.features import AudioFeatures, FaceMaps, Features
 from avfusion.features.identity import CLASS, name_of
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.messages import format_duration, join_items, pluralize, quote_override
-from avfusion.preparation.description import count_classes, count_kinds, refuse_splits
+from avfusion.preparation.description import count_classes, count_kinds
 from avfusion.preparation.leakage import (
     CONTENT_COLUMNS,
     describe_leaks,
     describe_subject_overlap,
     find_leaks,
+    refuse_splits,
 )
 from avfusion.preparation.prepare import (
     Preparation,

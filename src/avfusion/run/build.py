@@ -34,10 +34,10 @@ from avfusion.run.checks import (
 )
 from avfusion.run.configuration import output_folder, to_plain
 from avfusion.run.loggers import build_loggers
+from avfusion.run.make import make_data, make_task
 from avfusion.run.provenance import write_provenance
-from avfusion.run.restore import allowed_overlap, make_task
+from avfusion.run.restore import allowed_overlap
 from avfusion.run.start import Start
-from avfusion.run.streams import make_data
 from avfusion.threads import log_threads, share_threads
 from avfusion.training.checkpoint_io import AtomicCheckpointIO
 from avfusion.training.metrics.stages import check_monitor

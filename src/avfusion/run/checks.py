@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import check_targets
 from avfusion.run.configuration import check_config, to_plain, with_description
-from avfusion.run.restore import make_task
+from avfusion.run.make import make_task
 from avfusion.run.streams import find_streams
 from avfusion.run.values import find_argument_types
 from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name

@@ -23,7 +23,8 @@ from avfusion.features.clip import MODALITIES
 from avfusion.run.build import build_data, make_recipe
 from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
-from avfusion.run.restore import make_task, restore_task
+from avfusion.run.make import make_task
+from avfusion.run.restore import restore_task
 from avfusion.run.streams import find_streams
 from avfusion.training.task import FusionTask
 
@@ -60,7 +61,7 @@ def predict(run: str | Path, files: str | Path) -> list[ClipPrediction]:
 
     >>> run = "logs/lowrank/2026-01-31_12-00-00-000000"
     >>> for prediction in avfusion.predict(run, "talks/*.mp4"):
-    ...     print(prediction.clip.clip_id, prediction.probabilities)
+    ...     print(prediction.clip.clip_id, prediction.values)
 
     Recordings are prepared as in training; those that cannot be used are logged. A decoder that
     crashes ends this process; with ``src/predict.py``, it ends only itself.
@@ -131,7 +132,8 @@ def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
 
 def train(task: FusionTask, data: FaceAudioDataModule, epochs: int) -> dict[str, float]:
     """Train on the CPU; the result holds the metrics of the last epoch by name."""
-    trainer = _silent_trainer(max_epochs=epochs)
+    clip = 1.0 if task.automatic_optimization else None  # other tasks do it themselves
+    trainer = _silent_trainer(max_epochs=epochs, gradient_clip_val=clip)
     trainer.fit(task, datamodule=data)
     return {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
 
@@ -143,13 +145,12 @@ def predict_split(task: FusionTask, data: FaceAudioDataModule, split: str) -> li
     return collect_predictions(data, batches or [], task.network)
 
 
-def _silent_trainer(max_epochs: int = 1) -> L.Trainer:
+def _silent_trainer(**options: Any) -> L.Trainer:
     """A trainer on the CPU that neither prints nor writes."""
     return L.Trainer(
-        max_epochs=max_epochs,
+        **options,
         accelerator="cpu",
         devices=1,
-        gradient_clip_val=1.0,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         logger=False,

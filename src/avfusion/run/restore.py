@@ -22,8 +22,8 @@ from avfusion.features.identity import check_classes
 from avfusion.files import data_folder
 from avfusion.preparation.prepare import prepare
 from avfusion.run.configuration import output_folder, to_plain
-from avfusion.run.streams import find_streams, make_data
-from avfusion.targets import Target
+from avfusion.run.make import make_data, make_task
+from avfusion.run.streams import find_streams
 from avfusion.training.task import FusionTask
 
 # Arguments of the data module that decide its splits.
@@ -103,12 +103,6 @@ def build_from_recipe(recipe: dict[str, Any]) -> FusionTask:
     """Build the task of a recipe, with new weights."""
     target = instantiate(recipe["target"], _convert_="all")(recipe["description"])
     return make_task(recipe["model"], target, Recipe(**recipe))
-
-
-def make_task(model: Mapping[Any, Any], target: Target, recipe: Recipe | None = None) -> FusionTask:
-    """Build the task of a configuration."""
-    # Hydra would convert the recipe, a dataclass, to a configuration: it is passed afterwards.
-    return instantiate(model, _convert_="all", _partial_=True)(target=target, recipe=recipe)
 
 
 def allowed_overlap(cfg: DictConfig) -> list[str]:

@@ -5,15 +5,7 @@ from collections.abc import Iterator
 from pydoc import locate
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-
-from avfusion.data.datamodule import FaceAudioDataModule
-
-
-def make_data(data: Any, model: Any, **options: Any) -> FaceAudioDataModule:
-    """Instantiate a data module that reads exactly the streams which the model names."""
-    return instantiate(data, streams=find_streams(model), **options, _convert_="all")
 
 
 def find_streams(model: Any) -> list[str]:
