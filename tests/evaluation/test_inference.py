@@ -30,7 +30,7 @@ def test_zeros_stand_in_unless_modality_dropout_learns_a_vector_or_a_network_say
 ):
     assert find_stand_in(build_for(data, model).network) == "zeros"
     network = build_for(data, model, LEARNED).network
-    assert find_stand_in(network) == ("zeros" if model == "audio_only" else "learned")
+    assert find_stand_in(network) == "learned"
     network.missing = "imagined"
     assert find_stand_in(network) == "imagined"
 
