@@ -16,7 +16,8 @@ class LowRankFusion(nn.Module):
     in the seed network. The paper maps the product to the logits. Here the head does, so that
     without ``rank`` the product itself has ``dim`` numbers; with it, a linear map follows.
     ``normalize`` adds a power normalization over the last axis. Biases start at one: with zeros, an
-    all-zero modality would make the product and every gradient zero.
+    all-zero modality would make the product and every gradient zero. Another thing is
+    ``LMFFusion``, low-rank multimodal fusion.
     """
 
     def __init__(
