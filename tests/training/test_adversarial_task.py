@@ -77,6 +77,15 @@ def test_what_is_missing_is_imagined_and_what_is_there_stays(model):
         logits = task(clips).logits
 
 
+@pytest.mark.parametrize("model", NETWORKS)
+def test_the_loss_of_the_network_does_not_teach_generators(model):
+    task = build_quiet(model, *IMAGINED)
+    clips = clips_with_gaps()
+    task.loss(task(clips).logits, clips.label).backward()
+    reached = {name.split(".")[1] for name in gradients(task)}
+    assert {"face_encoder", "audio_encoder", "fusion"} <= reached and "imagination" not in reached
+
+
 def test_the_stream_of_a_missing_modality_does_not_matter():
     task = build_quiet("lowrank", *IMAGINED).eval()
     clips = clips_with_gaps()
