@@ -8,6 +8,8 @@ from hydra.errors import InstantiationException
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.models.adversarial import Discriminator
+from avfusion.run.build import leave_to_task
+from avfusion.run.results import measure_costs
 from avfusion.training.adversarial_task import select_present, split_directions
 from avfusion.training.adversary import d_loss_fake, d_loss_real, g_loss
 from avfusion.training.task import FusionTask
@@ -15,7 +17,6 @@ from avfusion.training.task import FusionTask
 NETWORKS = ("lowrank", "concat", "bottleneck", "crossattention")
 SMALL = ("model.network.audio_encoder.hidden_dim=16",)
 IMAGINED = ("model/missing=imagined", "model.network.missing.hidden_dim=8", *SMALL)
-WITHOUT_GRADIENT = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 
 def build_quiet(*overrides):
@@ -333,3 +334,34 @@ def test_the_widths_of_discriminators_are_those_of_what_they_compare():
         assert isinstance(judge, Discriminator) and judge.hidden[0].weight.shape == (5, width)
     cfg = load("train", "model/missing=imagined")
     assert cfg.model.gradient_clip_val == cfg.trainer.gradient_clip_val
+
+
+def test_generators_and_discriminators_are_counted_apart(party_store):
+    data = FaceAudioDataModule(str(party_store), batch_size=4)
+    sizes = ("model.network.missing.num_layers=1", "model.discriminator.num_layers=1")
+    task = build_for(data, "lowrank", *IMAGINED, *sizes, "model.discriminator.hidden_dim=3")
+    face, audio = task.network.attention.face_dim, task.network.audio_encoder.vector_dim
+    costs = measure_costs(task, data)
+    to_face = (audio + 1) * 8 + (8 + 1) * face
+    to_audio = (face + 1) * 8 + (8 + 1) * audio
+    assert costs["parameters_of_generators"] == to_face + to_audio
+    assert costs["parameters_of_discriminators"] == 2 * ((face + audio + 1) * 3 + 3 + 1)
+    plain = measure_costs(build_for(data, "lowrank", *SMALL), data)
+    learned = audio  # the query of the glimpses where there is no voice
+    assert costs["parameters"] == plain["parameters"] + to_face + to_audio + learned
+
+
+def test_clipping_and_accumulation_of_the_trainer_are_done_by_the_task():
+    keys = ("trainer.gradient_clip_val=0.3", "trainer.accumulate_grad_batches=3")
+    settings = leave_to_task(load("train", "model/missing=imagined", *keys))
+    assert settings == {"gradient_clip_val": None, "accumulate_grad_batches": 1}
+    task = build("lowrank", *IMAGINED, *keys)
+    assert task.clip_values[0] == 0.3 and task.accumulate_grad_batches == 3
+    assert leave_to_task(load("train", *keys)) == {}
+    assert leave_to_task(load("eval")) == {}
+
+
+def test_it_trains_in_bfloat16(train):
+    task, trainer = train(*IMAGINED, "model/alignment=reversal", precision="bf16-mixed")
+    assert trainer.global_step == 6
+    assert all(value.isfinite().all() for value in task.state_dict().values())
