@@ -1,8 +1,10 @@
-"""Accuracy of networks on the whole embedded corpus: the longest test, about two minutes."""
+"""Accuracy of networks on the embedded corpus, the longest of the tests."""
 
 import pytest
 from conftest import results
 
+# Training clips as in the corpus itself, and fewer that are only looked at.
+CORPUS = "data.corpus.clips={train: 4000, val: 250, test: 1000}"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
@@ -13,7 +15,7 @@ def scores(run, tmp_path_factory):
     def train(*overrides: str) -> dict:
         folder = tmp_path_factory.mktemp("run")
         brief = ("trainer.devices=1", "seed=1", "callbacks=minimal", f"hydra.run.dir={folder}")
-        run("train", *overrides, *brief)
+        run("train", CORPUS, *overrides, *brief)
         return results(folder)
 
     return train
@@ -44,6 +46,6 @@ def test_without_looking_it_learns_less_in_the_same_time(scores, lowrank):
 def test_one_modality_alone_is_better_than_chance_and_stays_below_its_ceiling(
     scores, model, ceiling
 ):
-    """Accuracies of 2,000 clips deviate by 0.01; measured 0.250 and 0.306."""
-    found = scores(f"model={model}", "trainer.max_epochs=3")
-    assert 1 / 8 + 0.04 <= found["test/accuracy"] <= ceiling + 0.04
+    """Measured with three seeds: 0.250 to 0.265 and 0.281 to 0.305; they deviate by 0.014."""
+    found = scores(f"model={model}", "trainer.max_epochs=2")
+    assert 1 / 8 + 0.05 <= found["test/accuracy"] <= ceiling + 0.05
