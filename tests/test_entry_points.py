@@ -153,9 +153,12 @@ def test_another_seed_gives_other_weights(run, trained, tmp_path):
 
 
 def test_two_processes_end_with_equal_weights_and_test_every_clip_once(run, tmp_path):
-    spy = ("+callbacks.spy._target_=rank_spy.RankSpy", f"+callbacks.spy.folder={tmp_path}")
+    recorder = (
+        "+callbacks.recorder._target_=rank_recorder.RankRecorder",
+        f"+callbacks.recorder.folder={tmp_path}",
+    )
     ddp = ("trainer=ddp", "trainer.devices=2", f"hydra.run.dir={tmp_path}/run")
-    run("train", *SMALL, *ddp, *spy)
+    run("train", *SMALL, *ddp, *recorder)
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert equal(first["weights"], second["weights"])
     assert sorted(first["rows"] + second["rows"]) == list(SMALL_TEST_ROWS)

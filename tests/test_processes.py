@@ -34,8 +34,11 @@ def new_folder(logs):
     return f"hydra.run.dir='${{run_folder:null,{logs}/${{now:%f}}}}'"
 
 
-def spy(folder):
-    return ("+callbacks.spy._target_=rank_spy.RankSpy", f"+callbacks.spy.folder={folder}")
+def record_ranks(folder):
+    return (
+        "+callbacks.recorder._target_=rank_recorder.RankRecorder",
+        f"+callbacks.recorder.folder={folder}",
+    )
 
 
 def check_ranks(folder):
@@ -89,8 +92,8 @@ def test_processes_of_torchrun_share_one_run_folder(run, tmp_path):
     logs = tmp_path / "logs"
     shell = TORCHRUN.format("--standalone --nproc-per-node=2")
     ddp = ("trainer=ddp", "trainer.devices=2")
-    run("train", *SMALL, *ddp, *spy(tmp_path / "spy"), new_folder(logs), shell=shell)
-    check_ranks(tmp_path / "spy")
+    run("train", *SMALL, *ddp, *record_ranks(tmp_path / "ranks"), new_folder(logs), shell=shell)
+    check_ranks(tmp_path / "ranks")
     (folder,) = logs.iterdir()
     assert results(folder)["epochs"] == 2
 
@@ -109,11 +112,11 @@ def test_two_nodes_end_with_equal_weights(run, tmp_path):
     nodes = f"--nnodes=2 --nproc-per-node=1 --master-addr=127.0.0.1 --master-port={port}"
     logs = tmp_path / "logs"
     ddp = ("trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2")
-    small = (*SMALL, *ddp, *spy(tmp_path / "spy"), new_folder(logs))
+    small = (*SMALL, *ddp, *record_ranks(tmp_path / "ranks"), new_folder(logs))
     shells = [TORCHRUN.format(f"{nodes} --node-rank={rank}") for rank in (0, 1)]
     second = threading.Thread(target=run, args=("train", *small), kwargs={"shell": shells[1]})
     second.start()
     run("train", *small, shell=shells[0])
     second.join()
-    check_ranks(tmp_path / "spy")
+    check_ranks(tmp_path / "ranks")
     assert len(list(logs.iterdir())) == 1

@@ -35,7 +35,10 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_weights_of_one_that_
     run("train", *options, f"hydra.run.dir={tmp_path}/whole")
     killed, codes = tmp_path / "killed", []
     for number, (signal, step) in enumerate(KILLS):
-        kill = ("+callbacks.kill._target_=kill_at.KillAt", f"+callbacks.kill.name={signal}")
+        kill = (
+            "+callbacks.kill._target_=signal_callback.SignalCallback",
+            f"+callbacks.kill.name={signal}",
+        )
         where = f"hydra.run.dir={killed}" if number == 0 else f"ckpt_path={killed}"
         process = run("train", *options, *kill, f"+callbacks.kill.step={step}", where, fails=True)
         codes.append(process.returncode)

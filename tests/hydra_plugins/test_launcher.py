@@ -26,14 +26,14 @@ SMALL = (
     "trainer=ddp",
     "trainer.accelerator=cpu",
     "trainer.max_epochs=1",
-    "+callbacks.spy._target_=rank_spy.RankSpy",
-    "+callbacks.spy.folder=${hydra:runtime.output_dir}/spy",
+    "+callbacks.recorder._target_=rank_recorder.RankRecorder",
+    "+callbacks.recorder.folder=${hydra:runtime.output_dir}/ranks",
 )
 
 
 def spied(folder: Path) -> list[dict]:
     """Return what the ranks of a job ended with."""
-    files = sorted((folder / "spy").glob("rank*.pt"))
+    files = sorted((folder / "ranks").glob("rank*.pt"))
     return [torch.load(file, weights_only=True) for file in files]
 
 
@@ -67,7 +67,7 @@ def test_a_grid_of_jobs_with_one_and_two_processes_two_at_a_time(run, tmp_path):
 @pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run, tmp_path):
-    crashes = "callbacks.spy.crash=[0,1],[1],[]"
+    crashes = "callbacks.recorder.crash=[0,1],[1],[]"
     options = ("trainer.devices=2", f"+{crashes}", f"hydra.sweep.dir={tmp_path}")
     process = run("train", "-m", *SMALL, *options, "hydra.launcher.timeout=400", fails=True)
     assert "2 of 3 jobs failed" in process.stderr and "Traceback" not in process.stderr[-500:]
@@ -82,7 +82,7 @@ def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run
 def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     sweep = tmp_path / "sweep"
     command = [sys.executable, "src/train.py", "-m", *SMALL, "trainer.devices=1", "seed=1,2"]
-    command += ["trainer.max_epochs=4", "+callbacks.spy.pause=2.0", f"hydra.sweep.dir={sweep}"]
+    command += ["trainer.max_epochs=4", "+callbacks.recorder.pause=2.0", f"hydra.sweep.dir={sweep}"]
     command.remove("trainer.max_epochs=1")
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
     process = fork_server.Popen(command, cwd=ROOT, env=environment, start_new_session=True)

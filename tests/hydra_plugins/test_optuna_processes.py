@@ -23,9 +23,9 @@ SMALL = (
     "trainer=ddp",
     "trainer.accelerator=cpu",
     "sweep=optuna",
-    "callbacks.pruning.pruner._target_=odd_pruner.OddPruner",
-    "+callbacks.spy._target_=rank_spy.RankSpy",
-    "+callbacks.spy.folder=${hydra:runtime.output_dir}/spy",
+    "callbacks.pruning.pruner._target_=alternate_pruner.AlternatePruner",
+    "+callbacks.recorder._target_=rank_recorder.RankRecorder",
+    "+callbacks.recorder.folder=${hydra:runtime.output_dir}/ranks",
 )
 
 
@@ -48,7 +48,7 @@ def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(r
     ]
     for trial in study(tmp_path).trials:
         folder = tmp_path / name_trial(trial.number)
-        files = sorted((folder / "spy").glob("rank*.pt"))
+        files = sorted((folder / "ranks").glob("rank*.pt"))
         first, second = (torch.load(file, weights_only=True)["weights"] for file in files)
         assert all(torch.equal(first[key], second[key]) for key in first)
         found, pruned = results(folder), trial.state.name == "PRUNED"
@@ -67,7 +67,7 @@ def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(r
 )
 def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(run, tmp_path):
     sweep = tmp_path / "sweep"
-    options = ("trainer.devices=1", "trainer.max_epochs=3", "+callbacks.spy.pause=2.0")
+    options = ("trainer.devices=1", "trainer.max_epochs=3", "+callbacks.recorder.pause=2.0")
     command = ["-m", *SMALL, *options, "hydra.sweeper.n_trials=3", f"hydra.sweep.dir={sweep}"]
     command = [*(c for c in command if "pruner" not in c), "callbacks.pruning=null"]
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}

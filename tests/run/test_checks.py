@@ -50,9 +50,11 @@ def test_a_part_with_a_width_of_zero_is_named():
 
 def test_a_monitor_of_any_callback_must_be_a_metric():
     check_training(load("train", "callbacks.early_stopping.monitor=train/accuracy"))
-    spy = "+callbacks.spy={_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/los}"
-    with pytest.raises(ValueError, match=r"callbacks\.spy\.monitor=val/los is no metric"):
-        check_training(load("train", spy))
+    early = (
+        "+callbacks.early={_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/los}"
+    )
+    with pytest.raises(ValueError, match=r"callbacks\.early\.monitor=val/los is no metric"):
+        check_training(load("train", early))
 
 
 def test_the_cpu_takes_as_many_processes_as_it_has_cores(monkeypatch):

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from conftest import build, doubled, toy_clips
+from conftest import build, build_task, doubled, load, toy_clips, toy_description
 from hydra.errors import InstantiationException
 
+from avfusion.models.cost import count_parameters
 from avfusion.models.networks.seed2017 import REPAIRS
 
 both = pytest.mark.parametrize("model", ["seed2017", "lowrank"])
@@ -28,6 +29,13 @@ def test_has_the_parameters_of_the_text():
     assert counts["glimpse_logits"] == 512 * 2 + 2
     assert counts["face_factors"] == 2 * 64 * 256 + 256
     assert counts["fused"] == 256 * 400 + 400
+
+
+def test_has_52_420_344_parameters_on_maps_of_512_channels_and_six_classes():
+    description = toy_description(classes=6)
+    description["streams"]["face_map"]["shape"] = [1, 512, 14, 14]
+    choices = ("model=seed2017", "model/face_encoder=precomputed", "data.batch_size=2")
+    assert count_parameters(build_task(load("train", *choices), description).network) == 52_420_344
 
 
 @both

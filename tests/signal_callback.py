@@ -6,7 +6,7 @@ import signal
 import lightning as L
 
 
-class KillAt(L.Callback):
+class SignalCallback(L.Callback):
     """Send a signal after a training step, counted over all runs."""
 
     def __init__(self, step: int, name: str) -> None:

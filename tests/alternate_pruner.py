@@ -3,7 +3,7 @@
 import optuna
 
 
-class OddPruner(optuna.pruners.BasePruner):
+class AlternatePruner(optuna.pruners.BasePruner):
     """Give up every second trial after its first epoch."""
 
     def prune(self, study, trial) -> bool:

@@ -8,7 +8,7 @@ import lightning as L
 import torch
 
 
-class RankSpy(L.Callback):
+class RankRecorder(L.Callback):
     """Save the weights and the tested rows of every rank into a folder, after training and testing.
 
     The processes of ranks in ``crash`` end as the first epoch does; after each epoch comes a
