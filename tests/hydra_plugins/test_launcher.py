@@ -161,12 +161,12 @@ def test_a_folder_in_which_a_job_still_runs_is_refused_until_it_has_ended(tmp_pa
     assert JobProcesses(None, slots=2).run(["true"], tmp_path, None) == 0
 
 
-def test_jobs_side_by_side_know_that_they_share_the_cores(tmp_path):
+def test_parallel_jobs_know_how_many_share_the_cores(tmp_path):
     code = f"import os, sys; sys.exit(int(os.environ[{PARALLEL_JOBS_VARIABLE!r}]))"
     for slots in (1, 3):
         assert JobProcesses(None, slots).run([sys.executable, "-c", code], tmp_path, None) == slots
 
 
-def test_no_jobs_at_once_are_refused():
+def test_zero_parallel_jobs_are_refused():
     with pytest.raises(ValueError, match="n_jobs must be at least 1, got 0"):
         SubprocessLauncher(n_jobs=0)

@@ -67,7 +67,7 @@ def grid(**values: list[str]) -> list[list[str]]:
         (grid(**{f"key{n}": ["some_value", "another"] for n in range(9)}), None),
     ],
 )
-def test_jobs_are_named_by_what_differs_and_no_file_system_minds(jobs, names):
+def test_jobs_are_named_by_what_differs_in_names_for_any_file_system(jobs, names):
     found = name_jobs(jobs)
     if names is not None:
         assert found == names
@@ -161,14 +161,14 @@ def test_an_older_sweep_whose_folders_are_numbered_goes_on_there(tmp_path, jobs)
     assert jobs.started == ["1", "seed3"]
 
 
-def test_jobs_that_are_given_twice_are_found_again_each(tmp_path, jobs):
+def test_two_jobs_with_the_same_overrides_resume_separately(tmp_path, jobs):
     sweep(tmp_path, "seed=1,1")
     assert len(set(jobs.started)) == 2
     sweep(tmp_path, "seed=1,1", "hydra.launcher.resume=true")
     assert len(jobs.started) == 2
 
 
-def test_a_job_that_failed_is_tried_again_in_its_folder(tmp_path, jobs):
+def test_a_failed_job_is_run_again_in_its_folder(tmp_path, jobs):
     jobs.code = 1
     with pytest.raises(CompactHydraException, match="2 of 2 jobs failed"):
         sweep(tmp_path, "seed=1,2")

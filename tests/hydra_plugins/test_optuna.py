@@ -105,12 +105,12 @@ def read(*arguments: str, **space: str) -> tuple[list[str], dict]:
         ("range(0, 1, 0.25)", FloatDistribution(0.0, 0.75, step=0.25)),
     ],
 )
-def test_sweeps_in_the_grammar_of_hydra_say_where_values_are_drawn_from(sweep, drawn):
+def test_sweeps_in_the_grammar_of_hydra_become_distributions(sweep, drawn):
     assert read(f"key={sweep}") == ([], {"key": drawn})
     assert read(key=sweep) == ([], {"key": drawn})
 
 
-def test_every_choice_reaches_a_job_as_it_was_written():
+def test_every_value_reaches_a_job_as_it_was_written():
     _, space = read("key='a b',\"it's\",null,1e-5,[1, {x: 'y,z'}]")
     values = [_space.format_overrides({"key": value})[0] for value in space["key"].choices]
     parsed = [read(value, "other=1,2")[0] for value in values]
@@ -123,7 +123,7 @@ def test_every_choice_reaches_a_job_as_it_was_written():
     assert told == ["a b", "it's", None, 1e-5, [1, {"x": "y,z"}]]
 
 
-def test_the_command_line_takes_the_place_of_the_configuration():
+def test_search_space_on_the_command_line_overrides_the_configuration():
     shared, space = read(
         "a=3", "seed=1", "b=1,2", "+d=range(0, 3)", a="interval(0, 1)", b="choice(5, 6)", c="x,y"
     )
@@ -185,7 +185,7 @@ def test_one_seed_proposes_the_same_in_every_sweep_and_another_seed_something_el
     assert len(set(rates)) == 8 and all(1e-4 <= rate <= 1e-2 for rate in rates)
 
 
-def test_a_job_is_told_its_values_and_its_trial(tmp_path, jobs):
+def test_a_job_gets_its_values_and_its_trial_number(tmp_path, jobs):
     search(tmp_path, "model=concat", "optimizer.lr=3e-3,4e-3", "optimizer.weight_decay=0.5")
     for number, values in enumerate(proposed(tmp_path)):
         told = json.loads((tmp_path / name_trial(number) / "job.json").read_text())["overrides"]
@@ -234,7 +234,7 @@ def test_an_interrupted_search_goes_on_with_the_trials_that_remain(tmp_path, job
     assert proposed(tmp_path / "cut") == proposed(tmp_path / "whole")
 
 
-def test_a_job_that_ended_before_its_sweep_could_say_so_is_not_run_again(tmp_path, jobs):
+def test_a_job_that_finished_after_its_sweep_was_killed_is_not_run_again(tmp_path, jobs):
     jobs.interrupted = "trial_0003"
     with pytest.raises(SystemExit):
         search(tmp_path)
@@ -300,7 +300,7 @@ def test_pruned_trials_are_neither_the_best_nor_failed_nor_run_again(tmp_path, j
 
 
 @pytest.mark.slow
-def test_a_trial_that_a_kill_left_without_all_its_values_gets_them(tmp_path, jobs):
+def test_a_trial_that_was_killed_before_its_values_were_stored_gets_them(tmp_path, jobs):
     search(tmp_path)
     whole = proposed(tmp_path)
     jobs.interrupted = "trial_0002"

@@ -5,7 +5,7 @@ import logging
 from hydra_plugins.avfusion_launcher.progress import SweepProgress
 
 
-def test_the_time_left_is_estimated_by_the_mean_of_the_jobs_that_were_run(caplog):
+def test_the_remaining_time_is_estimated_by_the_mean_of_the_finished_jobs(caplog):
     caplog.set_level(logging.INFO)
     progress = SweepProgress(total=6, slots=2)
     progress.count_job(0)  # finished before: its time says nothing about the others
@@ -17,7 +17,7 @@ def test_the_time_left_is_estimated_by_the_mean_of_the_jobs_that_were_run(caplog
     ]
 
 
-def test_no_time_is_left_after_the_last_job(caplog):
+def test_no_remaining_time_is_logged_after_the_last_job(caplog):
     caplog.set_level(logging.INFO)
     SweepProgress(total=1, slots=1).count_job(0, 5.0)
     assert caplog.messages == ["#0 took 5 s; 1 of 1 jobs done"]

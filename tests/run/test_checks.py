@@ -40,7 +40,7 @@ def test_weights_of_classes_that_are_not_known_yet_pass(weights):
     check_model(load("train", "model=audio_only", f"loss.weights={weights}"))
 
 
-def test_a_part_with_a_width_of_zero_is_named():
+def test_a_layer_with_a_width_of_zero_is_named():
     widths = "model.network.face_encoder.widths=[0, 64]"
     with pytest.raises(
         ValueError, match=r"model\.network\.face_encoder\.layers\.2 .*shape \(0, 12"

@@ -3,7 +3,7 @@
 from avfusion.run.configuration import collect_overridden, flatten_scalars
 
 
-def test_flat_names_every_single_value_by_its_path():
+def test_flattened_scalars_are_named_by_their_path():
     config = {
         "_target_": "a.B",
         "_partial_": True,
@@ -19,7 +19,7 @@ def test_flat_names_every_single_value_by_its_path():
     }
 
 
-def test_whatever_was_given_is_a_choice_under_its_own_name():
+def test_every_override_is_a_hyperparameter_under_its_own_key():
     config = {"seed": 3, "optimizer": {"lr": 0.5, "name": "a"}, "callbacks": {"stop": {"n": 5}}}
     given = ["model=lowrank", "optimizer.lr=1e-1", "+callbacks.stop.n=5", "x=[1,2]", "~trainer.b"]
     trial = ["callbacks.pruning.trial=4"]

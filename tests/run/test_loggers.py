@@ -144,9 +144,7 @@ def test_mlflow_is_given_pictures_and_sounds_as_files_in_the_order_of_their_step
     ]
 
 
-def test_pictures_are_shown_where_there_is_a_place_for_them_and_by_the_first_process(
-    tmp_path, monkeypatch
-):
+def test_images_go_to_loggers_that_take_media_and_from_the_first_process(tmp_path, monkeypatch):
     loggers = [CSVLogger(tmp_path), Kept(), KeptFiles()]
     trainer = quiet_trainer(logger=loggers)
     assert [type(place) for place in media_loggers(trainer)] == [WandbMedia, MLFlowMedia]

@@ -73,7 +73,9 @@ def test_every_program_builds_one_model_and_reads_a_checkpoint_once(program):
         assert program(f"{command} ckpt_path=weights.ckpt {QUIET}") == BUILT | {"weights.ckpt": 1}
 
 
-def test_a_draft_of_the_model_is_built_only_before_work_on_its_data(counts, tmp_path, monkeypatch):
+def test_the_model_is_built_a_second_time_only_before_its_data_are_prepared(
+    counts, tmp_path, monkeypatch
+):
     monkeypatch.setenv("AVFUSION_DATA", str(tmp_path))
     built_before_work = []
 

@@ -8,7 +8,7 @@ import torch
 from avfusion.run import provenance
 
 
-def test_a_run_says_its_code_versions_machine_and_command(tmp_path):
+def test_provenance_holds_commit_versions_machine_and_command(tmp_path):
     provenance.write_provenance(tmp_path)
     record = json.loads((tmp_path / "provenance.json").read_text())
     assert record["versions"]["torch"] == torch.__version__

@@ -19,7 +19,7 @@ def test_every_model_names_what_its_network_reads(model):
     assert {*names} == of_parts == {*ONE.get(model, ["frames", "mfcc"])}
 
 
-def test_each_encoder_is_asked_and_a_recipe_says_the_same_as_a_configuration():
+def test_streams_of_a_recipe_equal_those_of_its_configuration():
     overrides = ("model/face_encoder=precomputed", "model.network.audio_encoder.stream=wavlm")
     model = load("train", "model=lowrank", *overrides).model
     recipe = OmegaConf.to_container(model, resolve=False)
@@ -30,7 +30,7 @@ def test_each_encoder_is_asked_and_a_recipe_says_the_same_as_a_configuration():
     assert find_streams(recipe) == find_streams(model)
 
 
-def test_a_part_that_names_none_reads_that_of_its_class():
+def test_an_encoder_without_a_configured_stream_reads_that_of_its_class():
     model = load("train", "model=lowrank").model
     del model.network.face_encoder.stream
     assert {*find_streams(model)} == {"frames", "mfcc"}

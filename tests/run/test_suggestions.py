@@ -44,5 +44,5 @@ def test_the_nearest_key_is_looked_for_in_its_place_and_elsewhere(key, meant):
     assert find_nearest_key(key, CONFIG) == meant
 
 
-def test_what_a_part_is_made_of_is_no_key():
+def test_the_target_of_a_group_is_no_key():
     assert find_nearest_key("model.network.fusion.target", CONFIG) is None

@@ -28,7 +28,7 @@ ENCODER = "avfusion.models.face_encoders.ConvNet"
         ({"_target_": "torch.nn.ReLU"}, int),
     ],
 )
-def test_what_a_constructor_takes_passes(value, kind):
+def test_a_value_of_the_annotated_type_passes(value, kind):
     assert fits_type(value, kind)
 
 
@@ -51,11 +51,11 @@ def test_what_a_constructor_takes_passes(value, kind):
         ("a", dict[str, int] | None),
     ],
 )
-def test_what_a_constructor_does_not_take_is_found(value, kind):
+def test_a_value_of_another_type_does_not_fit(value, kind):
     assert not fits_type(value, kind)
 
 
-def test_types_are_said_in_words():
+def test_types_are_described_in_words():
     assert describe_type(int | float | None) == "a number or null"
     assert describe_type(list[int]) == "a list, each a whole number"
     assert describe_type(dict[str, float] | None) == "named values, each a number or null"
@@ -70,13 +70,13 @@ def test_the_key_is_that_of_the_command_line():
         check_values(part)
 
 
-def test_what_no_constructor_takes_has_a_type_too():
+def test_values_of_a_program_itself_have_types_too():
     with pytest.raises(ValueError, match=r"prepare\.limit must be .* or null, got 'few'"):
         check_values({"prepare": {"limit": "few"}})
     check_values({"prepare": {"limit": None}, "seed": 3, "anything": {"limit": "few"}})
 
 
-def test_what_is_unknown_is_left_to_others():
+def test_arguments_of_an_unknown_target_are_not_checked():
     check_values({"data": {"_target_": "nowhere.Nothing", "batch_size": "many"}})
 
 
@@ -115,7 +115,7 @@ def test_any_name_passes_where_a_constructor_takes_any():
         ),
     ],
 )
-def test_the_least_value_is_the_one_that_the_constructor_names(part, sentence):
+def test_the_minimum_is_the_one_of_the_constructor(part, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         check_values(part, "encoder")
     least = {"norm_groups": 1, "widths": [8, 1], "dim": None, "weight_decay": 0}
@@ -126,14 +126,14 @@ def test_the_least_value_is_the_one_that_the_constructor_names(part, sentence):
     ("key", "least"),
     [("max_epochs", 1), ("accumulate_grad_batches", 1), ("gradient_clip_val", 0)],
 )
-def test_what_lightning_would_take_has_a_least_value_too(key, least):
+def test_arguments_of_the_trainer_have_minimum_values_too(key, least):
     check_values({"_target_": "lightning.Trainer", key: least}, "trainer")
     with pytest.raises(ValueError, match=f"trainer.{key} must be at least {least}, got -1"):
         check_values({"_target_": "lightning.Trainer", key: -1}, "trainer")
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_fusion_names_the_least_width_of_its_vector(model):
+def test_every_fusion_refuses_a_width_below_one(model):
     fusion = load("train", f"model={model}").model.network.get("fusion") or {}
     if "dim" not in fusion:
         pytest.skip("it has no fusion, or one that takes its width from the network")
