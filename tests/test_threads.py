@@ -162,6 +162,7 @@ def threads_of(processes: int, **environment: str) -> int:
     return int(process.stdout)
 
 
+@pytest.mark.slow
 def test_torch_heeds_what_is_set_and_processes_share_it():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert threads_of(1, **{PARALLEL_JOBS_VARIABLE: str(cores)}) == 1
