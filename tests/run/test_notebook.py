@@ -170,8 +170,19 @@ def test_the_package_has_no_other_attributes():
         avfusion.lod  # noqa: B018
 
 
-def test_a_network_that_imagines_is_built_and_trained_as_any_other(party_store):
+def test_a_network_that_imagines_trains_as_any_other_and_says_what_it_imagined(
+    party_store, tmp_path, in_process
+):
     data = ("data=store", f"data.store={party_store}", "data.batch_size=8")
     task, data = notebook.build(notebook.compose_config("model/missing=imagined", *data))
     scores = notebook.train(task, data, epochs=1)
     assert scores["val/loss"] > 0 and not task.automatic_optimization
+
+    write_picture(tmp_path / "silent.png", (200, 60, 60))
+    (silent,) = notebook.predict_files(tmp_path / "silent.png", task, data)
+    assert "the voice is imagined" in silent.note
+    bias = task.network.imagination.audio_from_face.output.bias
+    with torch.no_grad():
+        bias += torch.randn_like(bias)
+    (other,) = notebook.predict_files(tmp_path / "silent.png", task, data)
+    assert not torch.allclose(other.values, silent.values)
