@@ -1,8 +1,7 @@
 """Test a checkpoint, on its own data or on any other store.
 
 python src/eval.py ckpt_path=logs/lowrank/2026-01-31_12-00-00-000000
-python src/eval.py ckpt_path=<run> split=val
-python src/eval.py ckpt_path=<run> modalities=[face]
+python src/eval.py ckpt_path=<run> split=val modalities=[face]
 python src/eval.py ckpt_path=<run> data=store data.store=<store>
 """
 

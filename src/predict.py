@@ -3,7 +3,6 @@
 python src/predict.py ckpt_path=<run> input=interview.mp4
 python src/predict.py ckpt_path=<run> input=<folder> figures=true
 python src/predict.py ckpt_path=<run> 'input="face.png + voice.wav"'
-python src/predict.py ckpt_path=<run> input=<folder> modalities=[face]
 """
 
 import sys

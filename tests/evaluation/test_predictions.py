@@ -74,7 +74,7 @@ def test_each_clip_stands_once_in_the_order_of_the_store_with_what_the_network_s
     clips = data.dataset("test").__getitems__(list(range(len(rows))))
     task.eval()
     with torch.no_grad():
-        logits, glimpses, _ = task.network(clips.with_floats())
+        logits, glimpses, *_ = task.network(clips.with_floats())
     np.testing.assert_allclose(found.outputs, logits.numpy(), atol=1e-4)
     assert found.glimpses.map_shape.tolist() == list(glimpses.shape[2:])
     for clip, peaks, weights in zip(
