@@ -42,7 +42,7 @@ def gradients(module):
 @pytest.mark.parametrize("model", NETWORKS)
 def test_a_step_of_the_discriminators_leaves_no_gradient_in_encoders_and_generators(model):
     task = build_quiet(model, *IMAGINED)
-    task.discriminate(task(clips_with_gaps())).backward()
+    task.discriminator_loss(task(clips_with_gaps())).backward()
     assert gradients(task) == {
         f"discriminators.{name}" for name, _ in task.discriminators.named_parameters()
     }
@@ -52,7 +52,7 @@ def test_a_step_of_the_discriminators_leaves_no_gradient_in_encoders_and_generat
 def test_adversarial_losses_reach_generators_and_neither_encoders_nor_discriminators(model):
     task = build_quiet(model, *IMAGINED)
     before = {name: value.clone() for name, value in task.discriminators.state_dict().items()}
-    task.deceive(task(clips_with_gaps())).backward()
+    task.adversarial_loss(task(clips_with_gaps())).backward()
     assert gradients(task) == {
         f"network.imagination.{name}" for name, _ in task.network.imagination.named_parameters()
     }
@@ -121,22 +121,24 @@ def test_a_batch_without_any_pair_costs_nothing():
     task = build_quiet("lowrank", *IMAGINED)
     clips = toy_clips()._replace(has_audio=torch.zeros(4, dtype=torch.bool))
     scores = task(clips)
-    assert task.deceive(scores) == 0 and task.discriminate(scores) == 0
+    assert task.adversarial_loss(scores) == 0 and task.discriminator_loss(scores) == 0
 
 
 def test_losses_are_weighted_means_over_both_directions():
     weights = ("model.adversarial_weight=0.5", "model.l1_weight=3", "model.smoothing=0.2")
     task = build_quiet("lowrank", *IMAGINED, *weights, "model.network.modality_dropout=0")
     scores = task(toy_clips())
-    adversarial = distance = judged = 0
+    adversarial = distance = told_apart = 0
     for name, (given, true, fake) in split_directions(scores.imagined).items():
-        judge = task.discriminators[name]
-        of_true, of_fake = (judge(torch.cat([given, one], dim=1)) for one in (true, fake))
+        discriminator = task.discriminators[name]
+        of_true, of_fake = (discriminator(torch.cat([given, one], dim=1)) for one in (true, fake))
         adversarial += g_loss(of_fake).item() / 2
         distance += (true - fake).abs().mean().item() / 2
-        judged += (d_loss_real(of_true, 0.2) + d_loss_fake(of_fake)).item()
-    assert task.deceive(scores).item() == pytest.approx(0.5 * adversarial + 3 * distance, rel=1e-5)
-    assert task.discriminate(scores).item() == pytest.approx(judged, rel=1e-5)
+        told_apart += (d_loss_real(of_true, 0.2) + d_loss_fake(of_fake)).item()
+    assert task.adversarial_loss(scores).item() == pytest.approx(
+        0.5 * adversarial + 3 * distance, rel=1e-5
+    )
+    assert task.discriminator_loss(scores).item() == pytest.approx(told_apart, rel=1e-5)
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -145,13 +147,15 @@ def test_reversal_gives_encoders_the_opposite_of_the_discriminators_gradient(mod
     clips = clips_with_gaps()
     shared = task(clips).shared
     face, audio = (part.detach().requires_grad_() for part in (shared.face, shared.audio))
-    judge = task.discriminators["modality"]
-    joint = d_loss_real(judge(face[clips.has_face])) + d_loss_fake(judge(audio[clips.has_audio]))
+    discriminator = task.discriminators["modality"]
+    joint = d_loss_real(discriminator(face[clips.has_face])) + d_loss_fake(
+        discriminator(audio[clips.has_audio])
+    )
     joint.backward()
     ours = [part.detach().requires_grad_() for part in (shared.face, shared.audio)]
     scores = task(clips)
     scores = scores._replace(shared=shared._replace(face=ours[0], audio=ours[1]))
-    task.deceive(scores).backward()
+    task.adversarial_loss(scores).backward()
     for mine, theirs in zip(ours, (face, audio), strict=True):
         torch.testing.assert_close(mine.grad, -2 * theirs.grad)
 
@@ -160,11 +164,11 @@ def test_alternating_steps_minimize_the_loss_for_exchanged_modalities():
     task = build_quiet("lowrank", "model/alignment=alternating", "model.alignment_weight=1", *SMALL)
     scores = task(clips_with_gaps())
     face, audio = select_present(scores.shared)
-    judge = task.discriminators["modality"]
-    exchanged = d_loss_real(judge(audio)) + d_loss_fake(judge(face))
-    assert task.deceive(scores).item() == pytest.approx(exchanged.item(), rel=1e-6)
-    told = d_loss_real(judge(face)) + d_loss_fake(judge(audio))
-    assert task.discriminate(scores).item() == pytest.approx(told.item(), rel=1e-6)
+    discriminator = task.discriminators["modality"]
+    exchanged = d_loss_real(discriminator(audio)) + d_loss_fake(discriminator(face))
+    assert task.adversarial_loss(scores).item() == pytest.approx(exchanged.item(), rel=1e-6)
+    told = d_loss_real(discriminator(face)) + d_loss_fake(discriminator(audio))
+    assert task.discriminator_loss(scores).item() == pytest.approx(told.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("method", ["reversal", "alternating"])
@@ -172,11 +176,11 @@ def test_alternating_steps_minimize_the_loss_for_exchanged_modalities():
 def test_alignment_reaches_the_encoders_of_both_modalities(model, method):
     task = build_quiet(model, f"model/alignment={method}", *SMALL)
     scores = task(toy_clips())
-    task.deceive(scores).backward()
+    task.adversarial_loss(scores).backward()
     parts = {name.split(".")[1] for name in gradients(task)}
     assert {"face_encoder", "audio_encoder"} <= parts and not gradients(task.discriminators)
     task.zero_grad(set_to_none=True)
-    task.discriminate(task(toy_clips())).backward()
+    task.discriminator_loss(task(toy_clips())).backward()
     assert {name.partition(".")[0] for name in gradients(task)} == {"discriminators"}
 
 
@@ -310,9 +314,9 @@ def test_a_task_without_an_adversary_is_refused():
 @pytest.mark.parametrize(
     ("choice", "name"), [("auto", "zeros"), ("zeros", "zeros"), ("learned", "learned")]
 )
-@pytest.mark.parametrize("model", [*NETWORKS, "audio_only", "face_only"])
+@pytest.mark.parametrize("model", [*NETWORKS, "audio_only", "face_only", "lenet"])
 def test_plain_substitutes_are_learned_as_any_other_network(model, choice, name):
-    task = build(model, f"model/missing={choice}", *SMALL * (model != "face_only"))
+    task = build(model, f"model/missing={choice}", *SMALL * (model not in ("face_only", "lenet")))
     assert type(task) is FusionTask and task.network.missing == name
     learned = [key for key, _ in task.named_parameters() if "network.no_" in key]
     assert bool(learned) == (name == "learned")
@@ -330,8 +334,10 @@ def test_the_widths_of_discriminators_are_those_of_what_they_compare():
     width = network.attention.face_dim + network.audio_encoder.vector_dim
     task = build("lowrank", *IMAGINED, "model.discriminator.hidden_dim=5")
     for name in ("face", "audio"):
-        judge = task.discriminators[name]
-        assert isinstance(judge, Discriminator) and judge.hidden[0].weight.shape == (5, width)
+        discriminator = task.discriminators[name]
+        assert isinstance(discriminator, Discriminator) and discriminator.hidden[
+            0
+        ].weight.shape == (5, width)
     cfg = load("train", "model/missing=imagined")
     assert cfg.model.gradient_clip_val == cfg.trainer.gradient_clip_val
 

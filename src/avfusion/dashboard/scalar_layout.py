@@ -19,6 +19,9 @@ GRADIENTS = "gradient norm per part"
 LEARNING_RATE = "learning rate"
 ADVERSARY = "discriminator against generator"
 ALIGNMENT = "discriminator of the modalities"
+ADVERSARIAL_TAGS = (
+    "d_loss_real|d_loss_fake|g_loss|d_accuracy|gradient_norm_(imagination|discriminators)"
+)
 # The score that a chart needs, of all clips or of each class.
 OVERALL = {
     "accuracy": "accuracy",
@@ -54,7 +57,7 @@ LAYOUT = {
     "training": {
         GRADIENTS: ["Multiline", ["^train/gradient_norm_"]],
         LEARNING_RATE: ["Multiline", ["^train/learning_rate"]],
-        ADVERSARY: ["Multiline", ["^train/(d_loss_real|d_loss_fake|g_loss|d_accuracy)$"]],
+        ADVERSARY: ["Multiline", [f"^train/({ADVERSARIAL_TAGS})$"]],
         ALIGNMENT: ["Multiline", ["^train/modality_(loss|accuracy)$"]],
     },
 }

@@ -146,16 +146,16 @@ class AdversarialTask(FusionTask):
         self.log_loss(loss)
 
         # Discriminators are frozen in the first, what they look at is detached in the second.
-        network_loss = loss + self.deceive(scores)
-        discriminator_loss = self.discriminate(scores)
+        network_loss = loss + self.adversarial_loss(scores)
+        own_loss = self.discriminator_loss(scores)
         self.manual_backward(network_loss / self.accumulate_grad_batches)
-        self.manual_backward(discriminator_loss / self.accumulate_grad_batches)
+        self.manual_backward(own_loss / self.accumulate_grad_batches)
 
         if (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch:
             self.step_optimizers()
         return network_loss.detach()
 
-    def deceive(self, scores: Scores) -> Tensor:
+    def adversarial_loss(self, scores: Scores) -> Tensor:
         """Compute and log what the network minimizes against the discriminators."""
         total = scores.logits.new_zeros(())
 
@@ -170,43 +170,48 @@ class AdversarialTask(FusionTask):
             total = total + self.adversarial_weight * adversarial + self.l1_weight * distance
 
         if scores.shared is not None:
-            total = total + self.alignment_weight * self.confuse(scores.shared)
+            total = total + self.alignment_weight * self.alignment_loss(scores.shared)
 
         return total
 
-    def confuse(self, shared: Shared) -> Tensor:
+    def alignment_loss(self, shared: Shared) -> Tensor:
         """Compute the loss of a network whose modalities shall look alike in the embedding."""
         face, audio = select_present(shared)
-        judge = self.discriminators["modality"]
+        discriminator = self.discriminators["modality"]
         if self.alignment == "reversal":
-            return d_loss_real(call_frozen(judge, self.reverse(face))) + d_loss_fake(
-                call_frozen(judge, self.reverse(audio))
-            )
-        return d_loss_fake(call_frozen(judge, face)) + g_loss(call_frozen(judge, audio))
+            face, audio = self.reverse(face), self.reverse(audio)
+        of_face, of_audio = (call_frozen(discriminator, vectors) for vectors in (face, audio))
 
-    def discriminate(self, scores: Scores) -> Tensor:
+        if self.alignment == "reversal":
+            return d_loss_real(of_face) + d_loss_fake(of_audio)
+        return d_loss_fake(of_face) + g_loss(of_audio)
+
+    def discriminator_loss(self, scores: Scores) -> Tensor:
         """Compute and log what the discriminators minimize."""
         total = scores.logits.new_zeros(())
 
         if scores.imagined is not None:
             losses = []
             for modality, (given, true, fake) in split_directions(scores.imagined).items():
-                judge = self.discriminators[modality]
-                losses.append(discriminator_losses(judge, true, fake, self.smoothing, given))
+                discriminator = self.discriminators[modality]
+                losses.append(
+                    discriminator_losses(discriminator, true, fake, self.smoothing, given)
+                )
                 total = total + losses[-1].total
                 if self.r1_weight:
-                    total = total + self.r1_weight * r1_penalty(judge, join_given(given, true))
+                    total = total + self.r1_weight * r1_penalty(
+                        discriminator, join_given(given, true)
+                    )
 
             means = (torch.stack(each).mean() for each in zip(*losses, strict=True))
             names = ("d_loss_real", "d_loss_fake", "d_accuracy")
             self.log_steps(**dict(zip(names, means, strict=True)))
 
         if scores.shared is not None:
-            judged = discriminator_losses(
-                self.discriminators["modality"], *select_present(scores.shared)
-            )
-            self.log_steps(modality_loss=judged.total, modality_accuracy=judged.accuracy)
-            total = total + judged.total
+            vectors = select_present(scores.shared)
+            told = discriminator_losses(self.discriminators["modality"], *vectors)
+            self.log_steps(modality_loss=told.total, modality_accuracy=told.accuracy)
+            total = total + told.total
 
         return total
 

@@ -10,7 +10,7 @@ from avfusion.models.networks.missing_modality import (
     Missing,
     MissingModality,
     ModalityDropout,
-    name_substitute,
+    name_stand_in,
 )
 from avfusion.models.networks.scores import Encoder, Imagined, ModuleFactory, Scores, Shared
 
@@ -41,7 +41,7 @@ class AttentionFusion(nn.Module):
     ) -> None:
         super().__init__()
         audio_dim = audio_encoder.vector_dim
-        self.missing = name_substitute(missing, modality_dropout)
+        self.missing = name_stand_in(missing, modality_dropout)
         drops = self.missing == "imagined" and modality_dropout > 0
         self.modality_dropout = ModalityDropout(modality_dropout)
         self.no_face = MissingModality(face_encoder.channels, learned=self.missing == "learned")

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 
 from avfusion.data.batch import Clips
 from avfusion.models.layers.normalize import Normalize
-from avfusion.models.networks.missing_modality import MissingModality, ModalityDropout
+from avfusion.models.networks.missing_modality import (
+    Missing,
+    MissingModality,
+    ModalityDropout,
+    name_stand_in,
+)
 from avfusion.models.networks.scores import ModuleFactory, Scores
 
 INPUT_SIZE = 32  # pixels of a side that the first fully connected layer is made for
@@ -33,6 +38,7 @@ class LeNet(nn.Module):
         std: Sequence[float],
         head: ModuleFactory,
         modality_dropout: float = 0.0,
+        missing: Missing = None,
         channels: int = 3,
         stream: str = "frames",
     ) -> None:
@@ -44,7 +50,8 @@ class LeNet(nn.Module):
         self.stream = stream
         self.channels = channels
         self.modality_dropout = ModalityDropout(modality_dropout)
-        self.no_face = MissingModality(120, learned=modality_dropout > 0)
+        self.missing = name_stand_in(missing, modality_dropout, imagines=False)
+        self.no_face = MissingModality(120, learned=self.missing == "learned")
         self.normalize = Normalize(mean, std)
         self.lower = nn.Conv2d(channels, 6, 5)
         self.upper = nn.Conv2d(6, 16, 5)

@@ -14,10 +14,10 @@ from avfusion.data.batch import Clips
 from avfusion.models.networks.scores import ModuleFactory
 
 Missing = str | ModuleFactory | None
-Substitute = Literal["zeros", "learned", "imagined"]
+StandIn = Literal["zeros", "learned", "imagined"]
 
 
-def name_substitute(missing: Missing, modality_dropout: float, imagines: bool = True) -> Substitute:
+def name_stand_in(missing: Missing, modality_dropout: float, imagines: bool = True) -> StandIn:
     """Name what stands in for a missing modality.
 
     Raises:
@@ -65,14 +65,9 @@ class MissingModality(nn.Module):
         return torch.where(present.view(-1, 1, *beside), features, vector)
 
 
-def find_stand_in(network: nn.Module) -> str:
-    """Find what stands in for a missing modality: ``zeros``, ``learned`` or ``imagined``.
-
-    A network says it in its attribute ``missing``, or its ``MissingModality`` shows it.
-    """
-    vector = getattr(getattr(network, "no_face", None), "vector", None)
-    shown = "learned" if isinstance(vector, nn.Parameter) else "zeros"
-    return str(getattr(network, "missing", shown))
+def find_stand_in(network: nn.Module) -> StandIn:
+    """Find what stands in for a missing modality; a network without a choice has zeros."""
+    return getattr(network, "missing", "zeros")
 
 
 class ModalityDropout(nn.Module):

@@ -12,7 +12,7 @@ from avfusion.models.networks.missing_modality import (
     Missing,
     MissingModality,
     ModalityDropout,
-    name_substitute,
+    name_stand_in,
 )
 from avfusion.models.networks.scores import Encoder, Imagined, ModuleFactory, Scores, Shared
 
@@ -49,7 +49,7 @@ class TokenFusion(nn.Module):
                 "model.network.audio_encoder.pooling=attentive learns nothing where tokens meet, "
                 "which are not pooled: leave it at mean."
             )
-        self.missing = name_substitute(missing, modality_dropout)
+        self.missing = name_stand_in(missing, modality_dropout)
         self.modality_dropout = ModalityDropout(modality_dropout)
         self.no_face = MissingModality(face_encoder.channels, learned=self.missing == "learned")
         self.no_audio = MissingModality(audio_encoder.dim, learned=self.missing == "learned")

@@ -9,7 +9,7 @@ from avfusion.models.networks.missing_modality import (
     Missing,
     MissingModality,
     ModalityDropout,
-    name_substitute,
+    name_stand_in,
 )
 from avfusion.models.networks.scores import Encoder, ModuleFactory, Scores
 
@@ -27,7 +27,7 @@ class FaceOnly(nn.Module):
         missing: Missing = None,
     ) -> None:
         super().__init__()
-        self.missing = name_substitute(missing, modality_dropout, imagines=False)
+        self.missing = name_stand_in(missing, modality_dropout, imagines=False)
         self.modality_dropout = ModalityDropout(modality_dropout)
         self.no_face = MissingModality(face_encoder.channels, learned=self.missing == "learned")
         self.face_encoder = face_encoder
@@ -55,7 +55,7 @@ class AudioOnly(nn.Module):
         missing: Missing = None,
     ) -> None:
         super().__init__()
-        self.missing = name_substitute(missing, modality_dropout, imagines=False)
+        self.missing = name_stand_in(missing, modality_dropout, imagines=False)
         self.modality_dropout = ModalityDropout(modality_dropout)
         self.no_audio = MissingModality(audio_encoder.vector_dim, learned=self.missing == "learned")
         self.audio_encoder = audio_encoder
