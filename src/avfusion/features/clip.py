@@ -29,7 +29,7 @@ from avfusion.features.video import read_video, read_video_span
 
 WAVEFORM = "waveform"  # the stream of the sound, as it is decoded
 MODALITIES = ("face", "audio")
-STREAM_KINDS = ("pictures", "maps", "sequence")
+STREAM_KINDS = ("pictures", "maps", "sequence", "vector")
 NOTE_SEPARATOR = "; "  # some notes of a clip have a comma
 
 
@@ -38,17 +38,21 @@ class Stream:
     """One named array of a store, which holds an item per clip.
 
     ``modality`` is face or audio. ``kind`` says what the axes of an item, of this ``shape``, are:
-    ``pictures`` are [pictures, height, width, 3], ``maps`` [pictures, channels, rows, columns], and
-    a ``sequence`` begins with its time axis, such as [steps, features] or [samples].
+    ``pictures`` are [pictures, height, width, 3], ``maps`` [pictures, channels, rows, columns], a
+    ``sequence`` begins with its time axis, such as [steps, features] or [samples], and a ``vector``
+    is [features]. Where there are ``layers``, of a network whose hidden layers were kept, they come
+    first: [layers, steps, features] or [layers, features].
 
     A sequence has ``rate`` steps per second (None where its maker does not say), the middle of the
     first one ``offset`` seconds after the first sample that is kept of the sound, and a true length
     in each clip: in the column ``lengths`` of the index, or, without one, in lengths.npy beside its
-    shards, [clips]. Steps of padding hold zeros.
+    shards, [clips]. Steps of padding hold zeros. Of a stream that an encoder computed, ``shape``
+    has the steps of the longest clip.
 
-    ``mean`` and ``std`` have a number for each feature, over the training clips of a split plan,
-    where they are known. A stream that an encoder computed names its recipe, where its ``weights``
-    come from, and their ``sha256``.
+    ``mean`` and ``std`` have a number for each feature, and with layers a list of them for each
+    layer, over the training clips of a split plan, where they are known. A stream that an encoder
+    computed names that encoder's recipe (see ``avfusion.features.streams``), the stream that it
+    ``reads``, where its ``weights`` come from, in words and as ``source``, and their ``sha256``.
     """
 
     modality: str
@@ -58,9 +62,12 @@ class Stream:
     rate: float | None = None
     offset: float = 0.0
     lengths: str | None = None
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    layers: int = 0
+    mean: tuple[Any, ...] = ()
+    std: tuple[Any, ...] = ()
     encoder: Mapping[str, Any] | None = None
+    reads: str | None = None
+    source: Mapping[str, Any] | None = None
     weights: str | None = None
     sha256: str | None = None
 

@@ -1,6 +1,5 @@
 """Face maps that are computed once, by an encoder that does not learn."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from avfusion.checkpoint import check_targets, find_checkpoint, get_stream_encoders, read_checkpoint
 from avfusion.features.face import FRAMES
+from avfusion.features.streams import digest_weights
 from avfusion.files import hash_file
 
 log = logging.getLogger(__name__)
@@ -142,12 +142,3 @@ def _digest_file(pretrained: str) -> str | None:
             ".safetensors or .pth file."
         )
     return hash_file(Path(pretrained))
-
-
-def digest_weights(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of weights by name, type, shape and value."""
-    state = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        state.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        state.update(value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return state.hexdigest()

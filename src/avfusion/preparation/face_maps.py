@@ -13,7 +13,8 @@ from torch import nn
 from avfusion.data.store import WEIGHTS, shard_file
 from avfusion.features import Stream
 from avfusion.features.face import FRAMES
-from avfusion.features.face_maps import FaceMaps, digest_weights
+from avfusion.features.face_maps import FaceMaps
+from avfusion.features.streams import digest_weights
 from avfusion.preparation.shards import Part, read_journal
 from avfusion.preparation.workers import check_room, create_shard
 
