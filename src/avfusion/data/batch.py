@@ -1,8 +1,9 @@
 """Batch of clips."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, int16, uint8
 
@@ -14,9 +15,10 @@ class Clips(NamedTuple):
 
     ``streams`` holds what the network reads of a store, by name: pictures
     ``[batch, pictures, 3, height, width]``, RGB; maps ``[batch, pictures, channels, rows,
-    columns]``; sequences ``[batch, steps, ...]``, padded with zeros after as many as ``lengths``,
-    which has the same names, says of each clip. Pictures and waveforms are whole numbers as they
-    come from the store, and in [0, 1] and [-1, 1) once they are on the device.
+    columns]``; vectors ``[batch, features]``; sequences ``[batch, steps, ...]``, padded with zeros
+    after as many as ``lengths``, which has the same names, says of each clip. Layers, where there
+    are any, are the second axis of vectors and sequences. Pictures and waveforms are whole numbers
+    as they come from the store, and in [0, 1] and [-1, 1) once they are on the device.
 
     ``label`` is encoded as the target of the data does it. A clip without a face or without sound
     has zeros there, lengths of 1, and its flag off. ``box`` is the speaker's face
@@ -35,13 +37,36 @@ class Clips(NamedTuple):
     def sequence(
         self, name: str
     ) -> tuple[Float[Tensor, "batch steps *item"], Int[Tensor, "batch"]]:
-        """Stream that has a time axis, and how many steps of each clip are true."""
-        if name not in self.lengths:
+        """Stream as a sequence, and how many steps of each clip are true: of a vector, one."""
+        values = self.streams[name]
+        if name in self.lengths:
+            return values, self.lengths[name]
+        if values.ndim > 3:
             raise ValueError(
                 f"The stream {name} has no time axis, as what an audio encoder reads must have: "
                 "set model.network.audio_encoder.stream to another one, such as mfcc."
             )
-        return self.streams[name], self.lengths[name]
+        one = torch.ones(len(values), dtype=torch.int64, device=values.device)
+        return values.unsqueeze(-2), one
+
+    def read(self, name: str) -> tuple[Tensor, ...]:
+        """Stream, and, where it is a sequence, how many steps of each clip are true."""
+        lengths = self.lengths.get(name)
+        return (self.streams[name],) if lengths is None else (self.streams[name], lengths)
+
+    def position_mask(
+        self, name: str, size: Sequence[int]
+    ) -> Bool[Tensor, "batch positions"] | None:
+        """Mark the positions of maps of this size, [steps, rows, columns], that are no padding.
+
+        None where the stream ``name``, of which the maps are made, has no padding.
+        """
+        if name not in self.lengths:
+            return None
+        steps, rows, columns = size
+        lengths = self.lengths[name]
+        is_true = torch.arange(steps, device=lengths.device) < lengths[:, None]
+        return is_true.repeat_interleave(rows * columns, dim=1)
 
     def with_stream(self, name: str, values: Shaped[Tensor, "batch *item"]) -> "Clips":
         """Clips with other values of one stream."""

@@ -52,6 +52,18 @@ def test_a_clip_does_not_depend_on_the_others_of_its_batch(kind):
             torch.testing.assert_close(ours, theirs[k : k + 1])
 
 
+@each_kind
+def test_positions_of_padding_have_no_weight_and_change_nothing(kind):
+    attention, (face_map, audio) = kind(channels=4, audio_dim=5), inputs(2, (6, 1, 1))
+    mask = torch.tensor([[True] * 6, [True, True] + [False] * 4])
+    face, weights = attention(face_map, audio, mask)
+    alone, its_weights = attention(face_map[1:, :, :2], audio[1:])
+    torch.testing.assert_close(face[1:], alone)
+    torch.testing.assert_close(weights[1:, :, :2], its_weights)
+    assert not weights[1, :, 2:].any()
+    torch.testing.assert_close(face[:1], attention(face_map[:1], audio[:1])[0])
+
+
 @each_looking
 def test_the_glimpses_depend_on_the_voice(kind):
     attention, (face_map, audio) = kind(channels=4, audio_dim=5), inputs()

@@ -1,6 +1,8 @@
 """Claims about every audio encoder that the package offers, with every pooling."""
 
 import inspect
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -8,19 +10,30 @@ from torch import nn
 
 from avfusion.models import audio_encoders
 from avfusion.models.audio_encoders.pooling import POOLINGS
+from avfusion.models.audio_encoders.precomputed import TEMPORAL_LAYERS, Precomputed
 
 KINDS = [
     kind
     for _, kind in inspect.getmembers(audio_encoders, inspect.isclass)
     if "audio_length" in inspect.signature(kind.forward).parameters
 ]
+# The class itself has no temporal layer: no parameters, and no order of the frames.
+TEMPORAL = [partial(Precomputed, projection=5, temporal=name) for name in TEMPORAL_LAYERS]
+ORDERED = [kind for kind in KINDS if kind is not Precomputed] + TEMPORAL
 LENGTHS = torch.tensor([7, 1, 4, 5])
 PADDING = torch.arange(7) >= LENGTHS[:, None]
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+each_kind = pytest.mark.parametrize("kind", [*KINDS, *TEMPORAL], ids=lambda kind: name_of(kind))
+each_ordered = pytest.mark.parametrize("kind", ORDERED, ids=lambda kind: name_of(kind))
 each_pooling = pytest.mark.parametrize("pooling", POOLINGS)
 
 
-def make(kind: type[nn.Module], **options) -> nn.Module:
+def name_of(kind: Any) -> str:
+    return (
+        f"precomputed-{kind.keywords['temporal']}" if isinstance(kind, partial) else kind.__name__
+    )
+
+
+def make(kind: Any, **options) -> nn.Module:
     return kind([0.25] * 6, [1.5] * 6, **{"hidden_dim": 8} | options).double()
 
 
@@ -33,7 +46,9 @@ def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 
 def test_all_audio_encoders_are_found():
-    assert {"BiLSTM", "TCN", "GRU", "LSTM", "Transformer"} <= {kind.__name__ for kind in KINDS}
+    assert {"BiLSTM", "TCN", "GRU", "LSTM", "Precomputed", "Transformer"} <= {
+        kind.__name__ for kind in KINDS
+    }
 
 
 @each_kind
@@ -71,12 +86,13 @@ def test_a_clip_in_a_batch_equals_the_same_clip_alone_without_padding(kind, pool
 @each_pooling
 def test_only_true_frames_receive_a_gradient(kind, pooling):
     audio = sound().requires_grad_()
-    make(kind, pooling=pooling)(audio, LENGTHS)[1].square().sum().backward()
+    tokens, vector = make(kind, pooling=pooling)(audio, LENGTHS)
+    (vector.square().sum() + tokens[~PADDING].square().sum()).backward()
     assert not audio.grad[PADDING].any()
     assert audio.grad[~PADDING].any(dim=-1).all()
 
 
-@each_kind
+@each_ordered
 @each_pooling
 def test_every_parameter_receives_a_gradient(kind, pooling):
     encoder = make(kind, pooling=pooling)
@@ -85,7 +101,7 @@ def test_every_parameter_receives_a_gradient(kind, pooling):
     assert all(parameter.grad.abs().max() > 1e-9 for parameter in encoder.parameters())
 
 
-@each_kind
+@each_ordered
 def test_the_order_of_the_frames_matters(kind):
     encoder, audio, length = make(kind), sound(1), torch.tensor([7])
     vector, reverse = encoder(audio, length)[1], encoder(audio.flip(1), length)[1]
@@ -125,3 +141,24 @@ def test_no_width_and_no_layers_are_refused(kind, options):
 def test_an_unknown_pooling_is_refused(kind):
     with pytest.raises(ValueError, match=r"pooling must be one of \('mean', .*got 'median'"):
         make(kind, pooling="median")
+
+
+@each_kind
+def test_layers_count_equally_at_first_and_learn_how_much_they_count(kind):
+    mean, std = torch.randn(3, 6).double(), torch.rand(3, 6).double() + 0.5
+    encoder = kind(mean.tolist(), std.tolist(), hidden_dim=8).double()
+    plain = kind([0.0] * 6, [1.0] * 6, hidden_dim=8).double()
+    states = encoder.state_dict()
+    shared = {
+        name: value
+        for name, value in states.items()
+        if "layer_weights" not in name and not name.startswith("normalize")
+    }
+    plain.load_state_dict(plain.state_dict() | shared)
+
+    layers = torch.randn(4, 3, 7, 6, dtype=torch.double)
+    expected = plain(((layers - mean[:, None]) / std[:, None]).mean(dim=1), LENGTHS)[1]
+    vector = encoder(layers, LENGTHS)[1]
+    torch.testing.assert_close(vector, expected, rtol=1e-5, atol=1e-5)
+    vector.square().sum().backward()
+    assert encoder.layer_weights.logits.grad.abs().min() > 0

@@ -14,8 +14,44 @@ def test_maps_are_handed_on_with_their_channels_first():
     assert (encoder.channels, encoder.stream) == (8, "face_map")
 
 
-def test_a_stream_without_maps_is_refused():
-    with pytest.raises(
-        ValueError, match=r"The stream mfcc holds arrays of shape \[49, 75\] and no"
-    ):
-        Precomputed([49, 75], stream="mfcc")
+def test_vectors_of_steps_become_a_map_of_one_cell_per_step():
+    mean, std, values = torch.randn(6), torch.rand(6) + 0.5, torch.randn(2, 5, 6)
+    encoder = Precomputed([5, 6], mean.tolist(), std.tolist(), stream="clip")
+    lengths = torch.tensor([5, 2])
+    for face_map in (encoder(values), encoder(values, lengths)):
+        assert face_map.shape == (2, encoder.channels, 5, 1, 1)
+        expected = ((values - mean) / std).transpose(1, 2)
+        torch.testing.assert_close(face_map[..., 0, 0], expected)
+
+
+def test_layers_of_vectors_count_equally_at_first():
+    values = torch.randn(2, 3, 5, 6)
+    encoder = Precomputed([3, 5, 6], [[0.0] * 6] * 3, [[1.0] * 6] * 3)
+    torch.testing.assert_close(encoder(values)[..., 0, 0], values.mean(dim=1).transpose(1, 2))
+
+
+@pytest.mark.parametrize("layers", [0, 3])
+def test_one_vector_per_clip_is_one_cell_and_that_is_said(layers, caplog):
+    numbers = [0.0] * 6, [1.0] * 6
+    mean, std = ([one] * layers if layers else one for one in numbers)
+    shape = [layers, 6] if layers else [6]
+    with caplog.at_level("INFO"):
+        encoder = Precomputed(shape, mean, std, stream="clip")
+    assert "clip is one vector per clip: attention has nothing to look at." in caplog.text
+    assert encoder(torch.randn(2, *shape)).shape == (2, 6, 1, 1, 1)
+
+
+def test_temporal_layers_read_the_true_steps_only():
+    encoder = Precomputed([5, 6], [0.0] * 6, [1.0] * 6, temporal="transformer", hidden_dim=8)
+    values, lengths = torch.randn(2, 5, 6), torch.tensor([5, 2])
+    noisy = values.clone()
+    noisy[1, 2:] = 100
+    torch.testing.assert_close(
+        encoder(values, lengths)[1, :, :2], encoder(noisy, lengths)[1, :, :2]
+    )
+    assert encoder.channels == 8
+
+
+def test_options_of_vectors_are_refused_for_maps():
+    with pytest.raises(ValueError, match=r"stream vgg16 holds face maps, .* leave out projection"):
+        Precomputed([3, 8, 5, 4], projection=4, stream="vgg16")

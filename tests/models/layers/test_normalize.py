@@ -19,6 +19,18 @@ def test_acts_on_the_last_axis_whatever_comes_before():
     torch.testing.assert_close(normalize(numbers), torch.tensor([1.0, 2.0]).expand(4, 5, 2))
 
 
+def test_each_layer_of_a_stream_has_statistics_of_its_own():
+    normalize = Normalize([[1.0, 2.0], [0.0, -1.0], [3.0, 3.0]], [[2.0, 4.0], [1.0, 1.0], [1.0, 2]])
+    assert (normalize.layers, normalize.dim) == (3, 2)
+    values = torch.randn(5, 3, 7, 2)
+    expected = values.clone()
+    for layer, statistics in enumerate(zip(normalize.mean, normalize.std, strict=True)):
+        mean, std = (numbers.squeeze(0) for numbers in statistics)
+        expected[:, layer] = (values[:, layer] - mean) / std
+    torch.testing.assert_close(normalize(values), expected)
+    assert Normalize([1.0], [2.0]).layers == 0
+
+
 def test_the_statistics_travel_with_the_weights_and_are_not_learned():
     normalize = Normalize([1.0], [2.0])
     assert not list(normalize.parameters())

@@ -73,6 +73,17 @@ def test_a_clip_in_a_batch_equals_the_same_clip_alone_without_padding(kind):
 
 
 @each_kind
+def test_face_tokens_of_padding_have_no_weight_and_change_nothing(kind):
+    fuse, face, audio = kind(8).double(), tokens(7), tokens(7)
+    together = fuse(face, audio, LENGTHS, ~PADDING)
+    for k, length in enumerate(LENGTHS.tolist()):
+        one = slice(k, k + 1)
+        fused, weights = fuse(face[one, :length], audio[one], LENGTHS[one])
+        assert_same((fused, weights), (together[0][one], together[1][one, :, :length]))
+        assert not together[1][k, :, length:].any()
+
+
+@each_kind
 def test_only_true_tokens_receive_a_gradient(kind):
     face, audio = tokens(6).requires_grad_(), tokens(7).requires_grad_()
     kind(8).double()(face, audio, LENGTHS)[0].pow(2).sum().backward()

@@ -4,7 +4,8 @@ An attention turns a face map, ``[batch, channels, pictures, rows, columns]``, a
 ``[batch, audio_dim]``, into a face vector, ``[batch, glimpses * channels]``, and weights,
 ``[batch, glimpses, positions]``, each glimpse of which sums to one. It is made from ``channels``
 and ``audio_dim``, and has ``face_dim``. Any map size works; positions lie in space and, with
-several pictures, in time.
+several pictures, in time. A ``mask``, ``[batch, positions]``, marks those that are no padding,
+where there is some; the others have no weight.
 
 To add one, write its file here, name its class below and in a file of ``conf/model/attention``.
 """

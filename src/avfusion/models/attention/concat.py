@@ -1,10 +1,11 @@
 """Attention by concatenation, that of the seed network."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avfusion.models.initialization import init_he
+from avfusion.models.layers.masked_softmax import masked_softmax
 
 
 class ConcatAttention(nn.Module):
@@ -47,10 +48,11 @@ class ConcatAttention(nn.Module):
         self,
         face_map: Float[Tensor, "batch channels pictures rows columns"],
         audio: Float[Tensor, "batch audio_dim"],
+        mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
         """Collect a face vector with each glimpse, and the weights."""
         positions = face_map.flatten(2).transpose(1, 2)
         hidden = torch.relu(self.face_hidden(positions) + self.audio_hidden(audio)[:, None])
         logits = self.logit_relu(self.glimpse_logits(hidden)).transpose(1, 2)
-        weights = self.logit_dropout(logits).softmax(dim=-1)
+        weights = masked_softmax(self.logit_dropout(logits), mask)
         return torch.bmm(weights, positions).flatten(1), weights

@@ -1,11 +1,12 @@
 """Multimodal compact bilinear (MCB) attention."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avfusion.models.fusion.mcb import MCBFusion
 from avfusion.models.initialization import init_he
+from avfusion.models.layers.masked_softmax import masked_softmax
 
 
 class MCBAttention(nn.Module):
@@ -41,6 +42,7 @@ class MCBAttention(nn.Module):
         self,
         face_map: Float[Tensor, "batch channels pictures rows columns"],
         audio: Float[Tensor, "batch audio_dim"],
+        mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
         """Collect a face vector with each glimpse, and the weights."""
         positions = face_map.flatten(2).transpose(1, 2)
@@ -49,5 +51,5 @@ class MCBAttention(nn.Module):
         product = self.product.convolved(face_spectrum * audio_spectrum)
 
         hidden = torch.relu(self.hidden(product))
-        weights = self.glimpse_logits(hidden).transpose(1, 2).softmax(dim=-1)
+        weights = masked_softmax(self.glimpse_logits(hidden).transpose(1, 2), mask)
         return torch.bmm(weights, positions).flatten(1), weights

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avfusion.models.initialization import init_he
 from avfusion.models.layers.activation import make_activation
+from avfusion.models.layers.masked_softmax import masked_softmax
 
 
 class MLBAttention(nn.Module):
@@ -47,10 +48,12 @@ class MLBAttention(nn.Module):
         self,
         face_map: Float[Tensor, "batch channels pictures rows columns"],
         audio: Float[Tensor, "batch audio_dim"],
+        mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
         """Collect a face vector with each glimpse, and the weights."""
         positions = face_map.flatten(2).transpose(1, 2)
         face_factors = self.activation(self.face_factors(positions))
         product = face_factors * self.activation(self.audio_factors(audio))[:, None]
-        weights = self.glimpse_logits(self.layers(product)).transpose(1, 2).softmax(dim=-1)
+        logits = self.glimpse_logits(self.layers(product)).transpose(1, 2)
+        weights = masked_softmax(logits, mask)
         return torch.bmm(weights, positions).flatten(1), weights

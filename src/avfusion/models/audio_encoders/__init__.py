@@ -3,7 +3,8 @@
 An audio encoder says in ``stream`` which array of a store it reads. It turns a sequence, such as
 MFCC, ``[batch, time, features]``, and true lengths, ``[batch]``, into tokens,
 ``[batch, time, dim]``, and a vector, ``[batch, vector_dim]``; padding never changes either of the
-true tokens or the vector. It holds the normalization of its input as buffers.
+true tokens or the vector. It holds the normalization of its input as buffers. Of a stream with
+layers, ``[batch, layers, time, features]``, it learns how much each of them counts.
 
 To add one, write its file here, name its class below and in a file of ``conf/model/audio_encoder``.
 """
@@ -11,7 +12,8 @@ To add one, write its file here, name its class below and in a file of ``conf/mo
 from avfusion.models.audio_encoders.bilstm import BiLSTM
 from avfusion.models.audio_encoders.gru import GRU
 from avfusion.models.audio_encoders.lstm import LSTM
+from avfusion.models.audio_encoders.precomputed import Precomputed
 from avfusion.models.audio_encoders.tcn import TCN
 from avfusion.models.audio_encoders.transformer import Transformer
 
-__all__ = ["GRU", "LSTM", "TCN", "BiLSTM", "Transformer"]
+__all__ = ["GRU", "LSTM", "TCN", "BiLSTM", "Precomputed", "Transformer"]

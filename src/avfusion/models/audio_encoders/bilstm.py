@@ -1,6 +1,7 @@
 """Bidirectional LSTM."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from avfusion.models.audio_encoders.pooling import check_dropout, make_pooling
 from avfusion.models.initialization import init_recurrent
+from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.layers.normalize import Normalize
 
 
@@ -23,8 +25,8 @@ class BiLSTM(nn.Module):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[Any],
+        std: Sequence[Any],
         hidden_dim: int = 256,
         num_layers: int = 2,
         dropout: float = 0.0,
@@ -41,9 +43,10 @@ class BiLSTM(nn.Module):
         check_dropout(dropout)
 
         self.stream = stream
-        self.dim = self.vector_dim = 2 * hidden_dim
+        self.dim = 2 * hidden_dim
         self.normalize = Normalize(mean, std)
-        widths = [len(mean), *[2 * hidden_dim] * (num_layers - 1)]
+        self.layer_weights = LayerWeights(self.normalize.layers)
+        widths = [self.normalize.dim, *[2 * hidden_dim] * (num_layers - 1)]
         self.forward_lstms = nn.ModuleList(
             nn.LSTM(width, hidden_dim, bias=bias, batch_first=True) for width in widths
         )
@@ -52,14 +55,17 @@ class BiLSTM(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.pooling = make_pooling(pooling, self.dim, backward=hidden_dim)
+        self.vector_dim = self.pooling.statistics * self.dim
         init_recurrent(self)
 
     def forward(
-        self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
+        self,
+        audio: Float[Tensor, "batch *layers frames features"],
+        audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the states of the last layer, both directions, and a vector."""
-        order = _reverse_order(audio_length, audio.shape[1])
-        tokens = self.normalize(audio)
+        tokens = self.layer_weights(self.normalize(audio))
+        order = _reverse_order(audio_length, tokens.shape[1])
 
         for depth, (forward_lstm, backward_lstm) in enumerate(
             zip(self.forward_lstms, self.backward_lstms, strict=True)

@@ -1,12 +1,14 @@
 """Gated recurrent units."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avfusion.models.audio_encoders.pooling import check_dropout, make_pooling
 from avfusion.models.initialization import init_recurrent
+from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.layers.normalize import Normalize
 
 
@@ -20,8 +22,8 @@ class GRU(nn.Module):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[Any],
+        std: Sequence[Any],
         hidden_dim: int = 256,
         num_layers: int = 2,
         dropout: float = 0.0,
@@ -38,10 +40,11 @@ class GRU(nn.Module):
         check_dropout(dropout)
 
         self.stream = stream
-        self.dim = self.vector_dim = hidden_dim
+        self.dim = hidden_dim
         self.normalize = Normalize(mean, std)
+        self.layer_weights = LayerWeights(self.normalize.layers)
         self.layers = nn.GRU(
-            len(mean),
+            self.normalize.dim,
             hidden_dim,
             num_layers,
             bias,
@@ -49,11 +52,14 @@ class GRU(nn.Module):
             dropout=dropout if num_layers > 1 else 0.0,
         )
         self.pooling = make_pooling(pooling, hidden_dim)
+        self.vector_dim = self.pooling.statistics * hidden_dim
         init_recurrent(self)
 
     def forward(
-        self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
+        self,
+        audio: Float[Tensor, "batch *layers frames features"],
+        audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the states of the last layer, and a vector."""
-        tokens, _ = self.layers(self.normalize(audio))
+        tokens, _ = self.layers(self.layer_weights(self.normalize(audio)))
         return tokens, self.pooling(tokens, audio_length)

@@ -1,6 +1,7 @@
 """Two stacked LSTMs, the audio encoder of the seed network."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from avfusion.models.audio_encoders.pooling import check_dropout, make_pooling
 from avfusion.models.initialization import init_recurrent
+from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.layers.normalize import Normalize
 
 
@@ -22,8 +24,8 @@ class LSTM(nn.Module):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[Any],
+        std: Sequence[Any],
         hidden_dim: int = 256,
         num_layers: int = 1,
         dropout: float = 0.0,
@@ -41,19 +43,22 @@ class LSTM(nn.Module):
 
         self.stream = stream
         self.dim = hidden_dim
-        self.vector_dim = 2 * hidden_dim
         self.normalize = Normalize(mean, std)
+        self.layer_weights = LayerWeights(self.normalize.layers)
         options = {"bias": bias, "batch_first": True, "dropout": dropout if num_layers > 1 else 0.0}
-        self.lower = nn.LSTM(len(mean), hidden_dim, num_layers, **options)
+        self.lower = nn.LSTM(self.normalize.dim, hidden_dim, num_layers, **options)
         self.upper = nn.LSTM(hidden_dim, hidden_dim, num_layers, **options)
         self.between = nn.Dropout(dropout) if dropout else nn.Identity()
-        self.pooling = make_pooling(pooling, self.vector_dim)
+        self.pooling = make_pooling(pooling, 2 * hidden_dim)
+        self.vector_dim = self.pooling.statistics * 2 * hidden_dim
         init_recurrent(self)
 
     def forward(
-        self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
+        self,
+        audio: Float[Tensor, "batch *layers frames features"],
+        audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the states of the upper LSTM, and a vector of both."""
-        lower, _ = self.lower(self.normalize(audio))
+        lower, _ = self.lower(self.layer_weights(self.normalize(audio)))
         upper, _ = self.upper(self.between(lower))
         return upper, self.pooling(torch.cat([lower, upper], dim=-1), audio_length)

@@ -1,19 +1,24 @@
-"""Poolings of audio tokens over time, ``[batch, frames, dim]`` -> ``[batch, dim]``.
+"""Poolings of audio tokens over time, ``[batch, frames, dim]`` -> ``[batch, statistics * dim]``.
 
-Padding never counts.
+Padding never counts. A pooling says how many ``statistics`` it has of each number of a token.
 """
+
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-POOLINGS = ("mean", "last", "attentive")
+POOLINGS = ("mean", "mean+std", "last", "attentive")
+MIN_VARIANCE = 1e-6  # half precision holds it; the gradient of a root is infinite at zero
 
 
-def make_pooling(name: str, dim: int, backward: int = 0) -> nn.Module:
+def make_pooling(name: str, dim: int, backward: int = 0) -> Any:
     """Build a pooling by name; the last ``backward`` numbers of a token ran back in time."""
     if name == "mean":
         return MeanPooling()
+    if name == "mean+std":
+        return StatisticsPooling()
     if name == "last":
         return LastPooling(backward)
     if name == "attentive":
@@ -31,6 +36,8 @@ def frame_mask(
 class MeanPooling(nn.Module):
     """Mean over the true frames."""
 
+    statistics = 1
+
     def forward(
         self, tokens: Float[Tensor, "batch frames dim"], length: Int[Tensor, "batch"]
     ) -> Float[Tensor, "batch dim"]:
@@ -39,8 +46,31 @@ class MeanPooling(nn.Module):
         return torch.where(mask[..., None], tokens, 0).sum(1) / length[:, None]
 
 
+class StatisticsPooling(nn.Module):
+    """Mean and standard deviation over the true frames, which is at least 0.001.
+
+    Snyder et al., 2018, https://doi.org/10.1109/ICASSP.2018.8461375.
+    """
+
+    statistics = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = MeanPooling()
+
+    def forward(
+        self, tokens: Float[Tensor, "batch frames dim"], length: Int[Tensor, "batch"]
+    ) -> Float[Tensor, "batch both"]:
+        """Compute the two of each number, all means first."""
+        mean = self.mean(tokens, length)
+        variance = self.mean((tokens - mean[:, None]).square(), length)
+        return torch.cat([mean, variance.clamp(min=MIN_VARIANCE).sqrt()], dim=-1)
+
+
 class LastPooling(nn.Module):
     """State after the last true frame; of the part that ran back in time, that is frame zero."""
+
+    statistics = 1
 
     def __init__(self, backward: int = 0) -> None:
         super().__init__()
@@ -60,6 +90,8 @@ class AttentivePooling(nn.Module):
 
     Lin et al., 2017, https://arxiv.org/abs/1703.03130, with one row of weights.
     """
+
+    statistics = 1
 
     def __init__(self, dim: int, hidden_dim: int = 128) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """Temporal convolutional network."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from avfusion.models.audio_encoders.pooling import frame_mask, make_pooling
 from avfusion.models.initialization import init_he
+from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.layers.normalize import Normalize
 
 
@@ -22,8 +24,8 @@ class TCN(nn.Module):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[Any],
+        std: Sequence[Any],
         hidden_dim: int = 256,
         num_layers: int = 4,
         kernel: int = 3,
@@ -40,9 +42,10 @@ class TCN(nn.Module):
             raise ValueError(f"kernel must be odd, so that it has a middle, got {kernel}.")
 
         self.stream = stream
-        self.dim = self.vector_dim = hidden_dim
+        self.dim = hidden_dim
         self.normalize = Normalize(mean, std)
-        self.enter = nn.Linear(len(mean), hidden_dim)
+        self.layer_weights = LayerWeights(self.normalize.layers)
+        self.enter = nn.Linear(self.normalize.dim, hidden_dim)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(
                 hidden_dim,
@@ -55,14 +58,17 @@ class TCN(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_dim) for _ in range(num_layers))
         self.pooling = make_pooling(pooling, hidden_dim)
+        self.vector_dim = self.pooling.statistics * hidden_dim
         init_he(self)
 
     def forward(
-        self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
+        self,
+        audio: Float[Tensor, "batch *layers frames features"],
+        audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the sum of all layers at each frame, and a vector."""
-        mask = frame_mask(audio, audio_length)[..., None]
-        tokens = self.enter(self.normalize(audio))
+        tokens = self.enter(self.layer_weights(self.normalize(audio)))
+        mask = frame_mask(tokens, audio_length)[..., None]
 
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             masked = torch.where(mask, tokens, 0).transpose(1, 2)

@@ -1,11 +1,13 @@
 """Transformer encoder of audio frames."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avfusion.models.audio_encoders.pooling import frame_mask, make_pooling
+from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.layers.normalize import Normalize
 from avfusion.models.layers.transformer import TransformerBlock, positional_encoding
 
@@ -18,8 +20,8 @@ class Transformer(nn.Module):
 
     def __init__(
         self,
-        mean: Sequence[float],
-        std: Sequence[float],
+        mean: Sequence[Any],
+        std: Sequence[Any],
         hidden_dim: int = 256,
         num_layers: int = 2,
         num_heads: int = 4,
@@ -34,22 +36,26 @@ class Transformer(nn.Module):
             )
 
         self.stream = stream
-        self.dim = self.vector_dim = hidden_dim
+        self.dim = hidden_dim
         self.normalize = Normalize(mean, std)
-        self.enter = nn.Linear(len(mean), hidden_dim)
+        self.layer_weights = LayerWeights(self.normalize.layers)
+        self.enter = nn.Linear(self.normalize.dim, hidden_dim)
         self.blocks = nn.ModuleList(
             TransformerBlock(hidden_dim, num_heads) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(hidden_dim)
         self.pooling = make_pooling(pooling, hidden_dim)
+        self.vector_dim = self.pooling.statistics * hidden_dim
 
     def forward(
-        self, audio: Float[Tensor, "batch frames features"], audio_length: Int[Tensor, "batch"]
+        self,
+        audio: Float[Tensor, "batch *layers frames features"],
+        audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the normalized tokens of the last block, and a vector."""
-        mask = frame_mask(audio, audio_length)
-        tokens = self.enter(self.normalize(audio))
-        tokens = tokens + positional_encoding(audio.shape[1:2], self.dim, audio.device).to(tokens)
+        tokens = self.enter(self.layer_weights(self.normalize(audio)))
+        mask = frame_mask(tokens, audio_length)
+        tokens = tokens + positional_encoding(tokens.shape[1:2], self.dim, audio.device).to(tokens)
 
         for block in self.blocks:
             tokens = block(tokens, tokens, mask)

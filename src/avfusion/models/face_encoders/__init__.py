@@ -3,7 +3,8 @@
 A face encoder says in ``stream`` which array of a store it reads; the data module reads exactly
 those, by name. It turns frames in [0, 1], ``[batch, time, 3, height, width]``, into a face map,
 ``[batch, channels, time, rows, columns]``, and has ``channels``. It holds the normalization of its
-input as buffers. ``Precomputed`` is the face encoder of a stream that holds face maps.
+input as buffers. ``Precomputed`` is the face encoder of a stream that holds face maps or vectors;
+of a sequence of vectors it gets the true lengths, ``[batch]``, too.
 
 One with ``pretrained`` fetches weights as it is built; the recipe in a checkpoint says none there,
 since the checkpoint holds them.

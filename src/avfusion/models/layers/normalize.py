@@ -1,6 +1,7 @@
 """Normalization of inputs to zero mean and unit variance, by statistics of the training split."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -8,12 +9,16 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """Subtract a mean from the last axis and divide by a standard deviation; both are buffers."""
+    """Subtract a mean from the last axis and divide by a standard deviation; both are buffers.
+
+    Of a stream with ``layers``, mean and deviation are lists of those of each layer, and values are
+    ``[batch, layers, time, dim]``. ``dim`` is the number of features, ``layers`` is zero otherwise.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[Any], std: Sequence[Any]) -> None:
         super().__init__()
         if not mean or len(mean) != len(std):
             raise ValueError(
@@ -21,8 +26,12 @@ class Normalize(nn.Module):
                 f"{len(std)}: no training clip of the store has what is normalized here. Choose a "
                 "model that does without (model=face_only, model=audio_only), or another store."
             )
-        self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("std", torch.tensor(std))
+        by_layer = isinstance(mean[0], Sequence)
+        self.layers = len(mean) if by_layer else 0
+        self.dim = len(mean[0]) if by_layer else len(mean)
+        for name, values in (("mean", mean), ("std", std)):
+            numbers = torch.tensor(values)
+            self.register_buffer(name, numbers[:, None] if by_layer else numbers)
 
     def forward(
         self, numbers: Float[Tensor, "*batch features"]

@@ -51,11 +51,14 @@ class MultiHeadAttention(nn.Module):
         self,
         tokens: Float[Tensor, "batch tokens dim"],
         context: Float[Tensor, "batch context dim"],
+        mask: Bool[Tensor, "batch context"] | None = None,
     ) -> Float[Tensor, "batch tokens context"]:
-        """Compute the weights of a context without padding, averaged over heads."""
+        """Compute the weights of the context, averaged over heads."""
         queries = self._split_heads(self.queries(tokens))
         keys = self._split_heads(self.keys(context))
         scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None], -torch.inf)
         return scores.softmax(dim=-1).mean(dim=1)
 
     def _split_heads(
@@ -98,9 +101,10 @@ class TransformerBlock(nn.Module):
         self,
         tokens: Float[Tensor, "batch tokens dim"],
         context: Float[Tensor, "batch context dim"],
+        mask: Bool[Tensor, "batch context"] | None = None,
     ) -> Float[Tensor, "batch tokens context"]:
-        """Compute the attention weights of a context without padding, averaged over heads."""
-        return self.attention.weights(self.norm(tokens), self.norm(context))
+        """Compute the attention weights of the context, averaged over heads."""
+        return self.attention.weights(self.norm(tokens), self.norm(context), mask)
 
 
 def positional_encoding(

@@ -1,7 +1,7 @@
 """The network of this project: a voice looks at a face, and the two fuse."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avfusion.data.batch import Clips
@@ -62,10 +62,11 @@ class AttentionFusion(nn.Module):
         clips = self.modality_dropout(clips)
         _, audio = self.audio_encoder(*clips.sequence(self.audio_encoder.stream))
         audio = self.no_audio(audio, clips.has_audio)
-        face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
+        face_map = self.face_encoder(*clips.read(self.face_encoder.stream))
         face_map = self.no_face(face_map, clips.has_face)
-        face, weights = self.attention(face_map, audio)
-        imagined = self.imagine(face_map, face, audio, clips) if self.training else None
+        mask = clips.position_mask(self.face_encoder.stream, face_map.shape[2:])
+        face, weights = self.attention(face_map, audio, mask)
+        imagined = self.imagine(face_map, mask, face, audio, clips) if self.training else None
         if self.imagination is not None:
             face, audio = self.imagination(face, audio, clips.has_face, clips.has_audio)
         logits = self.head(self.fusion(self.embed_face(face), audio))
@@ -89,6 +90,7 @@ class AttentionFusion(nn.Module):
     def imagine(
         self,
         face_map: Float[Tensor, "batch channels *map"],
+        mask: Bool[Tensor, "batch positions"] | None,
         face: Float[Tensor, "batch face_dim"],
         audio: Float[Tensor, "batch audio_dim"],
         clips: Clips,
@@ -98,7 +100,7 @@ class AttentionFusion(nn.Module):
             return None
         with torch.no_grad():
             voiceless = self.no_audio(audio, torch.zeros_like(clips.has_audio))
-            face_alone, _ = self.attention(face_map, voiceless)
+            face_alone, _ = self.attention(face_map, voiceless, mask)
         return self.imagination.imagine(face, audio, face_alone, clips.has_face & clips.has_audio)
 
     def share(

@@ -1,7 +1,7 @@
 """Token fusion network: positions of the face map and audio frames attend to each other."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avfusion.data.batch import Clips
@@ -71,51 +71,34 @@ class TokenFusion(nn.Module):
         audio = self.no_audio(audio.transpose(1, 2), clips.has_audio)
         length = torch.where(clips.has_audio, length, 1)  # one vector in its place is enough
 
-        face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
+        face_map = self.face_encoder(*clips.read(self.face_encoder.stream))
         face_map = self.no_face(face_map, clips.has_face)
 
+        mask = clips.position_mask(self.face_encoder.stream, face_map.shape[2:])
         face, voice = self.face_tokens(face_map), self.audio_tokens(audio)
-        imagined, shared = (
-            self.compare(face, voice, length, clips) if self.training else (None,) * 2
-        )
+        means = _average(face, mask), self.mean(voice, length)
+        imagined, shared = self.compare(*means, clips) if self.training else (None, None)
         if self.imagination is not None:
-            face, voice = self.fill_in(face, voice, length, clips)
+            imagined_face, imagined_voice = self.imagination(
+                *means, clips.has_face, clips.has_audio
+            )
+            face = torch.where(clips.has_face[:, None, None], face, imagined_face[:, None])
+            voice = torch.where(clips.has_audio[:, None, None], voice, imagined_voice[:, None])
 
-        fused, weights = self.fusion(face, voice, length)
+        fused, weights = self.fusion(face, voice, length, mask)
         glimpses = weights.unflatten(-1, face_map.shape[2:])
         return Scores(self.head(fused), glimpses, imagined=imagined, shared=shared)
 
-    def fill_in(
-        self,
-        face: Float[Tensor, "batch positions dim"],
-        audio: Float[Tensor, "batch frames dim"],
-        length: Int[Tensor, "batch"],
-        clips: Clips,
-    ) -> tuple[Float[Tensor, "batch positions dim"], Float[Tensor, "batch frames dim"]]:
-        """Put imagined tokens in the places of those of a missing modality."""
-        assert self.imagination is not None
-        means = face.mean(dim=1), self.mean(audio, length)
-        imagined_face, imagined_audio = self.imagination(*means, clips.has_face, clips.has_audio)
-        return (
-            torch.where(clips.has_face[:, None, None], face, imagined_face[:, None]),
-            torch.where(clips.has_audio[:, None, None], audio, imagined_audio[:, None]),
-        )
-
     def compare(
-        self,
-        face: Float[Tensor, "batch positions dim"],
-        audio: Float[Tensor, "batch frames dim"],
-        length: Int[Tensor, "batch"],
-        clips: Clips,
+        self, face: Float[Tensor, "batch dim"], audio: Float[Tensor, "batch dim"], clips: Clips
     ) -> tuple[Imagined | None, Shared | None]:
         """Imagine the mean tokens of both modalities, and give them to compare."""
-        means = face.mean(dim=1), self.mean(audio, length)
         imagined, shared = None, None
         if self.imagination is not None:
             has_both = clips.has_face & clips.has_audio
-            imagined = self.imagination.imagine(*means, means[0], has_both)
+            imagined = self.imagination.imagine(face, audio, face, has_both)
         if self.shared_dim is not None:
-            shared = Shared(*means, clips.has_face, clips.has_audio)
+            shared = Shared(face, audio, clips.has_face, clips.has_audio)
         return imagined, shared
 
 
@@ -135,3 +118,11 @@ class Tokens(nn.Module):
         tokens = self.norm(self.project(features.flatten(2).transpose(1, 2)))
         size, dim = features.shape[2:], tokens.shape[-1]
         return tokens + positional_encoding(size, dim, tokens.device).to(tokens)
+
+
+def _average(
+    tokens: Float[Tensor, "batch positions dim"], mask: Bool[Tensor, "batch positions"] | None
+) -> Float[Tensor, "batch dim"]:
+    if mask is None:
+        return tokens.mean(dim=1)
+    return torch.where(mask[..., None], tokens, 0).sum(dim=1) / mask.sum(dim=1, keepdim=True)

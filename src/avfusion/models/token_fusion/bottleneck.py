@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from avfusion.models.audio_encoders.pooling import frame_mask
@@ -46,6 +46,7 @@ class BottleneckFusion(nn.Module):
         face: Float[Tensor, "batch positions dim"],
         audio: Float[Tensor, "batch frames dim"],
         audio_length: Int[Tensor, "batch"],
+        face_mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch glimpses positions"]]:
         """Fuse two token sets into a vector, with the weights of its glimpse."""
         # Bottleneck tokens, then the class token, then those of the modality.
@@ -53,15 +54,17 @@ class BottleneckFusion(nn.Module):
         face = self._prepend(self.face_class, face)
         audio = self._prepend(self.audio_class, audio)
         mask = F.pad(frame_mask(audio[:, count + 1 :], audio_length), (count + 1, 0), value=True)
+        if face_mask is not None:
+            face_mask = F.pad(face_mask, (count + 1, 0), value=True)
 
         for look, listen in zip(self.looking, self.listening, strict=True):
             last = face
-            face, audio = look(face, face), listen(audio, audio, mask)
+            face, audio = look(face, face, face_mask), listen(audio, audio, mask)
             shared = (face[:, :count] + audio[:, :count]) / 2
             face, audio = (torch.cat([shared, part[:, count:]], dim=1) for part in (face, audio))
 
         assert isinstance(look, TransformerBlock)
-        weights = look.weights(last[:, count : count + 1], last)[..., count + 1 :]
+        weights = look.weights(last[:, count : count + 1], last, face_mask)[..., count + 1 :]
         fused = (self.face_norm(face[:, count]) + self.audio_norm(audio[:, count])) / 2
         return fused, weights / weights.sum(dim=-1, keepdim=True)
 

@@ -1,6 +1,7 @@
 """Cross-attention fusion of tokens."""
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from avfusion.models.audio_encoders.pooling import MeanPooling, frame_mask
@@ -32,15 +33,24 @@ class CrossAttentionFusion(nn.Module):
         face: Float[Tensor, "batch positions dim"],
         audio: Float[Tensor, "batch frames dim"],
         audio_length: Int[Tensor, "batch"],
+        face_mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch glimpses positions"]]:
         """Fuse two token sets into a vector, with the weights of its glimpse."""
         mask = frame_mask(audio, audio_length)
 
         for look, listen in zip(self.looking, self.listening, strict=True):
             last = audio, face
-            audio, face = look(audio, face), listen(face, audio, mask)
+            audio, face = look(audio, face, face_mask), listen(face, audio, mask)
 
         assert isinstance(look, TransformerBlock)
-        weights = self.mean(look.weights(*last), audio_length)
+        weights = self.mean(look.weights(*last, face_mask), audio_length)
         audio_mean = self.mean(self.audio_norm(audio), audio_length)
-        return (audio_mean + self.face_norm(face).mean(dim=1)) / 2, weights[:, None]
+        face = self.face_norm(face)
+        face_mean = face.mean(dim=1) if face_mask is None else _masked_mean(face, face_mask)
+        return (audio_mean + face_mean) / 2, weights[:, None]
+
+
+def _masked_mean(
+    tokens: Float[Tensor, "batch tokens dim"], mask: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch dim"]:
+    return torch.where(mask[..., None], tokens, 0).sum(dim=1) / mask.sum(dim=1, keepdim=True)

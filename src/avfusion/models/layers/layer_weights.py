@@ -1,0 +1,43 @@
+"""Learned weights of the hidden layers of a frozen encoder."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class LayerWeights(nn.Module):
+    """Average the layers of a stream by weights that are learned: a softmax.
+
+    SUPERB: Yang et al., 2021, https://arxiv.org/abs/2105.01051. The weights begin equal.
+    ``layer_norm`` first normalizes each step of each layer over its features, without gains. Of a
+    stream without layers (zero) the values are handed on.
+    """
+
+    def __init__(self, layers: int, layer_norm: bool = False) -> None:
+        super().__init__()
+        if layer_norm and not layers:
+            raise ValueError(
+                "layer_norm=true normalizes the layers of a stream, and this one has none: leave "
+                "it out, or prepare the stream with all layers of its encoder."
+            )
+        self.layers = layers
+        self.layer_norm = layer_norm
+        if layers > 1:  # of one alone there is nothing to learn
+            self.logits = nn.Parameter(torch.zeros(layers))
+
+    @property
+    def weights(self) -> Float[Tensor, "layers"]:
+        """The weight of each layer; they sum to one."""
+        return self.logits.softmax(dim=0) if self.layers > 1 else torch.ones(self.layers)
+
+    def forward(
+        self, values: Float[Tensor, "batch *layers_time dim"]
+    ) -> Float[Tensor, "batch time dim"]:
+        """Average over the layers, which are the second axis."""
+        if not self.layers:
+            return values
+        if self.layer_norm:
+            values = F.layer_norm(values, values.shape[-1:])
+        weights = self.weights.to(values)
+        return (weights @ values.flatten(2)).view(len(values), *values.shape[2:])
