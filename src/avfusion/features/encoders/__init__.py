@@ -1,0 +1,10 @@
+"""Stream encoders that come with avfusion (the contract: ``avfusion.features.streams``).
+
+A module has the recipe, which ``conf/features/audio_stream`` or ``face_stream`` names, and what it
+builds. Packages that hold networks or weights are imported when an encoder is built, not before.
+"""
+
+from avfusion.features.encoders.speech import Speech
+from avfusion.features.encoders.whisper import Whisper
+
+__all__ = ["Speech", "Whisper"]
