@@ -126,9 +126,8 @@ def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> N
         raise ValueError(
             f"{place} has no stream {' and no '.join(missing)}, which the network reads, only "
             f"{', '.join(streams)}: let its encoders read one of these (their key stream), or "
-            "prepare the corpus with it, face maps with features.face_maps.run=<run> or "
-            "features/face_maps=timm (data.features.face_maps... where training "
-            "prepares the data itself)."
+            "add it with src/prepare.py, as in features/audio_stream=whisper or "
+            "features/face_maps=timm (data.features... where training prepares the data itself)."
         )
 
 

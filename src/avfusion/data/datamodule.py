@@ -59,13 +59,13 @@ class FaceAudioDataModule(L.LightningDataModule):
     ``splits``, ``fold`` and ``split_seed`` spell the split plan, see ``avfusion.data.splits``.
     ``eval_split`` is what test and predict read. What would let a test score memory is refused
     unless it is allowed; with ``allow_subject_overlap``, plans deal out clips, not subjects.
-    ``device`` computes face maps where a store is made here: a name of torch's, or ``auto``.
+    ``device`` computes streams where a store is made here: a name of torch's, or ``auto``.
     ``streams`` names the arrays that batches hold, which are those that a network reads; by default
     the first of each modality. ``modalities`` are those that clips keep; the others are taken away,
     as if they had not been recorded (see ``without``). By default none is.
 
-    A checkpoint gets the weights of what computed one of these streams, so that it can be computed
-    again of other recordings.
+    A checkpoint gets the weights of what computed one of these streams, where they are not too
+    large, so that it can be computed again of other recordings.
     """
 
     def __init__(
@@ -178,13 +178,13 @@ class FaceAudioDataModule(L.LightningDataModule):
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
                 preparation = self.preparation or Preparation(self.corpus, self.features, self.path)
-                self.path = preparation.carry_out(device=self.device)
+                self.path = preparation.carry_out(device=self.device, verify=False)
                 self.corpus = self.preparation = None
             store = Store(self.path)
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
             check_modalities(self.removed, self._find_modalities(store))
             splits = split_clips(self.plan, store)
-            description = describe_splits(store, splits)
+            description = describe_splits(store, splits, self.asked or ())
             refuse_splits(store, splits, description["leaks"], self.allowed_leaks)
             target = self.make_target(description)
             check_kind(target, description["labels"], self.path)
@@ -290,9 +290,13 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     @cached_property
     def encoders(self) -> dict[str, dict[str, Tensor]]:
-        """The weights of what computed the streams that are read, by stream."""
-        computed = [name for name in self.streams if self.store.streams[name].encoder is not None]
-        return {name: self.store.encoder(name) for name in computed}
+        """The weights of what computed the streams that are read, by stream.
+
+        Those that are too large to travel stay where they are.
+        """
+        return {
+            name: self.store.encoder(name) for name in self.streams if self.store.has_weights(name)
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a position."""

@@ -9,9 +9,8 @@
     frames           [clips, pictures, size, size, 3] uint8, RGB
     waveform         [clips, samples] int16, mono at 16 kHz
     mfcc             [clips, frames, features] float32, or what other audio features are called
-    face_map         [clips, pictures, channels, rows, columns] float16, where they are asked for
   moments/<stream>/00000.npy  [clips, numbers] float64: statistics of any training clips
-  <stream>/encoder.pt  weights of the encoder that computed it, where one did
+  <stream>/stream.json  of a stream that an encoder computed: see avfusion.data.computed
 """
 
 import csv
@@ -30,13 +29,13 @@ from torch import Tensor
 
 from avfusion.corpora.numbers import COLUMN_PREFIX
 from avfusion.corpora.spelling import normalize_name
+from avfusion.data.computed import LENGTHS, ComputedStream, read_computed
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, to_numpy
 from avfusion.features.clip import Stream
 from avfusion.preparation.statistics import Moments, sum_moments
 
 FORMAT = 5  # until 4 output_names were class_names
 INDEX = "index.parquet"
-LENGTHS = "lengths.npy"
 MOMENTS = "moments"
 WEIGHTS = "encoder.pt"
 
@@ -57,6 +56,8 @@ class Store:
         self._spell: Callable[[str], str] | None = None
         described = self.description["streams"].items()
         self.streams = {name: Stream.from_plain(values) for name, values in described}
+        self.computed: dict[str, ComputedStream] = read_computed(self.root)
+        self.streams |= {name: one.stream for name, one in self.computed.items()}
         self.opened: dict[str, list[np.ndarray]] = {}  # shards, by stream
         self._lengths: dict[str, np.ndarray] = {}
 
@@ -162,8 +163,14 @@ class Store:
             self.opened[name] = [map_shard(file) for file in find_shards(self.root / name)]
         return self.opened[name]
 
+    def has_modality(self, name: str) -> Bool[np.ndarray, "clips"]:
+        """Whether each clip has what a stream is of: a face, or sound."""
+        return self.has_face if self.streams[name].modality == "face" else self.has_audio
+
     def moments(self, name: str, among: Bool[np.ndarray, "clips"]) -> Moments | None:
         """Add up the moments of a stream over some clips, None where it has none."""
+        if name in self.computed:
+            return self.computed[name].moments(among & self.has_modality(name))
         files = find_shards(self.root / MOMENTS / name)
         if not files:
             return None
@@ -185,6 +192,12 @@ class Store:
         Pictures are [batch, pictures, 3, height, width], their channels last in memory, as
         convolutions like them; a sequence has as many steps as the longest of these clips.
         """
+        if name in self.computed:
+            computed = self.computed[name]
+            is_removed = self._is_removed(name)
+            return torch.from_numpy(
+                computed.zeros(len(rows)) if is_removed else computed.read(rows)
+            )
         kind = self.streams[name].kind
         if self._is_removed(name):
             values = self.streams[name].zeros(len(rows))
@@ -203,6 +216,8 @@ class Store:
             column, file = self.streams[name].lengths, self.root / name / LENGTHS
             if self._is_removed(name):
                 steps = np.ones(len(self), np.int64)
+            elif name in self.computed:
+                steps = self.computed[name].steps
             else:
                 steps = np.load(file) if column is None else self.column(column)
             self._lengths[name] = np.maximum(steps, 1).astype(np.int64, copy=False)
@@ -211,6 +226,10 @@ class Store:
     def clip(self, name: str, row: int) -> Shaped[Tensor, "*item"]:
         """Copy a stream of one clip, a sequence without padding."""
         return self.read(name, np.array([row]))[0]
+
+    def has_weights(self, name: str) -> bool:
+        """Whether the weights of the encoder that computed a stream are kept beside it."""
+        return (self.root / name / WEIGHTS).exists()
 
     def encoder(self, name: str) -> dict[str, Tensor]:
         """Weights of the encoder that computed a stream."""

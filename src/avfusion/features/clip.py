@@ -25,6 +25,7 @@ from avfusion.features.picture import (
     read_picture,
 )
 from avfusion.features.policies import Missing, Policies, Unreadable
+from avfusion.features.streams import StreamEncoder, check_encoder
 from avfusion.features.video import read_video, read_video_span
 
 WAVEFORM = "waveform"  # the stream of the sound, as it is decoded
@@ -126,30 +127,49 @@ class ClipFeatures(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """Features of recordings; ``face_maps``, if any, are computed once all clips are decoded."""
+    """Features of recordings: what decoding gives, and encoders that compute streams of that.
+
+    Face maps belong to a store, whose name says by whom they are; ``audio_stream``,
+    ``face_stream`` and ``more_streams`` are added to the one that is there.
+    """
 
     face: FaceCrops
     audio: AudioFrames
     policies: Policies = field(default_factory=Policies)
     face_maps: FaceMaps | None = None
+    audio_stream: StreamEncoder | None = None
+    face_stream: StreamEncoder | None = None
+    more_streams: Mapping[str, StreamEncoder] | None = None
 
     def __post_init__(self) -> None:
         check_contract(self.face, FaceCrops, "features.face")
         check_contract(self.audio, AudioFrames, "features.audio")
         if self.face_maps is not None and self.face_maps.encoder is None:
             object.__setattr__(self, "face_maps", None)  # neither a run nor an encoder was given
+        if isinstance(self.face_stream, FaceMaps) and self.face_stream.encoder is None:
+            object.__setattr__(self, "face_stream", None)
+        for key, modality in (("audio_stream", "audio"), ("face_stream", "face")):
+            check_encoder(getattr(self, key), f"features.{key}", modality)
+        for key, encoder in (self.more_streams or {}).items():
+            check_encoder(encoder, f"features.more_streams.{key}")
         if len({*self.names}) < len(self.names) or not all(map(str.isidentifier, self.names)):
             raise ValueError(
                 f"The streams of a store need names of their own, of letters, digits and _, got "
-                f"{', '.join(self.names)}: set features.face_maps.stream, or stream of the audio "
-                "features."
+                f"{', '.join(self.names)}: set features.face_maps.stream, stream of the audio "
+                "features, or that of another encoder, such as features.audio_stream.stream."
             )
+
+    @property
+    def encoders(self) -> list[StreamEncoder]:
+        """What computes streams once all clips are decoded."""
+        added = (self.audio_stream, self.face_stream, *(self.more_streams or {}).values())
+        return [encoder for encoder in (self.face_maps, *added) if encoder is not None]
 
     @property
     def names(self) -> list[str]:
         """Names of all streams that a store of these features has."""
-        maps = [self.face_maps.stream] if self.face_maps else []
-        return [FRAMES, self.audio.stream, WAVEFORM, *maps]
+        computed = [encoder.stream for encoder in self.encoders]
+        return [FRAMES, self.audio.stream, WAVEFORM, *computed]
 
     @property
     def streams(self) -> dict[str, Stream]:

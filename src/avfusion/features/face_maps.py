@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from avfusion.checkpoint import check_targets, find_checkpoint, get_stream_encoders, read_checkpoint
 from avfusion.features.face import FRAMES
-from avfusion.features.streams import digest_weights
+from avfusion.features.streams import Encoded, digest_weights
 from avfusion.files import hash_file
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ ENCODER_PREFIX = "network.face_encoder."  # of its weights in a checkpoint
 
 @dataclass(frozen=True)
 class FaceMaps:
-    """Face maps of a store: the encoder that computes them, from pictures in [0, 1].
+    """Face maps of a store: the stream encoder that computes them, from pictures in [0, 1].
 
     ``run`` is a trained run or a checkpoint; it stands for the face encoder of its network, or for
     the one that made the maps which its network was trained on. ``encoder`` is the recipe of an
@@ -34,6 +35,8 @@ class FaceMaps:
     encoder: Mapping[str, Any] | None = None
     sha256: str | None = None
     stream: str = "face_map"
+    modality: ClassVar[str] = "face"
+    reads: ClassVar[str] = FRAMES
 
     def __post_init__(self) -> None:
         if self.run is None:
@@ -75,12 +78,18 @@ class FaceMaps:
         recipe = dict(self.encoder or {})
         return recipe | {"pretrained": "none"} if "pretrained" in recipe else recipe
 
+    def source(self) -> dict[str, Any]:
+        """Where the weights come from: a run, or a setting of the encoder."""
+        if self.run is not None:
+            return {"run": self.run}
+        return {} if self.pretrained == "none" else {"pretrained": self.pretrained}
+
     def identity(self) -> list[Any]:
         """What tells these maps from others, wherever the weights lie."""
         return [self.recipe(), self.sha256 or self.pretrained]
 
-    def build(self) -> nn.Module:
-        """Build the encoder with its weights, frozen and in eval mode.
+    def build(self, state: Mapping[str, Tensor] | None = None) -> "FaceMapEncoder":
+        """Build the encoder with its weights, or those of a ``state``, frozen and in eval mode.
 
         Raises:
             ValueError: where the recipe is of no face encoder, or of one that reads no pictures.
@@ -88,10 +97,11 @@ class FaceMaps:
         from hydra.utils import instantiate  # half a second that decoding does without
 
         check_targets(Path("features.face_maps.encoder"), self.encoder)
+        if state is None and self.run is not None:
+            state = self._run_encoder[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            recipe = self.encoder if self.run is None else self.recipe()
-            encoder = instantiate(recipe, _convert_="all")
+            encoder = instantiate(self.encoder if state is None else self.recipe(), _convert_="all")
 
         if not (isinstance(encoder, nn.Module) and hasattr(encoder, "channels")):
             raise ValueError(
@@ -103,11 +113,37 @@ class FaceMaps:
                 f"of {FRAMES}: give an encoder of those."
             )
 
-        if self.run is not None:
-            encoder.load_state_dict(self._run_encoder[1])
+        if state is not None:
+            encoder.load_state_dict(state)
         elif self.pretrained == "none":
             log.warning("The face maps are those of an encoder that has learned nothing.")
-        return encoder.eval().requires_grad_(False)
+        return FaceMapEncoder(encoder).eval().requires_grad_(False)
+
+
+class FaceMapEncoder(nn.Module):
+    """A face encoder whose maps have their pictures first, as a store keeps them.
+
+    Its weights go by the names that they have in the face encoder itself.
+    """
+
+    kind = "maps"
+    layers = 0
+    rate = None
+    offset = 0.0
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(
+        self, frames: Float[Tensor, "batch pictures 3 height width"], lengths: None = None
+    ) -> Encoded:
+        """Encode the pictures of some clips."""
+        return Encoded(self.encoder(frames).transpose(1, 2))
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Weights of the face encoder."""
+        return self.encoder.state_dict(*args, **kwargs)
 
 
 def read_encoder(run: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

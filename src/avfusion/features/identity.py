@@ -15,7 +15,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cached_property, partial
 from pathlib import Path, PurePath
@@ -28,8 +28,8 @@ import torch
 
 from avfusion import checkpoint
 from avfusion.features.clip import Features
-from avfusion.features.face_maps import FaceMaps
 from avfusion.features.policies import Policies
+from avfusion.features.streams import StreamEncoder
 from avfusion.files import hash_file
 
 SHIPPED = {
@@ -40,7 +40,8 @@ SHIPPED = {
     "avfusion.features.policies.Policies",
 }
 CLASS, SOURCE, FILES = "class", "source_sha256", "files_sha256"  # keys beside the settings
-NO_SETTINGS = ("face", "audio", "policies", "face_maps", CLASS, SOURCE, FILES)
+ADDED = ("audio_stream", "face_stream", "more_streams")  # to a store, whose name they do not change
+NO_SETTINGS = ("face", "audio", "policies", "face_maps", *ADDED, CLASS, SOURCE, FILES)
 PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 USE_STORE = (
     "prepare the recordings with it, and predict with data=store data.store=<the path that prints>"
@@ -79,6 +80,13 @@ def identify(value: Any, key: str) -> Any:
     if isinstance(value, type | FunctionType | BuiltinFunctionType | np.ufunc):
         return _identify_callable(value, key)
     return _identify_object(value, key)
+
+
+def identify_features(features: Features) -> dict[str, Any]:
+    """Describe all that decides what decoding gives, and the encoder of the face maps."""
+    nothing: dict[str, Any] = dict.fromkeys(ADDED)
+    described: dict[str, Any] = identify(replace(features, **nothing), "features")
+    return {name: part for name, part in described.items() if name not in ADDED}
 
 
 def _identify_object(value: Any, key: str) -> dict[str, Any]:
@@ -223,14 +231,16 @@ def _digest_array(array: Any) -> str:
 
 
 def prediction_features(
-    settings: Mapping[str, Any], face: Mapping[str, Any] | None = None, maps: str | None = None
+    settings: Mapping[str, Any],
+    face: Mapping[str, Any] | None = None,
+    encoders: Mapping[str, StreamEncoder] | None = None,
 ) -> Features:
     """Build the features that a network was trained on, for recordings that are to be predicted.
 
     Args:
         settings: the features of a description, as ``identify`` gave them.
         face: other values for the face crops, such as the path of a detector's weights.
-        maps: a checkpoint that holds the encoder of the face maps, where those are needed.
+        encoders: what computes the streams that the network reads beside those of decoding.
 
     Raises:
         ValueError: where they are of a class that a checkpoint may not call, or that has changed.
@@ -241,7 +251,7 @@ def prediction_features(
         _build({**settings["face"], **(face or {})}, "features.face"),
         _build(settings["audio"], "features.audio"),
         Policies.for_prediction(),
-        None if maps is None else FaceMaps(maps, stream=settings["face_maps"]["stream"]),
+        more_streams=encoders or {},
         **{name: settings[name] for name in settings if name not in NO_SETTINGS},
     )
 

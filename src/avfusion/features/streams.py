@@ -96,7 +96,7 @@ class StreamEncoder(Protocol):
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 of a file of weights, where the module holds none as tensors; else None."""
+        """SHA-256 of its file of weights; it counts where the module holds none as tensors."""
 
     def recipe(self) -> dict[str, Any]:
         """All that decides what it computes, in plain containers: ``_target_`` (its own class) and
@@ -121,14 +121,21 @@ class StreamEncoder(Protocol):
         """
 
 
-def check_encoder(encoder: Any, key: str) -> None:
-    """Refuse as an encoder what lacks a part of the contract."""
+def check_encoder(encoder: Any, key: str, modality: str | None = None) -> None:
+    """Refuse as an encoder what lacks a part of the contract, or is of another modality."""
+    if encoder is None:
+        return
     offered = [name for name in vars(StreamEncoder) if not name.startswith("_")]
     missing = [name for name in offered if not hasattr(encoder, name)]
     if missing:
         raise ValueError(
             f"{key} is {encoder!r:.80}, which lacks {', '.join(missing)}: offer what StreamEncoder "
             "of avfusion/features/streams.py says."
+        )
+    if modality is not None and encoder.modality != modality:
+        raise ValueError(
+            f"{key} is {encoder!r:.80}, which is of the {encoder.modality}: give it as "
+            f"features.{encoder.modality}_stream."
         )
 
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from avfusion.corpora import Contents, Corpus
 from avfusion.corpora.labels import ClassesOf
+from avfusion.data.computed import STREAM_FILE, read_computed
 from avfusion.data.index import BOX, Codes, Index, IndexWriter
 from avfusion.data.splits import Splits
 from avfusion.data.store import FORMAT, INDEX, Store, read_description
 from avfusion.features import Features
-from avfusion.features.clip import Stream
-from avfusion.features.identity import identify
+from avfusion.features.identity import identify_features
 from avfusion.files import hash_file, open_csv
 from avfusion.messages import join_items
 from avfusion.preparation.leakage import (
@@ -50,26 +50,36 @@ def describe(
         "skipped": dict(skipped),
         "notes": dict(count_kinds(Codes.of(clips["note"]).counts())),
         "boxes": clips[BOX[0]].null_count < len(clips),
-        "features": identify(features, "features"),
+        "features": identify_features(features),
     }
 
 
-def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
+def describe_splits(store: Store, splits: Splits, streams: Collection[str] = ()) -> dict[str, Any]:
     """Description of a store with what depends on its splits.
 
-    That are the classes and the statistics of the training clips, and leakage between splits.
+    That are the classes and the statistics of the training clips, and leakage between splits. Of
+    the streams that encoders have computed, those named in ``streams`` are described: what else a
+    store has got in the meantime changes no training.
     """
     told, training = store.description, splits.where("train")
     classes_of = choose_target(told).classes_of
     clips = splits.tabulate(store.columns("subject", *CONTENT_COLUMNS))
     classes = count_classes(store.labels.counts(training), classes_of)
-    statistics: dict[str, dict[str, list[float]]] = {}
+    described = dict(told["streams"])
+    described |= {
+        name: store.computed[name].stream.plain() for name in streams if name in store.computed
+    }
 
-    for name, stream in store.streams.items():
-        moments = store.moments(name, training)
+    for name in described:
+        stream, moments = store.streams[name], store.moments(name, training)
         if moments is not None:
             scale = 1 / 255 if stream.kind == "pictures" else 1  # as networks read pictures
-            statistics[name] = moments.mean_and_deviation(scale)
+            statistics: dict[str, Any] = moments.mean_and_deviation(scale)
+            if stream.layers:
+                statistics = {
+                    key: split_layers(one, stream.layers) for key, one in statistics.items()
+                }
+            described[name] = described[name] | statistics
 
     return told | {
         "splits": splits.record,
@@ -77,10 +87,14 @@ def describe_splits(store: Store, splits: Splits) -> dict[str, Any]:
         "clips": splits.counts(),
         "shared_subjects": find_shared_subjects(clips),
         "leaks": find_leaks(clips, classes_of) | told["leaks"],
-        "streams": {
-            name: values | statistics.get(name, {}) for name, values in told["streams"].items()
-        },
+        "streams": described,
     }
+
+
+def split_layers(numbers: list[float], layers: int) -> list[list[float]]:
+    """Arrange numbers of the features of all layers, one layer after the other, by layer."""
+    features = len(numbers) // layers
+    return [numbers[first : first + features] for first in range(0, len(numbers), features or 1)]
 
 
 def count_classes(labels: Mapping[str, int], classes_of: ClassesOf) -> Counter[str]:
@@ -113,12 +127,10 @@ def write_description(
     features: Features,
     parts: Sequence[Part],
     allowed_leaks: Collection[str] = (),
-    computed: Mapping[str, Stream] | None = None,
 ) -> None:
     """Write everything that a store holds beside its shards.
 
-    ``allowed_leaks`` are the kinds of leakage that are in the nature of these clips, ``computed``
-    the streams that encoders have made of those that decoding gives.
+    ``allowed_leaks`` are the kinds of leakage that are in the nature of these clips.
 
     The journals are read one after the other, so that the outcomes of a large corpus need no room
     at once.
@@ -147,11 +159,10 @@ def write_description(
         )
 
     index = Index(root / INDEX)
-    streams = features.streams | dict(computed or {})
     description = describe(
         corpus.name, contents, features, index.columns(*DESCRIBED_COLUMNS), skipped
     ) | {
-        "streams": {name: stream.plain() for name, stream in streams.items()},
+        "streams": {name: stream.plain() for name, stream in features.streams.items()},
         "leaks": find_repeats(index.columns(*CONTENT_COLUMNS, *index.number_columns)),
         "allowed_leaks": sorted(allowed_leaks),
         "checksums": checksums(root),
@@ -159,22 +170,29 @@ def write_description(
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
-def verify_checksums(store: Path) -> None:
+def verify_checksums(root: Path) -> None:
     """Refuse a store whose files are not those that were written."""
-    promised, found = read_description(store)["checksums"], checksums(store)
+    computed = read_computed(root)
+    promised, found = read_description(root)["checksums"], checksums(root, computed)
+    for name, one in computed.items():
+        promised |= {f"{name}/{file}": sum for file, sum in one.description["checksums"].items()}
+        files = (file for file in one.folder.iterdir() if file.name != STREAM_FILE)
+        found |= {f"{name}/{file.name}": hash_file(file) for file in files}
+
     other = sorted(name for name in promised | found if promised.get(name) != found.get(name))
     if other:
         raise ValueError(
-            f"{len(other)} files of {store} are not as they were written ({join_items(other)}): "
+            f"{len(other)} files of {root} are not as they were written ({join_items(other)}): "
             "delete the folder and prepare the corpus again."
         )
 
 
-def checksums(root: Path) -> dict[str, str]:
-    """SHA-256 of every file of the store."""
+def checksums(root: Path, but: Collection[str] = ()) -> dict[str, str]:
+    """SHA-256 of every file of the store, but for those of some folders."""
     sums = {}
-    files = (path for path in root.rglob("*") if path.is_file())
-    for path in sorted(file for file in files if file.name != "description.json"):
-        sums[path.relative_to(root).as_posix()] = hash_file(path)
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        name = path.relative_to(root)
+        if name.parts[0] not in but and name.name != "description.json":
+            sums[name.as_posix()] = hash_file(path)
 
     return sums

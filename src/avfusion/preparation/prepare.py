@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from filelock import FileLock
 
 from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.corpora.media import drop_companions
@@ -23,10 +21,9 @@ from avfusion.data.splits import Splits, number_splits
 from avfusion.data.store import FORMAT, read_description
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
-from avfusion.features.identity import SHIPPED, identify, name_of
+from avfusion.features.identity import SHIPPED, identify, identify_features, name_of
 from avfusion.files import safe_name
 from avfusion.preparation.description import write_description
-from avfusion.preparation.face_maps import choose_device, write_maps
 from avfusion.preparation.file_digests import FileDigests
 from avfusion.preparation.leakage import (
     describe_leaks,
@@ -34,7 +31,8 @@ from avfusion.preparation.leakage import (
     find_untrained_classes,
     refuse_leaks,
 )
-from avfusion.preparation.workers import allocate, write_parts
+from avfusion.preparation.streams import add_stream, choose_device, is_there
+from avfusion.preparation.workers import acquire_lock, allocate, write_parts
 from avfusion.targets import choose_target
 
 log = logging.getLogger(__name__)
@@ -47,16 +45,17 @@ def prepare(
     workers: int | None = None,
     limit: int | None = None,
     device: str = "auto",
+    precision: str = "32",
 ) -> Path:
     """Prepare the store of a corpus under these settings, unless it is there; return its folder.
 
     It is written beside its place and moved there whole; what an interrupted preparation had
     written is used by the next one. Its name holds a digest of the settings, of the contents, and
     of every file, wherever the files are and whenever they were copied. ``limit`` takes only so
-    many clips, spread over the corpus. ``device`` computes face maps: a name of torch's, or
-    ``auto``.
+    many clips, spread over the corpus. ``device`` and ``precision`` are those in which encoders
+    compute streams: a name of torch's, or ``auto``; ``32`` or ``bf16``.
     """
-    return Preparation(corpus, features, stores, limit).carry_out(workers, device)
+    return Preparation(corpus, features, stores, limit).carry_out(workers, device, precision)
 
 
 class Preparation:
@@ -83,56 +82,52 @@ class Preparation:
 
     @property
     def is_done(self) -> bool:
-        """Whether the store is there, whole."""
-        return self.root.exists()
+        """Whether the store is there, with all streams that encoders compute."""
+        encoders = self.features.encoders
+        return self.root.exists() and all(is_there(self.root, encoder) for encoder in encoders)
 
-    def carry_out(self, workers: int | None = None, device: str = "auto") -> Path:
-        """Make the store if it is not there, and return its folder."""
-        if not self.is_done:
-            chosen = choose_device(device) if self.features.face_maps else torch.device("cpu")
+    def carry_out(
+        self,
+        workers: int | None = None,
+        device: str = "auto",
+        precision: str = "32",
+        verify: bool = True,
+    ) -> Path:
+        """Make the store if it is not there, and the streams that it lacks; return its folder.
+
+        ``verify`` compares the weights of encoders with those that computed what is there.
+        """
+        encoders = self.features.encoders
+        chosen = choose_device(device) if encoders else torch.device("cpu")
+        if not self.root.exists():
             try_custom_audio(self.features)
             for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):
                 log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
             with acquire_lock(self.stores, self.root):
-                if not self.is_done:  # another process may have made it meanwhile
-                    self.write(workers, chosen)
+                if not self.root.exists():  # another process may have made it meanwhile
+                    self.write(workers)
 
         self.files.remember()
         refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
+        for encoder in encoders:
+            named = encoder is self.features.face_maps  # the store is named by it
+            add_stream(self.root, encoder, chosen, precision, verify and not named)
 
         return self.root
 
-    def write(self, workers: int | None, device: torch.device) -> None:
+    def write(self, workers: int | None) -> None:
         """Decode the clips that are not decoded yet, and move the store into its place."""
         partial, journals = Path(f"{self.root}.partial"), Path(f"{self.root}.parts")
         corpus, contents, features = self.corpus, self.contents, self.features
         warn_of_abandoned(self.root)
         parts = allocate(partial, journals, corpus, contents, features)
         pace = write_parts(parts, f"Preparing {corpus.name}", workers)
-        computed = {}
-        if features.face_maps:
-            computed[features.face_maps.stream] = write_maps(
-                partial, parts, features.face_maps, device
-            )
-        write_description(partial, corpus, contents, features, parts, self.inherent, computed)
+        write_description(partial, corpus, contents, features, parts, self.inherent)
         refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
         if pace.clips:
             get_pace_path(self.root).write_text(json.dumps(pace), encoding="utf-8")
         os.replace(partial, self.root)
         shutil.rmtree(journals, ignore_errors=True)
-
-
-def acquire_lock(stores: Path, root: Path) -> AbstractContextManager[Any]:
-    """Lock of a store to be made, held, or say where else stores may go."""
-    try:
-        stores.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{root}.lock").acquire()
-    except OSError as error:
-        raise PermissionError(
-            f"{stores} has no store of this corpus under these settings, and none can be written "
-            f"there ({error}): name another folder (prepare.stores=..., in training "
-            "data.store=...), or set AVFUSION_DATA to one."
-        ) from error
 
 
 def try_custom_audio(features: Features) -> None:
@@ -210,11 +205,13 @@ def compute_key(
     Where the files lie, and when they were written, changes nothing.
     """
     chosen = {
-        name: part for name, part in identify(features, "features").items() if name != "face_maps"
+        name: part for name, part in identify_features(features).items() if name != "face_maps"
     }
     if "model_sha256" in chosen["face"]:
         chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
-    settings = [FORMAT, features.names, chosen, corpus.on_error, contents.output_names]
+    maps = [features.face_maps.stream] if features.face_maps is not None else []
+    names = [*features.streams, *maps]
+    settings = [FORMAT, names, chosen, corpus.on_error, contents.output_names]
     if features.face_maps is not None:
         settings.append(
             [
@@ -228,10 +225,13 @@ def compute_key(
     entries = {path: list_files(path) for path in list_sources(contents)}
     digests = (files or FileDigests()).of(chain(*entries.values()))
     home = find_common_folder(entries)
-    names = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
+    places = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
     read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
     for recording in contents.recordings:
-        content = [describe_recording(recording, names), [read[path] for path in recording.sources]]
+        content = [
+            describe_recording(recording, places),
+            [read[path] for path in recording.sources],
+        ]
         state.update(json.dumps(content, default=str).encode())
 
     return state.hexdigest()[:8]

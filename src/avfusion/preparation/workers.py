@@ -4,11 +4,13 @@ import json
 import logging
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
 from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.data.store import MOMENTS, shard_file
@@ -62,6 +64,19 @@ def allocate(
             parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))
 
     return parts
+
+
+def acquire_lock(folder: Path, root: Path) -> AbstractContextManager[Any]:
+    """Lock of what is to be made in a folder, held, or say where else it may go."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{root}.lock").acquire()
+    except OSError as error:
+        raise PermissionError(
+            f"{folder} does not have {root.name}, and it cannot be written there ({error}): name "
+            "another folder (prepare.stores=..., in training data.store=...), or set AVFUSION_DATA "
+            "to one."
+        ) from error
 
 
 def check_room(root: Path, needed: int) -> None:

@@ -10,7 +10,13 @@ import lightning as L
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion.checkpoint import Recipe, check_parameters, find_checkpoint, read_checkpoint
+from avfusion.checkpoint import (
+    Recipe,
+    check_parameters,
+    find_checkpoint,
+    get_stream_encoders,
+    read_checkpoint,
+)
 from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.checks import check_modalities, check_streams, find_removed
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -18,7 +24,9 @@ from avfusion.data.splits import Splits
 from avfusion.data.store import read_description
 from avfusion.data.train_test_overlap import check_overlap
 from avfusion.features import prediction_features
+from avfusion.features.clip import Stream
 from avfusion.features.identity import check_classes
+from avfusion.features.recorded import RecordedEncoder
 from avfusion.files import data_folder
 from avfusion.preparation.prepare import prepare
 from avfusion.run.configuration import output_folder, to_plain
@@ -70,9 +78,9 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     check_modalities(find_removed(cfg.modalities), sorted(modalities))  # before recordings are read
     task = restore_task(file, checkpoint)
 
-    maps = str(file) if any(described[name]["encoder"] for name in streams) else None
+    encoders = find_encoders(cfg, checkpoint)
     device = str(trainer.strategy.root_device)
-    settings = _configure_data(cfg, recipe, maps, device)
+    settings = _configure_data(cfg, recipe, encoders, device, file)
     settings |= {"target": None, "eval_split": cfg.split}
     if cfg.batch_size is not None:
         settings["batch_size"] = cfg.batch_size
@@ -89,6 +97,20 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     allowed = allowed_overlap(cfg)
     overlap = check_overlap(file, recipe, data.store, data.splits, [cfg.split], allowed)
     return Restored(task, data, overlap)
+
+
+def find_encoders(cfg: DictConfig, checkpoint: dict[str, Any]) -> dict[str, RecordedEncoder]:
+    """Find the encoders of the computed streams that the network of a checkpoint reads."""
+    recipe, states = checkpoint["recipe"], get_stream_encoders(checkpoint)
+    described = recipe["description"]["streams"]
+    places = to_plain(cfg.encoders) if cfg.get("encoders") else {}
+    return {
+        name: RecordedEncoder(
+            name, Stream.from_plain(described[name]), states.get(name), places.get(name)
+        )
+        for name in find_streams(recipe["model"])
+        if described[name]["encoder"]
+    }
 
 
 def restore_task(file: Path, checkpoint: dict[str, Any]) -> FusionTask:
@@ -168,32 +190,43 @@ def _comparable_settings(description: dict[str, Any], streams: Sequence[str]) ->
     settings["face"] = settings["face"] | {"model": None}
     read = {name: description["streams"][name] for name in streams}
     settings["streams"] = {
-        name: {key: stream[key] for key in ("shape", "encoder", "sha256")}
+        name: {"shape": _fixed_axes(stream)} | {key: stream[key] for key in ("encoder", "sha256")}
         for name, stream in read.items()
     }
     return settings
 
 
+def _fixed_axes(stream: dict[str, Any]) -> list[int]:
+    """Shape of an item, of a computed sequence without the steps, of which clips set the number."""
+    is_computed = stream["encoder"] is not None and stream["kind"] == "sequence"
+    return [*stream["shape"][:-2], stream["shape"][-1]] if is_computed else list(stream["shape"])
+
+
 def _configure_data(
-    cfg: DictConfig, recipe: dict[str, Any], maps: str | None, device: str
+    cfg: DictConfig,
+    recipe: dict[str, Any],
+    encoders: Mapping[str, RecordedEncoder],
+    device: str,
+    file: Path,
 ) -> dict[str, Any]:
     """Configure the data module: of recordings, of given data, or of the training.
 
-    ``maps`` is the checkpoint itself where its network reads computed face maps: it holds their
-    encoder, and so stands for the run that it came from.
+    A checkpoint whose network reads computed face maps holds their encoder, and so stands for the
+    run that it came from.
     """
     if cfg.get("input") is not None:
-        return _prepare_recordings(cfg, recipe, maps, device)
+        return _prepare_recordings(cfg, recipe, encoders, device)
+    maps = str(file) if any(encoder.modality == "face" for encoder in encoders.values()) else None
     return to_plain(cfg.data) if "data" in cfg else localize_paths(recipe["data"], maps)
 
 
 def _prepare_recordings(
-    cfg: DictConfig, recipe: dict[str, Any], maps: str | None, device: str
+    cfg: DictConfig, recipe: dict[str, Any], encoders: Mapping[str, RecordedEncoder], device: str
 ) -> dict[str, Any]:
     """Prepare raw recordings as in training, in the folder of this run."""
     settings = recipe["description"]["features"]
     face = {"model": cfg.face_model} if cfg.face_model else {}
-    features = prediction_features(settings, face, maps)
+    features = prediction_features(settings, face, encoders)
     check_streams(find_streams(recipe["model"]), features.names, "What recordings become")
 
     windows = instantiate(cfg.windows)
@@ -204,7 +237,7 @@ def _prepare_recordings(
     folder = output_folder() / "store"
     try:
         store = prepare(corpus, features, folder, cfg.workers, device=device)
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return {

@@ -1,0 +1,129 @@
+"""Computed streams on disk, which lie beside those that decoding gives and change none of them.
+
+<store>/<stream>/
+  stream.json        what the stream is, and of which clips each file holds the values
+  00000.npy          values of some clips, in the order of the index:
+                     of a sequence [steps of all of these clips, ...], of others [clips, ...];
+                     layers come after the steps, [steps, layers, features]
+  lengths.npy        true steps of each clip, [clips], of a sequence whose clips differ in length
+  moments.npy        [clips, numbers] float64: statistics of any training clips, but of vectors
+  encoder.pt         weights of the encoder, where they are not too large to travel
+
+The true steps lie one after the other, so that long clips and short ones take no more room than
+they need. A folder with a stream.json is whole.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64, Shaped
+
+from avfusion.features.clip import Stream
+from avfusion.preparation.statistics import CHUNK, Moments, sum_moments
+
+COMPUTED_FORMAT = 1
+STREAM_FILE = "stream.json"
+LENGTHS = "lengths.npy"
+MOMENTS_FILE = "moments.npy"
+
+
+def read_computed(root: Path) -> "dict[str, ComputedStream]":
+    """Open the computed streams of a store, in the order of their names."""
+    files = sorted(root.glob(f"*/{STREAM_FILE}"))
+    return {file.parent.name: ComputedStream(file.parent) for file in files}
+
+
+class ComputedStream:
+    """Values of a computed stream, opened when they are first asked for; rows are of the index."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.description: dict[str, Any] = json.loads(
+            (folder / STREAM_FILE).read_text(encoding="utf-8")
+        )
+        if self.description["format"] != COMPUTED_FORMAT:
+            raise ValueError(
+                f"The stream in {folder} has format {self.description['format']}, this version "
+                f"reads {COMPUTED_FORMAT}: delete the folder and compute it again."
+            )
+        self.stream = Stream.from_plain(self.description["stream"])
+        self.firsts = np.array(self.description["firsts"])  # row of the first clip of each file
+        self.arrays: dict[int, np.ndarray] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.stat().st_size for file in self.folder.iterdir())
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether the steps of all clips lie one after the other."""
+        return bool(self.description["ragged"])
+
+    @cached_property
+    def steps(self) -> Int64[np.ndarray, "clips"]:
+        """True steps of each clip: none of one that lacks the modality."""
+        if self.is_ragged:
+            return np.load(self.folder / LENGTHS)
+        return np.full(self.description["clips"], self.stream.shape[bool(self.stream.layers)])
+
+    @cached_property
+    def starts(self) -> Int64[np.ndarray, "clips"]:
+        """Place of the first step of each clip in its file."""
+        before = np.cumsum(self.steps) - self.steps
+        return before - before[self.firsts][self.find_parts(np.arange(len(before)))]
+
+    def find_parts(self, rows: Int64[np.ndarray, "rows"]) -> Int64[np.ndarray, "rows"]:
+        """Find the files that hold some clips."""
+        return np.searchsorted(self.firsts, rows, side="right") - 1
+
+    def array(self, part: int) -> np.ndarray:
+        """Map a file into memory, as a plain array, whose slices cost less than memmap's."""
+        if part not in self.arrays:
+            file = self.folder / f"{part:05d}.npy"
+            self.arrays[part] = np.asarray(np.load(file, mmap_mode="r"))
+        return self.arrays[part]
+
+    def read(self, rows: Int64[np.ndarray, "batch"]) -> Shaped[np.ndarray, "batch *item"]:
+        """Copy the values of some clips, sequences as long as the longest of them."""
+        parts = self.find_parts(rows).tolist()
+        values = self._read_steps(rows, parts) if self.is_ragged else self._read_items(rows, parts)
+        is_layered = self.stream.kind == "sequence" and self.stream.layers
+        return values.swapaxes(1, 2) if is_layered else values
+
+    def _read_items(self, rows: np.ndarray, parts: list[int]) -> np.ndarray:
+        places = (rows - self.firsts[parts]).tolist()
+        return np.stack([self.array(part)[at] for part, at in zip(parts, places, strict=True)])
+
+    def _read_steps(self, rows: np.ndarray, parts: list[int]) -> np.ndarray:
+        steps, starts = self.steps.take(rows).tolist(), self.starts.take(rows).tolist()
+        item = self.array(parts[0]).shape[1:]
+        values = np.empty((len(rows), max(1, *steps), *item), self.stream.dtype)
+        for place, (part, length, start) in enumerate(zip(parts, steps, starts, strict=True)):
+            values[place, :length] = self.array(part)[start : start + length]
+            values[place, length:] = 0
+        return values
+
+    def zeros(self, clips: int) -> Shaped[np.ndarray, "batch *item"]:
+        """Make what clips have that lack the modality: zeros, of a sequence one step."""
+        values = self.stream.zeros(clips)
+        if self.stream.kind != "sequence":
+            return values
+        return values[:, :, :1] if self.stream.layers else values[:, :1]
+
+    def moments(self, among: Bool[np.ndarray, "clips"]) -> Moments:
+        """Add up the moments of some clips, which have the modality."""
+        rows = np.flatnonzero(among)
+        if self.stream.kind != "vector":
+            packed = np.asarray(np.load(self.folder / MOMENTS_FILE, mmap_mode="r"))
+            return sum_moments([packed], np.zeros_like(rows), rows)
+
+        columns = int(np.prod(self.stream.shape))
+        total = Moments.of(np.zeros((0, columns))).pack()
+        for start in range(0, len(rows), CHUNK):
+            values = self.read(rows[start : start + CHUNK])
+            total += Moments.of(values.reshape(len(values), columns)).pack()
+        return Moments.unpack(total)
