@@ -2,6 +2,7 @@
 
 python src/prepare.py corpus=manifest corpus.root=<folder with a manifest.csv>
 python src/prepare.py corpus.root=<folder> features.face.detector=haar
+python src/prepare.py corpus.root=<folder> features/audio_stream=whisper
 python src/prepare.py corpus.root=<folder> prepare.dry_run=true
 """
 
@@ -28,7 +29,7 @@ def main(cfg: DictConfig) -> None:
     from avfusion.data.store import Store
     from avfusion.preparation.description import verify_checksums
     from avfusion.preparation.prepare import Preparation
-    from avfusion.preparation.summary import preview_store, summarize_store
+    from avfusion.preparation.summary import list_streams, preview_store, summarize_store
 
     with exit_on_input_error():
         check_config(cfg)
@@ -40,8 +41,13 @@ def main(cfg: DictConfig) -> None:
             print(preview_store(corpus, features, stores, limit))
             return
         preparation = Preparation(corpus, features, stores, limit)
+        if not cfg.prepare.streams:
+            print(list_streams(preparation))
+            return
         already_there = preparation.is_done
-        store = preparation.carry_out(cfg.prepare.workers, cfg.prepare.device)
+        store = preparation.carry_out(
+            cfg.prepare.workers, cfg.prepare.device, str(cfg.prepare.precision)
+        )
         if cfg.prepare.verify:
             verify_checksums(store)
         if export is not None:

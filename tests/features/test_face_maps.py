@@ -9,7 +9,8 @@ import torch
 from conftest import save_run
 
 from avfusion import checkpoint
-from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features, face_maps
+from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
+from avfusion.features import face_maps as reading
 from avfusion.models.face_encoders import ConvNet, TimmEncoder
 
 CONVNET = {
@@ -24,12 +25,14 @@ FACE = torch.rand(2, 1, 3, 32, 32)
 
 def test_of_a_run_it_is_the_face_encoder_with_its_weights(tmp_path):
     task = save_run(tmp_path / "run", "lowrank")
-    maps = FaceMaps(str(tmp_path / "run"))
-    encoder = maps.build()
-    assert torch.equal(encoder(FACE), task.eval().network.face_encoder(FACE))
+    face_maps = FaceMaps(str(tmp_path / "run"))
+    encoder = face_maps.build()
+    maps, lengths = encoder(FACE)
+    by_network = task.eval().network.face_encoder(FACE)
+    assert torch.equal(maps, by_network.transpose(1, 2)) and lengths is None
     assert not encoder.training and not any(p.requires_grad for p in encoder.parameters())
-    assert maps.encoder == task.recipe.model["network"]["face_encoder"]
-    assert maps.weights == str(tmp_path / "run" / "checkpoints" / "best.ckpt")
+    assert face_maps.encoder == task.recipe.model["network"]["face_encoder"]
+    assert face_maps.weights == str(tmp_path / "run" / "checkpoints" / "best.ckpt")
 
 
 def test_of_a_run_on_stored_maps_it_is_the_encoder_that_made_them(tmp_path):
@@ -42,7 +45,7 @@ def test_of_a_run_on_stored_maps_it_is_the_encoder_that_made_them(tmp_path):
     )
     again = FaceMaps(str(tmp_path / "second"))
     assert again.identity() == maps.identity()
-    assert torch.equal(again.build()(FACE), maps.build()(FACE))
+    assert torch.equal(again.build()(FACE).values, maps.build()(FACE).values)
 
 
 def test_the_digest_is_that_of_names_shapes_and_bytes_of_the_weights(tmp_path):
@@ -77,7 +80,7 @@ def test_weights_come_from_a_file_whose_content_counts_and_not_its_place(tmp_pat
         assert maps.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
         assert maps.recipe()["pretrained"] == "none"
     assert identities[0] == identities[1]
-    assert torch.equal(maps.build().network.conv1[0].weight, network.conv1[0].weight)
+    assert torch.equal(maps.build().encoder.network.conv1[0].weight, network.conv1[0].weight)
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "b.pth")
     other = FaceMaps(encoder=TIMM | {"pretrained": str(tmp_path / "b.pth")})
     assert other.identity() != identities[0]
@@ -90,7 +93,8 @@ def test_weights_come_from_a_file_whose_content_counts_and_not_its_place(tmp_pat
 def test_an_encoder_that_learned_nothing_is_always_the_same_and_said_to_be_so(recipe, kind, caplog):
     before = torch.get_rng_state()
     first, second = (FaceMaps(encoder=recipe).build() for _ in range(2))
-    assert isinstance(first, kind) and torch.equal(first(FACE), second(FACE))
+    assert isinstance(first.encoder, kind)
+    assert torch.equal(first(FACE).values, second(FACE).values)
     assert torch.equal(torch.get_rng_state(), before)
     assert "has learned nothing" in caplog.text
     assert FaceMaps(encoder=recipe).weights == "drawn"
@@ -101,7 +105,7 @@ def test_settings_travel_to_other_processes_without_weights(tmp_path):
     maps = FaceMaps(str(tmp_path))
     copy = pickle.loads(pickle.dumps(maps))
     assert copy == maps and len(pickle.dumps(maps)) < 2000
-    assert torch.equal(copy.build()(FACE), maps.build()(FACE))
+    assert torch.equal(copy.build()(FACE).values, maps.build()(FACE).values)
 
 
 def test_a_checkpoint_is_read_once(tmp_path, monkeypatch):
@@ -112,7 +116,7 @@ def test_a_checkpoint_is_read_once(tmp_path, monkeypatch):
         files.append(file)
         return checkpoint.read_checkpoint(file)
 
-    monkeypatch.setattr(face_maps, "read_checkpoint", read_checkpoint)
+    monkeypatch.setattr(reading, "read_checkpoint", read_checkpoint)
     FaceMaps(str(tmp_path)).build()
     assert files == [tmp_path / "checkpoints" / "best.ckpt"]
 

@@ -11,13 +11,14 @@ from avfusion.corpora import Manifest
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 from avfusion.features import FaceFeatures, FaceMaps, Features
+from avfusion.features.face_maps import FaceMapEncoder
 from avfusion.models.face_encoders import ConvNet
-from avfusion.preparation import face_maps as mapping
 from avfusion.preparation import prepare as preparation
+from avfusion.preparation import streams as mapping
 from avfusion.preparation import workers as work
 from avfusion.preparation.description import verify_checksums
-from avfusion.preparation.face_maps import choose_device, compute_maps
 from avfusion.preparation.prepare import prepare
+from avfusion.preparation.streams import choose_device
 from avfusion.preparation.summary import preview_store, suggest_overrides, summarize_store
 
 
@@ -117,24 +118,24 @@ def test_preparing_again_computes_nothing(few, tmp_path, in_process, features, m
 def test_maps_that_were_interrupted_are_gone_on_with(
     few, tmp_path, in_process, features, monkeypatch
 ):
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 1)
+    monkeypatch.setattr(mapping, "PART_CLIPS", 1)
     whole = prepare(few, features, tmp_path / "whole")
-    mapped, real = [], mapping.write_part_maps
+    mapped, real = [], mapping.write_part
 
-    def interrupted_in_the_third(part, name, encoder):
-        mapped.append(part.recordings[0].clip_id)
+    def interrupted_in_the_third(task, part):
+        mapped.append(part.number)
         if len(mapped) == 3:
             raise KeyboardInterrupt
-        real(part, name, encoder)
+        real(task, part)
 
-    monkeypatch.setattr(mapping, "write_part_maps", interrupted_in_the_third)
+    monkeypatch.setattr(mapping, "write_part", interrupted_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         prepare(few, features, tmp_path / "stores")
     left = {path.suffix for path in (tmp_path / "stores").iterdir() if path.is_dir()}
-    assert left == {".partial", ".parts"}
+    assert {".partial", ".parts"} < left
     monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded again"))
     store = prepare(few, features, tmp_path / "stores")
-    assert mapped == ["s0_0", "s0_1", "s0_2", "s0_2", "s0_3"]
+    assert mapped == [0, 1, 2, 2, 3]
     assert files(store) == files(whole)
     assert [path for path in (tmp_path / "stores").iterdir() if path.is_dir()] == [store]
 
@@ -145,41 +146,44 @@ def test_shards_and_batches_do_not_change_the_maps(
     whole = Store(prepare(few, features, tmp_path / "whole"))
     clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
     monkeypatch.setattr(work, "SHARD_BYTES", 3 * clip_bytes)
-    monkeypatch.setattr(mapping, "BATCH_FRAMES", 1)
+    monkeypatch.setattr(mapping, "PART_CLIPS", 3)
+    monkeypatch.setattr(mapping, "BATCH_PICTURES", 1)
     sharded = Store(prepare(few, features, tmp_path / "sharded"))
-    assert [len(shard) for shard in sharded.shards("face_map")] == [3, 1]
+    assert [len(sharded.computed["face_map"].array(part)) for part in range(2)] == [3, 1]
     rows = np.arange(4)
     ours, theirs = (store.read("face_map", rows).float() for store in (sharded, whole))
     torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=1e-6)
 
 
-def test_maps_that_half_precision_cannot_hold_are_refused():
+def test_maps_that_half_precision_cannot_hold_are_refused(few, tmp_path, in_process, features):
     encoder = ConvNet([0.0] * 3, [1.0] * 3, widths=[4, 4])
     torch.nn.init.constant_(encoder.layers[-2].bias, 1e5)
-    with pytest.raises(ValueError, match=r"exceed what 16 bits hold \(65504\): choose another"):
-        compute_maps(encoder, np.zeros((1, 1, 32, 32, 3), np.uint8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FaceMaps, "build", lambda *_: FaceMapEncoder(encoder))
+        with pytest.raises(ValueError, match=r"face_map exceed what 16 bits hold \(65504\)"):
+            prepare(few, features, tmp_path / "stores")
 
 
 def test_maps_that_do_not_fit_on_the_disk_are_refused_before_they_are_begun(
     few, tmp_path, in_process, features, monkeypatch
 ):
     monkeypatch.setattr(mapping, "check_room", lambda root, needed: pytest.fail(str(needed)))
-    with pytest.raises(pytest.fail.Exception) as refused:
+    with pytest.raises(pytest.fail.Exception, match=f"^{4 * 64 * 4 * 4 * 2}$"):
         prepare(few, features, tmp_path / "stores")
-    (partial,) = (tmp_path / "stores").glob("*.partial")
-    others = sum(path.stat().st_size for path in partial.rglob("*.npy"))
-    assert int(str(refused.value)) == others + 4 * 64 * 4 * 4 * 2
 
 
 def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     few, tmp_path, in_process, features, trained
 ):
     stores = tmp_path / "stores"
-    assert "GB and face maps" in preview_store(few, features, stores, None)
+    told = preview_store(few, features, stores, None)
+    assert "GB and what is computed of them: face_map" in told
     assert not stores.exists()
     store = Store(prepare(few, features, stores))
     text = summarize_store(store.root)
-    assert f"Face maps of 64 channels (face_map), by the encoder of {trained[0]}/check" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("face_map"))
+    assert line.split()[1:8] == ["face", "maps", "1", "x", "64", "x", "4"]
+    assert f"ConvNet on frames, weights: {trained[0]}/checkpoints/best.ckpt, sha256 " in line
     options = suggest_overrides(store, {"train": 64, "val": 8, "test": 8})
     assert options == ["model/face_encoder=precomputed"]
 
@@ -194,12 +198,10 @@ def test_maps_are_computed_on_the_device_of_the_trainer(
     assert Store(data.store.root).shards("face_map")[0].any()
 
     used = []
-    monkeypatch.setattr(preparation, "write_maps", lambda *given: used.append(given[-1]) or {})
-    monkeypatch.setattr(preparation, "write_description", lambda *_: 1 / 0)
+    monkeypatch.setattr(preparation, "add_stream", lambda *given: used.append(given[2]))
     for number, device in enumerate(("meta", "cpu")):
         data = FaceAudioDataModule(str(tmp_path / str(number)), few, features, device=device)
-        with pytest.raises(ZeroDivisionError):
-            _ = data.store
+        _ = data.store
     assert used == [torch.device("meta"), torch.device("cpu")]
 
 
@@ -208,7 +210,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_decoded(
     few, tmp_path, features, monkeypatch, name
 ):
     monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
-    with pytest.raises(ValueError, match=rf"prepare\.device={name} cannot compute face maps .*use"):
+    with pytest.raises(ValueError, match=rf"prepare\.device={name} cannot compute streams .*use"):
         prepare(few, features, tmp_path / "stores", device=name)
 
 

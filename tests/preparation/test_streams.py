@@ -205,22 +205,21 @@ def test_what_another_encoder_had_begun_is_not_gone_on_with(place, monkeypatch, 
 
 def test_batches_of_like_lengths_waste_less_than_a_tenth_and_give_the_same(place, monkeypatch):
     """As on a GPU, here on the CPU, where a clip is computed alone otherwise."""
-    store, module, gpu = Store(place), VOICE.build(), torch.device("meta")
-    task = computing.Task(store, VOICE, module, gpu, "32", place, place)
-    rows = np.arange(24)
-    batches = list(computing.group_rows(task, rows))
+    store, rows = Store(place), np.arange(24)
+    lengths = store.lengths("waveform")
+    like_lengths = (store.streams["waveform"], lengths, torch.device("meta"), rows)
+    batches = list(computing.group_rows(*like_lengths))
     assert sorted(np.concatenate(batches).tolist()) == rows.tolist() and len(batches) < 10
     for batch in batches:
-        lengths = store.lengths("waveform")[batch]
-        assert lengths.sum() >= 0.9 * len(batch) * lengths.max()
-        encoded = computing.encode(task._replace(device=CPU), batch)
+        assert lengths[batch].sum() >= 0.9 * len(batch) * lengths[batch].max()
+        encoded = computing.encode(store, "waveform", VOICE.build(), CPU, "32", batch)
         for values, steps, row in zip(*encoded, batch.tolist(), strict=True):
             alone = encode_alone(store, VOICE, row)
             torch.testing.assert_close(values[:steps], alone, rtol=1e-5, atol=1e-6)
 
     monkeypatch.setattr(computing, "BATCH_SECONDS", 3.0)
-    shorter = list(computing.group_rows(task, rows))
-    assert max(store.lengths("waveform")[batch].max() * len(batch) for batch in shorter) <= 48_000
+    shorter = list(computing.group_rows(*like_lengths))
+    assert max(lengths[batch].max() * len(batch) for batch in shorter) <= 48_000
 
 
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)

@@ -8,15 +8,24 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from sys import intern
+from typing import Any
 from unicodedata import normalize
 
 from avfusion.corpora.labels import ClassLabels, Label, LabelReader, check_classes
 from avfusion.corpora.numbers import Ranges, Targets, check_targets, find_number_labels
-from avfusion.corpora.recording import ON_ERROR, SPLITS, Box, Contents, Recording
+from avfusion.corpora.recording import (
+    ON_ERROR,
+    SPLITS,
+    Box,
+    Contents,
+    FeatureFormat,
+    Recording,
+)
 from avfusion.corpora.spelling import normalize_name, strip_invisible
 from avfusion.corpora.table import (
     BOX_COLUMNS,
     COLUMNS,
+    FEATURE_COLUMNS,
     MEDIA_COLUMNS,
     REQUIRED_COLUMNS,
     check_column_names,
@@ -47,6 +56,8 @@ class Manifest:
         targets: numbers that label the clips: names of columns ``target.<name>``, or columns by
             name; None: all such columns, where there is no column of labels.
         ranges: lowest and highest value of numbers, by name.
+        features: of the columns ``face_features`` and ``audio_features``: ``rate``, steps per
+            second, and ``key``, the array of a file that holds several.
         allow_two_labels_for_one_recording: accept files that stand in the table with two labels.
         on_error: ``skip`` or ``raise``, for a clip that cannot be decoded or whose file is missing.
 
@@ -64,6 +75,7 @@ class Manifest:
         multilabel: bool | None = None,
         targets: Targets | None = None,
         ranges: Ranges | None = None,
+        features: Mapping[str, Any] | None = None,
         allow_two_labels_for_one_recording: bool = False,
         on_error: str = "skip",
     ) -> None:
@@ -89,6 +101,7 @@ class Manifest:
         self.multilabel = multilabel
         self.targets = targets
         self.ranges = ranges or {}
+        self.features = make_format(features or {})
         self.on_error = on_error
         allowed = allow_two_labels_for_one_recording
         self.allowed_leaks = ["two_labels_for_one_recording"] if allowed else []
@@ -119,7 +132,7 @@ class Manifest:
         with errors.catch_clips(lines):
             clips, names = labels.name_outputs(clips)
         errors.raise_all()
-        return Contents(clips, names, labels.kind)
+        return Contents(clips, names, labels.kind, self.features)
 
     def _label_reader(self) -> LabelReader:
         numbers = find_number_labels(self.path, self.columns, self.targets, self.ranges)
@@ -139,7 +152,8 @@ class Manifest:
                 media[column] = None
                 with errors.catch_line(line):
                     media[column] = find_path(name, self.relative_to, self.media_root)
-        if not media:
+        brought = self._find_features(line, row, media, errors)
+        if not media and not any(row.get(column) for column in FEATURE_COLUMNS):
             errors.add_line(line, "names neither a video_path nor an image_path and an audio_path")
         video, image, audio = map(media.get, MEDIA_COLUMNS)
         if "video_path" in media:
@@ -166,7 +180,31 @@ class Manifest:
             box,
             session=session,
             numbers=label.numbers,
+            **brought,
         )
+
+    def _find_features(
+        self,
+        line: int,
+        row: Mapping[str, str],
+        media: Mapping[str, Path | None],
+        errors: TableErrors,
+    ) -> dict[str, Path]:
+        """Find the files of features that a row brings, one for each modality that it has."""
+        found: dict[str, Path] = {}
+        for column, own in zip(FEATURE_COLUMNS, ("image_path", "audio_path"), strict=True):
+            if name := row.get(column, ""):
+                with errors.catch_line(line):
+                    found[column] = find_path(name, self.relative_to, self.media_root)
+                    if not found[column].is_file():
+                        raise LineError(f"names {name} as its {column}, and there is no such file")
+            elif column in row and {own, "video_path"} & set(media):
+                errors.add_line(
+                    line,
+                    f"has no {self.columns[column]}",
+                    "name the file of its features, as every clip with sound or a picture has one",
+                )
+        return found
 
     def _check_files(self, recordings: list[Recording], errors: TableErrors) -> None:
         """Add an error for missing files, or log which clips will be skipped for that."""
@@ -175,6 +213,19 @@ class Manifest:
             errors.add_missing_files(sentence, clips)
         elif clips:
             log.warning("%s Clips that are skipped for that: %d.", sentence, clips)
+
+
+def make_format(features: Mapping[str, Any]) -> FeatureFormat:
+    """Check what ``corpus.features`` says of brought features."""
+    if unknown := sorted(set(features) - set(FeatureFormat._fields)):
+        raise ValueError(
+            f"corpus.features has no {join_items(unknown)}, it has "
+            f"{join_items(FeatureFormat._fields)}."
+        )
+    rate = features.get("rate")
+    if rate is not None and not rate > 0:
+        raise ValueError(f"corpus.features.rate must be steps per second or null, got {rate}.")
+    return FeatureFormat(**features)
 
 
 def find_path(name: str, relative_to: Path, outermost: Path) -> Path:

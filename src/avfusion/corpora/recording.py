@@ -30,6 +30,8 @@ class Recording:
         session: the occasion of the recording; empty where unknown.
         numbers: where the label names numbers to predict, such as ``arousal|valence``, those of
             the clip, in the order of their names there.
+        face_features: a file of features of the face that the user brought, likewise of the voice;
+            where there is no picture, or no sound, they stand for it.
     """
 
     clip_id: str
@@ -44,6 +46,8 @@ class Recording:
     archive_index: int | None = field(default=None, repr=False)  # stores are named by the rest
     session: str = ""
     numbers: tuple[float, ...] = ()
+    face_features: Path | None = field(default=None, repr=False)  # named by content elsewhere
+    audio_features: Path | None = field(default=None, repr=False)
 
     @property
     def sound_source(self) -> Path | None:
@@ -52,10 +56,31 @@ class Recording:
 
     @property
     def sources(self) -> list[Path]:
-        """The files and folders that are read: the video, or the picture and the sound."""
+        """The files and folders that are read: the video, or the picture and the sound.
+
+        Without any of them, they are the features that stand for them.
+        """
         if self.video:
             return [self.video]
-        return [path for path in (self.image, self.audio) if path]
+        media = [path for path in (self.image, self.audio) if path]
+        return media or [path for path in (self.face_features, self.audio_features) if path]
+
+    @property
+    def picture_source(self) -> Path | None:
+        """The file or folder that holds the pictures, if there is one."""
+        return self.video or self.image
+
+
+class FeatureFormat(NamedTuple):
+    """What files of brought features do not say themselves.
+
+    Attributes:
+        rate: steps per second, where a file holds one array per step of time.
+        key: name of the array in an ``.npz`` or ``.pt`` that holds several.
+    """
+
+    rate: float | None = None
+    key: str | None = None
 
 
 class Contents(NamedTuple):
@@ -64,11 +89,13 @@ class Contents(NamedTuple):
     Attributes:
         output_names: names of what a target predicts: classes, or numbers.
         labels: the kind of the labels, such as ``single_label`` (see ``avfusion.targets``).
+        features: how the features that recordings bring are to be read.
     """
 
     recordings: list[Recording]
     output_names: list[str]
     labels: str = "single_label"
+    features: FeatureFormat = FeatureFormat()
 
 
 @runtime_checkable

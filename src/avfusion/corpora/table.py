@@ -15,7 +15,15 @@ from avfusion.messages import join_items
 REQUIRED_COLUMNS = ("clip_id", "label", "subject")
 MEDIA_COLUMNS = ("video_path", "image_path", "audio_path")
 BOX_COLUMNS = ("box_left", "box_top", "box_right", "box_bottom")
-COLUMNS = (*REQUIRED_COLUMNS, "session", "split", *MEDIA_COLUMNS, *BOX_COLUMNS)
+FEATURE_COLUMNS = ("face_features", "audio_features")
+COLUMNS = (
+    *REQUIRED_COLUMNS,
+    "session",
+    "split",
+    *MEDIA_COLUMNS,
+    *FEATURE_COLUMNS,
+    *BOX_COLUMNS,
+)
 MIN_SIMILARITY = 0.85  # of two names: twice the letters that match, over all letters
 DELIMITERS = ",;\t"
 

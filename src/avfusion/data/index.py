@@ -85,6 +85,8 @@ class ClipRecord:
     def of(cls, recording: Recording, clip: ClipFeatures, shard: int, place: int) -> "ClipRecord":
         """Record of a recording that was decoded."""
         window, size = recording.window, clip.picture_size
+        # Features that stand for a picture or for a sound are no content that clips could share.
+        seen, heard = recording.picture_source is not None, recording.sound_source is not None
         return cls(
             clip_id=escape_surrogates(recording.clip_id),
             label=escape_surrogates(recording.label),
@@ -106,8 +108,8 @@ class ClipRecord:
             picture_size=None if size is None else PictureSize(*map(int, size)),
             face_source=escape_surrogates(recording.sources[0]) if clip.has_face else None,
             audio_source=escape_surrogates(recording.sources[-1]) if clip.has_audio else None,
-            face_digest=digest_content(clip.face) if clip.has_face else None,
-            audio_digest=digest_content(clip.waveform) if clip.has_audio else None,
+            face_digest=digest_content(clip.face) if clip.has_face and seen else None,
+            audio_digest=digest_content(clip.waveform) if clip.has_audio and heard else None,
             numbers=recording.numbers,
         )
 

@@ -108,8 +108,9 @@ def read_audio(
             raise Missing("no sound", recording.sources[0])
         sound = _decode_kept(path, recording.window, features)
     except Missing as missing:
-        policies.apply("missing", missing)
-        notes.append(missing.reason)
+        if recording.audio_features is None:
+            policies.apply("missing", missing)
+            notes.append(missing.reason)
         return None
     policies.apply_to_loss(sound.lost, sound.promised, path, notes)
     notes.extend(sound.notes)

@@ -211,7 +211,9 @@ class Features:
         sound = read_audio(recording, self.audio, self.policies, notes)
         frames = read_frames(recording, sound, self.face, self.policies, notes)
 
-        has_face, has_audio = frames is not None, sound is not None and not sound.silent
+        has_face = frames is not None or recording.face_features is not None
+        is_heard = sound is not None and not sound.silent
+        has_audio = is_heard or recording.audio_features is not None
         # A window is kept even so: the time line of its recording has no holes.
         if not has_face and not has_audio and recording.window is None:
             raise Unreadable(
@@ -268,8 +270,9 @@ def read_frames(
     try:
         frames = decode_frames(recording, sound, features.num_frames)
     except Missing as missing:
-        policies.apply("missing", missing)
-        notes.append(missing.reason)
+        if recording.face_features is None:
+            policies.apply("missing", missing)
+            notes.append(missing.reason)
         return None
     except Unreadable as problem:
         problem.fatal = problem.reason == "truncated" and policies.truncated == "error"

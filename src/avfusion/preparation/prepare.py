@@ -16,13 +16,15 @@ import torch
 
 from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.corpora.media import drop_companions
+from avfusion.corpora.table import FEATURE_COLUMNS
 from avfusion.data.index import Codes
 from avfusion.data.splits import Splits, number_splits
-from avfusion.data.store import FORMAT, read_description
+from avfusion.data.store import FORMAT, Store, read_description
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
 from avfusion.features.identity import SHIPPED, identify, identify_features, name_of
 from avfusion.files import safe_name
+from avfusion.preparation.brought import add_brought, check_brought
 from avfusion.preparation.description import write_description
 from avfusion.preparation.file_digests import FileDigests
 from avfusion.preparation.leakage import (
@@ -83,8 +85,15 @@ class Preparation:
     @property
     def is_done(self) -> bool:
         """Whether the store is there, with all streams that encoders compute."""
-        encoders = self.features.encoders
-        return self.root.exists() and all(is_there(self.root, encoder) for encoder in encoders)
+        if not self.root.exists() or not set(self.brought) <= set(Store(self.root).streams):
+            return False
+        return all(is_there(self.root, encoder) for encoder in self.features.encoders)
+
+    @property
+    def brought(self) -> list[str]:
+        """Names of the streams that recordings bring."""
+        clips = self.contents.recordings
+        return [name for name in FEATURE_COLUMNS if any(getattr(clip, name) for clip in clips)]
 
     def carry_out(
         self,
@@ -100,6 +109,8 @@ class Preparation:
         encoders = self.features.encoders
         chosen = choose_device(device) if encoders else torch.device("cpu")
         if not self.root.exists():
+            for name in self.brought:
+                check_brought(self.contents, name)
             try_custom_audio(self.features)
             for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):
                 log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
@@ -109,6 +120,8 @@ class Preparation:
 
         self.files.remember()
         refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
+        for name in self.brought:
+            add_brought(self.root, self.contents, name)
         for encoder in encoders:
             named = encoder is self.features.face_maps  # the store is named by it
             add_stream(self.root, encoder, chosen, precision, verify and not named)
@@ -221,9 +234,12 @@ def compute_key(
         )
     if contents.labels != "single_label":
         settings.append(contents.labels)
+    brought = [path for clip in contents.recordings for path in list_features(clip)]
+    if brought:
+        settings.append(list(contents.features))
     state = hashlib.sha256(json.dumps(settings).encode())
     entries = {path: list_files(path) for path in list_sources(contents)}
-    digests = (files or FileDigests()).of(chain(*entries.values()))
+    digests = (files or FileDigests()).of(chain(*entries.values(), brought))
     home = find_common_folder(entries)
     places = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
     read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
@@ -232,9 +248,16 @@ def compute_key(
             describe_recording(recording, places),
             [read[path] for path in recording.sources],
         ]
+        if brought:
+            content.append([digests[path] for path in list_features(recording)])
         state.update(json.dumps(content, default=str).encode())
 
     return state.hexdigest()[:8]
+
+
+def list_features(recording: Recording) -> list[Path]:
+    """Files of the features that a recording brings."""
+    return [path for path in (recording.face_features, recording.audio_features) if path]
 
 
 def list_sources(contents: Contents) -> list[Path]:

@@ -10,23 +10,25 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Int64
+from jaxtyping import Bool, Float, Int64
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
+from torch import Tensor, nn
 
 from avfusion.console import is_interactive
 from avfusion.data.batch import to_float
 from avfusion.data.computed import COMPUTED_FORMAT, LENGTHS, MOMENTS_FILE, STREAM_FILE
 from avfusion.data.store import WEIGHTS, Store
 from avfusion.features.clip import WAVEFORM, Stream
+from avfusion.features.face import FRAMES
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.streams import (
     ENCODED_KINDS,
@@ -54,34 +56,43 @@ MIN_CUT_SECONDS = 0.02  # of a sound; less is rounding and what codecs add
 LOG_SECONDS = 60.0  # between lines about progress, where there is no bar
 
 
-class Task(NamedTuple):
-    """A stream that is to be computed: where, by what, and how.
+Rows = Int64[np.ndarray, "rows"]
 
-    ``shape`` is that of an item on disk: of one step of a sequence whose clips differ in length
-    (``is_ragged``), of a clip otherwise.
+
+class Task(NamedTuple):
+    """A stream that is to be written: what gives its values, and where they go.
+
+    ``gives`` says kind, layers, rate and offset of what ``compute`` makes of a batch of clips, and
+    ``group`` shares clips out to batches. ``is_there`` marks the clips that have values, and
+    ``lengths`` says how much there is of each. ``shape`` is that of an item on disk: of one step of
+    a sequence whose clips differ in length (``is_ragged``), of a clip otherwise.
     """
 
     store: Store
-    encoder: StreamEncoder
-    module: nn.Module
-    device: torch.device
-    precision: str
-    values: Path  # folder of the files that become the stream
-    journals: Path  # folder of what is known of the parts that are written
+    name: str
+    modality: str
+    gives: Any
+    compute: Callable[[Rows], Encoded]
+    group: Callable[[Rows], Iterable[Rows]]
+    is_there: Bool[np.ndarray, "clips"]
+    lengths: Int64[np.ndarray, "clips"]
     shape: tuple[int, ...] = ()
     is_ragged: bool = False
 
     @property
-    def name(self) -> str:
-        """Name of the stream."""
-        return self.encoder.stream
+    def dtype(self) -> str:
+        """Type of the numbers: of 16 bits, where nothing else is said."""
+        return str(getattr(self.gives, "dtype", "float16"))
 
     @property
-    def lengths(self) -> Int64[np.ndarray, "clips"]:
-        """Steps that the encoder reads of each clip."""
-        if self.store.streams[self.encoder.reads].kind == "sequence":
-            return self.store.lengths(self.encoder.reads)
-        return np.ones(len(self.store), np.int64)
+    def values(self) -> Path:
+        """Folder of the files that become the stream."""
+        return Path(f"{self.store.root}.{self.name}.partial")
+
+    @property
+    def journals(self) -> Path:
+        """Folder of what is known of the parts that are written."""
+        return Path(f"{self.store.root}.{self.name}.parts")
 
 
 class StreamPart(NamedTuple):
@@ -186,26 +197,56 @@ def choose_device(name: str) -> torch.device:
 def _compute_stream(
     root: Path, encoder: StreamEncoder, device: torch.device, precision: str
 ) -> None:
-    store, name = Store(root), encoder.stream
+    store, reads = Store(root), encoder.reads
     check_input(store, encoder)
     module = encoder.build()
     has_tensors = any(True for _ in (*module.parameters(), *module.buffers()))
     device = device if has_tensors else torch.device("cpu")
-    folders = Path(f"{root}.{name}.partial"), Path(f"{root}.{name}.parts")
-    task = Task(store, encoder, module.to(device), device, precision, *folders)
-    digest = digest_module(encoder, module)
-    begin_folders(task, {"encoder": encoder.recipe(), "sha256": digest, "precision": precision})
+    read = store.streams[reads]
+    is_sequence = read.kind == "sequence"
+    lengths = store.lengths(reads) if is_sequence else np.ones(len(store), np.int64)
+    task = Task(
+        store,
+        encoder.stream,
+        encoder.modality,
+        gives=module,
+        compute=partial(encode, store, reads, module.to(device), device, precision),
+        group=partial(group_rows, read, lengths, device),
+        is_there=store.has_modality(reads),
+        lengths=lengths,
+    )
+    made_by = {
+        "encoder": encoder.recipe(),
+        "reads": reads,
+        "source": encoder.source(),
+        "weights": encoder.weights,
+        "sha256": digest_module(encoder, module),
+    }
+    weights = {name: value.cpu() for name, value in module.state_dict().items()}
+    if sum(value.nbytes for value in weights.values()) > MAX_CARRIED_BYTES:
+        weights = {}
+    write_stream(task, made_by, precision, weights)
 
+
+def write_stream(
+    task: Task, made_by: dict[str, Any], precision: str, weights: dict[str, Tensor] | None = None
+) -> None:
+    """Write the parts of a stream that are not written yet, and move it into its place.
+
+    ``made_by`` is what its description says of who made it; a stream that another one had begun is
+    begun again.
+    """
+    begin_folders(task, {key: made_by[key] for key in ("encoder", "sha256")} | {"in": precision})
     parts = share_out(task)
     task = measure_items(task)
     started, clips = perf_counter(), 0
-    for part in show_progress(name, [part for part in parts if not is_written(task, part)]):
+    for part in show_progress(task.name, [part for part in parts if not is_written(task, part)]):
         write_part(task, part)
         clips += part.last - part.first
 
     seconds = perf_counter() - started
-    log.info("%s: %s in %s", name, pluralize(clips, "clip"), format_duration(seconds))
-    finish_stream(task, parts, digest)
+    log.info("%s: %s in %s", task.name, pluralize(clips, "clip"), format_duration(seconds))
+    finish_stream(task, parts, made_by, precision, weights or {})
 
 
 def check_input(store: Store, encoder: StreamEncoder) -> None:
@@ -263,10 +304,9 @@ def begin_folders(task: Task, identity: dict[str, Any]) -> None:
 
 def share_out(task: Task) -> list[StreamPart]:
     """Share the clips out to parts, the same ones whenever and wherever they are computed."""
-    store, reads = task.store, task.store.streams[task.encoder.reads]
-    is_sound = reads.modality == "audio"
+    store, is_sound = task.store, task.modality == "audio"
     seconds = store.column("samples") / SAMPLE_RATE if is_sound else np.zeros(len(store))
-    pictures = 1 if is_sound else reads.shape[0]
+    pictures = 1 if is_sound else store.streams[FRAMES].shape[0]
     most = max(1, min(PART_CLIPS, PART_PICTURES // pictures))
 
     firsts, held = [0], 0.0
@@ -286,9 +326,9 @@ def is_written(task: Task, part: StreamPart) -> bool:
 
 def measure_items(task: Task) -> Task:
     """Encode the first clip, check what comes of it, and refuse what the disk cannot hold."""
-    rows = np.flatnonzero(task.store.has_modality(task.encoder.reads))
+    rows = np.flatnonzero(task.is_there)
     row = rows[:1]
-    encoded = encode(task, row)
+    encoded = task.compute(row)
     check_encoded(task, encoded)
     values = arrange(task, encoded, row)[0]
     is_ragged = encoded.lengths is not None
@@ -305,7 +345,7 @@ def measure_items(task: Task) -> Task:
 
 def check_encoded(task: Task, encoded: Encoded) -> None:
     """Refuse an encoder that does not give what its module says."""
-    module: Any = task.module
+    module = task.gives
     axes = {"vector": 1, "sequence": 2, "maps": 4}
     said = {name: getattr(module, name, None) for name in ("kind", "layers", "offset")}
     good = said["kind"] in ENCODED_KINDS and None not in said.values() and hasattr(module, "rate")
@@ -339,19 +379,18 @@ def show_progress(title: str, parts: list[StreamPart]) -> Iterator[StreamPart]:
 def write_part(task: Task, part: StreamPart) -> None:
     """Compute the values of a part; write them, and then its journal."""
     rows = np.arange(part.first, part.last)
-    rows = rows[task.store.has_modality(task.encoder.reads)[rows]]
+    rows = rows[task.is_there[rows]]
     found: dict[int, np.ndarray] = {}
-    for batch in group_rows(task, rows):
-        values = arrange(task, encode(task, batch), batch)
-        found |= zip(batch.tolist(), values, strict=True)
+    for batch in task.group(rows):
+        found |= zip(batch.tolist(), arrange(task, task.compute(batch), batch), strict=True)
 
-    nothing = np.zeros((0, *task.shape) if task.is_ragged else task.shape, np.float16)
+    nothing = np.zeros((0, *task.shape) if task.is_ragged else task.shape, task.dtype)
     clips = [found.get(row, nothing) for row in range(part.first, part.last)]
     with atomic_write(task.values / f"{part.name}.npy") as partial, partial.open("wb") as file:
         np.save(file, np.concatenate(clips) if task.is_ragged else np.stack(clips))
 
     known: dict[str, Any] = {"lengths": np.array([len(values) for values in clips])}
-    if task.module.kind != "vector":
+    if task.gives.kind != "vector":
         empty = tabulate(task, nothing)[:0]
         tables = [tabulate(task, found[row]) if row in found else empty for row in range(*part[1:])]
         known["moments"] = np.stack([Moments.of(table).pack() for table in tables])
@@ -359,17 +398,17 @@ def write_part(task: Task, part: StreamPart) -> None:
         np.savez(file, **known)
 
 
-def group_rows(task: Task, rows: Int64[np.ndarray, "rows"]) -> Iterator[Int64[np.ndarray, "batch"]]:
+def group_rows(
+    reads: Stream, lengths: Int64[np.ndarray, "clips"], device: torch.device, rows: Rows
+) -> Iterator[Rows]:
     """Share some clips out to batches of like lengths, each in the order of the store."""
-    reads = task.store.streams[task.encoder.reads]
     if reads.kind != "sequence":
-        most = BATCH_CLIPS if reads.modality == "audio" else BATCH_PICTURES // reads.shape[0]
-        yield from np.split(rows, np.arange(0, len(rows), max(1, most))[1:])
+        most = BATCH_CLIPS if reads.kind == "vector" else max(1, BATCH_PICTURES // reads.shape[0])
+        yield from np.split(rows, np.arange(most, len(rows), most)) if len(rows) else ()
         return
 
-    lengths = task.lengths
     budget = BATCH_SECONDS * (reads.rate or SAMPLE_RATE)
-    if task.device.type == "cpu":  # a clip then has the same bytes wherever it is computed
+    if device.type == "cpu":  # a clip then has the same bytes wherever it is computed
         budget = 0
     batch: list[int] = []
     for row in rows[np.argsort(-lengths[rows], kind="stable")].tolist():  # the longest first
@@ -384,28 +423,34 @@ def group_rows(task: Task, rows: Int64[np.ndarray, "rows"]) -> Iterator[Int64[np
 
 
 @torch.inference_mode()
-def encode(task: Task, rows: Int64[np.ndarray, "batch"]) -> Encoded:
+def encode(
+    store: Store,
+    reads: str,
+    module: nn.Module,
+    device: torch.device,
+    precision: str,
+    rows: Rows,
+) -> Encoded:
     """Encode a batch; convolutions on a GPU get no fewer digits than on a CPU."""
-    store, name, device = task.store, task.encoder.reads, task.device
-    values = to_float(store.read(name, rows).to(device))
+    values = to_float(store.read(reads, rows).to(device))
     lengths = None
-    if store.streams[name].kind == "sequence":
-        lengths = torch.from_numpy(store.lengths(name).take(rows)).to(device)
+    if store.streams[reads].kind == "sequence":
+        lengths = torch.from_numpy(store.lengths(reads).take(rows)).to(device)
 
     with ExitStack() as stack:
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
-        if task.precision == "bf16":
+        if precision == "bf16":
             stack.enter_context(torch.autocast(device.type, torch.bfloat16))
-        encoded: Encoded = task.module(values, lengths)
+        encoded: Encoded = module(values, lengths)
     return encoded
 
 
 def arrange(
     task: Task, encoded: Encoded, rows: Int64[np.ndarray, "batch"]
-) -> list[Float16[np.ndarray, "*item"]]:
+) -> list[Float[np.ndarray, "*item"]]:
     """Arrange values as they lie on disk, those of each clip on their own: steps come first."""
-    values = encoded.values.half().cpu().numpy()
-    if task.module.kind == "sequence" and task.module.layers:
+    values = encoded.values.to(getattr(torch, task.dtype)).cpu().numpy()
+    if task.gives.kind == "sequence" and task.gives.layers:
         values = values.swapaxes(1, 2)
     clips = list(values)
     if encoded.lengths is not None:
@@ -427,18 +472,22 @@ def arrange(
     return clips
 
 
-def tabulate(
-    task: Task, values: Float16[np.ndarray, "*item"]
-) -> Float16[np.ndarray, "rows columns"]:
+def tabulate(task: Task, values: Float[np.ndarray, "*item"]) -> Float[np.ndarray, "rows columns"]:
     """Arrange the values of a clip as a table with a column for each feature, or channel."""
-    if task.module.kind == "maps":
+    if task.gives.kind == "maps":
         return values.transpose(0, 2, 3, 1).reshape(-1, values.shape[1])
     return values.reshape(len(values), int(np.prod(values.shape[1:])))
 
 
-def finish_stream(task: Task, parts: list[StreamPart], digest: str | None) -> None:
+def finish_stream(
+    task: Task,
+    parts: list[StreamPart],
+    made_by: dict[str, Any],
+    precision: str,
+    weights: dict[str, Tensor],
+) -> None:
     """Write what is known of all clips, and move the stream into its place."""
-    folder, module = task.values, cast(Any, task.module)
+    folder, gives = task.values, task.gives
     journals = (np.load(task.journals / f"{part.name}.npz") for part in parts)
     lengths = np.zeros(len(task.store), np.int64)
     moments: np.memmap[Any, Any] | None = None
@@ -456,32 +505,26 @@ def finish_stream(task: Task, parts: list[StreamPart], digest: str | None) -> No
     if task.is_ragged:
         np.save(folder / LENGTHS, lengths)
         axes.insert(0, int(lengths.max()))
-    if module.kind == "sequence" and module.layers:
+    if gives.kind == "sequence" and gives.layers:
         axes[:2] = axes[1::-1]
-    weights = {name: value.cpu() for name, value in module.state_dict().items()}
-    if weights and sum(value.nbytes for value in weights.values()) <= MAX_CARRIED_BYTES:
+    if weights:
         torch.save(weights, folder / WEIGHTS)
 
-    encoder = task.encoder
     stream = Stream(
-        encoder.modality,
-        module.kind,
+        task.modality,
+        gives.kind,
         tuple(axes),
-        "float16",
-        rate=module.rate,
-        offset=module.offset,
-        layers=module.layers,
-        encoder=encoder.recipe(),
-        reads=encoder.reads,
-        source=encoder.source(),
-        weights=encoder.weights,
-        sha256=digest,
+        task.dtype,
+        rate=gives.rate,
+        offset=gives.offset,
+        layers=gives.layers,
+        **made_by,
     )
     files = sorted(file.name for file in folder.iterdir() if file.name != STREAM_FILE)
     described = {
         "format": COMPUTED_FORMAT,
         "stream": stream.plain(),
-        "precision": task.precision,
+        "precision": precision,
         "clips": len(task.store),
         "firsts": [part.first for part in parts],
         "ragged": task.is_ragged,

@@ -14,7 +14,7 @@ from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, to_numpy
 from avfusion.data.splits import Spelling, format_values, make_plan, split_clips
 from avfusion.data.store import Store
-from avfusion.features import AudioFeatures, FaceMaps, Features
+from avfusion.features import AudioFeatures, FaceMaps, Features, Stream
 from avfusion.features.identity import CLASS, name_of
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.messages import format_duration, join_items, pluralize, quote_override
@@ -84,17 +84,53 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
     overlap = describe_subject_overlap(assigned)
     faults = [overlap] * bool(overlap) + describe_leaks(leaks, allowed)
 
-    for name, stream in store.streams.items():
-        if stream.kind == "maps":
-            lines.append(
-                f"Face maps of {stream.shape[1]} channels ({name}), by the encoder of "
-                f"{stream.weights}."
-            )
+    if list_computed(store):
+        lines += tabulate_streams(store)
 
     if faults:
         lines += ["Training by the splits of the corpus is refused:", *faults]
 
     return "\n".join([*lines, *describe_next_command(store)])
+
+
+def list_computed(store: Store) -> dict[str, Stream]:
+    """List the streams that decoding does not give: computed by encoders, or brought."""
+    streams = store.streams.items()
+    return {k: one for k, one in streams if one.encoder is not None or k in store.computed}
+
+
+def tabulate_streams(store: Store) -> list[str]:
+    """Lines of a table of the streams of a store: what they hold, their size, and who made them."""
+    rows = [("stream", "modality", "kind", "item", "steps/s", "MB", "made by")]
+    for name, stream in store.streams.items():
+        shape = [str(number) for number in stream.shape]
+        if stream.kind == "sequence":
+            shape[bool(stream.layers)] = f"<={shape[bool(stream.layers)]}"
+        files = (path for path in (store.root / name).rglob("*") if path.is_file())
+        size = sum(path.stat().st_size for path in files) / 1e6
+        maker = stream.weights or "decoding"
+        if stream.encoder is not None:
+            kind = str(stream.encoder.get("_target_", "")).rpartition(".")[2]
+            digest = f", sha256 {stream.sha256[:12]}" if stream.sha256 else ""
+            maker = f"{kind} on {stream.reads}, weights: {stream.weights}{digest}"
+        rate = f"{stream.rate:g}" if stream.rate else ""
+        item = f"{' x '.join(shape)} {stream.dtype}"
+        rows.append((name, stream.modality, stream.kind, item, rate, f"{size:.1f}", maker))
+
+    widths = [max(len(row[column]) for row in rows) + 2 for column in range(6)]
+    lines = [
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + row[-1]
+        for row in rows
+    ]
+    return lines
+
+
+def list_streams(plan: Preparation) -> str:
+    """Say which streams the store of a corpus has under some settings."""
+    if not plan.root.exists():
+        return f"{plan.root} is not there: prepare the corpus without prepare.streams=false."
+    store = Store(plan.root)
+    return "\n".join([f"{plan.root}: {len(store)} clips", *tabulate_streams(store)])
 
 
 def tabulate_clips(store: Store) -> pa.Table:
@@ -230,14 +266,17 @@ def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
         options.append(f"loss={target.losses[0]}")
     if MONITOR not in target.scores:
         options.append(f"monitor=val/{target.scores[0]}")
-    streams = description["streams"]
-    maps = [name for name, one in streams.items() if one["kind"] == "maps"]
-    if maps:
-        options.append("model/face_encoder=precomputed")
-        if maps[0] != FaceMaps.stream:
-            options.append(f"model.network.face_encoder.stream={maps[0]}")
+    computed = list_computed(store)
+    for modality, default in (("face", FaceMaps.stream), ("audio", None)):
+        names = [name for name, one in computed.items() if one.modality == modality]
+        if names:
+            options.append(f"model/{modality}_encoder=precomputed")
+            if names[0] != default:
+                options.append(f"model.network.{modality}_encoder.stream={names[0]}")
 
-    heard = next(name for name, one in streams.items() if one["modality"] == "audio")
+    if any(one.modality == "audio" for one in computed.values()):
+        return options
+    heard = store.shown("audio")
     if heard != AudioFeatures.stream:
         options.append(f"model.network.audio_encoder.stream={heard}")
         options.append(f"data.augmentation.audio.stream={heard}")
@@ -264,12 +303,13 @@ def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit:
     contents, root = plan.contents, plan.root
     clip_bytes = sum(stream.clip_bytes for stream in features.streams.values())
     size = len(contents.recordings) * clip_bytes / 1e9
-    maps = " and face maps" if features.face_maps is not None else ""
+    computed = [encoder.stream for encoder in features.encoders]
+    more = f" and what is computed of them: {', '.join(computed)}" if computed else ""
     state = "is already there" if plan.is_done else "would be written"
     if not plan.is_done and Path(f"{root}.parts").exists():
         state = f"is begun, {count_written(root)} clips at least; it would be gone on with"
     lines = [
-        f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{maps}"
+        f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{more}"
     ]
     lines += tabulate_classes(tabulate_recordings(contents), choose_target(contents._asdict()))
     faults = find_split_faults(plan.whole, corpus.allowed_leaks)

@@ -197,9 +197,9 @@ def _comparable_settings(description: dict[str, Any], streams: Sequence[str]) ->
 
 
 def _fixed_axes(stream: dict[str, Any]) -> list[int]:
-    """Shape of an item, of a computed sequence without the steps, of which clips set the number."""
-    is_computed = stream["encoder"] is not None and stream["kind"] == "sequence"
-    return [*stream["shape"][:-2], stream["shape"][-1]] if is_computed else list(stream["shape"])
+    """Shape of an item, without the steps of a sequence whose number the clips of a store set."""
+    is_free = stream["kind"] == "sequence" and stream.get("lengths") is None
+    return [*stream["shape"][:-2], stream["shape"][-1]] if is_free else list(stream["shape"])
 
 
 def _configure_data(
@@ -227,6 +227,14 @@ def _prepare_recordings(
     settings = recipe["description"]["features"]
     face = {"model": cfg.face_model} if cfg.face_model else {}
     features = prediction_features(settings, face, encoders)
+    described = recipe["description"]["streams"]
+    for name in find_streams(recipe["model"]):
+        if name not in features.names and described[name]["encoder"] is None:
+            raise ValueError(
+                f"The network reads {name}, features that were brought with the corpus and that "
+                "recordings do not have: predict the clips of a store that has them, with "
+                "data=store data.store=<store>."
+            )
     check_streams(find_streams(recipe["model"]), features.names, "What recordings become")
 
     windows = instantiate(cfg.windows)

@@ -31,6 +31,8 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "stores": str,
         "workers": PositiveInt | None,
         "device": str,
+        "precision": int | str,
+        "streams": bool,
         "limit": PositiveInt | None,
         "dry_run": bool,
         "verify": bool,

@@ -1,0 +1,163 @@
+"""Streams of features that the user brought: a file for each clip, named by the corpus."""
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from avfusion.corpora import Contents
+from avfusion.corpora.recording import FeatureFormat, Recording
+from avfusion.corpora.spelling import escape_surrogates
+from avfusion.data.store import Store
+from avfusion.features.streams import Encoded
+from avfusion.messages import join_items
+from avfusion.preparation.streams import Rows, Task, write_stream
+from avfusion.preparation.workers import acquire_lock
+
+ENDINGS = (".npy", ".npz", ".pt", ".pth")
+
+
+class BroughtFeatures:
+    """What files of some clips hold, as ``Task`` asks for it; numbers keep their 32 bits."""
+
+    layers = 0
+    dtype = "float32"
+    offset = 0.0
+
+    def __init__(self, recordings: Mapping[int, Recording], name: str, form: FeatureFormat) -> None:
+        self.recordings, self.name, self.form = recordings, name, form
+        first = read_features(next(iter(recordings.values())), name, form)
+        self.kind = "vector" if first.ndim == 1 else "sequence"
+        self.rate = form.rate if first.ndim > 1 else None
+
+    def __call__(self, rows: Rows) -> Encoded:
+        """Read the features of one clip."""
+        (row,) = rows.tolist()
+        values = torch.from_numpy(read_features(self.recordings[row], self.name, self.form))
+        lengths = torch.tensor([len(values)]) if self.kind == "sequence" else None
+        return Encoded(values[None], lengths)
+
+
+def add_brought(root: Path, contents: Contents, name: str) -> None:
+    """Write the features that clips bring, ``face_features`` or ``audio_features``, as a stream."""
+    with acquire_lock(root.parent, Path(f"{root}.{name}")):
+        store = Store(root)
+        if name in store.streams:
+            return
+
+        recordings = {
+            escape_surrogates(clip.clip_id): clip
+            for clip in contents.recordings
+            if getattr(clip, name) is not None
+        }
+        clips = enumerate(store.texts("clip_id"))
+        by_row = {row: recordings[clip] for row, clip in clips if clip in recordings}
+        if not by_row:
+            return
+        features = BroughtFeatures(by_row, name, contents.features)
+        task = Task(
+            store,
+            name,
+            name.partition("_")[0],
+            gives=features,
+            compute=features,
+            group=group_singly,
+            is_there=np.isin(np.arange(len(store)), list(by_row)),
+            lengths=np.ones(len(store), np.int64),
+        )
+        made_by = {key: None for key in ("encoder", "reads", "source", "sha256")}
+        write_stream(task, made_by | {"weights": "files of the corpus"}, "32")
+
+
+def group_singly(rows: Rows) -> Iterable[Rows]:
+    """Share clips out to batches of one."""
+    return rows[:, None]
+
+
+def check_brought(contents: Contents, name: str) -> None:
+    """Refuse features that a network cannot read, before anything is decoded.
+
+    Raises:
+        ValueError: names the first clip that is wrong.
+    """
+    expected: tuple[int, ...] | None = None
+    for clip in contents.recordings:
+        if getattr(clip, name) is None:
+            continue
+        shape = read_features(clip, name, contents.features).shape
+        if expected is None:
+            first, expected = clip, shape
+        if (len(shape), shape[-1]) != (len(expected), expected[-1]):
+            raise ValueError(
+                f"The {name} of clip {clip.clip_id} have the shape {shape}, those of clip "
+                f"{first.clip_id} {expected}: all need the same width, and a time axis or none."
+            )
+
+
+def read_features(
+    clip: Recording, name: str, form: FeatureFormat
+) -> Float32[np.ndarray, "*steps features"]:
+    """Read the features of a clip.
+
+    Raises:
+        ValueError: in a sentence with the clip, where the file holds no such features.
+    """
+    path = getattr(clip, name)
+    known = f"The {name} of clip {clip.clip_id} ({path})"
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"{known} must be {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
+    try:
+        loaded = _load(path)
+    except Exception as error:  # of any kind, where a file is something else
+        raise ValueError(f"{known} cannot be read ({error}): write the file again.") from error
+
+    values = _select(loaded, form.key, known)
+    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{known} are {values.dtype} of shape {values.shape}: give numbers, [dim] or [time, "
+            "dim]."
+        )
+    with np.errstate(over="ignore"):  # of numbers that 32 bits do not hold
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        wrong = np.count_nonzero(~np.isfinite(values))
+        raise ValueError(
+            f"{known} have {wrong} of {values.size} values that are infinite or not a number: "
+            "compute them again, or leave the clip out."
+        )
+    return values
+
+
+def _load(path: Path) -> Any:
+    if path.suffix in (".pt", ".pth"):
+        return torch.load(path, map_location="cpu", weights_only=True)
+    if zipfile.is_zipfile(path):
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    return np.load(path, allow_pickle=False)
+
+
+def _select(loaded: Any, key: str | None, known: str) -> np.ndarray:
+    """Take the array out of what a file holds."""
+    if isinstance(loaded, dict):
+        if key is None and len(loaded) == 1:
+            (loaded,) = loaded.values()
+        elif key in loaded:
+            loaded = loaded[key]
+        else:
+            names = join_items(list(map(str, loaded)))
+            raise ValueError(
+                f"{known} hold {names}"
+                + (f", and no {key}" if key else "")
+                + ": say which one with corpus.features.key=<name>."
+            )
+    values = (
+        loaded.float()
+        if isinstance(loaded, torch.Tensor) and loaded.is_floating_point()
+        else loaded
+    )
+    return np.asarray(values)
