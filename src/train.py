@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> float:
         check_training(cfg)
         start = read_start(cfg)
         trainer = build.build_trainer(cfg)
-        device = str(trainer.strategy.root_device)  # computes face maps, if there are any
+        device = str(trainer.strategy.root_device)  # computes streams, if there are any
         data = build.build_data(cfg, device)
         cfg = with_description(cfg, data.description)
         overlap = build.find_training_overlap(cfg, data, start)

@@ -29,7 +29,7 @@ which the middle of the first step lies (rate None: not known, or no time axis).
 
 Padding never changes a result: a clip alone equals the clip in a padded batch. Values past the true
 lengths are dropped. They are stored in 16 bits, and refused where those cannot hold them; a module
-whose ``dtype`` is "float32" has them stored in 32.
+whose ``stored_dtype`` is "float32" has them stored in 32.
 
 Networks read the stream by its name, ``clips.streams[name]``: ``[batch, *item]`` with items as in
 the table, floats, sequences padded with zeros to the longest of the batch, with ``clips.lengths``.

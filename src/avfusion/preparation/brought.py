@@ -25,7 +25,7 @@ class BroughtFeatures:
     """What files of some clips hold, as ``Task`` asks for it; numbers keep their 32 bits."""
 
     layers = 0
-    dtype = "float32"
+    stored_dtype = "float32"
     offset = 0.0
 
     def __init__(self, recordings: Mapping[int, Recording], name: str, form: FeatureFormat) -> None:

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,7 @@ class Task(NamedTuple):
     @property
     def dtype(self) -> str:
         """Type of the numbers: of 16 bits, where nothing else is said."""
-        return str(getattr(self.gives, "dtype", "float16"))
+        return str(getattr(self.gives, "stored_dtype", "float16"))
 
     @property
     def values(self) -> Path:
@@ -150,10 +150,9 @@ def is_there(root: Path, encoder: StreamEncoder, verify: bool = False) -> bool:
         f"give the new one another name (its key stream, as in features.audio_stream.stream="
         f"{encoder.stream}_2), or delete {place}."
     )
-    if found.encoder != encoder.recipe():
+    if found.encoder != (recipe := to_json(encoder.recipe())):
         raise ValueError(
-            f"The stream in {place} was computed by {found.encoder}, not by {encoder.recipe()}: "
-            f"{other}"
+            f"The stream in {place} was computed by {found.encoder}, not by {recipe}: {other}"
         )
     if verify or found.weights != encoder.weights:
         digest = digest_module(encoder, encoder.build())
@@ -163,6 +162,12 @@ def is_there(root: Path, encoder: StreamEncoder, verify: bool = False) -> bool:
                 f"{found.sha256}), not with those of {encoder.weights} (sha256 {digest}): {other}"
             )
     return True
+
+
+def to_json(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a recipe to what a description says of it: tuples become lists."""
+    converted: dict[str, Any] = json.loads(json.dumps(recipe))
+    return converted
 
 
 def digest_module(encoder: StreamEncoder, module: nn.Module) -> str | None:
@@ -216,9 +221,9 @@ def _compute_stream(
         lengths=lengths,
     )
     made_by = {
-        "encoder": encoder.recipe(),
+        "encoder": to_json(encoder.recipe()),
         "reads": reads,
-        "source": encoder.source(),
+        "source": to_json(encoder.source()),
         "weights": encoder.weights,
         "sha256": digest_module(encoder, module),
     }

@@ -110,7 +110,7 @@ def count_whole_epochs(trainer: L.Trainer) -> None:
 def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
     """Build the data module, and prepare its store where that is possible and necessary.
 
-    ``device`` computes face maps, if there are any. Before preparation, which may take hours, a
+    ``device`` computes streams, if there are any. Before preparation, which may take hours, a
     draft of the model refuses values that its parts do not take. Where the store exists, the model
     itself does, and no draft is built.
     """

@@ -100,14 +100,13 @@ def _predict(
     streams: list[str] | tuple[str, ...],
     batch_size: int,
 ) -> list[ClipPrediction]:
-    encoded = [name for name in streams if description["streams"][name]["encoder"] is not None]
-    if encoded:
+    features = prediction_features(description["features"])
+    if encoded := [name for name in streams if name not in features.streams]:
         raise ValueError(
             f"This network reads {' and '.join(encoded)}, which an encoder computes from a store: "
             "predict with src/predict.py."
         )
 
-    features = prediction_features(description["features"])
     read = {description["streams"][name]["modality"] for name in streams}
     modalities = [modality for modality in MODALITIES if modality in read]
     recordings = find_recordings(str(files))
