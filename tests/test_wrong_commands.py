@@ -66,15 +66,17 @@ def places(
     (root / "twice.csv").write_text(
         "clip_id,label,subject,split,image_path\n1,a|b|a,s,train,text\n"
     )
-    remapped = read_description(mapped_store)["streams"]
-    remapped["face_map"] |= OTHER_MAPS
+    remapped = shutil.copytree(mapped_store, root / "remapped")
+    described = json.loads((remapped / "face_map" / "stream.json").read_text())
+    described["stream"] |= OTHER_MAPS
+    (remapped / "face_map" / "stream.json").write_text(json.dumps(described))
     broken = copied(party_store, root / "broken")
     (broken / "description.json").write_text('{"format": ')
     return found | {
         "store": party_store,
         "other": recordings_store,
         "mapped": mapped_store,
-        "remapped": copied(mapped_store, root / "remapped", streams=remapped),
+        "remapped": remapped,
         "seer": write_checkpoints(root / "seer", mapped_store, "model/face_encoder=precomputed"),
         "several": several_store,
         "recordings": recordings,

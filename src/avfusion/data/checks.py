@@ -125,9 +125,10 @@ def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> N
     if missing:
         raise ValueError(
             f"{place} has no stream {' and no '.join(missing)}, which the network reads, only "
-            f"{', '.join(streams)}: let its encoders read one of these (their key stream), or "
-            "add it with src/prepare.py, as in features/audio_stream=whisper or "
-            "features/face_maps=timm (data.features... where training prepares the data itself)."
+            f"{', '.join(streams)}: let its encoders read one of these (their key stream), or add "
+            "it with src/prepare.py, as in features/audio_stream=whisper, face maps with "
+            "features.face_maps.run=<run> or features/face_maps=timm (data.features... where "
+            "training prepares the data itself)."
         )
 
 

@@ -184,7 +184,8 @@ class FaceAudioDataModule(L.LightningDataModule):
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
             check_modalities(self.removed, self._find_modalities(store))
             splits = split_clips(self.plan, store)
-            description = describe_splits(store, splits, self.asked or ())
+            asked = store.computed if self.asked is None else self.asked
+            description = describe_splits(store, splits, asked)
             refuse_splits(store, splits, description["leaks"], self.allowed_leaks)
             target = self.make_target(description)
             check_kind(target, description["labels"], self.path)
