@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
+import yaml
 from conftest import ROOT
 
 from avfusion.evaluation.predictions import FILE_NAME, Predictions, load_predictions
@@ -248,3 +250,20 @@ def test_an_installed_package_has_the_templates():
     shipped = {f for p in settings["package-data"]["avfusion.report"] for f in package.glob(p)}
     files = {path for path in package.rglob("*") if path.is_file() and path.suffix[:3] != ".py"}
     assert {path.name for path in files} >= {"base.html", "style.css"} and files == shipped
+
+
+def test_weights_of_layers_are_drawn_from_the_best_checkpoint(folder):
+    state = {"network.audio_encoder.layer_weights.logits": torch.tensor([0.0, 1.0, 2.0])}
+    (folder / "checkpoints").mkdir()
+    recipe = {"description": {"streams": {}, "output_names": []}, "target": {}}
+    torch.save({"state_dict": state, "recipe": recipe}, folder / "checkpoints" / "best.ckpt")
+    caption = "Weights of the layers that audio_encoder reads, in the best checkpoint."
+    assert caption not in page_of(read_run(folder)).text("curves")
+
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["description"] = {"streams": {"wavlm": {"layers": 3}, "mfcc": {"layers": 0}}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    assert caption in page_of(read_run(folder)).text("curves")
+
+    (folder / "checkpoints" / "best.ckpt").unlink()
+    assert caption not in page_of(read_run(folder)).text("curves")

@@ -6,6 +6,7 @@ from avfusion.dashboard.confusion_matrix import ConfusionMatrix
 from avfusion.dashboard.diagnostics import Diagnostics
 from avfusion.dashboard.embeddings import Embeddings
 from avfusion.dashboard.glimpse_shape import GlimpseShape
+from avfusion.dashboard.layer_weights import LayerWeights
 from avfusion.dashboard.precision_recall import PrecisionRecall
 from avfusion.dashboard.run_text import RunText
 from avfusion.dashboard.scalar_layout import ScalarLayout
@@ -18,6 +19,7 @@ __all__ = [
     "Diagnostics",
     "Embeddings",
     "GlimpseShape",
+    "LayerWeights",
     "PrecisionRecall",
     "RunText",
     "ScalarLayout",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from avfusion.checkpoint import find_checkpoint, read_checkpoint
 from avfusion.data.store import Store
 from avfusion.evaluation.aggregate import Row
 from avfusion.evaluation.predictions import Predictions
@@ -20,8 +21,10 @@ from avfusion.figures.curves import (
     lines_figure,
     read_curves,
 )
+from avfusion.figures.layer_weights import layer_weights_figure
 from avfusion.figures.predictions import comparison_figure
 from avfusion.figures.style import INK, METADATA, add_unit, get_line_style
+from avfusion.models.layers.layer_weights import list_layer_weights
 
 # The colors of style.css, which an image does not see; it sees whether the page is dark.
 INK_STYLE = (
@@ -68,6 +71,33 @@ def draw_curves(run: Run) -> list[PageFigure]:
     return [
         PageFigure(name_file(title), title + dotted, draw_chart(curves, names, title, best))
         for title, names in group_charts(curves).items()
+    ]
+
+
+def draw_layer_weights(run: Run) -> list[PageFigure]:
+    """Draw how much each layer of a stream counts; nothing where no stream has layers.
+
+    The weights are those of the best checkpoint, where that is still there.
+    """
+    layers = (
+        value
+        for key, value in run.config.items()
+        if key.startswith("description.streams.") and key.endswith(".layers")
+    )
+    if not any(layers):
+        return []
+    try:
+        state = read_checkpoint(find_checkpoint(str(run.folder), "best"))["state_dict"]
+    except (ValueError, OSError):
+        return []
+
+    return [
+        PageFigure(
+            name_file(f"layer weights {part}"),
+            f"Weights of the layers that {part} reads, in the best checkpoint.",
+            layer_weights_figure(weights),
+        )
+        for part, weights in list_layer_weights(state).items()
     ]
 
 

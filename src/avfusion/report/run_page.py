@@ -6,7 +6,13 @@ import torch
 
 from avfusion.evaluation.leak_marks import count_leaks, is_score, mark_leaks
 from avfusion.evaluation.runs import Run
-from avfusion.report.figures import PageFigure, draw_clip, draw_curves, name_file
+from avfusion.report.figures import (
+    PageFigure,
+    draw_clip,
+    draw_curves,
+    draw_layer_weights,
+    name_file,
+)
 from avfusion.report.page import Report, render
 from avfusion.report.provenance import describe_configuration, read_provenance
 from avfusion.report.sources import Sources, read_sources
@@ -25,7 +31,7 @@ class Example(NamedTuple):
 
 def report_run(run: Run, examples: int = 3) -> Report:
     """Write the page of a run, with so many examples of each kind."""
-    curves = draw_curves(run)
+    curves = [*draw_curves(run), *draw_layer_weights(run)]
     (mark,), notes = mark_leaks([count_leaks(run.results)])
     sources, view, shown, missing = None, None, {}, ""
     try:

@@ -89,3 +89,9 @@ def test_scores_are_split_by_the_width_of_the_face():
     assert set(only_small) == {
         f"attention_{score}{size}" for score in ("hit", "mass") for size in ("", "_small")
     }
+
+
+def test_a_map_of_one_cell_points_nowhere():
+    game = PointingGame()
+    game.update(torch.full((2, 2, 3, 1, 1), 1 / 3), torch.tensor([[0.1, 0.1, 0.9, 0.9]] * 2))
+    assert game.compute() == {}

@@ -1,5 +1,7 @@
 """Learned weights of the hidden layers of a frozen encoder."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -41,3 +43,20 @@ class LayerWeights(nn.Module):
             values = F.layer_norm(values, values.shape[-1:])
         weights = self.weights.to(values)
         return (weights @ values.flatten(2)).view(len(values), *values.shape[2:])
+
+
+def list_layer_weights(state: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """List the weights that a network has learned, by the encoder that they belong to.
+
+    ``state`` is its state dictionary. Weights that are not finite, of a network that has diverged,
+    are left out.
+    """
+    found = {}
+    for name, logits in state.items():
+        if not name.endswith(".layer_weights.logits"):
+            continue
+        weights = logits.float().softmax(dim=0)
+        if weights.isfinite().all():
+            found[name.removeprefix("network.").partition(".")[0]] = weights.tolist()
+
+    return found

@@ -39,9 +39,9 @@ class PointingGame(Metric):
         glimpses: Float[Tensor, "batch glimpses pictures rows columns"] | None,
         box: Float[Tensor, "batch 4"],
     ) -> None:
-        """Count the clips of a batch that have a box."""
+        """Count the clips of a batch that have a box; maps of one cell point nowhere."""
         known = ~box.isnan().any(dim=1)
-        if glimpses is None or not known.any():
+        if glimpses is None or glimpses.shape[-2:] == (1, 1) or not known.any():
             return
         box = box[known]
         hit, mass = pointing(glimpses[known], box)
