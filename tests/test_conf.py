@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
+from speech_checkpoints import draw_sounds, write_checkpoint
 
 from avfusion.checkpoint import check_targets
 from avfusion.data.datamodule import FaceAudioDataModule
@@ -36,7 +37,8 @@ OPTIONS = sorted(
     for path in CONF.rglob("*.yaml")
     if path.parent != CONF
 )
-PACKAGES = ("timm", "torchvision")  # choices that are called as what they need
+SPEECH = ("hubert", "wav2vec2", "wavlm", "whisper")  # audio encoders with weights of transformers
+PACKAGES = ("timm", "torchvision", *SPEECH)  # choices that need what --group encoder-tests brings
 GIVEN = {"prepare": {"corpus": "manifest"}}  # what a top config cannot do without
 
 
@@ -148,8 +150,15 @@ def test_every_model_scores_a_batch(model):
 
 
 @options("model/")
-def test_every_part_of_a_model_scores_a_batch(group, option):
-    assert build("lowrank", f"{group}={option}")(toy_clips(2)).logits.isfinite().all()
+def test_every_part_of_a_model_scores_a_batch(group, option, tmp_path):
+    clips, weights = toy_clips(2), ()
+    if group == "model/audio_encoder" and option in SPEECH:
+        folder = write_checkpoint(tmp_path / option, option)
+        weights = (f"model.network.audio_encoder.name={folder}",)
+        sound, length = draw_sounds(3_000, 2_000)
+        streams = clips.streams | {"waveform": sound}
+        clips = clips._replace(streams=streams, lengths=clips.lengths | {"waveform": length})
+    assert build("lowrank", f"{group}={option}", *weights)(clips).logits.isfinite().all()
 
 
 @options("loss", "optimizer", "scheduler")

@@ -166,6 +166,9 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
     face_encoder = model["network"].get("face_encoder") or {}
     if "pretrained" in face_encoder:
         face_encoder["pretrained"] = "none"  # the checkpoint holds its weights, too
+    audio_encoder = model["network"].get("audio_encoder") or {}
+    if "architecture" in audio_encoder:
+        audio_encoder |= instantiate(audio_encoder).reference()  # to weights that it does not hold
 
     automatic = {"_target_": name_of(type(data.target)), "_partial_": True}  # chosen by the labels
     digests = digest_training_clips(data.store, data.splits.where("train"))

@@ -68,6 +68,8 @@ class TokenFusion(nn.Module):
         clips = self.modality_dropout(clips)
         frames, length = clips.sequence(self.audio_encoder.stream)
         audio, _ = self.audio_encoder(frames, length)
+        if hasattr(self.audio_encoder, "count_tokens"):  # of several steps each
+            length = self.audio_encoder.count_tokens(length)
         audio = self.no_audio(audio.transpose(1, 2), clips.has_audio)
         length = torch.where(clips.has_audio, length, 1)  # one vector in its place is enough
 

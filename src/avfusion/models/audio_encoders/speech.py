@@ -1,0 +1,199 @@
+"""Pretrained speech networks that learn along: their last blocks, or low-rank updates."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from avfusion.features.streams import digest_weights
+from avfusion.models.audio_encoders.pooling import check_dropout, make_pooling
+from avfusion.models.initialization import init_lecun
+from avfusion.models.layers.layer_weights import LayerWeights
+from avfusion.models.layers.lora import PROJECTIONS, add_lora
+from avfusion.models.speech import build_network, load_network, read_architecture
+from avfusion.models.speech.loading import read_revision
+
+LAYERS = ("last", "all")
+
+
+class Speech(nn.Module):
+    """A network of transformers for speech, such as WavLM or Whisper, that reads the waveform.
+
+    ``name`` is an id of the Hugging Face hub, of which ``revision`` is a branch, tag or commit, or
+    a folder. ``freeze`` is all, none, or how many of its first blocks stay as they are, with all
+    that is no block. ``lora_rank`` adds low-rank updates, scaled by ``lora_alpha / lora_rank``, to
+    queries and values of the blocks that are frozen; zero adds none. ``layers`` is last, or all for
+    a learned mean of the blocks, each of which is normalized first. ``projection`` is the width of
+    a linear map of each frame, with ``dropout`` before it.
+
+    A checkpoint holds what is learned, and says where the frozen weights were read: they are read
+    there again, and refused if their ``sha256`` is another one. ``architecture`` is what a network
+    without frozen weights is built of.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        revision: str | None = None,
+        freeze: str | int = "all",
+        lora_rank: int = 0,
+        lora_alpha: float = 16.0,
+        layers: str = "all",
+        projection: int | None = None,
+        dropout: float = 0.0,
+        pooling: str = "mean+std",
+        stream: str = "waveform",
+        architecture: Mapping[str, Any] | None = None,
+        sha256: str | None = None,
+    ) -> None:
+        super().__init__()
+        check_dropout(dropout)
+        if layers not in LAYERS:
+            raise ValueError(f"layers must be one of {LAYERS}, got {layers!r}.")
+        if projection is not None and projection < 1:
+            raise ValueError(f"projection must be null or at least 1, got {projection}.")
+        if lora_rank < 0 or lora_alpha <= 0:
+            raise ValueError(
+                "lora_rank must be at least 0, and lora_alpha above 0, got "
+                f"{lora_rank} and {lora_alpha}."
+            )
+        if lora_rank and freeze in ("none", 0):
+            raise ValueError(
+                f"lora_rank={lora_rank} updates frozen blocks, and freeze={freeze} freezes "
+                "none: set freeze=all, or leave out lora_rank."
+            )
+
+        self.stream = stream
+        self.name, self.revision = name, revision
+        self.architecture = architecture or read_architecture(name, revision)
+        if architecture is not None and freeze == "none":
+            self.network: Any = build_network(architecture)  # the checkpoint holds all of it
+        else:
+            self.network = _load_network(name, revision, self.architecture, sha256)
+
+        self.freeze = freeze
+        self.learning = _freeze_blocks(self.network, freeze)
+        self.sha256 = None if freeze == "none" else self._check_weights(sha256)
+        if lora_rank:
+            learning = {id(block) for block in self.learning}
+            frozen = [block for block in self.network.blocks if id(block) not in learning]
+            if not add_lora(frozen, lora_rank, lora_alpha):
+                names = ", ".join(PROJECTIONS)
+                raise ValueError(
+                    f"lora_rank={lora_rank} updates {names} of frozen blocks, and {name} has none "
+                    "of these: set lora_rank=0."
+                )
+        self.is_frozen = not any(part.requires_grad for part in self.network.parameters())
+        self.referred = [] if freeze == "none" else _list_frozen(self.network)
+        self.register_state_dict_post_hook(_leave_out_referred)
+        self.register_load_state_dict_post_hook(_expect_no_referred)
+
+        blocks = len(self.network.blocks) + 1 if layers == "all" else 0
+        self.layer_weights = LayerWeights(blocks, layer_norm=layers == "all")
+        self.dropout = nn.Dropout(dropout)
+        self.projection: nn.Module = nn.Identity()
+        self.dim: int = self.network.dim
+        if projection is not None:
+            self.projection = nn.Linear(self.dim, projection)
+            init_lecun(self.projection)
+            self.dim = projection
+        self.pooling = make_pooling(pooling, self.dim)
+        self.vector_dim = self.pooling.statistics * self.dim
+
+    def forward(
+        self, audio: Float[Tensor, "batch samples"], audio_length: Int[Tensor, "batch"]
+    ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
+        """Encode sounds in [-1, 1) at 16 kHz as a token for each frame, and a vector."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
+            states = self.network(self.network.normalize(audio, audio_length), audio_length)
+
+        values = torch.stack(states.blocks, dim=1) if self.layer_weights.layers else states.last
+        true = values[..., : int(states.frames.max()), :]
+        tokens = self.projection(self.dropout(self.layer_weights(true)))
+        return tokens, self.pooling(tokens, states.frames)
+
+    def count_tokens(self, audio_length: Int[Tensor, "batch"]) -> Int[Tensor, "batch"]:
+        """Count the tokens of sounds of so many samples."""
+        counts = [self.network.count_frames(samples) for samples in audio_length.tolist()]
+        return torch.tensor(counts, device=audio_length.device)
+
+    def train(self, mode: bool = True) -> "Speech":
+        """Change to training or evaluation mode, but for what is frozen."""
+        super().train(mode)
+        if self.freeze != "none":
+            self.network.eval()
+            for block in self.learning:
+                block.train(mode)
+        return self
+
+    def reference(self) -> dict[str, Any]:
+        """Arguments by which a checkpoint finds the weights that it does not hold."""
+        folder = Path(self.name)
+        return {
+            "name": str(folder.absolute()) if folder.is_dir() else self.name,
+            "revision": read_revision(self.name, self.revision),
+            "architecture": dict(self.architecture),
+            "sha256": self.sha256,
+        }
+
+    def _check_weights(self, expected: str | None) -> str:
+        frozen = set(_list_frozen(self.network))
+        state = self.network.state_dict()
+        found = digest_weights({name: value for name, value in state.items() if name in frozen})
+        if expected not in (None, found):
+            raise ValueError(
+                f"The frozen weights of {self.name} have the SHA-256 {found}, and the network was "
+                f"trained with {expected}: put those there."
+            )
+        return found
+
+
+def _load_network(
+    name: str, revision: str | None, architecture: Mapping[str, Any], sha256: str | None
+) -> nn.Module:
+    try:
+        return load_network(name, revision, architecture)
+    except FileNotFoundError as error:
+        if sha256 is None:
+            raise
+        raise FileNotFoundError(
+            f"{error} The checkpoint does not hold these weights, whose SHA-256 is {sha256}."
+        ) from error
+
+
+def _freeze_blocks(network: Any, freeze: str | int) -> list[nn.Module]:
+    """Freeze a network but for its last blocks, which are returned."""
+    blocks = list(network.blocks)
+    if freeze == "none":
+        for name, parameter in network.named_parameters():
+            if name.endswith("masked_spec_embed"):  # of SpecAugment, which is off
+                parameter.requires_grad_(False)
+        return blocks
+    if freeze != "all" and not (isinstance(freeze, int) and 0 <= freeze <= len(blocks)):
+        raise ValueError(
+            f"freeze must be all, none or a number of blocks up to {len(blocks)}, got {freeze!r}."
+        )
+
+    network.requires_grad_(False)
+    learning = [] if freeze == "all" else blocks[int(freeze) :]
+    for block in learning:
+        block.requires_grad_(True)
+    return learning
+
+
+def _list_frozen(network: nn.Module) -> list[str]:
+    return [name for name, part in network.named_parameters() if not part.requires_grad]
+
+
+def _leave_out_referred(module: Any, state: dict[str, Any], prefix: str, _: Any) -> None:
+    for name in module.referred:
+        del state[f"{prefix}network.{name}"]
+
+
+def _expect_no_referred(module: Any, incompatible: Any) -> None:
+    ends = tuple(f"network.{name}" for name in module.referred)
+    missing = incompatible.missing_keys
+    missing[:] = [key for key in missing if not key.endswith(ends)]
