@@ -133,8 +133,13 @@ MAX_NAME_LENGTH = 100  # characters
 
 
 def clip_figure(view: ClipView) -> Figure:
-    """Draw a clip's pictures, each glimpse laid over them, its waveform and spectrogram."""
-    maps = [None, *([] if view.glimpses is None else view.glimpses.float())]
+    """Draw a clip's pictures, each glimpse laid over them, its waveform and spectrogram.
+
+    Glimpses at steps of vectors, which have no place in a picture, are drawn over the steps.
+    """
+    glimpses = [] if view.glimpses is None else list(view.glimpses.float())
+    has_cells = bool(glimpses) and glimpses[0].shape[1:].numel() > 1
+    maps = [None, *glimpses]
     rows, width = len(view.face), PICTURE * len(maps) + AUDIO
     height = ROW * rows + TOP + BOTTOM
     figure = Figure(figsize=(width, height))
@@ -149,6 +154,10 @@ def clip_figure(view: ClipView) -> Figure:
     )
 
     for column, weights in enumerate(maps):
+        if weights is not None and not has_cells:
+            draw_steps(figure.add_subplot(grid[:, column]), weights.flatten(), column)
+            continue
+
         heats = [None] * rows if weights is None else list(weights)
         for row, heat in enumerate(heats):
             axes = figure.add_subplot(grid[row, column])
@@ -195,6 +204,16 @@ def draw_picture(
         corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))
         box = Rectangle(corner, sides[0], sides[1] * height, fill=False, color="white")
         axes.add_patch(box)
+
+
+def draw_steps(axes: Axes, weights: Float[Tensor, "steps"], glimpse: int) -> None:
+    """Draw the weight of each step of a glimpse."""
+    known = weights.cpu().nan_to_num()
+    axes.bar(range(len(known)), known.numpy(), width=0.9, color=COLORS[0])
+    axes.set(
+        title=f"glimpse {glimpse} (attention per step)", ylim=(0, max(float(known.max()), 1e-9))
+    )
+    axes.locator_params(axis="both", nbins=4, integer=False)
 
 
 def draw_peaks(axes: Axes, view: ClipView, row: int) -> None:

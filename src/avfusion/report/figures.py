@@ -149,6 +149,8 @@ def _find_peaks(predictions: Predictions, number: int) -> list[Peak]:
     if glimpses is None:
         return []
     _, rows, columns = glimpses.map_shape.tolist()
+    if rows * columns == 1:  # steps of vectors, which have no place in a picture
+        return []
     peaks, weights = glimpses.peaks[number].tolist(), glimpses.peak_weights[number].tolist()
 
     return [
