@@ -52,6 +52,15 @@ def test_temporal_layers_read_the_true_steps_only():
     assert encoder.channels == 8
 
 
+def test_maps_of_one_cell_may_be_read_as_vectors():
+    numbers = [0.5] * 6, [2.0] * 6
+    maps, encoder = torch.randn(2, 5, 6, 1, 1), Precomputed([5, 6, 1, 1], *numbers, projection=4)
+    vectors = Precomputed([5, 6], *numbers, projection=4)
+    vectors.load_state_dict(encoder.state_dict())
+    assert torch.equal(encoder(maps), vectors(maps[..., 0, 0]))
+    assert torch.equal(Precomputed([5, 6, 1, 1])(maps), maps.transpose(1, 2))
+
+
 def test_options_of_vectors_are_refused_for_maps():
     with pytest.raises(ValueError, match=r"stream vgg16 holds face maps, .* leave out projection"):
         Precomputed([3, 8, 5, 4], projection=4, stream="vgg16")

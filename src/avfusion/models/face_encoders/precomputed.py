@@ -42,8 +42,11 @@ class Precomputed(nn.Module):
         super().__init__()
         self.stream = stream
         self.tokens: TokenEncoder | None = None
+        changes = projection is not None or temporal != "none" or dropout or layer_norm
+        if changes and len(shape) == 4 and shape[2] == shape[3] == 1:
+            shape = shape[:2]  # vectors, in the form of maps
         if len(shape) == 4:
-            if projection is not None or temporal != "none" or dropout or layer_norm:
+            if changes:
                 raise ValueError(
                     f"The stream {stream} holds face maps, which are handed on as they are: leave "
                     "out projection, temporal, dropout and layer_norm of "
@@ -80,6 +83,8 @@ class Precomputed(nn.Module):
         if self.tokens is None:
             return values.transpose(1, 2)
 
+        if values.ndim == 5:  # maps of one cell
+            values = values.flatten(2)
         layers = bool(self.tokens.normalize.layers)
         if values.ndim == 2 + layers:  # one vector per clip
             values = values.unsqueeze(-2)
