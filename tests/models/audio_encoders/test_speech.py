@@ -83,11 +83,10 @@ def test_the_first_blocks_stay_frozen_and_in_evaluation_mode_while_the_others_le
     assert not encoder.eval().network.blocks[2].training
 
 
-def test_without_freezing_every_parameter_that_is_used_learns(folders):
+def test_without_freezing_every_parameter_learns(folders):
     encoder, (sound, length) = Speech(folders["wavlm"], freeze="none"), draw_sounds(*SAMPLES)
     encoder(sound, length)[1].square().sum().backward()
-    without = {name for name, part in encoder.named_parameters() if part.grad is None}
-    assert without == {"network.model.masked_spec_embed"}
+    assert all(part.grad is not None for part in encoder.parameters())
 
 
 def test_a_state_holds_what_is_learned_and_a_reference_to_the_rest(folders):

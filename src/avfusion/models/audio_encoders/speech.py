@@ -168,9 +168,6 @@ def _freeze_blocks(network: Any, freeze: str | int) -> list[nn.Module]:
     """Freeze a network but for its last blocks, which are returned."""
     blocks = list(network.blocks)
     if freeze == "none":
-        for name, parameter in network.named_parameters():
-            if name.endswith("masked_spec_embed"):  # of SpecAugment, which is off
-                parameter.requires_grad_(False)
         return blocks
     if freeze != "all" and not (isinstance(freeze, int) and 0 <= freeze <= len(blocks)):
         raise ValueError(
