@@ -4,7 +4,8 @@ A module has the recipe, which ``conf/features/audio_stream`` or ``face_stream``
 builds. Packages that hold networks or weights are imported when an encoder is built, not before.
 """
 
+from avfusion.features.encoders.run import RunAudio
 from avfusion.features.encoders.speech import Speech
 from avfusion.features.encoders.whisper import Whisper
 
-__all__ = ["Speech", "Whisper"]
+__all__ = ["RunAudio", "Speech", "Whisper"]
