@@ -65,7 +65,7 @@ def test_the_description_tells_of_the_encoder_and_its_weights_are_kept(
     few, tmp_path, in_process, features, trained
 ):
     store = Store(prepare(few, features, tmp_path / "stores"))
-    told = store.description["streams"]["face_map"]
+    told = store.streams["face_map"].plain()
     assert (told["modality"], told["kind"], told["shape"]) == ("face", "maps", [1, 64, 4, 4])
     assert told["encoder"] == {
         "_target_": "avfusion.models.face_encoders.ConvNet",

@@ -180,7 +180,8 @@ class Manifest:
             box,
             session=session,
             numbers=label.numbers,
-            **brought,
+            face_features=brought.get("face_features"),
+            audio_features=brought.get("audio_features"),
         )
 
     def _find_features(

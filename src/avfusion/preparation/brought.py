@@ -75,7 +75,7 @@ def add_brought(root: Path, contents: Contents, name: str) -> None:
 
 def group_singly(rows: Rows) -> Iterable[Rows]:
     """Share clips out to batches of one."""
-    return rows[:, None]
+    return list(rows[:, None])
 
 
 def check_brought(contents: Contents, name: str) -> None:

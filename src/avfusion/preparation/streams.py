@@ -56,7 +56,7 @@ MIN_CUT_SECONDS = 0.02  # of a sound; less is rounding and what codecs add
 LOG_SECONDS = 60.0  # between lines about progress, where there is no bar
 
 
-Rows = Int64[np.ndarray, "rows"]
+Rows = Int64[np.ndarray, "_"]  # of the index
 
 
 class Task(NamedTuple):
