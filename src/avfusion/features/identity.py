@@ -251,7 +251,7 @@ def prediction_features(
         _build({**settings["face"], **(face or {})}, "features.face"),
         _build(settings["audio"], "features.audio"),
         Policies.for_prediction(),
-        more_streams=encoders or {},
+        more_streams=encoders,
         **{name: settings[name] for name in settings if name not in NO_SETTINGS},
     )
 

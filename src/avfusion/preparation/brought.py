@@ -44,7 +44,9 @@ class BroughtFeatures:
 
 def add_brought(root: Path, contents: Contents, name: str) -> None:
     """Write the features that clips bring, ``face_features`` or ``audio_features``, as a stream."""
-    with acquire_lock(root.parent, Path(f"{root}.{name}")):
+    if name in Store(root).streams:
+        return
+    with acquire_lock(root.parent, Path(f"{root}.{name}"), f"stream {name} of {root.name}"):
         store = Store(root)
         if name in store.streams:
             return

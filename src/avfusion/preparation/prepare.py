@@ -114,7 +114,8 @@ class Preparation:
             try_custom_audio(self.features)
             for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):
                 log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
-            with acquire_lock(self.stores, self.root):
+            what = "store of this corpus under these settings"
+            with acquire_lock(self.stores, self.root, what):
                 if not self.root.exists():  # another process may have made it meanwhile
                     self.write(workers)
 

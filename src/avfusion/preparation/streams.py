@@ -130,7 +130,8 @@ def add_stream(
     if is_there(root, encoder, verify):
         return
 
-    with acquire_lock(root.parent, Path(f"{root}.{encoder.stream}")):
+    name = encoder.stream
+    with acquire_lock(root.parent, Path(f"{root}.{name}"), f"stream {name} of {root.name}"):
         if not is_there(root, encoder, verify):  # another process may have made it meanwhile
             _compute_stream(root, encoder, device, precision)
 

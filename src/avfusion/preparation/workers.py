@@ -66,16 +66,15 @@ def allocate(
     return parts
 
 
-def acquire_lock(folder: Path, root: Path) -> AbstractContextManager[Any]:
+def acquire_lock(folder: Path, root: Path, what: str) -> AbstractContextManager[Any]:
     """Lock of what is to be made in a folder, held, or say where else it may go."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{root}.lock").acquire()
     except OSError as error:
         raise PermissionError(
-            f"{folder} does not have {root.name}, and it cannot be written there ({error}): name "
-            "another folder (prepare.stores=..., in training data.store=...), or set AVFUSION_DATA "
-            "to one."
+            f"{folder} has no {what}, and none can be written there ({error}): name another folder "
+            "(prepare.stores=..., in training data.store=...), or set AVFUSION_DATA to one."
         ) from error
 
 
