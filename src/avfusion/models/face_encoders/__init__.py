@@ -13,8 +13,9 @@ To add one, write its file here, name its class below and in a file of ``conf/mo
 """
 
 from avfusion.models.face_encoders.convnet import ConvNet
+from avfusion.models.face_encoders.mini_xception import MiniXception
 from avfusion.models.face_encoders.precomputed import Precomputed
 from avfusion.models.face_encoders.timm_encoder import TimmEncoder
 from avfusion.models.face_encoders.torchvision_encoder import TorchvisionEncoder
 
-__all__ = ["ConvNet", "Precomputed", "TimmEncoder", "TorchvisionEncoder"]
+__all__ = ["ConvNet", "MiniXception", "Precomputed", "TimmEncoder", "TorchvisionEncoder"]

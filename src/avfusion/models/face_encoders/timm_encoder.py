@@ -39,7 +39,9 @@ class TimmEncoder(nn.Module):
         self.stream = stream
         stages = _list_stages(name, reduction)
         self.channels: int = stages[-1]["num_chs"]
-        self.network = _load_network(name, pretrained, len(stages) - 1)
+        timm = import_timm(name)
+        make = partial(timm.create_model, name, features_only=True, out_indices=(len(stages) - 1,))
+        self.network = load_network(make, name, pretrained)
 
         settings: Any = self.network.pretrained_cfg
         self.normalize = Normalize(settings["mean"], settings["std"])
@@ -70,15 +72,20 @@ class TimmEncoder(nn.Module):
         return self
 
 
-def _list_stages(name: str, reduction: int) -> list[dict[str, Any]]:
-    """List what timm says of the stages of a network, up to the last of this reduction."""
+def import_timm(name: str) -> Any:
+    """Import timm, and refuse a network that it does not have."""
     try:
         import timm  # takes seconds, and is not needed otherwise
     except ImportError as error:
         raise ValueError(f"{name} needs timm: pip install -e '.[encoders]'") from error
     if not timm.is_model(name):  # what leads elsewhere, such as hf-hub:..., is none
         raise ValueError(f"timm has no network {name!r}: timm.list_models() lists them.")
+    return timm
 
+
+def _list_stages(name: str, reduction: int) -> list[dict[str, Any]]:
+    """List what timm says of the stages of a network, up to the last of this reduction."""
+    timm = import_timm(name)
     with torch.device("meta"):  # the structure alone
         network: Any = timm.create_model(name, features_only=True)
     stages = network.feature_info.info
@@ -101,10 +108,8 @@ def _freeze_unused(network: nn.Module, size: int) -> None:
     network.train()
 
 
-def _load_network(name: str, pretrained: str, stage: int) -> nn.Module:
-    import timm
-
-    make = partial(timm.create_model, name, features_only=True, out_indices=(stage,))
+def load_network(make: partial[nn.Module], name: str, pretrained: str) -> nn.Module:
+    """Make a network of timm with weights from nowhere (none), the hub or a file."""
     if pretrained == "none":
         return make()
     if pretrained != "hub":
