@@ -101,10 +101,11 @@ class VoiceEncoder(nn.Module):
         sounds = [raise_volume(one[:end]) for one, end in zip(values, ends, strict=True)]
         if self.kind == "sequence":
             mels = [self.compute_mel(sound) for sound in sounds]
-            states, _ = self.lstm(nn.utils.rnn.pad_sequence(mels, batch_first=True))
             steps = torch.tensor([max(1, len(mel) // self.stride) for mel in mels])
-            last = min(self.stride, states.shape[1]) - 1
-            vectors = self.make_vectors(states[:, last :: self.stride])
+            padded = nn.utils.rnn.pad_sequence(mels, batch_first=True)
+            padded = F.pad(padded, (0, 0, 0, max(0, self.stride - padded.shape[1])))
+            states, _ = self.lstm(padded)
+            vectors = self.make_vectors(states[:, self.stride - 1 :: self.stride])
             return Encoded(vectors, steps.to(values.device))
 
         pieces = [self.cut(sound) for sound in sounds]

@@ -51,7 +51,7 @@ class MiniXception(nn.Module):
             self.load_state_dict(read_weights(pretrained))
         self.is_frozen = freeze == "all"
         if self.is_frozen:
-            self.requires_grad_(False)
+            self.requires_grad_(False).eval()
 
     def forward(
         self, face: Float[Tensor, "batch pictures 3 height width"]
