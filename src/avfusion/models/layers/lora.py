@@ -46,7 +46,8 @@ def add_lora(blocks: Iterable[nn.Module], rank: int, alpha: float) -> int:
         if name.rpartition(".")[2] in PROJECTIONS and isinstance(module, nn.Linear)
     ]
     for projection in projections:
-        update = LowRankUpdate(*projection.weight.shape, rank, alpha / rank)
+        rows, columns = projection.weight.shape
+        update = LowRankUpdate(rows, columns, rank, alpha / rank)
         parametrize.register_parametrization(projection, "weight", update)
     return len(projections)
 
