@@ -1,7 +1,6 @@
 """Turn a corpus into a store: checked, decoded, cropped, ready to read.
 
 python src/prepare.py corpus=manifest corpus.root=<folder with a manifest.csv>
-python src/prepare.py corpus.root=<folder> features.face.detector=haar
 python src/prepare.py corpus.root=<folder> features/audio_stream=whisper
 python src/prepare.py corpus.root=<folder> prepare.dry_run=true
 """

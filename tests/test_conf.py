@@ -9,7 +9,17 @@ from pkgutil import iter_modules
 
 import pytest
 import torch
-from conftest import CONF, MODELS, ROOT, build, encoded_labels, load, toy_clips, toy_description
+from conftest import (
+    CONF,
+    MODELS,
+    ROOT,
+    build,
+    encoded_labels,
+    load,
+    save_run,
+    toy_clips,
+    toy_description,
+)
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object, instantiate
@@ -130,8 +140,11 @@ def test_every_corpus_can_be_built(group, option, recordings):
 
 
 @options("features")
-def test_every_choice_of_features_can_be_computed(group, option):
-    features = instantiate(choose(group, option).features, _convert_="all")
+def test_every_choice_of_features_can_be_computed(group, option, tmp_path):
+    if option == "run":
+        save_run(tmp_path / "given", "lowrank")
+    cfg = choose(group, option, missing=str(tmp_path / "given"))
+    features = instantiate(cfg.features, _convert_="all")
     assert set(features.arrays(1)) == {"frames", "mfcc", "waveform"}
 
 

@@ -7,7 +7,7 @@ from conftest import clip_record, split_by
 from avfusion.corpora import Contents
 from avfusion.data.index import tabulate
 from avfusion.data.store import Store
-from avfusion.features.identity import identify
+from avfusion.features.identity import identify_features
 from avfusion.preparation.description import describe, describe_splits, skipped_reasons
 
 CLIPS = tabulate(clip_record(note=note) for note in ("", "quiet", "quiet; damaged: 3 s lost"))
@@ -25,7 +25,7 @@ def test_a_store_says_nothing_of_splits(small_features):
 def test_a_description_is_plain_data_with_the_settings(small_features):
     description = describe("corpus", Contents([], []), small_features, CLIPS, SKIPPED)
     assert json.loads(json.dumps(description)) == description
-    assert description["features"] == identify(small_features, "features")
+    assert description["features"] == identify_features(small_features)
 
 
 def test_reasons_are_listed_with_the_most_frequent_first():

@@ -299,7 +299,7 @@ def test_the_next_command_names_the_streams_that_have_other_names(tmp_path):
     streams = {
         "frames": Stream("face", "pictures", (1, 32, 32, 3), "uint8"),
         "logmel": Stream("audio", "sequence", (15, 64), "float32"),
-        "vgg16": Stream("face", "maps", (1, 512, 7, 7), "float16"),
+        "vgg16": Stream("face", "maps", (1, 512, 7, 7), "float16", encoder={"_target_": "VGG16"}),
     }
     streams = {name: stream.plain() for name, stream in streams.items()}
     store = stored(tmp_path, dict(train=99, val=5, test=5), other="mine.LogMel", streams=streams)

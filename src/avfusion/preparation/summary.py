@@ -118,11 +118,10 @@ def tabulate_streams(store: Store) -> list[str]:
         rows.append((name, stream.modality, stream.kind, item, rate, f"{size:.1f}", maker))
 
     widths = [max(len(row[column]) for row in rows) + 2 for column in range(6)]
-    lines = [
+    return [
         "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + row[-1]
         for row in rows
     ]
-    return lines
 
 
 def list_streams(plan: Preparation) -> str:

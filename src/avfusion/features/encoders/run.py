@@ -1,6 +1,6 @@
 """The audio encoder of a trained run, frozen, as a stream."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ class RunAudio:
     stream: str = "run_audio"
     gives: str = "tokens"
     encoder: Mapping[str, Any] | None = None
-    clock: tuple[float | None, float] | None = None
+    clock: Sequence[float | None] | None = None
 
     def __post_init__(self) -> None:
         if self.gives not in ("tokens", "vector"):
@@ -85,7 +85,7 @@ class RunAudio:
         clock = self.clock
         if clock is None:
             described = self._checkpoint["recipe"]["description"]["streams"][self.reads]
-            clock = described["rate"], described["offset"]
+            clock = [described["rate"], described["offset"]]
         return {
             "_target_": f"{type(self).__module__}.{type(self).__name__}",
             "_recursive_": False,  # it builds the encoder itself
@@ -110,9 +110,9 @@ class RunAudio:
                 for name, value in self._checkpoint["state_dict"].items()
                 if name.startswith(PREFIX)
             }
-        module = RunAudioModule(
-            instantiate(self.network, _convert_="all"), self.gives, *recipe["clock"]
-        )
+        encoder = instantiate(self.network, _convert_="all")
+        rate, offset = recipe["clock"]
+        module = RunAudioModule(encoder, self.gives, rate, offset or 0.0)
         module.encoder.load_state_dict(
             {name.removeprefix("encoder."): value for name, value in state.items()}
         )
