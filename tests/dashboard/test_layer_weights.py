@@ -1,7 +1,8 @@
 """Claims about the weights of layers that a run shows."""
 
-from types import SimpleNamespace
+from unittest.mock import Mock
 
+import lightning as L
 import pytest
 import torch
 from conftest import events_of
@@ -47,7 +48,8 @@ def test_weights_that_have_diverged_are_left_out():
 @pytest.mark.parametrize(("layers", "tags"), [(3, ["layer_weights/audio_encoder"]), (0, [])])
 def test_they_are_drawn_in_tensorboard_where_there_are_some(layers, tags, tmp_path):
     logger = TensorBoardLogger(tmp_path, name="", version="")
-    trainer = SimpleNamespace(
+    trainer = Mock(
+        spec=L.Trainer,
         loggers=[logger],
         is_global_zero=True,
         sanity_checking=False,
@@ -55,7 +57,8 @@ def test_they_are_drawn_in_tensorboard_where_there_are_some(layers, tags, tmp_pa
         max_epochs=9,
         global_step=7,
     )
-    callback, task = LayerWeights(every_n_epochs=2), SimpleNamespace(network=network(layers))
+    callback, task = LayerWeights(every_n_epochs=2), Mock(spec=L.LightningModule)
+    task.network = network(layers)
     callback.on_train_epoch_end(trainer, task)
     trainer.current_epoch += 1  # not due
     callback.on_train_epoch_end(trainer, task)

@@ -17,6 +17,7 @@ from hydra._internal import utils as hydra_utils  # private: what its main() rep
 from avfusion.console import use_utf8
 from avfusion.run.composition import check_choices
 from avfusion.run.errors import exit_on_input_error, format_error, input_errors, shows_tracebacks
+from avfusion.run.shorthands import expand_shorthands
 from avfusion.run.suggestions import did_you_mean, find_nearest
 from avfusion.threads import set_up_threads
 
@@ -29,6 +30,7 @@ def run(main: Callable[[], Any]) -> None:
     set_up_threads()
     use_utf8()
     with exit_on_input_error():
+        sys.argv[1:] = expand_shorthands(sys.argv[1:])
         check_flags(sys.argv[1:])
 
     run_and_report = hydra_utils.run_and_report

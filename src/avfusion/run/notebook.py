@@ -25,6 +25,7 @@ from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
 from avfusion.run.make import make_task
 from avfusion.run.restore import restore_task
+from avfusion.run.shorthands import expand_shorthands
 from avfusion.run.streams import find_streams
 from avfusion.training.task import FusionTask
 
@@ -116,7 +117,7 @@ def _predict(
 def compose_config(*overrides: str, program: str = "train") -> DictConfig:
     """Compose the configuration that the command line would give a program for these overrides."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(program, list(overrides))
+        return compose(program, expand_shorthands(overrides))
 
 
 def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
