@@ -42,6 +42,7 @@ from avfusion.features.clip import Stream
 from avfusion.preparation import workers as work
 from avfusion.preparation.prepare import prepare
 from avfusion.run.configuration import with_description
+from avfusion.run.shorthands import expand_shorthands
 from avfusion.targets import SingleLabel, Target, choose_target
 from avfusion.training.task import FusionTask
 
@@ -85,7 +86,7 @@ def load(config: str, *overrides: str) -> DictConfig:
 def _load(config: str, *overrides: str) -> DictConfig:
     # Composing takes 90 ms, a copy 6: every model is built in some twenty tests.
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(config, overrides=list(overrides))
+        return compose(config, overrides=expand_shorthands(overrides))
 
 
 @contextmanager

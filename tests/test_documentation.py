@@ -10,6 +10,7 @@ from conftest import CONF, ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from avfusion.run.shorthands import expand_shorthands
 from avfusion.run.values import check_values
 
 PAGES = [ROOT / "README.md", *sorted(CONF.rglob("README.md"))]
@@ -42,7 +43,7 @@ def test_a_command_of_the_documentation_composes(page, line):
     if sweeps:
         overrides = [first_of_sweep(word) for word in overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(top, overrides, return_hydra_config=True)
+        cfg = compose(top, expand_shorthands(overrides), return_hydra_config=True)
     for key in set(cfg) - {"hydra"}:
         if isinstance(cfg[key], DictConfig):
             check_values(OmegaConf.to_container(cfg[key], resolve=False), str(key))

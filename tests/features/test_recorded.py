@@ -73,6 +73,25 @@ def test_a_raw_file_gets_the_very_bytes_of_preparation(store, folder, tmp_path):
             assert getattr(ours.streams[name], key) == getattr(theirs.streams[name], key)
 
 
+@pytest.mark.parametrize("kind", ["sequence", "vector"])
+@pytest.mark.parametrize("layers", [0, 3])
+def test_a_picture_alone_gets_no_voice_and_needs_no_weights_of_it(
+    kind, layers, store, folder, tmp_path
+):
+    add_stream(store, TinyVoice("other", kind=kind, layers=layers), CPU)
+    theirs = Store(store)
+    recorded = RecordedEncoder("other", theirs.streams["other"], {"no": torch.zeros(1)})
+    raw = Recording("any", "", "", image=folder / "s0_2.png")
+    corpus = UnlabeledRecordings([raw], ["yes"], "single_label")
+    features = prediction_features(theirs.description["features"], None, {"other": recorded})
+    ours = Store(prepare(corpus, features, tmp_path / "raw"))
+    values, expected = ours.clip("other", 0), theirs.clip("other", 2)
+    if kind == "sequence":
+        assert ours.lengths("other").tolist() == [1]
+        expected = expected[:, :1] if layers else expected[:1]
+    assert torch.equal(values, torch.zeros_like(expected))
+
+
 def test_weights_that_did_not_travel_are_found_where_they_were_or_where_is_said(store, tmp_path):
     (store / "voice" / "encoder.pt").unlink()
     _, encoders = record(store)

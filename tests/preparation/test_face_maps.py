@@ -185,7 +185,7 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     assert line.split()[1:8] == ["face", "maps", "1", "x", "64", "x", "4"]
     assert f"ConvNet on frames, weights: {trained[0]}/checkpoints/best.ckpt, sha256 " in line
     options = suggest_overrides(store, {"train": 64, "val": 8, "test": 8})
-    assert options == ["model/face_encoder=precomputed"]
+    assert options == ["face=face_map"]
 
 
 def test_maps_are_computed_on_the_device_of_the_trainer(

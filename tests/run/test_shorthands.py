@@ -22,7 +22,7 @@ def test_a_stream_of_each_modality_is_read_by_a_precomputed_encoder():
 
 def test_another_encoder_may_read_it():
     arguments = ["model/audio_encoder=lstm", "audio=wavlm"]
-    model = load("train", *expand_shorthands(arguments)).model
+    model = load("train", *arguments).model
     assert {*find_streams(model)} == {"wavlm", "frames"}
     assert model.network.audio_encoder._target_.endswith("LSTM")
 

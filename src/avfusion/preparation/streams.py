@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from avfusion.data.store import WEIGHTS, Store
 from avfusion.features.clip import WAVEFORM, Stream
 from avfusion.features.face import FRAMES
 from avfusion.features.mfcc import SAMPLE_RATE
+from avfusion.features.recorded import RecordedEncoder
 from avfusion.features.streams import (
     ENCODED_KINDS,
     Encoded,
@@ -204,6 +206,10 @@ def _compute_stream(
     root: Path, encoder: StreamEncoder, device: torch.device, precision: str
 ) -> None:
     store, reads = Store(root), encoder.reads
+    if isinstance(encoder, RecordedEncoder) and not store.has_modality(reads).any():
+        _write_nothing(store, encoder, precision)
+        return
+
     check_input(store, encoder)
     module = encoder.build()
     has_tensors = any(True for _ in (*module.parameters(), *module.buffers()))
@@ -221,17 +227,42 @@ def _compute_stream(
         is_there=store.has_modality(reads),
         lengths=lengths,
     )
-    made_by = {
-        "encoder": to_json(encoder.recipe()),
-        "reads": reads,
-        "source": to_json(encoder.source()),
-        "weights": encoder.weights,
-        "sha256": digest_module(encoder, module),
-    }
+    made_by = _describe_maker(encoder) | {"sha256": digest_module(encoder, module)}
     weights = {name: value.cpu() for name, value in module.state_dict().items()}
     if sum(value.nbytes for value in weights.values()) > MAX_CARRIED_BYTES:
         weights = {}
     write_stream(task, made_by, precision, weights)
+
+
+def _write_nothing(store: Store, encoder: RecordedEncoder, precision: str) -> None:
+    """Write a recorded stream of clips that all lack its modality: that needs no weights."""
+    described = encoder.described
+    is_sequence, shape = described.kind == "sequence", list(described.shape)
+    if is_sequence:  # an item is a step, and no clip has any
+        shape.pop(bool(described.layers))
+    said = {key: getattr(described, key) for key in ("kind", "layers", "rate", "offset")}
+    task = Task(
+        store,
+        encoder.stream,
+        encoder.modality,
+        gives=SimpleNamespace(**said, stored_dtype=described.dtype),
+        compute=lambda rows: Encoded(torch.zeros(len(rows), *described.shape)),  # is never asked
+        group=lambda rows: (),
+        is_there=store.has_modality(encoder.reads),
+        lengths=np.zeros(len(store), np.int64),
+        shape=tuple(shape),
+        is_ragged=is_sequence,
+    )
+    write_stream(task, _describe_maker(encoder) | {"sha256": encoder.sha256}, precision)
+
+
+def _describe_maker(encoder: StreamEncoder) -> dict[str, Any]:
+    return {
+        "encoder": to_json(encoder.recipe()),
+        "reads": encoder.reads,
+        "source": to_json(encoder.source()),
+        "weights": encoder.weights,
+    }
 
 
 def write_stream(
@@ -275,7 +306,7 @@ def check_input(store: Store, encoder: StreamEncoder) -> None:
             f"{encoder.stream} is computed from."
         )
 
-    if reads == WAVEFORM:
+    if reads == WAVEFORM and not isinstance(encoder, RecordedEncoder):  # as in the training
         clips = store.columns("seconds", "samples", "start", "has_audio").to_pydict()
         whole = sum(clips["seconds"])
         cut = sum(
@@ -331,8 +362,13 @@ def is_written(task: Task, part: StreamPart) -> bool:
 
 
 def measure_items(task: Task) -> Task:
-    """Encode the first clip, check what comes of it, and refuse what the disk cannot hold."""
+    """Encode the first clip, check what comes of it, and refuse what the disk cannot hold.
+
+    Where no clip has the modality, the task knows the shape already.
+    """
     rows = np.flatnonzero(task.is_there)
+    if not len(rows):
+        return task
     row = rows[:1]
     encoded = task.compute(row)
     check_encoded(task, encoded)
@@ -344,7 +380,7 @@ def measure_items(task: Task) -> Task:
     if is_ragged:  # as many steps as there are in the first clip for its length
         clips = task.lengths[rows].sum() / task.lengths[row].sum()
     needed = round(values.nbytes * clips)
-    log.info("%s: %s, %.3f GB", task.name, pluralize(len(rows), "clip"), needed / 1e9)
+    log.info("%s: %s, %.4g MB", task.name, pluralize(len(rows), "clip"), needed / 1e6)
     check_room(task.values, needed)
     return task
 

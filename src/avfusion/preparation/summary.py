@@ -14,7 +14,7 @@ from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, to_numpy
 from avfusion.data.splits import Spelling, format_values, make_plan, split_clips
 from avfusion.data.store import Store
-from avfusion.features import AudioFeatures, FaceMaps, Features, Stream
+from avfusion.features import AudioFeatures, Features, Stream
 from avfusion.features.identity import CLASS, name_of
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.messages import format_duration, join_items, pluralize, quote_override
@@ -266,12 +266,9 @@ def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
     if MONITOR not in target.scores:
         options.append(f"monitor=val/{target.scores[0]}")
     computed = list_computed(store)
-    for modality, default in (("face", FaceMaps.stream), ("audio", None)):
+    for modality in ("face", "audio"):
         names = [name for name, one in computed.items() if one.modality == modality]
-        if names:
-            options.append(f"model/{modality}_encoder=precomputed")
-            if names[0] != default:
-                options.append(f"model.network.{modality}_encoder.stream={names[0]}")
+        options += [f"{modality}={name}" for name in names[:1]]
 
     if any(one.modality == "audio" for one in computed.values()):
         return options
