@@ -4,6 +4,7 @@ A module has the recipe, which ``conf/features/audio_stream`` or ``face_stream``
 builds. Packages that hold networks or weights are imported when an encoder is built, not before.
 """
 
+from avfusion.features.encoders.face_mesh import FaceMesh
 from avfusion.features.encoders.fer import Fer
 from avfusion.features.encoders.moonshine import Moonshine
 from avfusion.features.encoders.opensmile import OpenSmile
@@ -15,6 +16,7 @@ from avfusion.features.encoders.speech import Speech
 from avfusion.features.encoders.whisper import Whisper
 
 __all__ = [
+    "FaceMesh",
     "Fer",
     "Moonshine",
     "OpenSmile",
