@@ -255,19 +255,42 @@ def run_program(program: Program) -> Any:
 
 
 def keep_configurations() -> None:
-    """Let Hydra read a file of configuration once; it takes half of the time to compose."""
-    from hydra._internal.config_repository import ConfigRepository  # private: it reads them
+    """Let Hydra read a file of configuration once, and merge the same files once.
 
-    read, kept = ConfigRepository.load_config, {}
+    To compose takes a quarter of the time. What overrides change comes after, each time anew.
+    """
+    # Private: what reads files, what merges them, and a map that a third of the rest was for, of
+    # lists of defaults with references, of which few have any.
+    from hydra._internal import defaults_list as hydra_defaults
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_repository import ConfigRepository, IConfigRepository
+
+    read, read_before = ConfigRepository.load_config, {}
+    merge, merged_before = ConfigLoaderImpl._compose_config_from_defaults_list, {}
+    map_choices = hydra_defaults._create_interpolation_map
+
+    def places(repository: IConfigRepository) -> tuple:
+        return tuple((source.provider, source.path) for source in repository.get_sources())
 
     def load_config(repository: ConfigRepository, config_path: str) -> Any:
-        sources = [(source.provider, source.path) for source in repository.sources]
-        key = (config_path, *sources)
-        if key not in kept:
-            kept[key] = pickle.dumps(read(repository, config_path))
-        return pickle.loads(kept[key])
+        key = (config_path, places(repository))
+        if key not in read_before:
+            read_before[key] = pickle.dumps(read(repository, config_path))
+        return pickle.loads(read_before[key])
+
+    def merge_files(self: ConfigLoaderImpl, defaults: list, repo: IConfigRepository) -> Any:
+        key = (str([vars(default) for default in defaults]), places(repo))
+        if key not in merged_before:
+            merged_before[key] = pickle.dumps(merge(self, defaults, repo))
+        return pickle.loads(merged_before[key])
+
+    def map_where_needed(overrides: Any, defaults: list, self_added: bool) -> Any:
+        referring = any(default.is_interpolation() for default in defaults)
+        return map_choices(overrides, defaults, self_added) if referring else None
 
     ConfigRepository.load_config = load_config
+    ConfigLoaderImpl._compose_config_from_defaults_list = merge_files
+    hydra_defaults._create_interpolation_map = map_where_needed
 
 
 def import_all() -> None:

@@ -23,8 +23,8 @@ def test_flops_are_those_of_the_formulas():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_can_be_counted_and_is_left_as_it_was(model):
-    task, clips = build(model).train(), toy_clips(2)
+    task, clips = build(model, narrow=True).train(), toy_clips(2)
     before = {name: part.clone() for name, part in task.state_dict().items()}
-    assert count_megaflops(task.network, clips) > 1
+    assert count_megaflops(task.network, clips) > 0.5
     assert task.network.training
     assert all(torch.equal(before[name], part) for name, part in task.state_dict().items())

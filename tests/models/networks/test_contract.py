@@ -21,7 +21,7 @@ def assert_same(ours, theirs):
 @each_model
 @pytest.mark.parametrize("classes", [2, 5])
 def test_scores_have_a_logit_per_class_and_glimpses_that_sum_to_one(model, classes):
-    task = build(model, classes=classes)
+    task = build(model, classes=classes, narrow=True)
     for pictures in (1, 3):
         logits, glimpses, *_ = task(toy_clips(4, size=40, pictures=pictures))
         assert logits.shape == (4, classes)
@@ -34,7 +34,7 @@ def test_scores_have_a_logit_per_class_and_glimpses_that_sum_to_one(model, class
 
 @each_model
 def test_padding_never_changes_the_result(model):
-    task, clips = build(model).double(), doubled(toy_clips(4))
+    task, clips = build(model, narrow=True).double(), doubled(toy_clips(4))
     noise = torch.randn(4, 20, 75, dtype=torch.double)
     true = (torch.arange(20) < clips.lengths["mfcc"][:, None])[..., None]
     longer = torch.cat([clips.streams["mfcc"], noise[:, 12:]], dim=1)
@@ -43,7 +43,7 @@ def test_padding_never_changes_the_result(model):
 
 @each_model
 def test_clips_in_a_batch_never_change_each_other(model):
-    task, clips = build(model).double().train(), doubled(toy_clips(5))
+    task, clips = build(model, narrow=True).double().train(), doubled(toy_clips(5))
     together = task(clips)
     for k, length in enumerate(clips.lengths["mfcc"].tolist()):
         clip = clips.map(itemgetter(slice(k, k + 1)))
@@ -53,7 +53,7 @@ def test_clips_in_a_batch_never_change_each_other(model):
 
 @each_model
 def test_every_parameter_receives_a_gradient_that_is_no_rounding_noise(model):
-    task, clips = build(model).double(), doubled(toy_clips(8))
+    task, clips = build(model, narrow=True).double(), doubled(toy_clips(8))
     task.loss(task(clips).logits, clips.label).backward()
     sizes = {name: part.grad.abs().max().item() for name, part in task.named_parameters()}
     largest = max(sizes.values())
@@ -62,7 +62,7 @@ def test_every_parameter_receives_a_gradient_that_is_no_rounding_noise(model):
 
 @each_model
 def test_a_network_can_overfit_one_batch(model):
-    task, clips = build(model), toy_clips(6, frames=8)
+    task, clips = build(model, narrow=True), toy_clips(6, frames=8)
     optimizer = torch.optim.Adam(task.parameters(), lr=3e-3)
     for _ in range(50):
         loss = task.loss(task(clips).logits, clips.label)
@@ -76,7 +76,7 @@ def test_a_network_can_overfit_one_batch(model):
 
 @each_model
 def test_training_and_evaluation_mode_agree_without_dropout(model):
-    task, clips = build(model), toy_clips(4)
+    task, clips = build(model, narrow=True), toy_clips(4)
     assert_same(task.train()(clips), task.eval()(clips))
 
 
@@ -85,6 +85,6 @@ def test_the_initial_loss_is_near_that_of_equal_probabilities(model):
     losses = []
     for seed in range(4):  # products begin with larger logits than sums, with some seeds
         torch.manual_seed(seed)
-        task, clips = build(model), toy_clips(16)
+        task, clips = build(model, narrow=True), toy_clips(16)
         losses.append(task.loss(task(clips).logits, clips.label).item())
     assert 0.75 * math.log(3) < mean(losses) < 1.6 * math.log(3)
