@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from avfusion.models.layers.layer_weights import LayerWeights
+from avfusion.models.layers.normalize import Normalize
 
 
 def test_equal_weights_at_first_are_the_mean_of_the_layers():
@@ -26,6 +27,15 @@ def test_layer_norm_brings_layers_of_other_scales_to_one():
     mixed = LayerWeights(3, layer_norm=True)(values * scale + 7 * scale)
     mean, deviation = values.mean(dim=-1, keepdim=True), values.std(-1, False, keepdim=True)
     torch.testing.assert_close(mixed, ((values - mean) / deviation).mean(1), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_normalization_within_the_sum_is_that_of_each_layer_before_it(layer_norm):
+    values = 3 * torch.randn(2, 3, 5, 4) + 1
+    normalize = Normalize(torch.randn(3, 4).tolist(), (torch.rand(3, 4) + 0.5).tolist())
+    mix = LayerWeights(3, layer_norm)
+    torch.nn.init.normal_(mix.logits)
+    torch.testing.assert_close(mix(values, normalize), mix(normalize(values)))
 
 
 @pytest.mark.parametrize("layers", [0, 1])

@@ -64,7 +64,7 @@ class BiLSTM(nn.Module):
         audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the states of the last layer, both directions, and a vector."""
-        tokens = self.layer_weights(self.normalize(audio))
+        tokens = self.layer_weights(audio, self.normalize)
         order = _reverse_order(audio_length, tokens.shape[1])
 
         for depth, (forward_lstm, backward_lstm) in enumerate(

@@ -61,5 +61,5 @@ class GRU(nn.Module):
         audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the states of the last layer, and a vector."""
-        tokens, _ = self.layers(self.layer_weights(self.normalize(audio)))
+        tokens, _ = self.layers(self.layer_weights(audio, self.normalize))
         return tokens, self.pooling(tokens, audio_length)

@@ -59,6 +59,6 @@ class LSTM(nn.Module):
         audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the states of the upper LSTM, and a vector of both."""
-        lower, _ = self.lower(self.layer_weights(self.normalize(audio)))
+        lower, _ = self.lower(self.layer_weights(audio, self.normalize))
         upper, _ = self.upper(self.between(lower))
         return upper, self.pooling(torch.cat([lower, upper], dim=-1), audio_length)

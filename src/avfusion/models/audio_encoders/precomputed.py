@@ -86,7 +86,7 @@ class Precomputed(nn.Module):
         audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as a token for each frame, and a vector."""
-        tokens = self.layer_weights(self.normalize(audio))
+        tokens = self.layer_weights(audio, self.normalize)
         tokens = self.projection(self.dropout(tokens))
         if self.temporal is not None:
             tokens, _ = self.temporal(tokens, audio_length)

@@ -67,7 +67,7 @@ class TCN(nn.Module):
         audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the sum of all layers at each frame, and a vector."""
-        tokens = self.enter(self.layer_weights(self.normalize(audio)))
+        tokens = self.enter(self.layer_weights(audio, self.normalize))
         mask = frame_mask(tokens, audio_length)[..., None]
 
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):

@@ -53,7 +53,7 @@ class Transformer(nn.Module):
         audio_length: Int[Tensor, "batch"],
     ) -> tuple[Float[Tensor, "batch frames dim"], Float[Tensor, "batch vector_dim"]]:
         """Encode a sequence as the normalized tokens of the last block, and a vector."""
-        tokens = self.enter(self.layer_weights(self.normalize(audio)))
+        tokens = self.enter(self.layer_weights(audio, self.normalize))
         mask = frame_mask(tokens, audio_length)
         tokens = tokens + positional_encoding(tokens.shape[1:2], self.dim, audio.device).to(tokens)
 

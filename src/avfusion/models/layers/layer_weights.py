@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avfusion.models.layers.normalize import Normalize, cast_for_autocast
+
 
 class LayerWeights(nn.Module):
     """Average the layers of a stream by weights that are learned: a softmax.
@@ -34,15 +36,33 @@ class LayerWeights(nn.Module):
         return self.logits.softmax(dim=0) if self.layers > 1 else torch.ones(self.layers)
 
     def forward(
-        self, values: Float[Tensor, "batch *layers_time dim"]
+        self, values: Float[Tensor, "batch *layers_time dim"], normalize: Normalize | None = None
     ) -> Float[Tensor, "batch time dim"]:
-        """Average over the layers, which are the second axis."""
+        """Average over the layers, which are the second axis, after ``normalize`` of each."""
+        if not self.layers or self.layer_norm:
+            values = values if normalize is None else normalize(values)
         if not self.layers:
             return values
         if self.layer_norm:
-            values = F.layer_norm(values, values.shape[-1:])
+            values, normalize = F.layer_norm(values, values.shape[-1:]), None
+
         weights = self.weights.to(values)
-        return (weights @ values.flatten(2)).view(len(values), *values.shape[2:])
+        if normalize is None:
+            return _sum_layers(values, weights[:, None])
+        # Means and deviations go into the sum: to normalize all layers first took three times as
+        # long on a CPU, forward and backward, of 32 clips with 5 layers of 264 x 384.
+        mean, std = normalize.mean.squeeze(1), normalize.std.squeeze(1)
+        gains = weights[:, None] / std
+        return cast_for_autocast(_sum_layers(values, gains) - (gains * mean).sum(0))
+
+
+def _sum_layers(
+    values: Float[Tensor, "batch layers *time dim"], gains: Float[Tensor, "layers #dim"]
+) -> Float[Tensor, "batch *time dim"]:
+    total = values[:, 0] * gains[0]
+    for layer in range(1, values.shape[1]):
+        total = torch.addcmul(total, values[:, layer], gains[layer])
+    return total
 
 
 def list_layer_weights(state: Mapping[str, Tensor]) -> dict[str, list[float]]:

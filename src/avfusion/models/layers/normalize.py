@@ -36,11 +36,15 @@ class Normalize(nn.Module):
     def forward(
         self, numbers: Float[Tensor, "*batch features"]
     ) -> Float[Tensor, "*batch features"]:
-        """Express numbers in units of their deviation, in the precision that autocast asks for.
+        """Express numbers in units of their deviation, in the precision that autocast asks for."""
+        return cast_for_autocast((numbers - self.mean) / self.std)
 
-        An LSTM given float32 under autocast would take a kernel in bfloat16 that oneDNN has only
-        for processors with AVX-512.
-        """
-        normalized = (numbers - self.mean) / self.std
-        half = normalized.is_cpu and torch.is_autocast_enabled("cpu")
-        return normalized.to(torch.get_autocast_dtype("cpu")) if half else normalized
+
+def cast_for_autocast(numbers: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Cast to the precision that autocast asks for, on a CPU.
+
+    An LSTM given float32 under autocast would take a kernel in bfloat16 that oneDNN has only for
+    processors with AVX-512.
+    """
+    half = numbers.is_cpu and torch.is_autocast_enabled("cpu")
+    return numbers.to(torch.get_autocast_dtype("cpu")) if half else numbers
