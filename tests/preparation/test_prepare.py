@@ -608,6 +608,21 @@ def test_a_corpus_of_nothing_usable_is_refused_with_the_reasons(
         prepare(Manifest(str(tmp_path)), small_features, tmp_path / "stores")
 
 
+@pytest.mark.parametrize(
+    ("gap", "lacks"), [({"image": ""}, "no picture"), ({"audio": ""}, "no sound")]
+)
+def test_a_corpus_of_one_modality_is_refused_by_the_setting_that_keeps_it_before_it_is_decoded(
+    gap, lacks, tmp_path, in_process, small_features
+):
+    write_sound(tmp_path / "good.wav", np.ones(8000))
+    write_picture(tmp_path / "good.png", (9, 9, 9))
+    write_manifest(tmp_path, [row("a", **gap), row("b", **gap)])
+    sentence = f"The clips of .* have {lacks}, .*missing=skip keeps none of them: set .*=mask"
+    with pytest.raises(ValueError, match=sentence):
+        prepare(Manifest(str(tmp_path)), small_features, tmp_path / "stores")
+    assert not (tmp_path / "stores").exists()
+
+
 def test_checksums_are_those_of_all_files_but_the_description(party_store):
     contents = files(party_store)
     checksums = json.loads(contents.pop("description.json"))["checksums"]

@@ -73,7 +73,7 @@ class Preparation:
         self.corpus, self.features, self.stores = corpus, features, Path(stores)
         self.whole = corpus.read()
         self.contents = limit_contents(self.whole, limit)
-        check_sounds(corpus, self.contents, features)
+        check_modalities(corpus, self.contents, features)
         self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
         if len(self.contents.recordings) < len(self.whole.recordings):
             self.inherent.add("untrained_classes")  # a few clips may lack one by chance
@@ -155,13 +155,22 @@ def get_pace_path(root: Path) -> Path:
     return Path(f"{root}.pace.json")
 
 
-def check_sounds(corpus: Corpus, contents: Contents, features: Features) -> None:
-    """Refuse settings that would skip each clip of a corpus of pictures."""
-    silent = all(recording.archive_index is not None for recording in contents.recordings)
-    if silent and features.policies.missing != "mask":
+def check_modalities(corpus: Corpus, contents: Contents, features: Features) -> None:
+    """Refuse settings that would skip each clip of a corpus without sound, or without pictures."""
+    clips, policy = contents.recordings, features.policies.missing
+    if policy == "mask" or not clips:
+        return
+    archived = all(clip.archive_index is not None for clip in clips)
+    if archived or not any(clip.sound_source or clip.audio_features for clip in clips):
+        cure = "features=images_only" if archived else "features.policies.missing=mask"
         raise ValueError(
-            f"The clips of {corpus.name} have no sound, and features.policies.missing="
-            f"{features.policies.missing} keeps none of them: set features=images_only."
+            f"The clips of {corpus.name} have no sound, and features.policies.missing={policy} "
+            f"keeps none of them: set {cure}."
+        )
+    if not any(clip.picture_source or clip.face_features for clip in clips):
+        raise ValueError(
+            f"The clips of {corpus.name} have no picture, and features.policies.missing={policy} "
+            "keeps none of them: set features.policies.missing=mask, which keeps the sound alone."
         )
 
 
