@@ -28,3 +28,21 @@ def test_every_model_can_be_counted_and_is_left_as_it_was(model):
     assert count_megaflops(task.network, clips) > 0.5
     assert task.network.training
     assert all(torch.equal(before[name], part) for name, part in task.state_dict().items())
+
+
+class AskingForLengths(nn.Module):
+    """A network that must know numbers, as speech networks do, which the meta device has not."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clips):
+        assert max(clips.lengths["mfcc"].tolist()) > 0
+        return self.network(clips)
+
+
+@pytest.mark.parametrize("model", ["lowrank", "bottleneck"])
+def test_a_network_that_asks_for_numbers_is_counted_as_one_that_does_not(model):
+    network, clips = build(model).network, toy_clips(2)
+    assert count_megaflops(AskingForLengths(network), clips) == count_megaflops(network, clips)
