@@ -203,6 +203,37 @@ def test_what_another_encoder_had_begun_is_not_gone_on_with(place, monkeypatch, 
     assert torch.equal(Store(place).clip("tiny", 0), encode_alone(Store(place), VOICE, 0).half())
 
 
+def interrupt(folder, ignore_errors=False):
+    if not ignore_errors:
+        raise KeyboardInterrupt
+
+
+def test_a_part_without_its_values_or_of_nobody_known_is_computed_again(
+    place, tmp_path, monkeypatch
+):
+    """As kills leave them while journals are deleted: of a stream that is whole, or another's."""
+    monkeypatch.setattr(computing, "PART_SECONDS", 6.0)
+    whole = shutil.copytree(place, tmp_path / "whole")
+    add_stream(whole, VOICE, CPU)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", interrupt)
+        add_stream(place, VOICE, CPU)
+    shutil.rmtree(place / "tiny")  # to compute it once more
+    add_stream(place, VOICE, CPU)
+    assert files(place) == files(whole)
+
+    shutil.rmtree(place / "tiny")
+    others = {name: value + 1 for name, value in VOICE.build().state_dict().items()}
+    torch.save(others, tmp_path / "others.pth")
+    with monkeypatch.context() as patch:
+        patch.setattr(computing, "finish_stream", lambda *_: None)
+        add_stream(place, TinyVoice(file=str(tmp_path / "others.pth")), CPU)
+    (tmp_path / "store.tiny.parts" / "encoder.json").unlink()
+    add_stream(place, VOICE, CPU)
+    assert files(place) == files(whole)
+
+
 def test_batches_of_like_lengths_waste_less_than_a_tenth_and_give_the_same(place, monkeypatch):
     """As on a GPU, here on the CPU, where a clip is computed alone otherwise."""
     store, rows = Store(place), np.arange(24)

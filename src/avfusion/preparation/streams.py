@@ -331,8 +331,10 @@ def begin_folders(task: Task, identity: dict[str, Any]) -> None:
     text = json.dumps(identity)
     if told.exists() and told.read_text(encoding="utf-8") != text:
         log.warning("%s was begun with another encoder: it is begun again.", task.values)
-        shutil.rmtree(task.journals)
-        shutil.rmtree(task.values, ignore_errors=True)
+        told.unlink()
+    if not told.exists():  # nobody knows whose the rest is, where deleting it was interrupted
+        for folder in (task.values, task.journals):
+            shutil.rmtree(folder, ignore_errors=True)
     for folder in (task.values, task.journals):
         folder.mkdir(exist_ok=True)
     with atomic_write(told) as partial:
@@ -358,7 +360,8 @@ def share_out(task: Task) -> list[StreamPart]:
 
 def is_written(task: Task, part: StreamPart) -> bool:
     """Whether values and journal of a part are there."""
-    return (task.journals / f"{part.name}.npz").exists()
+    files = (task.values / f"{part.name}.npy", task.journals / f"{part.name}.npz")
+    return all(file.exists() for file in files)
 
 
 def measure_items(task: Task) -> Task:
