@@ -135,6 +135,17 @@ def test_a_file_that_cannot_be_read_or_holds_several_arrays_is_named(make, folde
     assert np.array_equal(store.clip("audio_features", 1), values_of(1) + 1)
 
 
+def test_a_tensor_with_a_gradient_is_read_and_what_is_no_array_is_named(make, folder):
+    edit(folder, lambda rows: rows[1].update(audio_features="voice1.pt"))
+    torch.save(torch.from_numpy(values_of(1)).requires_grad_(), folder / "voice1.pt")
+    store = Store(make())
+    assert np.array_equal(store.clip("audio_features", 1), values_of(1))
+
+    torch.save([[1.0, 2.0, 3.0], [4.0]], folder / "voice1.pt")
+    with pytest.raises(ValueError, match=r"audio_features of clip s0_1 .* are no array \(.*write"):
+        make()
+
+
 def test_a_clip_without_its_features_is_named(make, folder):
     edit(folder, lambda rows: rows[1].update(audio_features=""))
     with pytest.raises(ValueError, match=r"Line 3 of .* has no audio_features: name the file"):

@@ -117,7 +117,11 @@ def read_features(
     except Exception as error:  # of any kind, where a file is something else
         raise ValueError(f"{known} cannot be read ({error}): write the file again.") from error
 
-    values = _select(loaded, form.key, known)
+    chosen = _select(loaded, form.key, known)
+    try:
+        values = _to_array(chosen)
+    except Exception as error:  # of rows of several lengths, or a sparse tensor
+        raise ValueError(f"{known} are no array ({error}): write them as one.") from error
     if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "fiu":
         raise ValueError(
             f"{known} are {values.dtype} of shape {values.shape}: give numbers, [dim] or [time, "
@@ -143,23 +147,26 @@ def _load(path: Path) -> Any:
     return np.load(path, allow_pickle=False)
 
 
-def _select(loaded: Any, key: str | None, known: str) -> np.ndarray:
+def _select(loaded: Any, key: str | None, known: str) -> Any:
     """Take the array out of what a file holds."""
-    if isinstance(loaded, dict):
-        if key is None and len(loaded) == 1:
-            (loaded,) = loaded.values()
-        elif key in loaded:
-            loaded = loaded[key]
-        else:
-            names = join_items(list(map(str, loaded)))
-            raise ValueError(
-                f"{known} hold {names}"
-                + (f", and no {key}" if key else "")
-                + ": say which one with corpus.features.key=<name>."
-            )
-    values = (
-        loaded.float()
-        if isinstance(loaded, torch.Tensor) and loaded.is_floating_point()
-        else loaded
-    )
+    if not isinstance(loaded, dict):
+        return loaded
+    if key is None and len(loaded) == 1:
+        (loaded,) = loaded.values()
+    elif key in loaded:
+        loaded = loaded[key]
+    else:
+        names = join_items(list(map(str, loaded)))
+        raise ValueError(
+            f"{known} hold {names}"
+            + (f", and no {key}" if key else "")
+            + ": say which one with corpus.features.key=<name>."
+        )
+    return loaded
+
+
+def _to_array(values: Any) -> np.ndarray:
+    if isinstance(values, torch.Tensor):
+        values = values.detach()  # as many a network gives it
+        values = values.float() if values.is_floating_point() else values
     return np.asarray(values)
