@@ -2,7 +2,6 @@
 
 import pytest
 from conftest import MODELS, build, load
-from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 from avfusion.run import notebook
@@ -36,15 +35,24 @@ def test_an_encoder_without_a_configured_stream_reads_that_of_its_class():
     assert {*find_streams(model)} == {"frames", "mfcc"}
 
 
-def test_streams_that_encoders_cannot_read_are_refused(recordings_store):
-    """Where a face encoder is given audio frames, or an audio encoder pictures."""
+REFUSED = {
+    "face_encoder.stream=mfcc": r"face_encoder reads mfcc, a stream of the audio: set .* frames\.",
+    "audio_encoder.stream=frames": r"audio_encoder reads frames, a stream of the face: set .* mfcc",
+    "face_encoder=precomputed": r"face_encoder hands on what is computed, and frames is as it was",
+    "audio_encoder=precomputed": r"audio_encoder hands on what is computed, and waveform is as it",
+}
+
+
+@pytest.mark.parametrize(("override", "sentence"), REFUSED.items())
+def test_streams_that_encoders_cannot_read_are_refused(recordings_store, override, sentence):
+    """Of the other modality, or pictures and sounds where nothing encodes them."""
     base = ("model=lowrank", "data=store", f"data.store={recordings_store}", "data.batch_size=4")
-    with pytest.raises(InstantiationException, match=r"three colors, .* mfcc has 75 features: set"):
-        notebook.build(load("train", *base, "model.network.face_encoder.stream=mfcc"))
-    cfg = load("train", *base, "model.network.audio_encoder.stream=frames")
-    task, data = notebook.build(cfg)
-    with pytest.raises(ValueError, match=r"The stream frames has no time axis, .* such as mfcc"):
-        task(next(iter(data.val_dataloader())).with_floats())
+    overrides = [f"model.network.{override}"]
+    if "precomputed" in override:
+        key, raw = override.partition("=")[0], "frames" if "face" in override else "waveform"
+        overrides = [f"model/{override}", f"model.network.{key}.stream={raw}"]
+    with pytest.raises(ValueError, match=sentence):
+        notebook.build(load("train", *base, *overrides))
 
 
 def test_a_network_that_reads_nothing_is_refused():

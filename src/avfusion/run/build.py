@@ -38,6 +38,7 @@ from avfusion.run.make import make_data, make_task
 from avfusion.run.provenance import write_provenance
 from avfusion.run.restore import allowed_overlap
 from avfusion.run.start import Start
+from avfusion.run.streams import check_encoders
 from avfusion.threads import log_threads, share_threads
 from avfusion.training.checkpoint_io import AtomicCheckpointIO
 from avfusion.training.metrics.stages import check_monitor
@@ -119,6 +120,7 @@ def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
         check_model(cfg)
 
     data.prepare_data()
+    check_encoders(cfg.model, data.store.streams)
     return data
 
 

@@ -1,11 +1,14 @@
 """Streams that the encoders of a configured network read."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pydoc import locate
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from avfusion.features.clip import MODALITIES, Stream
+from avfusion.messages import join_items
 
 
 def find_streams(model: Any) -> list[str]:
@@ -27,6 +30,34 @@ def find_streams(model: Any) -> list[str]:
             "encoders, or its own, such as model.network.stream=frames."
         )
     return names
+
+
+def check_encoders(model: Any, streams: Mapping[str, Stream]) -> None:
+    """Refuse encoders that read a stream of the other modality, or hand on what nobody computed.
+
+    ``streams`` are those of a store.
+    """
+    for modality in MODALITIES:
+        key = f"model.network.{modality}_encoder"
+        encoder = OmegaConf.select(model, f"network.{modality}_encoder")
+        for name in _iterate_streams(encoder) if isinstance(encoder, DictConfig) else ():
+            stream = streams[name]
+            same = [other for other, one in streams.items() if one.modality == modality]
+            if stream.modality != modality:
+                raise ValueError(
+                    f"{key} reads {name}, a stream of the {stream.modality}: set {key}.stream "
+                    f"to one of the {modality}, of which there are {join_items(same)}."
+                )
+
+            is_sound = stream.kind == "sequence" and len(stream.shape) == 1
+            if (stream.kind == "pictures" or is_sound) and str(encoder.get("_target_")).endswith(
+                ".Precomputed"
+            ):
+                raise ValueError(
+                    f"{key} hands on what is computed, and {name} is as it was decoded: choose a "
+                    f"network for it (model/{modality}_encoder=...), or another stream "
+                    f"({modality}=...) of {join_items(same)}."
+                )
 
 
 def _iterate_streams(part: DictConfig) -> Iterator[str]:
