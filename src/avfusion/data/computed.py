@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from avfusion.features.clip import Stream
-from avfusion.preparation.statistics import CHUNK, Moments, sum_moments
+from avfusion.preparation.statistics import Moments, limit_chunk, sum_moments
 
 COMPUTED_FORMAT = 1
 STREAM_FILE = "stream.json"
@@ -123,7 +123,8 @@ class ComputedStream:
 
         columns = int(np.prod(self.stream.shape))
         total = Moments.of(np.zeros((0, columns))).pack()
-        for start in range(0, len(rows), CHUNK):
-            values = self.read(rows[start : start + CHUNK])
+        chunk = limit_chunk(columns)
+        for start in range(0, len(rows), chunk):
+            values = self.read(rows[start : start + chunk])
             total += Moments.of(values.reshape(len(values), columns)).pack()
         return Moments.unpack(total)

@@ -13,7 +13,8 @@ from jaxtyping import Float64, Int, Shaped
 
 from avfusion.features.clip import Stream
 
-CHUNK = 2**13  # clips that are added at a time
+CHUNK = 2**13  # clips that are added at a time, at most
+CHUNK_NUMBERS = 2**24  # of theirs, at most: those of all layers of a network are many
 
 
 class Moments(NamedTuple):
@@ -62,6 +63,11 @@ def list_standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
     }
 
 
+def limit_chunk(numbers: int) -> int:
+    """How many clips of so many numbers each are added at a time."""
+    return max(1, min(CHUNK, CHUNK_NUMBERS // max(1, numbers)))
+
+
 def count_packed(columns: int) -> int:
     """How many numbers the packed moments of a table have."""
     return 1 + 2 * columns
@@ -80,8 +86,8 @@ def sum_moments(
     for number, packed in enumerate(shards):
         if total is None:
             total = np.zeros(packed.shape[1])
-        places = place[shard == number]
-        for start in range(0, len(places), CHUNK):
-            total += packed.take(places[start : start + CHUNK], axis=0).sum(axis=0)
+        places, chunk = place[shard == number], limit_chunk(packed.shape[1])
+        for start in range(0, len(places), chunk):
+            total += packed.take(places[start : start + chunk], axis=0).sum(axis=0)
     assert total is not None, "no shards"
     return Moments.unpack(total)
