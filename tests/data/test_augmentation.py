@@ -160,6 +160,19 @@ def test_a_spectrum_of_one_part_has_one_hidden_band():
     assert edges.sum(1).max() == 1 and 30 <= changed.sum(1).max() <= 38
 
 
+def test_the_same_stretch_is_hidden_in_all_layers_of_a_stream():
+    clips = marked()
+    mfcc = clips.streams["mfcc"]
+    layered = clips.with_stream("mfcc", torch.stack([mfcc, 3 * mfcc], dim=1))
+    changed = []
+    for some in (clips, layered):
+        torch.manual_seed(0)
+        changed.append(AudioAugmentation(**AUDIO | {"time": 0.5, "band": 0.5})(some))
+    one, two = (some.streams["mfcc"] for some in changed)
+    torch.testing.assert_close(two[:, 0], one)
+    torch.testing.assert_close(two[:, 1], 3 * one)
+
+
 def test_a_stretch_is_one_piece_of_at_most_its_part():
     length = torch.full((500,), 40)
     marks = draw_stretches(length, 0.25, 60)

@@ -9,6 +9,7 @@ from avfusion.data.augmentation import AudioAugmentation, FaceAugmentation
 from avfusion.data.checks import check_augmentation, check_batch, check_labels, check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
+from avfusion.features.clip import Stream
 
 
 @pytest.fixture
@@ -46,6 +47,12 @@ def test_bands_of_audio_frames_of_an_own_class_are_hidden_only_where_their_parts
     check_augmentation(store, [AudioAugmentation(band=0.0), AudioAugmentation(blocks=2)])
     with pytest.raises(ValueError, match=r"blocks=3 does not divide the 64 numbers"):
         check_augmentation(store, [AudioAugmentation(blocks=3)])
+
+
+def test_hiding_stretches_of_a_stream_without_time_is_refused(store):
+    store.streams["voice"] = Stream("audio", "vector", (256,), "float16")
+    with pytest.raises(ValueError, match=r"The voice of .* has no time axis.*augmentation=none"):
+        check_augmentation(store, [AudioAugmentation(stream="voice")])
 
 
 def test_training_on_an_own_class_is_refused_before_a_network_is_built(store):

@@ -127,19 +127,19 @@ class AudioAugmentation:
         self.blocks = blocks
 
     def __call__(self, clips: Clips) -> Clips:
-        """Clips with other audio frames; padding stays zero."""
+        """Clips with other audio frames; padding stays zero, and layers change alike."""
         audio, length = clips.streams[self.stream], clips.lengths[self.stream]
-        _, frames, features = audio.shape
-        true = (torch.arange(frames, device=audio.device) < length[:, None])[..., None]
-        count = length[:, None, None]
-        mean = audio.sum(1, keepdim=True) / count
-        deviation = (((audio - mean) ** 2 * true).sum(1, keepdim=True) / count).sqrt()
+        layers, (frames, features) = (1,) * (audio.ndim - 3), audio.shape[-2:]
+        count = length.view(-1, *layers, 1, 1)
+        true = torch.arange(frames, device=audio.device)[:, None] < count
+        mean = audio.sum(-2, keepdim=True) / count
+        deviation = (((audio - mean) ** 2 * true).sum(-2, keepdim=True) / count).sqrt()
 
-        hidden = draw_stretches(length, self.time, frames)[..., None]
+        hidden = draw_stretches(length, self.time, frames).view(-1, *layers, frames, 1)
         blocks = self.blocks or NUM_MFCC_BLOCKS
         coefficients = torch.full_like(length, features // blocks)
         band = draw_stretches(coefficients, self.band, features // blocks).repeat(1, blocks)
-        hidden = hidden | band[:, None]
+        hidden = hidden | band.view(-1, *layers, 1, blocks * (features // blocks))
         noisy = audio + self.noise * deviation * torch.randn_like(audio)
 
         return clips.with_stream(self.stream, torch.where(hidden, mean, noisy) * true)

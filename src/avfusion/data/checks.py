@@ -100,7 +100,15 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
     """Refuse to hide bands of audio frames whose parts nobody has named."""
     audio = store.description["features"]["audio"]
     for change in augmentation:
-        if not isinstance(change, AudioAugmentation) or not change.band:
+        if not isinstance(change, AudioAugmentation):
+            continue
+        stream = store.streams.get(change.stream)
+        if stream is not None and stream.kind != "sequence":
+            raise ValueError(
+                f"The {change.stream} of {store.root} has no time axis, along which "
+                "data.augmentation.audio hides stretches: set data/augmentation=none."
+            )
+        if not change.band:
             continue
         features = store.streams[change.stream].shape[-1]
         known = change.stream == AudioFeatures.stream and audio[CLASS] == name_of(AudioFeatures)
