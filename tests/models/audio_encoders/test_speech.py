@@ -6,6 +6,7 @@ from conftest import build, toy_clips
 from speech_checkpoints import draw_sounds, write_checkpoint
 from torch import nn
 
+from avfusion.features.encoders.run import RunAudioModule
 from avfusion.models.audio_encoders.speech import Speech
 from avfusion.models.layers.lora import merge_lora
 from avfusion.models.speech import load_network, read_architecture
@@ -177,3 +178,16 @@ def test_a_network_trains_it_with_a_learning_rate_of_its_own(folders, model):
 def test_options_that_cannot_be_are_refused(folders, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         Speech(folders["wavlm"], **options)
+
+
+@each_network
+def test_as_a_stream_of_a_run_its_tokens_have_their_own_clock_and_true_lengths(folders, kind):
+    encoder, (sound, length) = Speech(folders[kind]).eval(), draw_sounds(*SAMPLES)
+    module = RunAudioModule(encoder, "tokens", rate=16_000.0, offset=0.0)  # those of the waveform
+    assert module.rate == 50 and module.offset == encoder.network.offset
+    with torch.no_grad():
+        tokens, steps = module(sound, length)
+        for place, samples in enumerate(SAMPLES):
+            alone, _ = encoder(sound[place : place + 1, :samples], length[place : place + 1])
+            assert steps[place] == alone.shape[1]
+            torch.testing.assert_close(tokens[place, : steps[place]], alone[0], rtol=0, atol=1e-4)

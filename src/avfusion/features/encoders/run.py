@@ -128,12 +128,16 @@ class RunAudioModule(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.kind = "sequence" if gives == "tokens" else "vector"
+        if hasattr(encoder, "clock"):  # it reads samples, and its tokens have a clock of their own
+            rate, offset = encoder.clock
         self.rate = rate if gives == "tokens" else None
         self.offset = offset if gives == "tokens" else 0.0
 
     def forward(
-        self, values: Float[Tensor, "batch steps features"], lengths: Int[Tensor, "batch"]
+        self, values: Float[Tensor, "batch steps *features"], lengths: Int[Tensor, "batch"]
     ) -> Encoded:
-        """Encode frames of sounds."""
+        """Encode frames of sounds, or samples."""
         tokens, vector = self.encoder(values, lengths)
+        if hasattr(self.encoder, "count_tokens"):  # of several steps each
+            lengths = self.encoder.count_tokens(lengths)
         return Encoded(tokens, lengths) if self.kind == "sequence" else Encoded(vector)

@@ -17,6 +17,7 @@ from avfusion.models.speech import build_network, load_network, read_architectur
 from avfusion.models.speech.loading import read_revision
 
 LAYERS = ("last", "all")
+SAMPLE_RATE = 16_000
 
 
 class Speech(nn.Module):
@@ -114,6 +115,11 @@ class Speech(nn.Module):
         true = values[..., : int(states.frames.max()), :]
         tokens = self.projection(self.dropout(self.layer_weights(true)))
         return tokens, self.pooling(tokens, states.frames)
+
+    @property
+    def clock(self) -> tuple[float, float]:
+        """Tokens per second, and the second at which the middle of the first one lies."""
+        return SAMPLE_RATE / self.network.hop, self.network.offset
 
     def count_tokens(self, audio_length: Int[Tensor, "batch"]) -> Int[Tensor, "batch"]:
         """Count the tokens of sounds of so many samples."""
