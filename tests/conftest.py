@@ -546,15 +546,21 @@ def watched(party_store, tmp_path_factory) -> Path:
 def run(tmp_path_factory):
     """Run an entry point with data of its own; return the process that has ended.
 
-    It is forked from one that has imported what it needs, or started by a shell command.
+    It is forked from one that has imported what it needs, as are the processes of ``torchrun`` with
+    its options, or started by a shell command.
     """
     data = tmp_path_factory.mktemp("data")
 
     def run(
-        script: str, *overrides: str, fails: bool = False, shell: str | None = None
+        script: str,
+        *overrides: str,
+        fails: bool = False,
+        torchrun: str | None = None,
+        shell: str | None = None,
     ) -> subprocess.CompletedProcess:
         environment = {"AVFUSION_DATA": str(data), "PYTHONPATH": "tests", "CI": "true"}
-        command = [sys.executable, f"src/{script}.py", *overrides]
+        launcher = ["-m", "torch.distributed.run", *torchrun.split()] if torchrun else []
+        command = [sys.executable, *launcher, f"src/{script}.py", *overrides]
         command = ["bash", "-c", shell, *command] if shell else command
         process = fork_server.Popen(
             command,

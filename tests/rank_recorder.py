@@ -11,20 +11,21 @@ import torch
 class RankRecorder(L.Callback):
     """Save the weights and the tested rows of every rank into a folder, after training and testing.
 
-    The processes of ranks in ``crash`` end as the first epoch does; after each epoch comes a
-    ``pause`` of so many seconds.
+    The processes of ranks in ``crash`` end as the first epoch does; the second does not end while
+    there is a file ``held``.
     """
 
-    def __init__(self, folder: str, crash: tuple[int, ...] = (), pause: float = 0.0) -> None:
+    def __init__(self, folder: str, crash: tuple[int, ...] = (), held: str | None = None) -> None:
         self.folder = Path(folder)
         self.crash = crash
-        self.pause = pause
+        self.held = held
         self.rows: list[int] = []
 
     def on_train_epoch_end(self, trainer, task) -> None:
         if trainer.global_rank in self.crash:
             os._exit(7)
-        time.sleep(self.pause)
+        while self.held and trainer.current_epoch == 1 and os.path.exists(self.held):
+            time.sleep(0.05)
 
     def on_test_batch_end(self, trainer, task, outputs, batch, *_) -> None:
         self.rows += batch.row.tolist()

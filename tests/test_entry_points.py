@@ -20,11 +20,8 @@ from conftest import (
 from avfusion.evaluation.predictions import load_predictions
 
 pytestmark = pytest.mark.slow
-SMALL = (
-    SMALL_PARTY,
-    "trainer.max_epochs=2",
-    "trainer.accelerator=cpu",
-)
+DRAWN = (SMALL_PARTY, "trainer.max_epochs=2", "trainer.accelerator=cpu")
+SMALL = (*DRAWN, "callbacks=minimal")  # the dashboard takes half of the time of such a run
 
 
 def weights(folder: Path, name: str = "last") -> dict:
@@ -38,9 +35,9 @@ def equal(ours: dict, theirs: dict) -> bool:
 
 @pytest.fixture(scope="module")
 def trained(run, tmp_path_factory) -> Path:
-    """A run of the small embedded corpus."""
+    """A run of the small embedded corpus, with the dashboard."""
     folder = tmp_path_factory.mktemp("trained")
-    run("train", *SMALL, "trainer.devices=1", "seed=3", f"hydra.run.dir={folder}")
+    run("train", *DRAWN, "trainer.devices=1", "seed=3", f"hydra.run.dir={folder}")
     return folder
 
 
@@ -197,7 +194,6 @@ def test_a_network_on_stored_maps_needs_nothing_but_its_checkpoint(run, trained,
     stored = (
         "model/face_encoder=precomputed",
         f"data.features.face_maps.run={teacher}",
-        "callbacks=minimal",
     )
     run("train", *SMALL, *stored, "trainer.devices=1", f"hydra.run.dir={student}")
     assert not any("face_encoder" in name for name in weights(student))
@@ -252,7 +248,7 @@ def test_folds_share_a_store_and_are_tested_by_the_plan_of_their_training(run, t
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     data = ("data=store", store, "data.splits={folds: 3}", "data.batch_size=4")
     sweep = ("-m", "data.fold=1,2", *data, f"hydra.sweep.dir={tmp_path}/sweep")
-    run("train", *sweep, "trainer.max_epochs=1", "trainer.accelerator=cpu")
+    run("train", *sweep, *SMALL[2:], "trainer.max_epochs=1")
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     runs = sorted(path.parent for path in tmp_path.glob("sweep/**/results.json"))
     by_plan = {results(one)["data/splits"]: one for one in runs}

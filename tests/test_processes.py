@@ -21,7 +21,6 @@ SMALL = (
     "trainer.max_epochs=2",
 )
 EXACT = (*SMALL, "trainer.precision=64-true", "optimizer=sgd")
-TORCHRUN = 'exec "$0" -m torch.distributed.run {} "$@"'
 
 
 def weights(folder):
@@ -90,9 +89,8 @@ def test_two_processes_end_where_one_with_twice_the_batch_does(model, run, tmp_p
 
 def test_processes_of_torchrun_share_one_run_folder(run, tmp_path):
     logs = tmp_path / "logs"
-    shell = TORCHRUN.format("--standalone --nproc-per-node=2")
-    ddp = ("trainer=ddp", "trainer.devices=2")
-    run("train", *SMALL, *ddp, *record_ranks(tmp_path / "ranks"), new_folder(logs), shell=shell)
+    small = (*SMALL, "trainer=ddp", "trainer.devices=2", *record_ranks(tmp_path / "ranks"))
+    run("train", *small, new_folder(logs), torchrun="--standalone --nproc-per-node=2")
     check_ranks(tmp_path / "ranks")
     (folder,) = logs.iterdir()
     assert results(folder)["epochs"] == 2
@@ -113,10 +111,10 @@ def test_two_nodes_end_with_equal_weights(run, tmp_path):
     logs = tmp_path / "logs"
     ddp = ("trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2")
     small = (*SMALL, *ddp, *record_ranks(tmp_path / "ranks"), new_folder(logs))
-    shells = [TORCHRUN.format(f"{nodes} --node-rank={rank}") for rank in (0, 1)]
-    second = threading.Thread(target=run, args=("train", *small), kwargs={"shell": shells[1]})
-    second.start()
-    run("train", *small, shell=shells[0])
-    second.join()
+    first, second = (f"{nodes} --node-rank={rank}" for rank in (0, 1))
+    other = threading.Thread(target=run, args=("train", *small), kwargs={"torchrun": second})
+    other.start()
+    run("train", *small, torchrun=first)
+    other.join()
     check_ranks(tmp_path / "ranks")
     assert len(list(logs.iterdir())) == 1

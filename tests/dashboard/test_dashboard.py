@@ -11,7 +11,8 @@ from avfusion.data.datamodule import FaceAudioDataModule
 
 
 def dashboard():
-    callbacks = instantiate(load("train", "callbacks=dashboard").callbacks).values()
+    few = "callbacks.clip_images.clips_per_class=1"
+    callbacks = instantiate(load("train", "callbacks=dashboard", few).callbacks).values()
     for callback in callbacks:
         if hasattr(callback, "every_n_epochs"):
             callback.every_n_epochs = 1

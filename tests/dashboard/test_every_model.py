@@ -34,8 +34,8 @@ def events_of_run(task, data, folder) -> EventAccumulator:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
-def test_is_drawn_as_it_learns(model, party_store, tmp_path):
-    data = FaceAudioDataModule(str(party_store), batch_size=8)
+def test_is_drawn_as_it_learns(model, recordings_store, tmp_path):
+    data = FaceAudioDataModule(str(recordings_store), batch_size=8)
     tags = events_of_run(build_for(data, model), data, tmp_path).Tags()
     assert {"train/first_batch", "val/confusion", "test/confusion"} <= set(tags["images"])
     assert len([tag for tag in tags["images"] if tag.startswith("clips/")]) >= 2

@@ -22,6 +22,7 @@ from hydra_plugins.avfusion_launcher.processes import JobProcesses, lock_folder
 SMALL = (
     SMALL_PARTY,
     "model=audio_only",
+    "model.network.audio_encoder.hidden_dim=16",
     "callbacks=minimal",
     "trainer=ddp",
     "trainer.accelerator=cpu",
@@ -80,9 +81,11 @@ def test_jobs_that_fail_on_some_or_all_ranks_are_listed_and_the_others_go_on(run
 
 @pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
-    sweep = tmp_path / "sweep"
+    sweep, held = tmp_path / "sweep", tmp_path / "held2"
+    held.touch()
     command = [sys.executable, "src/train.py", "-m", *SMALL, "trainer.devices=1", "seed=1,2"]
-    command += ["trainer.max_epochs=4", "+callbacks.recorder.pause=2.0", f"hydra.sweep.dir={sweep}"]
+    command += ["trainer.max_epochs=3", f"+callbacks.recorder.held={tmp_path}/held${{seed}}"]
+    command += [f"hydra.sweep.dir={sweep}"]
     command.remove("trainer.max_epochs=1")
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
     process = fork_server.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
@@ -95,11 +98,12 @@ def test_an_interrupted_sweep_goes_on_where_it_was(run, tmp_path):
     finished = (sweep / "seed1" / "results.json").stat().st_mtime
     assert not (sweep / "seed2" / "results.json").exists()
 
+    held.unlink()
     again = [*command[2:], "hydra.launcher.resume=true"]
     resumed = run("train", *again)
     assert "#0 : done already" in resumed.stdout
     assert (sweep / "seed1" / "results.json").stat().st_mtime == finished
-    assert results(sweep / "seed2")["epochs"] == 4
+    assert results(sweep / "seed2")["epochs"] == 3
     assert len(list((sweep / "seed2" / "csv").glob("version_*"))) == 2
 
     other = run("train", *again, "optimizer.lr=0.5", fails=True)

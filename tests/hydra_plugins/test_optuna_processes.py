@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 SMALL = (
     SMALL_PARTY,
     "model=audio_only",
+    "model.network.audio_encoder.hidden_dim=16",
     "callbacks=minimal",
     "trainer=ddp",
     "trainer.accelerator=cpu",
@@ -66,8 +67,10 @@ def test_trials_of_two_processes_have_one_setting_each_and_are_pruned_together(r
     not list(Path("/proc/self/task").glob("*/children")), reason="looks for children in /proc"
 )
 def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(run, tmp_path):
-    sweep = tmp_path / "sweep"
-    options = ("trainer.devices=1", "trainer.max_epochs=3", "+callbacks.recorder.pause=2.0")
+    sweep, held = tmp_path / "sweep", tmp_path / "held1"
+    held.touch()
+    hold = f"+callbacks.recorder.held={tmp_path}/held${{hydra:job.num}}"
+    options = ("trainer.devices=1", "trainer.max_epochs=2", hold)
     command = ["-m", *SMALL, *options, "hydra.sweeper.n_trials=3", f"hydra.sweep.dir={sweep}"]
     command = [*(c for c in command if "pruner" not in c), "callbacks.pruning=null"]
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "PYTHONPATH": "tests", "CI": "true"}
@@ -91,9 +94,10 @@ def test_a_killed_search_goes_on_to_its_number_of_trials_once_its_job_has_ended(
     refused = run("train", *again, fails=True)
     assert f"The job in {sweep}/trial_0001 is still running" in refused.stderr
     os.killpg(job, signal.SIGKILL)
+    held.unlink()
     resumed = run("train", *again)
     assert states(sweep) == ["COMPLETE"] * 3
     assert study(sweep).trials[1].params == proposed
-    assert results(sweep / "trial_0001")["epochs"] == 3
+    assert results(sweep / "trial_0001")["epochs"] == 2
     assert len(list((sweep / "trial_0001" / "csv").glob("version_*"))) == 2  # it went on
     assert "#1 : " in resumed.stdout and "#0 : " not in resumed.stdout

@@ -351,7 +351,7 @@ def test_the_next_command_of_a_small_store_in_an_odd_folder_trains(
     command = command.replace("python src/", f"{shlex.quote(sys.executable)} {ROOT}/src/")
     environment = os.environ | {"CI": "true"}
     shown = subprocess.run(
-        f"{command} trainer=cpu trainer.max_epochs=1 hydra.run.dir=run",
+        f"{command} trainer=cpu trainer.max_epochs=1 callbacks=minimal hydra.run.dir=run",
         shell=True, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr[-2000:]
