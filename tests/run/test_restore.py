@@ -5,7 +5,12 @@ from conftest import split_by
 from omegaconf import OmegaConf
 
 from avfusion.data.store import Store, read_description
-from avfusion.run.restore import check_same_splits, choose_splits, localize_paths
+from avfusion.run.restore import (
+    check_same_splits,
+    choose_splits,
+    localize_paths,
+    point_to_weights,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +106,12 @@ def test_a_table_that_was_changed_since_the_training_is_refused(recordings_store
     ):
         check_same_splits(tmp_path, cfg, recipe, splits())
     check_same_splits(tmp_path, OmegaConf.create({"splits": "x.csv", "fold": 1}), recipe, splits())
+
+
+def test_an_encoder_that_learned_along_finds_its_frozen_weights_where_encoders_says():
+    encoder = {"name": "/old/wavlm", "revision": None, "sha256": "ab", "stream": "waveform"}
+    recipe = {"model": {"network": {"audio_encoder": dict(encoder)}}}
+    point_to_weights(OmegaConf.create({"encoders": {"wavlm": {"name": "/new"}}}), recipe)
+    assert recipe["model"]["network"]["audio_encoder"] == encoder
+    point_to_weights(OmegaConf.create({"encoders": {"waveform": {"name": "/new"}}}), recipe)
+    assert recipe["model"]["network"]["audio_encoder"] == encoder | {"name": "/new"}

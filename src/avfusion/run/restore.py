@@ -76,6 +76,7 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     described = recipe["description"]["streams"]
     modalities = {described[name]["modality"] for name in streams}
     check_modalities(find_removed(cfg.modalities), sorted(modalities))  # before recordings are read
+    point_to_weights(cfg, recipe)
     task = restore_task(file, checkpoint)
 
     encoders = find_encoders(cfg, checkpoint)
@@ -111,6 +112,14 @@ def find_encoders(cfg: DictConfig, checkpoint: dict[str, Any]) -> dict[str, Reco
         for name in find_streams(recipe["model"])
         if described[name]["encoder"]
     }
+
+
+def point_to_weights(cfg: DictConfig, recipe: dict[str, Any]) -> None:
+    """Let an encoder that learned along find its frozen weights where ``encoders`` says."""
+    encoder = recipe["model"]["network"].get("audio_encoder") or {}
+    places = to_plain(cfg.encoders) if cfg.get("encoders") else {}
+    if encoder.get("sha256") and encoder.get("stream") in places:
+        encoder |= places[encoder["stream"]]
 
 
 def restore_task(file: Path, checkpoint: dict[str, Any]) -> FusionTask:

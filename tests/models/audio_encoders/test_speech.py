@@ -123,7 +123,7 @@ def test_without_frozen_weights_a_state_and_an_architecture_are_enough(folders, 
 def test_other_frozen_weights_are_refused_and_missing_ones_are_named(folders, tmp_path):
     reference = Speech(folders["wavlm"]).reference()
     other = write_checkpoint(tmp_path / "other", "wavlm", initializer_range=0.5)
-    with pytest.raises(ValueError, match=f"other have the SHA-256 .* {reference['sha256']}: put"):
+    with pytest.raises(ValueError, match=f"other have the SHA-256 .* {reference['sha256']}: say"):
         Speech(**reference | {"name": str(other)})
     with pytest.raises(FileNotFoundError, match=f"nowhere.*whose SHA-256 is {reference['sha256']}"):
         Speech(**reference | {"name": str(tmp_path / "nowhere")})

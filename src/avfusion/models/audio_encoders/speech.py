@@ -152,7 +152,8 @@ class Speech(nn.Module):
         if expected not in (None, found):
             raise ValueError(
                 f"The frozen weights of {self.name} have the SHA-256 {found}, and the network was "
-                f"trained with {expected}: put those there."
+                f"trained with {expected}: say where those lie with "
+                "+encoders.waveform.name=<folder>."
             )
         return found
 
@@ -166,7 +167,8 @@ def _load_network(
         if sha256 is None:
             raise
         raise FileNotFoundError(
-            f"{error} The checkpoint does not hold these weights, whose SHA-256 is {sha256}."
+            f"{error} The checkpoint does not hold these weights, whose SHA-256 is {sha256}: say "
+            "where they lie with +encoders.waveform.name=<folder>."
         ) from error
 
 
