@@ -124,7 +124,7 @@ class RunAudioModule(nn.Module):
 
     layers = 0
 
-    def __init__(self, encoder: nn.Module, gives: str, rate: float | None, offset: float) -> None:
+    def __init__(self, encoder: Any, gives: str, rate: float | None, offset: float) -> None:
         super().__init__()
         self.encoder = encoder
         self.kind = "sequence" if gives == "tokens" else "vector"
