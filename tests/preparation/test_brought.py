@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import split_by, write_manifest, write_recordings
+from tiny_encoders import TinyVoice
 
 from avfusion.corpora import Manifest
+from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 from avfusion.preparation import workers as work
 from avfusion.preparation.description import describe_splits, verify_checksums
 from avfusion.preparation.prepare import prepare
+from avfusion.preparation.streams import add_stream
 
 
 def values_of(number: int, width: int = 3) -> np.ndarray:
@@ -89,6 +92,22 @@ def test_clips_may_have_features_and_nothing_else(make, folder):
     assert len(store) == 4 and store.has_face.all() and store.has_audio.all()
     assert np.array_equal(store.clip("audio_features", 2), values_of(2))
     assert store.record(0).face_digest is None and store.record(0).audio_digest is None
+
+
+def test_a_stream_of_recordings_that_some_clips_lack_is_refused(make, folder):
+    def leave_one_sound_out(rows):
+        rows[2]["audio_path"] = ""
+
+    edit(folder, leave_one_sound_out)
+    root = make()
+    sentence = r"1 clip of .*, such as s0_2, bring audio_features and no recording, so {} holds"
+    options = {"streams": ("mfcc",), "splits": {"train": 1}}
+    with pytest.raises(ValueError, match=sentence.format("mfcc")):
+        _ = FaceAudioDataModule(str(root), **options).description
+    with pytest.raises(ValueError, match=sentence.format("waveform")):
+        add_stream(root, TinyVoice(), torch.device("cpu"))
+    options["streams"] = ("audio_features", "frames")
+    assert FaceAudioDataModule(str(root), **options).description["output_names"]
 
 
 FAULTS = {

@@ -20,6 +20,7 @@ from avfusion.preparation import workers as work
 from avfusion.preparation.description import describe_splits, verify_checksums
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.streams import add_stream, choose_device
+from avfusion.preparation.summary import tabulate_streams
 from avfusion.targets import choose_target
 
 CPU = torch.device("cpu")
@@ -412,3 +413,17 @@ def test_bf16_computes_in_half_precision_and_says_so(place):
     assert not torch.equal(stored, exact.half().float())
     torch.testing.assert_close(stored, exact, rtol=0.05, atol=0.02)
     assert ComputedStream(place / "tiny").description["precision"] == "bf16"
+
+
+def test_a_stream_of_another_precision_is_told_apart(place):
+    add_stream(place, VOICE, CPU, "bf16")
+    add_stream(place, VOICE, CPU)  # any will do
+    with pytest.raises(ValueError, match=r"computed with prepare\.precision=bf16, not 32: give"):
+        add_stream(place, VOICE, CPU, "32")
+    assert any(line.endswith(", bf16") for line in tabulate_streams(Store(place)))
+
+
+@pytest.mark.parametrize("name", ["moments", "audio_features"])
+def test_names_with_another_meaning_in_a_store_are_refused(name, small_features):
+    with pytest.raises(ValueError, match=f"cannot be called {name}, which means something else"):
+        replace(small_features, audio_stream=TinyVoice(name))

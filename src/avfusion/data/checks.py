@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from avfusion.corpora.recording import SPLITS
 from avfusion.data.augmentation import NUM_MFCC_BLOCKS, AudioAugmentation
 from avfusion.data.batch import Clips
+from avfusion.data.index import to_numpy
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
 from avfusion.features.clip import MODALITIES
 from avfusion.features.identity import CLASS, name_of
-from avfusion.messages import join_items
+from avfusion.messages import join_items, pluralize
 from avfusion.targets import Target
 
 log = logging.getLogger(__name__)
@@ -138,6 +141,22 @@ def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> N
             "features.face_maps.run=<run> or features/face_maps=timm (data.features... where "
             "training prepares the data itself)."
         )
+
+
+def check_recorded(asked: Sequence[str], store: Store) -> None:
+    """Refuse streams of recordings where some clips bring features in their place."""
+    for name in asked:
+        brought = f"{store.streams[name].modality}_features"
+        if name == brought or brought not in store.streams:
+            continue
+        digests = store.columns(f"{store.streams[name].modality}_digest").column(0)
+        rows = np.flatnonzero(store.has_modality(name) & to_numpy(digests.is_null()))
+        if len(rows):
+            raise ValueError(
+                f"{pluralize(len(rows), 'clip')} of {store.root}, such as "
+                f"{store.record(int(rows[0])).clip_id}, bring {brought} and no recording, so "
+                f"{name} holds nothing of them: read {brought}, or give their recordings."
+            )
 
 
 def keep_applicable(

@@ -54,9 +54,9 @@ class ComputedStream:
         self.arrays: dict[int, np.ndarray] = {}
 
     @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.stat().st_size for file in self.folder.iterdir())
+    def precision(self) -> str:
+        """What it was computed in: 32 or bf16."""
+        return str(self.description["precision"])
 
     @property
     def is_ragged(self) -> bool:

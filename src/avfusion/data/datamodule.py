@@ -17,6 +17,7 @@ from avfusion.data.checks import (
     check_augmentation,
     check_modalities,
     check_reading,
+    check_recorded,
     check_splits,
     check_streams,
     find_removed,
@@ -182,6 +183,7 @@ class FaceAudioDataModule(L.LightningDataModule):
                 self.corpus = self.preparation = None
             store = Store(self.path)
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
+            check_recorded(self.asked or (), store)
             check_modalities(self.removed, self._find_modalities(store))
             splits = split_clips(self.plan, store)
             asked = store.computed if self.asked is None else self.asked

@@ -87,6 +87,8 @@ class ClipRecord:
         window, size = recording.window, clip.picture_size
         # Features that stand for a picture or for a sound are no content that clips could share.
         seen, heard = recording.picture_source is not None, recording.sound_source is not None
+        face = recording.picture_source or recording.face_features
+        voice = recording.sound_source or recording.audio_features
         return cls(
             clip_id=escape_surrogates(recording.clip_id),
             label=escape_surrogates(recording.label),
@@ -106,8 +108,8 @@ class ClipRecord:
             box=None if clip.box is None else Box(*map(float, clip.box)),
             crop=None if clip.crop is None else Box(*map(float, clip.crop)),
             picture_size=None if size is None else PictureSize(*map(int, size)),
-            face_source=escape_surrogates(recording.sources[0]) if clip.has_face else None,
-            audio_source=escape_surrogates(recording.sources[-1]) if clip.has_audio else None,
+            face_source=escape_surrogates(face) if face and clip.has_face else None,
+            audio_source=escape_surrogates(voice) if voice and clip.has_audio else None,
             face_digest=digest_content(clip.face) if clip.has_face and seen else None,
             audio_digest=digest_content(clip.waveform) if clip.has_audio and heard else None,
             numbers=recording.numbers,

@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int16, UInt8
 
 from avfusion.corpora.image_archives import read_archived_picture
 from avfusion.corpora.recording import Box, Recording
+from avfusion.corpora.table import FEATURE_COLUMNS
 from avfusion.features.audio import AudioSamples, read_audio
 from avfusion.features.contract import AudioFrames, FaceCrops, check_contract
 from avfusion.features.face import FRAMES
@@ -27,10 +28,12 @@ from avfusion.features.picture import (
 from avfusion.features.policies import Missing, Policies, Unreadable
 from avfusion.features.streams import StreamEncoder, check_encoder
 from avfusion.features.video import read_video, read_video_span
+from avfusion.messages import join_items
 
 WAVEFORM = "waveform"  # the stream of the sound, as it is decoded
 MODALITIES = ("face", "audio")
 STREAM_KINDS = ("pictures", "maps", "sequence", "vector")
+RESERVED_NAMES = {"moments", *FEATURE_COLUMNS}  # of folders of a store, and of brought features
 NOTE_SEPARATOR = "; "  # some notes of a clip have a comma
 
 
@@ -152,6 +155,12 @@ class Features:
             check_encoder(getattr(self, key), f"features.{key}", modality)
         for key, encoder in (self.more_streams or {}).items():
             check_encoder(encoder, f"features.more_streams.{key}")
+        if reserved := {*self.names} & RESERVED_NAMES:
+            raise ValueError(
+                f"A stream of a store cannot be called {join_items([*sorted(reserved)])}, which "
+                "means something else there: give it another name, as in "
+                "features.audio_stream.stream=<name>."
+            )
         if len({*self.names}) < len(self.names) or not all(map(str.isidentifier, self.names)):
             raise ValueError(
                 f"The streams of a store need names of their own, of letters, digits and _, got "

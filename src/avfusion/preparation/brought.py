@@ -110,7 +110,7 @@ def read_features(
     """
     path = getattr(clip, name)
     known = f"The {name} of clip {clip.clip_id} ({path})"
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         raise ValueError(f"{known} must be {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
     try:
         loaded = _load(path)
@@ -139,7 +139,7 @@ def read_features(
 
 
 def _load(path: Path) -> Any:
-    if path.suffix in (".pt", ".pth"):
+    if path.suffix.lower() in (".pt", ".pth"):
         return torch.load(path, map_location="cpu", weights_only=True)
     if zipfile.is_zipfile(path):
         with np.load(path, allow_pickle=False) as arrays:

@@ -99,7 +99,7 @@ class Preparation:
         self,
         workers: int | None = None,
         device: str = "auto",
-        precision: str = "32",
+        precision: str | None = None,
         verify: bool = True,
     ) -> Path:
         """Make the store if it is not there, and the streams that it lacks; return its folder.

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from avfusion.console import is_interactive
 from avfusion.data.batch import to_float
+from avfusion.data.checks import check_recorded
 from avfusion.data.computed import COMPUTED_FORMAT, LENGTHS, MOMENTS_FILE, STREAM_FILE
 from avfusion.data.store import WEIGHTS, Store
 from avfusion.features.clip import WAVEFORM, Stream
@@ -114,37 +115,42 @@ def add_stream(
     root: Path,
     encoder: StreamEncoder,
     device: torch.device,
-    precision: str = "32",
+    precision: str | None = None,
     verify: bool = True,
 ) -> None:
     """Compute a stream of a store, unless it has it, or go on with what is begun.
 
     ``verify`` compares the weights with those of a stream that is there; without it, words that say
-    where they come from must do.
+    where they come from must do. Without a ``precision``, a stream of any is right, and a new one
+    is computed in 32 bits.
 
     Raises:
         ValueError: the store lacks what the encoder reads, has another stream of that name, or the
             encoder does not give what it promises.
     """
     check_encoder(encoder, f"the encoder of the stream {getattr(encoder, 'stream', None)}")
-    if precision not in PRECISIONS:
+    if precision not in (*PRECISIONS, None):
         raise ValueError(f"prepare.precision must be one of {PRECISIONS}, got {precision}.")
-    if is_there(root, encoder, verify):
+    if is_there(root, encoder, verify, precision):
         return
 
     name = encoder.stream
     with acquire_lock(root.parent, Path(f"{root}.{name}"), f"stream {name} of {root.name}"):
-        if not is_there(root, encoder, verify):  # another process may have made it meanwhile
-            _compute_stream(root, encoder, device, precision)
+        # Another process may have made it meanwhile.
+        if not is_there(root, encoder, verify, precision):
+            _compute_stream(root, encoder, device, precision or "32")
 
 
-def is_there(root: Path, encoder: StreamEncoder, verify: bool = False) -> bool:
+def is_there(
+    root: Path, encoder: StreamEncoder, verify: bool = False, precision: str | None = None
+) -> bool:
     """Whether a store has the stream that an encoder computes.
 
     Raises:
         ValueError: it has another one of that name.
     """
-    found = Store(root).streams.get(encoder.stream)
+    store = Store(root)
+    found = store.streams.get(encoder.stream)
     if found is None:
         return False
 
@@ -157,6 +163,13 @@ def is_there(root: Path, encoder: StreamEncoder, verify: bool = False) -> bool:
         raise ValueError(
             f"The stream in {place} was computed by {found.encoder}, not by {recipe}: {other}"
         )
+    if encoder.stream in store.computed and precision is not None:
+        known = store.computed[encoder.stream].precision
+        if known != precision:
+            raise ValueError(
+                f"The stream in {place} was computed with prepare.precision={known}, not "
+                f"{precision}: {other}"
+            )
     if verify or found.weights != encoder.weights:
         digest = digest_module(encoder, encoder.build())
         if digest != found.sha256:
@@ -300,6 +313,7 @@ def check_input(store: Store, encoder: StreamEncoder) -> None:
             f"The stream {encoder.stream} would be computed from {reads}, which an encoder has "
             "computed itself: let it read what was decoded, such as waveform or frames."
         )
+    check_recorded([reads], store)
     if not store.has_modality(reads).any():
         raise ValueError(
             f"No clip of the store in {store.root} has {there[reads].modality}, which the stream "
@@ -345,7 +359,7 @@ def share_out(task: Task) -> list[StreamPart]:
     """Share the clips out to parts, the same ones whenever and wherever they are computed."""
     store, is_sound = task.store, task.modality == "audio"
     seconds = store.column("samples") / SAMPLE_RATE if is_sound else np.zeros(len(store))
-    pictures = 1 if is_sound else store.streams[FRAMES].shape[0]
+    pictures = store.streams[FRAMES].shape[0] if FRAMES in store.streams and not is_sound else 1
     most = max(1, min(PART_CLIPS, PART_PICTURES // pictures))
 
     firsts, held = [0], 0.0

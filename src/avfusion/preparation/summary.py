@@ -113,6 +113,8 @@ def tabulate_streams(store: Store) -> list[str]:
             kind = str(stream.encoder.get("_target_", "")).rpartition(".")[2]
             digest = f", sha256 {stream.sha256[:12]}" if stream.sha256 else ""
             maker = f"{kind} on {stream.reads}, weights: {stream.weights}{digest}"
+            if name in store.computed and (bits := store.computed[name].precision) != "32":
+                maker += f", {bits}"
         rate = f"{stream.rate:g}" if stream.rate else ""
         item = f"{' x '.join(shape)} {stream.dtype}"
         rows.append((name, stream.modality, stream.kind, item, rate, f"{size:.1f}", maker))
@@ -268,7 +270,9 @@ def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
     computed = list_computed(store)
     for modality in ("face", "audio"):
         names = [name for name, one in computed.items() if one.modality == modality]
-        options += [f"{modality}={name}" for name in names[:1]]
+        if names:
+            newest = max(names, key=lambda name: _find_date(store.root / name))
+            options.append(f"{modality}={newest}")
 
     if any(one.modality == "audio" for one in computed.values()):
         return options
@@ -281,6 +285,10 @@ def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
         options.append("data.augmentation.audio.band=0")
 
     return options
+
+
+def _find_date(folder: Path) -> float:
+    return folder.stat().st_mtime if folder.exists() else 0.0
 
 
 def describe_pace(path: Path, clips: int) -> list[str]:
