@@ -1,5 +1,6 @@
 """A training that goes on ends as one that was never interrupted, whatever ends its epochs."""
 
+import shutil
 from pathlib import Path
 
 import lightning as L
@@ -155,17 +156,24 @@ def test_an_epoch_that_was_ended_early_is_over(stop, party_store, tmp_path):
     assert len({row for _, rows in more.seen for row in rows}) == CLIPS
 
 
-@pytest.mark.parametrize("size", [3, 5, 6, 12, 20])
-@pytest.mark.parametrize("workers", [0, 1])
-def test_other_batches_leave_no_clip_out_and_read_none_twice(size, workers, party_store, tmp_path):
-    if workers and size != 5:
-        pytest.skip("one size will do: workers take what the sampler gives")
-    watch = Watch(8, "term")
+@pytest.fixture(scope="module")
+def interrupted(party_store, tmp_path_factory) -> tuple[Path, list]:
+    """The folder of a run that ended in its second epoch, and the clips that it had read."""
+    folder, watch = tmp_path_factory.mktemp("interrupted"), Watch(8, "term")
     with pytest.raises(SystemExit):
-        part(tmp_path, party_store, watch, max_epochs=2)
+        part(folder, party_store, watch, max_epochs=2)
+    return folder, watch.seen
+
+
+@pytest.mark.parametrize(("size", "workers"), [(3, 0), (5, 0), (5, 1), (6, 0), (12, 0), (20, 0)])
+def test_other_batches_leave_no_clip_out_and_read_none_twice(
+    size, workers, party_store, interrupted, tmp_path
+):
+    folder, seen = interrupted
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     more = Watch()
     _, trainer = part(tmp_path, party_store, more, workers, size, max_epochs=3)
-    before = [row for epoch, rows in watch.seen if epoch == 1 for row in rows]
+    before = [row for epoch, rows in seen if epoch == 1 for row in rows]
     after = [row for epoch, rows in more.seen if epoch == 1 for row in rows]
     assert len(before) == 8 and sorted(before + after) == sorted(set(before + after))
     assert len(before + after) == CLIPS

@@ -124,18 +124,21 @@ def test_a_script_that_new_processes_would_run_again_is_told_what_to_change(tmp_
     assert 'if __name__ == "__main__":' in sentence
 
 
+@pytest.mark.slow
 def test_a_script_that_runs_once_starts_processes(tmp_path):
     process = run_script(tmp_path, 1000, 'if __name__ == "__main__":\n    work()')
     assert process.stdout == "[(0, 1)]\n", process.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux only")
+@pytest.mark.slow
 def test_few_jobs_are_done_by_forks_which_import_nothing_again(tmp_path):
     process = run_script(tmp_path, 1, "work()")
     assert process.stdout == "[(0, 1)]\n", process.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks are made on Linux only")
+@pytest.mark.slow
 def test_a_fork_computes_what_a_new_process_and_this_one_do(small_features, recordings):
     picture, sound = recordings / "s0_0.png", recordings / "s0_0.wav"
     clip = Recording("s0_0", "high", "s0", "train", image=picture, audio=sound)
@@ -155,6 +158,7 @@ def ended(process: Path) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.slow
 def test_workers_end_with_the_process_that_started_them(tmp_path):
     job = f"[open(r'{tmp_path}/pid', 'w').write(str(__import__('os').getpid())), {SLEEP}(60)]"
     code = (

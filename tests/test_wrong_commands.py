@@ -149,6 +149,7 @@ def begun(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(("line", "sentence"), OURS, ids=[line for line, _ in OURS])
+@pytest.mark.slow
 def test_a_wrong_command_is_answered_by_one_sentence_before_any_work(
     line, sentence, places, monkeypatch, capsys, tmp_path
 ):

@@ -44,6 +44,7 @@ def train(store, folder, callbacks, logger="tensorboard", model="lowrank", epoch
     return weights | {"random state": torch.get_rng_state()}
 
 
+@pytest.mark.slow
 def test_what_is_learned_and_drawn_at_random_is_the_same_with_and_without_them(
     party_store, tmp_path
 ):
@@ -56,6 +57,7 @@ def test_what_is_learned_and_drawn_at_random_is_the_same_with_and_without_them(
 
 
 @pytest.mark.parametrize("model", ["audio_only", "face_only"])
+@pytest.mark.slow
 def test_networks_that_lack_parts_are_drawn_too(model, party_store, tmp_path):
     train(party_store, tmp_path, dashboard(), model=model)
     tags = events_of(tmp_path).Tags()

@@ -235,6 +235,7 @@ def test_any_part_of_a_sound_is_the_same_however_little_is_held(tmp_path, monkey
     np.testing.assert_array_equal(part.samples, everything[part.first :][:800])
 
 
+@pytest.mark.slow
 def test_the_memory_that_a_sound_needs_does_not_grow_with_its_length(tmp_path, monkeypatch):
     path = tmp_path / "long.wav"
     soundfile.write(path, np.tile(0.1 * tone(1.0, 8000), 180), 8000)  # 3 minutes

@@ -185,6 +185,7 @@ def test_one_seed_proposes_the_same_in_every_sweep_and_another_seed_something_el
     assert len(set(rates)) == 8 and all(1e-4 <= rate <= 1e-2 for rate in rates)
 
 
+@pytest.mark.slow
 def test_a_job_gets_its_values_and_its_trial_number(tmp_path, jobs):
     search(tmp_path, "model=concat", "optimizer.lr=3e-3,4e-3", "optimizer.weight_decay=0.5")
     for number, values in enumerate(proposed(tmp_path)):

@@ -233,6 +233,7 @@ def test_a_run_without_results_has_a_page_that_says_so(exit_code, words, tmp_pat
     assert "the run has not been tested" in page.notes("predictions")[0]
 
 
+@pytest.mark.slow
 def test_the_program_writes_a_page_and_its_figures(hostile_run, tmp_path, monkeypatch):
     command = ["report", str(hostile_run.folder), "--out", str(tmp_path), "--figures", "pdf"]
     monkeypatch.setattr(sys, "argv", [*command, "--examples", "1"])

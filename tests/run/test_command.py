@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 PROGRAMS = sorted(path.stem for path in (ROOT / "src").glob("*.py"))
@@ -59,6 +60,7 @@ def run_commands(commands: list[tuple[str, ...]]) -> list[tuple[list[str], str]]
     return json.loads(process.stdout)
 
 
+@pytest.mark.slow
 def test_help_is_given_without_what_takes_long_to_import():
     for program, told in zip(
         PROGRAMS, run_commands([(p, "--help") for p in PROGRAMS]), strict=True
@@ -66,6 +68,7 @@ def test_help_is_given_without_what_takes_long_to_import():
         assert told == [[], ""], program
 
 
+@pytest.mark.slow
 def test_a_wrong_command_is_answered_without_what_takes_long_to_import(tmp_path):
     sweep = f"hydra.sweep.dir={tmp_path}"
     commands = [(*words, sweep) if "-m" in words else words for words in WRONG]

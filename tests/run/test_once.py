@@ -60,6 +60,7 @@ def program(counts, party_store, tmp_path, monkeypatch):
     return program
 
 
+@pytest.mark.slow
 def test_every_program_builds_one_model_and_reads_a_checkpoint_once(program):
     data = "data=store data.store=$store data.batch_size=8"
     first = f"train {data} {TRAIN} trainer.max_epochs=1 hydra.run.dir=first"
