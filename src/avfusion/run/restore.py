@@ -82,7 +82,7 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     encoders = find_encoders(cfg, checkpoint)
     device = str(trainer.strategy.root_device)
     settings = _configure_data(cfg, recipe, encoders, device, file)
-    settings |= {"target": None, "eval_split": cfg.split}
+    settings |= {"target": None, "eval_split": cfg.split, "augmentation": None}
     if cfg.batch_size is not None:
         settings["batch_size"] = cfg.batch_size
     settings |= choose_splits(cfg, settings, recipe)
