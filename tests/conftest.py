@@ -388,7 +388,7 @@ def recordings(tmp_path_factory) -> Path:
 
 def clip_record(clip_id: str = "a", **known: Any) -> ClipRecord:
     """A record of half a second of sound, of which nothing else is known but ``known``."""
-    unknown = {field.name: None for field in fields(ClipRecord)} | {"numbers": ()}
+    unknown = {field.name: None for field in fields(ClipRecord)} | {"numbers": (), "attributes": ()}
     empty = {"label": "", "subject": "", "session": "", "split": "train", "note": ""}
     empty |= {"seconds": 0.5}
     numbers = {"shard": 0, "place": 0, "samples": 8000, "frames": 15, "pictures": 0}
@@ -400,7 +400,10 @@ def indexed(root: Path, records: Iterable[ClipRecord], **description: Any) -> St
     """A store of these records and nothing else, which says of itself what is given."""
     root.mkdir(parents=True, exist_ok=True)
     known = {"output_names": ["a", "b"], "labels": "single_label", "leaks": {}, "allowed_leaks": []}
-    write_index(root / INDEX, records, choose_target(known | description).number_names)
+    records = list(records)
+    attributes = sorted({name for record in records for name, _ in record.attributes})
+    numbers = choose_target(known | description).number_names
+    write_index(root / INDEX, records, numbers, attributes)
     streams = {
         "frames": Stream("face", "pictures", (1, 32, 32, 3), "uint8"),
         "mfcc": Stream("audio", "sequence", (15, 75), "float32", lengths="frames"),

@@ -332,3 +332,17 @@ def test_names_are_found_in_either_normal_form_and_not_confused_where_both_exist
     (folder / composed).touch()
     assert read(folder, rows(audio_path=composed)).recordings[0].audio.name == composed
     assert read(folder, rows(audio_path=decomposed)).recordings[0].audio.name == decomposed
+
+
+def test_columns_of_attributes_say_what_else_is_known(tmp_path):
+    rows = [
+        {"clip_id": "a", "label": "x", "subject": "s", "audio_path": "a.wav"},
+        {"clip_id": "b", "label": "y", "subject": "t", "audio_path": "a.wav"},
+    ]
+    (tmp_path / "a.wav").write_bytes(b"")
+    rows[0] |= {"attribute.gender": "female", "Attribute.Level": "high", "attribute.": "none"}
+    rows[1] |= {"attribute.gender": "", "Attribute.Level": "low", "attribute.": "none"}
+    write_manifest(tmp_path, rows)
+    clips = Manifest(str(tmp_path)).read().recordings
+    assert clips[0].attributes == (("Level", "high"), ("gender", "female"))
+    assert clips[1].attributes == (("Level", "low"),)

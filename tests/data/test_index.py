@@ -1,6 +1,7 @@
 """Claims about the columns of an index."""
 
 import csv
+import json
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -97,6 +98,21 @@ def test_what_is_unknown_is_null_in_its_columns_and_nan_among_numbers(tmp_path):
     assert empty == parts | {"face_digest", "audio_digest"}
     starts = module.to_numpy(index.columns("start")["start"])
     assert np.isnan(starts[0]) and starts[1] == 1 / 3
+
+
+def test_attributes_are_columns_of_text_that_may_be_unknown(tmp_path):
+    of_one = (("gender", "female"), ("level", "high"))
+    records = [
+        clip_record("a", attributes=of_one),
+        clip_record("b", attributes=(("gender", "m\u00e4nnlich"),)),
+        clip_record("c"),
+    ]
+    store = indexed(tmp_path, records)
+    assert store.attributes == ["gender", "level"]
+    assert store.attribute("gender") == ["female", "m\u00e4nnlich", None]
+    assert store.attribute("level") == ["high", None, None]
+    assert store.records([2, 0]) == [records[2], records[0]]
+    assert ClipRecord.from_row(json.loads(json.dumps(records[0].to_row()))) == records[0]
 
 
 def test_equal_records_give_equal_bytes(tmp_path, small_groups):

@@ -9,8 +9,10 @@ A corpus is a class with
 * ``read() -> Contents``, which opens no recording, so that every error in the description of a
   corpus shows before long work starts.
 
-A corpus that may have to render or download its files first has a property ``is_there``. The splits
-of a corpus are its publisher's assignment, one of many: see ``avfusion.data.splits``.
+What publishers ship as files whose names say what they hold inherits ``PublishedCorpus``
+(``published.py``). A corpus that may have to render or download its files first has a property
+``is_there``. The splits of a corpus are its publisher's assignment, one of many: see
+``avfusion.data.splits``.
 """
 
 from avfusion.corpora.cifar10 import Cifar10
@@ -18,6 +20,7 @@ from avfusion.corpora.cocktail_arousal import CocktailArousal
 from avfusion.corpora.cocktail_party import CocktailParty
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.mnist import Mnist
+from avfusion.corpora.ravdess import Ravdess
 from avfusion.corpora.recording import SPLITS, Box, Contents, Corpus, Recording
 
 __all__ = [
@@ -30,5 +33,6 @@ __all__ = [
     "Corpus",
     "Manifest",
     "Mnist",
+    "Ravdess",
     "Recording",
 ]

@@ -12,10 +12,17 @@ from typing import Any
 from unicodedata import normalize
 
 from avfusion.corpora.labels import ClassLabels, Label, LabelReader, check_classes
-from avfusion.corpora.numbers import Ranges, Targets, check_targets, find_number_labels
+from avfusion.corpora.numbers import (
+    Ranges,
+    Targets,
+    check_targets,
+    find_number_labels,
+    read_header,
+)
 from avfusion.corpora.recording import (
     ON_ERROR,
     SPLITS,
+    Attributes,
     Box,
     Contents,
     FeatureFormat,
@@ -23,6 +30,7 @@ from avfusion.corpora.recording import (
 )
 from avfusion.corpora.spelling import normalize_name, strip_invisible
 from avfusion.corpora.table import (
+    ATTRIBUTE_PREFIX,
     BOX_COLUMNS,
     COLUMNS,
     FEATURE_COLUMNS,
@@ -115,7 +123,7 @@ class Manifest:
         """
         errors, labels = TableErrors(self.path), self._label_reader()
         columns = {ours: theirs for ours, theirs in self.columns.items() if ours != "label"}
-        columns |= labels.columns
+        columns |= {**labels.columns, **find_attribute_columns(self.path)}
         needed = [ours for ours in (*REQUIRED_COLUMNS, *labels.columns) if ours in columns]
 
         recordings = {}
@@ -182,6 +190,7 @@ class Manifest:
             numbers=label.numbers,
             face_features=brought.get("face_features"),
             audio_features=brought.get("audio_features"),
+            attributes=read_attributes(row),
         )
 
     def _find_features(
@@ -214,6 +223,25 @@ class Manifest:
             errors.add_missing_files(sentence, clips)
         elif clips:
             log.warning("%s Clips that are skipped for that: %d.", sentence, clips)
+
+
+def find_attribute_columns(path: Path) -> dict[str, str]:
+    """Find the columns ``attribute.<name>`` of a table: its names of them, by ours."""
+    header = (name for name in read_header(path) if "." in name)
+    return {
+        f"{ATTRIBUTE_PREFIX}{name.partition('.')[2].strip()}": name
+        for name in header
+        if normalize_name(name).startswith(ATTRIBUTE_PREFIX) and name.partition(".")[2].strip()
+    }
+
+
+def read_attributes(row: Mapping[str, str]) -> Attributes:
+    """Take the attributes out of a row, but for empty cells."""
+    return tuple(
+        (intern(column.removeprefix(ATTRIBUTE_PREFIX)), intern(text))
+        for column, text in sorted(row.items())
+        if column.startswith(ATTRIBUTE_PREFIX) and text
+    )
 
 
 def make_format(features: Mapping[str, Any]) -> FeatureFormat:

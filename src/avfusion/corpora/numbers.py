@@ -117,7 +117,7 @@ def find_number_labels(
         targets: names of numbers, or columns by name; None: all columns ``target.<name>`` of a
             table that has no column of labels.
     """
-    header = _read_header(path)
+    header = read_header(path)
     if targets is None:
         labeled = any(names_match(name, columns["label"]) for name in header)
         found = [name for name in header if normalize_name(name).startswith(COLUMN_PREFIX)]
@@ -150,7 +150,7 @@ def check_targets(targets: Targets | None, ranges: Ranges) -> None:
             )
 
 
-def _read_header(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
     """Read the names of a table's columns; none where they cannot be read."""
     with suppress(UnicodeDecodeError, csv.Error), path.open(newline="", encoding="utf-8-sig") as f:
         return next(read_filled_rows(f), (0, []))[1]

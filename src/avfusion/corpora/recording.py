@@ -1,12 +1,14 @@
 """Recordings of a corpus: the files of each clip, and what the corpus says about them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 SPLITS = ("train", "val", "test")
 ON_ERROR = ("skip", "raise")
+
+Attributes = tuple[tuple[str, str], ...]  # pairs of name and value, by name
 
 
 class Box(NamedTuple):
@@ -23,6 +25,8 @@ class Recording:
     """One clip on disk: a video, or a picture (or folder of frames), or a sound, or both.
 
     Attributes:
+        image: the pictures alone: one, a folder of frames, or a video, whose own sound is not used.
+        audio: the sound alone, also that of a video.
         split: what the corpus itself assigns the clip to; empty where it does not.
         box: the speaker's face in pixels of the picture, where known.
         window: the samples of the sound, at 16 kHz, that count; None lets the features choose.
@@ -32,6 +36,10 @@ class Recording:
             the clip, in the order of their names there.
         face_features: a file of features of the face that the user brought, likewise of the voice;
             where there is no picture, or no sound, they stand for it.
+        attributes: what else is known of the clip, such as gender or intensity, to report by.
+        span: the seconds of the pictures that belong to the clip, where ``image`` is a video that
+            holds more; the sound in ``audio`` begins with them.
+        region: the part of each picture that shows the speaker, in fractions of its sides.
     """
 
     clip_id: str
@@ -48,6 +56,9 @@ class Recording:
     numbers: tuple[float, ...] = ()
     face_features: Path | None = field(default=None, repr=False)  # named by content elsewhere
     audio_features: Path | None = field(default=None, repr=False)
+    attributes: Attributes = field(default=(), repr=False)  # stores are named by it where it is
+    span: tuple[float, float] | None = field(default=None, repr=False)  # likewise
+    region: Box | None = field(default=None, repr=False)  # likewise
 
     @property
     def sound_source(self) -> Path | None:
@@ -83,6 +94,20 @@ class FeatureFormat(NamedTuple):
     key: str | None = None
 
 
+class LeftOut(NamedTuple):
+    """A clip that a corpus has and does not offer.
+
+    Attributes:
+        reason: in a few words, the same for clips that are left out for the same.
+        detail: what is to be said of this clip, such as who has found it out.
+    """
+
+    clip_id: str
+    reason: str
+    detail: str = ""
+    source: Path | None = None
+
+
 class Contents(NamedTuple):
     """The checked recordings of a corpus.
 
@@ -90,12 +115,18 @@ class Contents(NamedTuple):
         output_names: names of what a target predicts: classes, or numbers.
         labels: the kind of the labels, such as ``single_label`` (see ``avfusion.targets``).
         features: how the features that recordings bring are to be read.
+        modalities: ``both``, or ``audio`` or ``face``: recordings of one do not lack the other.
+        left_out: clips that are not among the recordings.
+        faults: sentences about what is wrong with the files and hinders nothing.
     """
 
     recordings: list[Recording]
     output_names: list[str]
     labels: str = "single_label"
     features: FeatureFormat = FeatureFormat()
+    modalities: str = "both"
+    left_out: Sequence[LeftOut] = ()
+    faults: Sequence[str] = ()
 
 
 @runtime_checkable

@@ -18,8 +18,9 @@ from jaxtyping import Bool, Int, Shaped
 
 from avfusion.corpora.labels import split_label
 from avfusion.corpora.numbers import COLUMN_PREFIX, format_label
-from avfusion.corpora.recording import Box, Recording
+from avfusion.corpora.recording import Attributes, Box, Recording
 from avfusion.corpora.spelling import escape_surrogates
+from avfusion.corpora.table import ATTRIBUTE_PREFIX
 from avfusion.features import ClipFeatures
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.video import count_pictures
@@ -52,7 +53,8 @@ class ClipRecord:
     the speaker's face in fractions of the stored picture, ``crop`` the square cut out of the first
     picture, in pixels, ``picture_size`` that picture's. Sources and digests are None where the clip
     lacks the modality; a digest is the same for the same decoded content. ``numbers`` are those
-    that the label names, in its order, where it does not name classes.
+    that the label names, in its order, where it does not name classes. ``attributes`` are what else
+    is known of the clip, such as gender, by name.
 
     Text is valid UTF-8, see ``escape_surrogates``: that is what a file can hold.
     """
@@ -80,6 +82,7 @@ class ClipRecord:
     face_digest: int | None
     audio_digest: int | None
     numbers: tuple[float, ...] = ()
+    attributes: Attributes = ()
 
     @classmethod
     def of(cls, recording: Recording, clip: ClipFeatures, shard: int, place: int) -> "ClipRecord":
@@ -113,6 +116,9 @@ class ClipRecord:
             face_digest=digest_content(clip.face) if clip.has_face and seen else None,
             audio_digest=digest_content(clip.waveform) if clip.has_audio and heard else None,
             numbers=recording.numbers,
+            attributes=tuple(
+                (name, escape_surrogates(value)) for name, value in recording.attributes
+            ),
         )
 
     @property
@@ -128,6 +134,8 @@ class ClipRecord:
             if field.name == "numbers":
                 columns = list_number_columns(self.label) if value else []
                 row.update(zip(columns, value, strict=True))
+            elif field.name == "attributes":
+                row.update((f"{ATTRIBUTE_PREFIX}{name}", text) for name, text in value)
             elif field.name in PARTS:
                 names = PARTS[field.name][1]
                 row.update(zip(names, value or [None] * len(names), strict=True))
@@ -143,6 +151,8 @@ class ClipRecord:
         for field in fields(cls):
             if field.name == "numbers":
                 values[field.name] = read_numbers(row)
+            elif field.name == "attributes":
+                values[field.name] = read_attributes(row)
             elif field.name in PARTS:
                 kind, names = PARTS[field.name]
                 parts = [row[name] for name in names]
@@ -161,6 +171,15 @@ def list_number_columns(label: str) -> list[str]:
 def read_numbers(row: Mapping[str, Any]) -> tuple[float, ...]:
     """Take the numbers that the label of a row names out of their columns."""
     return tuple(row[column] for column in list_number_columns(row["label"]) if column in row)
+
+
+def read_attributes(row: Mapping[str, Any]) -> Attributes:
+    """Take the attributes that are known of a row out of their columns."""
+    return tuple(
+        (column.removeprefix(ATTRIBUTE_PREFIX), row[column])
+        for column in sorted(row)
+        if column.startswith(ATTRIBUTE_PREFIX) and row[column] is not None
+    )
 
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
@@ -260,12 +279,19 @@ class Codes(NamedTuple):
 class IndexWriter:
     """Write records into a file of columns, some thousands at a time.
 
-    ``names`` are those of the numbers that their labels may name.
+    ``names`` are those of the numbers that their labels may name, ``attributes`` those of the
+    attributes that they may have.
     """
 
-    def __init__(self, path: Path, names: Iterable[str] = ()) -> None:
-        self.schema = add_number_columns(SCHEMA, names)
-        dictionaries = [name for name in SCHEMA.names if name not in ENCODINGS]
+    def __init__(
+        self, path: Path, names: Iterable[str] = (), attributes: Iterable[str] = ()
+    ) -> None:
+        self.schema = add_columns(SCHEMA, names, attributes)
+        dictionaries = [
+            name
+            for name in self.schema.names
+            if name not in ENCODINGS and not name.startswith(COLUMN_PREFIX)
+        ]
         self.file = pq.ParquetWriter(
             path,
             self.schema,
@@ -297,17 +323,24 @@ class IndexWriter:
         self.file.close()
 
 
-def write_index(path: Path, records: Iterable[ClipRecord], names: Iterable[str] = ()) -> None:
-    """Write the index of some records, whose labels may name numbers of these names."""
-    with IndexWriter(path, names) as index:
+def write_index(
+    path: Path,
+    records: Iterable[ClipRecord],
+    names: Iterable[str] = (),
+    attributes: Iterable[str] = (),
+) -> None:
+    """Write the index of some records, with numbers and attributes of these names."""
+    with IndexWriter(path, names, attributes) as index:
         for record in records:
             index.write(record)
 
 
-def add_number_columns(schema: pa.Schema, names: Iterable[str]) -> pa.Schema:
-    """Add a column for the numbers of each name."""
+def add_columns(schema: pa.Schema, names: Iterable[str], attributes: Iterable[str]) -> pa.Schema:
+    """Add a column for the numbers of each name, and for each attribute."""
     for name in names:
         schema = schema.append(pa.field(f"{COLUMN_PREFIX}{name}", NUMBER))
+    for name in attributes:
+        schema = schema.append(pa.field(f"{ATTRIBUTE_PREFIX}{name}", REPEATED_TEXT))
     return schema
 
 
@@ -355,6 +388,12 @@ class Index:
     def number_columns(self) -> list[str]:
         """The names of the columns of numbers to predict."""
         return [name for name in self.names if name.startswith(COLUMN_PREFIX)]
+
+    @property
+    def attributes(self) -> list[str]:
+        """The names of the attributes that clips have."""
+        columns = (name for name in self.names if name.startswith(ATTRIBUTE_PREFIX))
+        return [name.removeprefix(ATTRIBUTE_PREFIX) for name in columns]
 
     def columns(self, *names: str) -> pa.Table:
         """Read columns; nulls stand for what is unknown."""

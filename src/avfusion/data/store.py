@@ -3,8 +3,9 @@
 <store>/
   description.json   format, class names, sizes, feature settings, checksums
   index.parquet      a record per kept clip: id, label, subject, session, the corpus' own split,
-                     lengths, boxes, where from; numbers to predict as target.<name>
-  report.csv         a row per recording: kept or skipped, and why
+                     lengths, boxes, where from; numbers to predict as target.<name>, what else
+                     is known of a clip as attribute.<name>
+  report.csv         a row per recording: kept, skipped or left out, and why
   <stream>/00000.npy shards of a stream, [clips, ...], as the description says of it:
     frames           [clips, pictures, size, size, 3] uint8, RGB
     waveform         [clips, samples] int16, mono at 16 kHz
@@ -29,6 +30,7 @@ from torch import Tensor
 
 from avfusion.corpora.numbers import COLUMN_PREFIX
 from avfusion.corpora.spelling import normalize_name
+from avfusion.corpora.table import ATTRIBUTE_PREFIX
 from avfusion.data.computed import LENGTHS, ComputedStream, read_computed
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, to_numpy
 from avfusion.features.clip import Stream
@@ -112,6 +114,15 @@ class Store:
         column = known.get(normalize_name(f"{COLUMN_PREFIX}{name}"))
         return np.full(len(self), np.nan) if column is None else self.column(column)
 
+    @property
+    def attributes(self) -> list[str]:
+        """The names of what else is known of clips, such as gender."""
+        return self.index.attributes
+
+    def attribute(self, name: str) -> list[str | None]:
+        """Read an attribute of each clip, None where it is unknown."""
+        return self.texts(f"{ATTRIBUTE_PREFIX}{name}")
+
     def column(self, name: str) -> Shaped[np.ndarray, "clips"]:
         """Read a column of numbers or of truth values; NaN where one is unknown."""
         return to_numpy(self.index.columns(name)[name])
@@ -180,7 +191,7 @@ class Store:
     def skipped(self) -> set[str]:
         """Ids of the clips of the corpus that could not be used."""
         with (self.root / "report.csv").open(newline="", encoding="utf-8") as file:
-            return {row["clip_id"] for row in csv.DictReader(file) if row["outcome"] == "skipped"}
+            return {row["clip_id"] for row in csv.DictReader(file) if row["outcome"] != "kept"}
 
     def shown(self, modality: str) -> str:
         """Stream of a modality that people are shown: the first."""

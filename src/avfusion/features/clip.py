@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float32, Int16, UInt8
 
 from avfusion.corpora.image_archives import read_archived_picture
+from avfusion.corpora.media import detect_kind
 from avfusion.corpora.recording import Box, Recording
 from avfusion.corpora.table import FEATURE_COLUMNS
 from avfusion.features.audio import AudioSamples, read_audio
@@ -21,6 +22,7 @@ from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.picture import (
     DecodedFrames,
     Loss,
+    Picture,
     is_still,
     read_frame_folder,
     read_picture,
@@ -286,6 +288,10 @@ def read_frames(
     except Unreadable as problem:
         problem.fatal = problem.reason == "truncated" and policies.truncated == "error"
         raise  # whatever the policy is, there is nothing to keep
+    if recording.region is not None:
+        whole = {id(picture): picture for picture in frames.pictures}  # one may be repeated
+        parts = {key: cut_region(picture, recording.region) for key, picture in whole.items()}
+        frames = frames._replace(pictures=[parts[id(picture)] for picture in frames.pictures])
     lost, promised, unit = frames.loss
     policies.apply_to_loss(lost, promised, path, notes, unit)
 
@@ -336,7 +342,21 @@ def decode_frames(recording: Recording, sound: AudioSamples | None, count: int) 
         if sound is not None:
             middles = (sound.first + middles * len(sound.samples)) / sound.total
         return read_frame_folder(recording.image, middles.tolist())
+    if detect_kind(recording.image) == "video" and not is_still(recording.image):
+        first, last = recording.span or read_video_span(recording.image)
+        seconds = middles * (last - first)
+        if sound is not None:
+            seconds = (sound.first + middles * len(sound.samples)) / SAMPLE_RATE
+        return read_video(recording.image, (first + seconds).tolist())
     return _repeat_picture(recording.image, count)
+
+
+def cut_region(picture: Picture, region: Box) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Cut a part out of a picture, given in fractions of its sides."""
+    height, width, _ = picture.shape
+    top, bottom = round(region.top * height), round(region.bottom * height)
+    left, right = round(region.left * width), round(region.right * width)
+    return np.ascontiguousarray(picture[top:bottom, left:right])
 
 
 def _repeat_picture(path: Path, count: int) -> DecodedFrames:

@@ -20,6 +20,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from jaxtyping import Float64
 
+from avfusion.corpora.media import detect_kind
 from avfusion.corpora.recording import Recording
 from avfusion.features.container import (
     MAX_VIDEO_PIXELS,
@@ -417,6 +418,8 @@ def count_pictures(recording: Recording) -> int:
             return 1 if is_still(recording.video) else _count_frames(recording.video)
         if recording.image is not None and recording.image.is_dir():
             return sum(is_frame(path) for path in recording.image.iterdir())
+        if recording.image is not None and detect_kind(recording.image) == "video":
+            return 1 if is_still(recording.image) else _count_frames(recording.image)
     return int(recording.image is not None)
 
 

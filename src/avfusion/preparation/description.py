@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from avfusion.corpora import Contents, Corpus
 from avfusion.corpora.labels import ClassesOf
+from avfusion.corpora.spelling import escape_surrogates
 from avfusion.data.computed import STREAM_FILE, read_computed
 from avfusion.data.index import BOX, Codes, Index, IndexWriter
 from avfusion.data.splits import Splits
@@ -138,9 +139,10 @@ def write_description(
     skipped: Counter[str] = Counter()
     details: list[str] = []  # for as long as no clip can be used
     names = choose_target(contents._asdict()).number_names
+    attributes = {name for clip in contents.recordings for name, _ in clip.attributes}
     with (
         open_csv(root / "report.csv", REPORT_COLUMNS) as report,
-        IndexWriter(root / INDEX, names) as writer,
+        IndexWriter(root / INDEX, names, sorted(attributes)) as writer,
     ):
         for part in parts:
             for outcome, recording in zip(read_journal(part), part.recordings, strict=True):
@@ -151,6 +153,7 @@ def write_description(
                 skipped[outcome.reason] += 1
                 if not writer.written:
                     details.append(outcome.detail)
+        report.writerows(report_left_out(contents))
 
     if not writer.written:
         raise ValueError(
@@ -165,9 +168,29 @@ def write_description(
         "streams": {name: stream.plain() for name, stream in features.streams.items()},
         "leaks": find_repeats(index.columns(*CONTENT_COLUMNS, *index.number_columns)),
         "allowed_leaks": sorted(allowed_leaks),
+        **({"left_out": dict(count_left_out(contents))} if contents.left_out else {}),
         "checksums": checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+
+
+def count_left_out(contents: Contents) -> Counter[str]:
+    """How many clips of a corpus are left out for each reason."""
+    return Counter(clip.reason for clip in contents.left_out)
+
+
+def report_left_out(contents: Contents) -> list[dict[str, str]]:
+    """Rows of the report about the clips that a corpus has and does not offer."""
+    return [
+        {
+            "clip_id": clip.clip_id,
+            "outcome": "left out",
+            "reason": clip.reason,
+            "detail": clip.detail,
+            "source": escape_surrogates(clip.source or ""),
+        }
+        for clip in contents.left_out
+    ]
 
 
 def verify_checksums(root: Path) -> None:

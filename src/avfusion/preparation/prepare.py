@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,9 @@ class Preparation:
     def __init__(
         self, corpus: Corpus, features: Features, stores: str | Path, limit: int | None = None
     ) -> None:
-        self.corpus, self.features, self.stores = corpus, features, Path(stores)
+        self.corpus, self.stores = corpus, Path(stores)
         self.whole = corpus.read()
+        self.features = features = fit_policies(features, self.whole)
         self.contents = limit_contents(self.whole, limit)
         check_modalities(corpus, self.contents, features)
         self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
@@ -112,6 +113,8 @@ class Preparation:
             for name in self.brought:
                 check_brought(self.contents, name)
             try_custom_audio(self.features)
+            for fault in self.whole.faults:
+                log.warning("%s", fault)
             for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):
                 log.warning("The splits of %s are refused in training: %s", self.corpus.name, fault)
             what = "store of this corpus under these settings"
@@ -148,6 +151,13 @@ def try_custom_audio(features: Features) -> None:
     """Try audio features that avfusion does not bring, before any clip is decoded."""
     if name_of(type(features.audio)) not in SHIPPED:
         check_frames(features.audio)
+
+
+def fit_policies(features: Features, contents: Contents) -> Features:
+    """Features by which recordings that are of one modality do not lack the other."""
+    if contents.modalities == "both":
+        return features
+    return replace(features, policies=replace(features.policies, missing="mask"))
 
 
 def get_pace_path(root: Path) -> Path:
@@ -254,12 +264,15 @@ def compute_key(
     places = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
     read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
     for recording in contents.recordings:
-        content = [
+        content: list[Any] = [
             describe_recording(recording, places),
             [read[path] for path in recording.sources],
         ]
         if brought:
             content.append([digests[path] for path in list_features(recording)])
+        more = {name: getattr(recording, name) for name in ("attributes", "span", "region")}
+        if any(more.values()):
+            content.append(more)
         state.update(json.dumps(content, default=str).encode())
 
     return state.hexdigest()[:8]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from avfusion.corpora import SPLITS, Corpus
+from avfusion.corpora import SPLITS, Contents, Corpus
 from avfusion.corpora.labels import ClassesOf
 from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, to_numpy
@@ -18,7 +18,12 @@ from avfusion.features import AudioFeatures, Features, Stream
 from avfusion.features.identity import CLASS, name_of
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.messages import format_duration, join_items, pluralize, quote_override
-from avfusion.preparation.description import count_classes, count_kinds
+from avfusion.preparation.description import (
+    count_classes,
+    count_kinds,
+    count_left_out,
+    skipped_reasons,
+)
 from avfusion.preparation.leakage import (
     CONTENT_COLUMNS,
     describe_leaks,
@@ -69,6 +74,12 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
         counts = ", ".join(f"{reason} ({count})" for reason, count in skipped.items())
         lines.append(
             f"Skipped {sum(skipped.values())}: {counts}. Each is listed in {path}/report.csv."
+        )
+
+    if left_out := description.get("left_out"):
+        lines.append(
+            f"Left out {sum(left_out.values())} clips of the corpus: "
+            f"{skipped_reasons(left_out)}. Each is listed in {path}/report.csv."
         )
 
     if not any(Codes.of(clips["subject"]).names):
@@ -316,11 +327,26 @@ def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit:
         f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{more}"
     ]
     lines += tabulate_classes(tabulate_recordings(contents), choose_target(contents._asdict()))
+    lines += describe_left_out(plan.whole)
+    lines += plan.whole.faults
     faults = find_split_faults(plan.whole, corpus.allowed_leaks)
     if faults:
         lines += ["Training by the splits of the corpus will be refused:", *faults]
 
     return "\n".join(lines)
+
+
+def describe_left_out(contents: Contents) -> list[str]:
+    """Lines about the clips that a corpus has and does not offer, by reason, some by name."""
+    lines = []
+    for reason, count in count_left_out(contents).most_common():
+        clips = [clip for clip in contents.left_out if clip.reason == reason]
+        named = [
+            f"{clip.clip_id} ({clip.detail})" if clip.detail else clip.clip_id for clip in clips
+        ]
+        lines.append(f"{pluralize(count, 'clip')} left out, {reason}: {join_items(named, 5)}")
+
+    return lines
 
 
 def count_written(root: Path) -> int:
