@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from avfusion.console import replace_unprintable
 from avfusion.evaluation.aggregate import compare_settings
-from avfusion.evaluation.leak_marks import count_leaks, mark_leaks
+from avfusion.evaluation.leak_marks import count_leaks, list_leaks, mark_leaks
 from avfusion.evaluation.runs import find_runs
 from avfusion.evaluation.tables import print_table, to_csv, to_latex, to_markdown
 from avfusion.figures.predictions import comparison_figure
@@ -135,3 +135,23 @@ def test_a_terminal_without_such_signs_shows_stars(encoding, monkeypatch):
     text = replace_unprintable("0.900† ± 0.1 0.750‡ \N{SNOWMAN}")
     text.encode(encoding)
     assert text.startswith("0.900* +- 0.1 0.750**")
+
+
+def test_a_leaky_protocol_and_a_best_epoch_of_the_test_stand_beside_every_score():
+    sentence = "The lists of OGM-GE share all 91 actors."
+    results = {
+        "test/accuracy": 0.6,
+        "data/shared_subjects": 91,
+        "data/protocol_leak": sentence,
+        "data/best_epoch_chosen_on_test_clips": 744,
+        "data/folds": '{"0": 4}',
+    }
+    leaks = count_leaks(results)
+    (mark,), (note,) = mark_leaks([leaks])
+    assert mark == "†" and note == (
+        "† Data leakage, so that scores may show memory: shared subjects (91), best epoch chosen "
+        f"on test clips (744). {sentence}"
+    )
+    assert list_leaks(leaks) == (
+        f"shared_subjects=91 best_epoch_chosen_on_test_clips=744 {sentence}"
+    )

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from conftest import build_for, quiet_trainer
+from conftest import build_for, clip_record, indexed, quiet_trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -12,8 +12,11 @@ from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.protocols import SubjectFolds
+from avfusion.data.splits import make_plan, split_clips
 from avfusion.run.results import (
     collect_results,
+    describe_plan,
     format_headline,
     log_final_results,
     report_results,
@@ -178,3 +181,19 @@ def test_a_number_that_is_not_finite_is_null_for_any_reader_of_json(tmp_path):
         "test/loss": None,
         "test/accuracy": 0.5,
     }
+
+
+def test_results_say_protocol_fold_and_that_the_best_epoch_was_chosen_on_the_test(tmp_path):
+    clips = (clip_record(f"c{n}", subject=str(1 + n % 3), split="") for n in range(9))
+    store = indexed(tmp_path / "store", clips)
+    protocol = SubjectFolds("three", "here", [[1], [2], [3]], leak="Nothing is shared.")
+    splits = split_clips(protocol.make_plan(2, 0), store, validates_on_test=True)
+    assert describe_plan(splits) == {
+        "data/protocol": "three",
+        "data/protocol_leak": "Nothing is shared.",
+        "data/fold": "2",
+        "data/folds": '{"1": 3, "2": 3, "3": 3}',
+        "data/best_epoch_chosen_on_test_clips": 3,
+    }
+    own = split_clips(make_plan({"train": [0, 6], "val": [6, 8], "test": [8, 9]}), store)
+    assert describe_plan(own) == {}

@@ -71,7 +71,7 @@ def check_splits(splits: Splits, *names: str) -> None:
     empty = [name for name in names if not clips[name]]
     if empty:
         raise ValueError(
-            f"data.splits={splits.plan} gives the store in {splits.root} no "
+            f"{splits.spelled} gives the store in {splits.root} no "
             f"{' and no '.join(empty)} clips, only {clips}: choose another split, or other "
             "data.splits."
         )

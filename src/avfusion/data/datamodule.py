@@ -1,6 +1,7 @@
 """The loaders of a store's splits."""
 
 import copy
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,8 @@ from avfusion.data.dataset import (
     SplitDataset,
     make_loader,
 )
-from avfusion.data.splits import Spelling, Splits, make_plan, split_clips
+from avfusion.data.protocols import SplitProtocol
+from avfusion.data.splits import Plan, Spelling, Splits, format_values, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import Features
 from avfusion.features.clip import MODALITIES
@@ -39,6 +41,7 @@ from avfusion.preparation.leakage import refuse_splits
 from avfusion.preparation.prepare import Preparation
 from avfusion.targets import Target, check_kind, choose_target
 
+log = logging.getLogger(__name__)
 TargetFactory = Callable[[Mapping[str, Any]], Target]
 
 
@@ -57,7 +60,9 @@ class FaceAudioDataModule(L.LightningDataModule):
     ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
     gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
     ``target`` makes what is predicted from the store's description, by default as its labels are.
-    ``splits``, ``fold`` and ``split_seed`` spell the split plan, see ``avfusion.data.splits``.
+    ``splits``, ``fold`` and ``split_seed`` spell the split plan, see ``avfusion.data.splits``; a
+    ``protocol`` takes the place of ``splits``. With ``validation=test`` the test is the validation,
+    too.
     ``eval_split`` is what test and predict read. What would let a test score memory is refused
     unless it is allowed; with ``allow_subject_overlap``, plans deal out clips, not subjects.
     ``device`` computes streams where a store is made here: a name of torch's, or ``auto``.
@@ -91,6 +96,8 @@ class FaceAudioDataModule(L.LightningDataModule):
         device: str = "auto",
         streams: Sequence[str] | None = None,
         modalities: Sequence[str] | str | None = None,
+        protocol: SplitProtocol | None = None,
+        validation: str | None = None,
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
@@ -104,7 +111,14 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.asked = streams
         self.removed = find_removed(modalities)
         self.make_target = target or choose_target
-        self.plan = make_plan(splits, fold, split_seed, by_subject=not allow_subject_overlap)
+        by_subject = not allow_subject_overlap
+        self.plan = _choose_plan(splits, protocol, fold, split_seed, by_subject)
+        if validation not in (None, "test"):
+            raise ValueError(
+                f"data.validation={validation} is no choice: leave it at null, for clips of their "
+                "own to validate on, or set test, which every result then says."
+            )
+        self.validates_on_test = validation == "test"
         allowed = {
             "subject_overlap": allow_subject_overlap,
             "same_sound_in_two_splits": allow_same_sound_in_two_splits,
@@ -113,6 +127,8 @@ class FaceAudioDataModule(L.LightningDataModule):
             "untrained_classes": allow_untrained_classes,
         }
         self.allowed_leaks = [name for name, is_allowed in allowed.items() if is_allowed]
+        if self.plan.leak:  # a leaky protocol carries its name, and every result its sentence
+            self.allowed_leaks = [name for name in allowed if name != "untrained_classes"]
         self.eval_split = eval_split
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -185,7 +201,8 @@ class FaceAudioDataModule(L.LightningDataModule):
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
             check_recorded(self.asked or (), store)
             check_modalities(self.removed, self._find_modalities(store))
-            splits = split_clips(self.plan, store)
+            splits = split_clips(self.plan, store, self.validates_on_test)
+            warn_of_plan(splits)
             asked = store.computed if self.asked is None else self.asked
             description = describe_splits(store, splits, asked)
             refuse_splits(store, splits, description["leaks"], self.allowed_leaks)
@@ -329,3 +346,29 @@ class FaceAudioDataModule(L.LightningDataModule):
         converted = self.trainer.precision_plugin.convert_input(clips)  # bytes were left alone
 
         return converted._replace(label=clips.label)  # half precision would round what is true
+
+
+def _choose_plan(
+    splits: Spelling, protocol: SplitProtocol | None, fold: int | str | None, seed: int, apart: bool
+) -> Plan:
+    if protocol is None:
+        return make_plan(splits, fold, seed, by_subject=apart)
+    if splits is not None:
+        given = format_values(splits) if isinstance(splits, Mapping) else splits
+        raise ValueError(
+            f"data.splits={given} and data.protocol={protocol.name} exclude each other: leave one "
+            "of them out."
+        )
+    if seed < 0:
+        raise ValueError(f"data.split_seed must be at least 0, got {seed}.")
+    return protocol.make_plan(fold, seed)
+
+
+def warn_of_plan(splits: Splits) -> None:
+    """Warn of what a plan shares between training and test, and of what the store lacks of it."""
+    if splits.leak:
+        log.warning("data.protocol=%s: %s", splits.protocol, splits.leak)
+    if splits.validates_on_test:
+        log.warning("data.validation=test: the best epoch is chosen on the clips of the test.")
+    if splits.remark:
+        log.warning("%s", splits.remark)

@@ -14,6 +14,10 @@ spells it:
 ``data.fold`` chooses among folds: it is the test. The next fold (after the last, the first) is the
 validation, since the best epoch must not be chosen on test clips, and the others are for training.
 ``val: 0.1`` beside ``folds`` draws the validation from the subjects of all other folds instead.
+
+``data.protocol`` names a published plan in place of ``data.splits`` (see
+``avfusion.data.protocols``). ``data.validation=test`` chooses the best epoch on the test clips all
+the same, as much of the literature does, and every result says so.
 """
 
 import csv
@@ -52,18 +56,41 @@ PLAN_FOLDS = {
 class Splits:
     """The splits of a store's clips.
 
-    ``plan`` is the plan that made them, as the command line spells it after ``data.splits=``,
-    ``record`` all that makes them again, in plain containers, and ``root`` the store.
+    Attributes:
+        plan: The plan that made them, as the command line spells it after ``data.splits=``; a named
+            protocol with its key, ``data.protocol=...``.
+        record: All that makes them again, in plain containers.
+        root: The store.
+        protocol: The name of a protocol, empty for other plans.
+        leak: Of a protocol that shares subjects between training and test, a sentence about it.
+        remark: A sentence about what the store lacks of a protocol.
+        fold: Name of the fold that is the test, empty where there are no folds.
+        folds: How many clips each of the folds has, by name.
+        validates_on_test: Whether the validation is the test, for ``data.validation=test``.
     """
 
     numbers: Numbers
     plan: str
     record: dict[str, Any]
     root: Path
+    protocol: str = ""
+    leak: str = ""
+    remark: str = ""
+    fold: str = ""
+    folds: Mapping[str, int] = field(default_factory=dict)
+    validates_on_test: bool = False
+
+    @property
+    def spelled(self) -> str:
+        """The plan as the command line spells it, with its key."""
+        return self.plan if self.protocol else f"data.splits={self.plan}"
 
     def where(self, *names: str) -> Bool[np.ndarray, "clips"]:
         """Say of each clip whether it is in one of some splits."""
-        return np.isin(self.numbers, [SPLITS.index(name) for name in names])
+        numbers = [SPLITS.index(name) for name in names]
+        if self.validates_on_test:
+            numbers = [TEST if number == VAL else number for number in numbers]
+        return np.isin(self.numbers, numbers)
 
     def rows(self, name: str) -> Int64[np.ndarray, "rows"]:
         """Rows of a split in the store's index, in its order."""
@@ -81,8 +108,75 @@ class Splits:
         return clips.append_column("split", names).filter(pa.array(self.numbers != LEFT_OUT))
 
 
+class Plan:
+    """What assigns clips to splits; its text is the value of ``data.splits``.
+
+    A plan of a named protocol has the name, and a ``leak`` where that shares subjects.
+    """
+
+    protocol = ""
+    leak = ""
+
+    def assign(self, store: Store) -> Numbers:
+        """Assign each clip of a store to a split."""
+        raise NotImplementedError
+
+    def record(self) -> dict[str, Any]:
+        """All that makes the same splits again, in plain containers."""
+        raise NotImplementedError
+
+    def describe_missing(self, store: Store) -> str:
+        """Sentence about what a store lacks of the plan, empty where it lacks nothing."""
+        return ""
+
+    @property
+    def spelled(self) -> str:
+        """The plan as the command line spells it, with its key."""
+        return f"data.splits={self}"
+
+
+class FoldPlan(Plan):
+    """A plan of folds, of which ``fold`` is the test, and the next one the validation."""
+
+    fold: int | str | None
+
+    def assign(self, store: Store) -> Numbers:
+        """Choose among the folds; an unknown fold, and too few folds, are refused."""
+        return self.choose(self.deal(store), store)
+
+    def deal(self, store: Store) -> Codes:
+        """Fold of each clip, and the names of all in their order."""
+        raise NotImplementedError
+
+    def choose(self, folds: Codes, store: Store) -> Numbers:
+        """Choose test and validation among folds that were dealt out."""
+        test = self.find(folds.names)
+        numbers = np.full(len(store), TRAIN, np.int8)
+        numbers[folds.numbers == LEFT_OUT] = LEFT_OUT
+        numbers[folds.numbers == test] = TEST
+        numbers[folds.numbers == (test + 1) % len(folds.names)] = VAL
+        return numbers
+
+    def find(self, names: Sequence[str]) -> int:
+        """Find the number of the fold to test on among those of these names.
+
+        Where all names are numbers, ``data.fold`` is one of them; else a name, or its place.
+        """
+        keys = [int(name) if name.isdecimal() else normalize_name(name) for name in names]
+        asked = str(self.fold)
+        key = int(asked) if asked.isdecimal() else normalize_name(asked)
+        if key in keys:
+            return keys.index(key)
+        if isinstance(key, int) and key < len(names) and not all(map(str.isdecimal, names)):
+            return key
+        raise ValueError(
+            f"data.fold={self.fold} is no fold of {self.spelled}: choose one of "
+            f"{join_items([*names])}."
+        )
+
+
 @dataclass(frozen=True)
-class Column:
+class Column(Plan):
     """The corpus' own column."""
 
     def assign(self, store: Store) -> Numbers:
@@ -106,7 +200,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Fractions:
+class Fractions(Plan):
     """Fractions of the clips, drawn by a seed; the clips of a subject together, or each alone."""
 
     shares: Mapping[str, float]
@@ -135,7 +229,7 @@ class Fractions:
 
 
 @dataclass(frozen=True)
-class Ranges:
+class Ranges(Plan):
     """Rows [first, end) of the store's index.
 
     A split without a range keeps the clips of no range that the corpus' own column puts there, so
@@ -186,7 +280,7 @@ class Ranges:
 
 
 @dataclass(frozen=True)
-class Folds:
+class Folds(FoldPlan):
     """Folds, of which one is the test, and validation from the others; see the module.
 
     ``folds`` is how many there are, ``subject``, ``session``, or the path of a CSV. ``val`` is the
@@ -204,7 +298,7 @@ class Folds:
         if self.val is not None and not 0 < self.val < 1:
             raise ValueError(f"val of data.splits={self} must lie between 0 and 1.")
         if isinstance(self.folds, int):
-            self._find([str(number) for number in range(self.folds)])
+            self.find([str(number) for number in range(self.folds)])
         elif self.folds not in PLAN_FOLDS.values():
             path = Path(self.folds)
             if not path.is_file():
@@ -214,27 +308,21 @@ class Folds:
                 )
             object.__setattr__(self, "content", hash_file(path))
 
-    def assign(self, store: Store) -> Numbers:
-        """Choose among the folds; an unknown fold, and too few folds, are refused."""
-        folds = self._folds(store)
-        test = self._find(folds.names)
-        numbers = np.full(len(store), TRAIN, np.int8)
-        numbers[folds.numbers == LEFT_OUT] = LEFT_OUT
-        numbers[folds.numbers == test] = TEST
+    def choose(self, folds: Codes, store: Store) -> Numbers:
+        """Choose the test, and the validation: the next fold, or a part of all others."""
+        numbers = super().choose(folds, store)
         if self.val is None:
-            numbers[folds.numbers == (test + 1) % len(folds.names)] = VAL
             return numbers
 
+        numbers[numbers == VAL] = TRAIN
         rest, shares = numbers == TRAIN, {"train": 1 - self.val, "val": self.val}
         groups = group_clips(store, self.by_subject)
-        numbers[rest] = deal_groups(groups, rest, shares, self.seed, self, store)[
-            rest
-        ]  # TRAIN or VAL
-
+        dealt = deal_groups(groups, rest, shares, self.seed, self, store)
+        numbers[rest] = dealt[rest]  # TRAIN or VAL
         return numbers
 
-    def _folds(self, store: Store) -> Codes:
-        """Fold of each clip, and the names of all in their order."""
+    def deal(self, store: Store) -> Codes:
+        """Deal the clips out to folds, or read the table that does."""
         if isinstance(self.folds, int):
             groups, every = group_clips(store, self.by_subject), np.ones(len(store), bool)
             names = [str(number) for number in range(self.folds)]
@@ -246,29 +334,15 @@ class Folds:
 
         return read_folds(Path(self.folds), store)
 
-    def _find(self, names: Sequence[str]) -> int:
-        """Number of the fold to test on among those of these names.
-
-        Where all names are numbers, ``data.fold`` is one of them; else a name, or its place.
-        """
+    def find(self, names: Sequence[str]) -> int:
+        """Find the number of the fold to test on; too few folds are refused."""
         if len(names) < (2 if self.val else 3):
             raise ValueError(
                 f"data.splits={self} makes {len(names)} folds, too few to train, to validate and "
                 "to test: give a part of the others to validate on, as in "
                 "data.splits='{folds: 2, val: 0.1}', or choose another plan."
             )
-
-        keys = [int(name) if name.isdecimal() else normalize_name(name) for name in names]
-        asked = str(self.fold)
-        key = int(asked) if asked.isdecimal() else normalize_name(asked)
-        if key in keys:
-            return keys.index(key)
-        if isinstance(key, int) and key < len(names) and not all(map(str.isdecimal, names)):
-            return key
-        raise ValueError(
-            f"data.fold={self.fold} is no fold of data.splits={self}: choose one of "
-            f"{join_items([*names])}."
-        )
+        return super().find(names)
 
     def record(self) -> dict[str, Any]:
         """The folds, the chosen one, and how they are drawn; a CSV by its SHA-256."""
@@ -280,9 +354,6 @@ class Folds:
         return format_values(
             {"folds": self.folds} | ({} if self.val is None else {"val": self.val})
         )
-
-
-Plan = Column | Fractions | Ranges | Folds  # its text is the value of data.splits
 
 
 def make_plan(
@@ -357,10 +428,39 @@ def _make_folds(
     return Folds(folds, fold, val, seed, by_subject)
 
 
-def split_clips(plan: Plan, store: Store) -> Splits:
-    """Splits of a store by a plan."""
-    words = f"{plan} data.fold={plan.fold}" if isinstance(plan, Folds) else str(plan)
-    return Splits(plan.assign(store), words, plan.record(), store.root)
+def split_clips(plan: Plan, store: Store, validates_on_test: bool = False) -> Splits:
+    """Split the clips of a store by a plan.
+
+    Where the test is the validation, too, the next fold is for training; the validation clips of
+    plans without folds are left out.
+    """
+    words, fold, folds = str(plan), "", {}
+    if isinstance(plan, FoldPlan):
+        dealt = plan.deal(store)
+        numbers = plan.choose(dealt, store)
+        words, fold = f"{plan} data.fold={plan.fold}", dealt.names[plan.find(dealt.names)]
+        sizes = np.bincount(dealt.numbers[dealt.numbers != LEFT_OUT], minlength=len(dealt.names))
+        folds = dict(zip(dealt.names, sizes.tolist(), strict=True))
+    else:
+        numbers = plan.assign(store)
+
+    record = plan.record()
+    if validates_on_test:
+        numbers[numbers == VAL] = TRAIN if folds else LEFT_OUT
+        words, record = f"{words} data.validation=test", record | {"validation": "test"}
+
+    return Splits(
+        numbers,
+        words,
+        record,
+        store.root,
+        plan.protocol,
+        plan.leak,
+        plan.describe_missing(store),
+        fold,
+        folds,
+        validates_on_test,
+    )
 
 
 def number_splits(column: Codes) -> Numbers:
@@ -418,7 +518,7 @@ def deal_groups(
     if filled < used:
         what = "clips" if filled == among.sum() else "subjects"
         raise ValueError(
-            f"{filled} {what} of {store.root} are too few for data.splits={plan}, which keeps "
+            f"{filled} {what} of {store.root} are too few for {plan.spelled}, which keeps "
             f"them apart in {used}: choose another plan."
         )
     return draw_groups(groups.names, sizes, [*shares.values()], seed)[groups.numbers]

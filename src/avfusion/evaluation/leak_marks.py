@@ -5,6 +5,8 @@ from typing import Any
 
 MARKS = ("†", "‡", "§", "¶")
 LABEL_KINDS = {"two_labels_for_one_recording", "untrained_classes"}
+PROTOCOL_LEAK = "data/protocol_leak"  # a sentence about a protocol, which is a kind of its own
+TEST_VALIDATION = "data/best_epoch_chosen_on_test_clips"  # how many those are
 HARMLESS_KINDS = {"same_sound_twice"}  # within a split, as in RAVDESS: recorded, but no leakage
 
 
@@ -12,7 +14,8 @@ def count_leaks(results: Mapping[str, Any]) -> dict[str, int]:
     """Count each kind of leakage in the data that a run was tested on.
 
     ``results`` are those of results.json: whole numbers under ``data/`` count leaks, such as
-    ``data/shared_subjects`` the subjects that are in more than one split.
+    ``data/shared_subjects`` the subjects that are in more than one split. The sentence about a
+    leaky protocol is a kind that counts one.
     """
     found = {}
     for name, value in results.items():
@@ -20,6 +23,8 @@ def count_leaks(results: Mapping[str, Any]) -> dict[str, int]:
         counted = isinstance(value, int) and not isinstance(value, bool) and value > 0
         if name.startswith("data/") and counted and kind not in HARMLESS_KINDS:
             found[kind] = value
+    if sentence := results.get(PROTOCOL_LEAK):
+        found[str(sentence)] = 1
 
     return found
 
@@ -55,11 +60,12 @@ def mark_leaks(found: Sequence[Mapping[str, int]]) -> tuple[list[str], list[str]
 
 def describe_leaks(leaks: Mapping[str, int]) -> str:
     """Describe the kinds of leakage and their counts in a sentence."""
+    sentences = [kind for kind in leaks if _is_sentence(kind)]
     groups = {
-        "Data leakage, so that scores may show memory": leaks.keys() - LABEL_KINDS,
+        "Data leakage, so that scores may show memory": leaks.keys() - LABEL_KINDS - {*sentences},
         "Faulty labels": leaks.keys() & LABEL_KINDS,
     }
-    return " ".join(
+    counted = (
         f"{title}: "
         + ", ".join(
             f"{kind.replace('_', ' ')} ({count:,})"
@@ -70,6 +76,18 @@ def describe_leaks(leaks: Mapping[str, int]) -> str:
         for title, kinds in groups.items()
         if kinds
     )
+    return " ".join([*counted, *sentences])
+
+
+def list_leaks(leaks: Mapping[str, int]) -> str:
+    """List kinds and counts for programs: ``shared_subjects=91``."""
+    return " ".join(
+        kind if _is_sentence(kind) else f"{kind}={count}" for kind, count in leaks.items()
+    )
+
+
+def _is_sentence(kind: str) -> bool:
+    return kind.endswith(".")
 
 
 def is_score(name: str) -> bool:

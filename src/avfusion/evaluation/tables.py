@@ -17,7 +17,7 @@ from rich.table import Table
 
 from avfusion.console import replace_unprintable
 from avfusion.evaluation.aggregate import Row, Score, find_best_row
-from avfusion.evaluation.leak_marks import mark_leaks
+from avfusion.evaluation.leak_marks import list_leaks, mark_leaks
 
 ASSUMPTIONS = (
     "± is the 95 % interval of the mean over runs (Student's t), from three runs on; sd is their "
@@ -168,7 +168,7 @@ def to_csv(rows: Sequence[Row]) -> str:
             found = (score.mean, score.std, score.interval)
             numbers += [number if isfinite(number) else "" for number in found]
             numbers += [p, values, mark * bool(score.values)]
-        numbers.append(" ".join(f"{kind}={count}" for kind, count in row.leaks.items()))
+        numbers.append(list_leaks(row.leaks))
         costs = ["" if (c := _find_cost(row, name)) is None else c for name in list_costs(rows)]
         writer.writerow([row.name, len(row.runs), *numbers, *costs])
 

@@ -146,7 +146,7 @@ def refuse_splits(
         sentences += [overlap] * bool(overlap)
 
     if sentences:
-        raise ValueError(f"data.splits={splits.plan} of {store.root}: {' '.join(sentences)}")
+        raise ValueError(f"{splits.spelled} of {store.root}: {' '.join(sentences)}")
 
 
 def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:

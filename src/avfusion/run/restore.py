@@ -37,6 +37,8 @@ from avfusion.training.task import FusionTask
 # Arguments of the data module that decide its splits.
 SPLIT_ARGUMENTS = {
     "splits",
+    "protocol",
+    "validation",
     "fold",
     "split_seed",
     "allow_subject_overlap",
@@ -163,7 +165,8 @@ def choose_splits(
 
     plan: dict[str, Any] = {}
     path = Path(str(settings["store"])) / "description.json"
-    if "data" in cfg and settings.get("splits") is None and path.is_file():
+    chosen = any(settings.get(key) is not None for key in ("splits", "protocol"))
+    if "data" in cfg and not chosen and path.is_file():
         if read_description(path.parent)["checksums"] == recipe["description"].get("checksums"):
             plan = {key: value for key, value in recipe["data"].items() if key in SPLIT_ARGUMENTS}
             plan |= {} if settings.get("fold") is None else {"fold": settings["fold"]}
@@ -171,6 +174,8 @@ def choose_splits(
     if cfg.splits is not None:
         plan |= {
             "splits": to_plain(OmegaConf.create({"splits": cfg.splits}))["splits"],
+            "protocol": None,
+            "validation": None,
             "fold": None,
         }
     if cfg.fold is not None:
@@ -184,7 +189,7 @@ def check_same_splits(file: Path, cfg: DictConfig, recipe: dict[str, Any], split
     before = recipe["description"].get("splits", splits.record)
     if unchanged and splits.record != before:
         raise ValueError(
-            f"data.splits={splits.plan} is not what it was when {file} was trained: restore "
+            f"{splits.spelled} is not what it was when {file} was trained: restore "
             "the table, or give the plan to test by (splits=..., fold=...)."
         )
 

@@ -15,7 +15,14 @@ from torch.utils.tensorboard.summary import hparams
 
 from avfusion.console import replace_unprintable
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.evaluation.leak_marks import count_leaks, mark_leaks
+from avfusion.data.splits import Splits
+from avfusion.evaluation.leak_marks import (
+    PROTOCOL_LEAK,
+    TEST_VALIDATION,
+    count_leaks,
+    list_leaks,
+    mark_leaks,
+)
 from avfusion.models.cost import count_megaflops, count_parameters
 from avfusion.training.metrics.catalog import headlines
 from avfusion.training.task import FusionTask
@@ -46,11 +53,31 @@ def collect_results(
         "data/store": str(data.path),
         "data/splits": data.splits.plan,
         "data/split": data.eval_split,
+        **describe_plan(data.splits),
         **kept,
         "data/shared_subjects": None if shared is None else len(shared),  # null: unknown
         **{f"data/{name}": len(found) for name, found in data.description["leaks"].items()},
         **{f"data/{name}": len(found) for name, found in overlap.items()},
     }
+
+
+def describe_plan(splits: Splits) -> dict[str, Any]:
+    """Describe protocol and folds behind a test, as far as there are any, by flat names.
+
+    ``data/folds`` is how many clips each of the folds has, as JSON.
+    """
+    texts = {
+        "data/protocol": splits.protocol,
+        PROTOCOL_LEAK: splits.leak,
+        "data/protocol_lacks": splits.remark,
+        "data/fold": splits.fold,
+    }
+    described: dict[str, Any] = {name: text for name, text in texts.items() if text}
+    if splits.folds:
+        described["data/folds"] = json.dumps(splits.folds, ensure_ascii=False)
+    if splits.validates_on_test:
+        described[TEST_VALIDATION] = splits.counts()["test"]
+    return described
 
 
 def measure_costs(task: FusionTask, data: FaceAudioDataModule) -> dict[str, float]:
@@ -116,7 +143,7 @@ def log_final_results(
         if isinstance(logger, TensorBoardLogger):
             first = headlines("test")
             row = {k: v for k, v in final.items() if k in first or k.startswith("val/")}
-            leaks = " ".join(f"{kind}={count}" for kind, count in count_leaks(results).items())
+            leaks = list_leaks(count_leaks(results))
             columns = hyperparameters | ({"data.leakage": leaks} if leaks else {})
             write_hparams(Path(logger.log_dir) / HPARAMS_RUN, columns, row, trainer.global_step)
         elif not isinstance(logger, CSVLogger):  # a file of curves, with results.json beside it
