@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 TERMINAL_WIDTH = 80  # columns
+LISTED_ELSEWHERE = {"data/protocol"}  # in the README of its folder
 BASE_CHOICES = {"base"}  # defaults of other choices, not to be chosen themselves
 
 
@@ -57,7 +58,7 @@ def _list_choices(cfg: DictConfig) -> Iterator[tuple[str, list[str]]]:
 
     for group in sorted(taken_by, key=lambda group: (heads.index(group.partition("/")[0]), group)):
         taken = taken_by[group]
-        if group.startswith("hydra") or "@" in group:
+        if group.startswith("hydra") or "@" in group or group in LISTED_ELSEWHERE:
             continue
         names = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
         if names:

@@ -174,10 +174,10 @@ def choose_splits(
     if cfg.splits is not None:
         plan |= {
             "splits": to_plain(OmegaConf.create({"splits": cfg.splits}))["splits"],
-            "protocol": None,
-            "validation": None,
             "fold": None,
         }
+        given = {key for key in ("protocol", "validation") if plan.get(key) or settings.get(key)}
+        plan |= dict.fromkeys(given)
     if cfg.fold is not None:
         plan["fold"] = cfg.fold
     return plan
