@@ -15,6 +15,8 @@ from torch import Tensor
 from avfusion.data.batch import Clips
 from avfusion.evaluation.aggregate import Row
 from avfusion.evaluation.leak_marks import mark_leaks
+from avfusion.evaluation.pooled_scores import PooledRow
+from avfusion.evaluation.subject_bootstrap import SCORES
 from avfusion.figures.style import COLORMAP, COLORS, add_unit, get_line_style
 from avfusion.targets import Target
 
@@ -115,6 +117,38 @@ def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequenc
 
     panels[0].set_ylabel("true class")
     panels[0].set_yticks(range(classes), names)
+
+    return figure
+
+
+def pooled_figure(rows: Sequence[PooledRow]) -> Figure:
+    """Draw UAR and WAR of each setting over all clips, with 95 % intervals over subjects."""
+    titles = SCORES[:2]
+    figure = Figure(
+        figsize=(3.5 + 3 * len(titles), max(0.35 * len(rows), 0.6) + 1.2), layout="constrained"
+    )
+    panels = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
+    for axes, title in zip(panels, titles, strict=True):
+        for place, row in enumerate(rows):
+            score = row.scores[title]
+            ends = [[score.value - score.low], [score.high - score.value]]
+            color = COLORS[1] if row.pooled.predictor == "baseline" else COLORS[0]
+            known = np.isfinite(ends).all()
+            axes.errorbar(
+                [score.value],
+                [place],
+                xerr=np.maximum(ends, 0) if known else None,
+                fmt="s" if row.pooled.predictor == "baseline" else "o",
+                color=color,
+                capsize=3,
+                markersize=4,
+            )
+        axes.set_xlabel(f"{title} over all clips")
+        axes.grid(axis="x")
+
+    names = [textwrap.fill(row.name, MAX_NAME_LENGTH) for row in rows]
+    panels[0].set_yticks(range(len(rows)), names)
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first one above
 
     return figure
 

@@ -1,0 +1,54 @@
+"""Pooled tables of a sweep: settings over folds, baselines, ensembles, and their details."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from avfusion.evaluation.aggregate import find_exclusions, without_excluded
+from avfusion.evaluation.out_of_fold import add_ensembles, pool_settings
+from avfusion.evaluation.pooled_scores import PooledRow, read_attributes, score_settings
+from avfusion.evaluation.pooled_tables import Details, collect_details
+from avfusion.evaluation.predictions import FILE_NAME
+from avfusion.evaluation.runs import Run
+from avfusion.run.baselines import add_baselines, open_store
+
+
+class PooledSweep(NamedTuple):
+    """Rows, the best first, details of each network by name, and sentences on what is missing."""
+
+    rows: list[PooledRow]
+    details: dict[str, Details]
+    sentences: list[str]
+
+
+def pool_runs(
+    runs: Sequence[Run], baselines: bool = True, ensemble: str | None = None
+) -> PooledSweep:
+    """Pool the predictions of the runs that were tested and have left any.
+
+    ``ensemble`` is what ensembles average: probabilities or logits; None: there are none.
+    """
+    compared = without_excluded(runs, find_exclusions(runs))
+    tested = [run for run in compared if (run.folder / FILE_NAME).is_file()]
+    settings, refusals = pool_settings(tested)
+    sentences = [str(refusal) for refusal in refusals]
+
+    networks = list(settings)
+    if ensemble is not None and networks:
+        try:
+            settings += add_ensembles(networks, ensemble)
+        except ValueError as error:
+            sentences.append(f"Without an ensemble: {error}")
+    if baselines and networks:
+        settings, reason = add_baselines(settings)
+        sentences += [reason] * bool(reason)
+
+    rows = score_settings(settings)
+    details = {}
+    for row in rows:
+        if row.pooled.predictor == "network":
+            try:
+                attributes = read_attributes(row.pooled, open_store(row.pooled.runs[0]))
+            except (ValueError, OSError):
+                attributes = {}
+            details[row.name] = collect_details(row, attributes)
+    return PooledSweep(rows, details, sentences)
