@@ -18,10 +18,15 @@ What publishers ship as files whose names say what they hold inherits ``Publishe
 from avfusion.corpora.cifar10 import Cifar10
 from avfusion.corpora.cocktail_arousal import CocktailArousal
 from avfusion.corpora.cocktail_party import CocktailParty
+from avfusion.corpora.crema_d import CremaD
+from avfusion.corpora.enterface05 import Enterface05
+from avfusion.corpora.grid import Grid
 from avfusion.corpora.manifest import Manifest
+from avfusion.corpora.mead import Mead
 from avfusion.corpora.mnist import Mnist
 from avfusion.corpora.ravdess import Ravdess
 from avfusion.corpora.recording import SPLITS, Box, Contents, Corpus, Recording
+from avfusion.corpora.savee import Savee
 
 __all__ = [
     "SPLITS",
@@ -31,8 +36,13 @@ __all__ = [
     "CocktailParty",
     "Contents",
     "Corpus",
+    "CremaD",
+    "Enterface05",
+    "Grid",
     "Manifest",
+    "Mead",
     "Mnist",
     "Ravdess",
     "Recording",
+    "Savee",
 ]

@@ -72,10 +72,11 @@ class KnownBad(NamedTuple):
 
 
 class Size(NamedTuple):
-    """How many clips a corpus has as a whole, and whose."""
+    """How many clips a corpus has as a whole, and whose; or how many in each of its splits."""
 
-    clips: int
-    subjects: Sequence[str]
+    clips: int = 0
+    subjects: Sequence[str] = ()
+    splits: Mapping[str, int] = {}
 
 
 class PublishedCorpus:
@@ -126,7 +127,7 @@ class PublishedCorpus:
         """The size of what is asked for, where that is known."""
         return None
 
-    def describe(self, file: NamedFile) -> Take | None:
+    def describe(self, file: NamedFile) -> Take | LeftOut | None:
         """Say what a file is; None where it is not of what is asked for.
 
         Raises:
@@ -134,8 +135,11 @@ class PublishedCorpus:
         """
         raise NotImplementedError
 
-    def read_takes(self, files: Sequence[NamedFile], faults: "Faults") -> Iterator[Take]:
-        """Say of all files what they are; corpora with tables or long recordings override it."""
+    def read_takes(self, files: Sequence[NamedFile], faults: "Faults") -> Iterator[Take | LeftOut]:
+        """Say of all files what they are, and which clips cannot be offered.
+
+        Corpora with tables or long recordings override it.
+        """
         for file in files:
             try:
                 take = self.describe(file)
@@ -153,11 +157,12 @@ class PublishedCorpus:
         """
         faults = Faults(self)
         files = self._find_files(faults)
-        groups = self._group(self.read_takes(files, faults), faults)
-        if not groups:
+        told = [*self.read_takes(files, faults)]
+        groups = self._group((one for one in told if isinstance(one, Take)), faults)
+        recordings, left_out = [], [one for one in told if isinstance(one, LeftOut)]
+        if not told:
             raise FileNotFoundError(faults.describe_nothing())
 
-        recordings, left_out = [], []
         for takes in groups.values():
             clip = self._choose(takes)
             if isinstance(clip, Recording):
@@ -195,18 +200,30 @@ class PublishedCorpus:
                     f"corpus.root={root} is no folder: name the one that holds {self.title}, as in "
                     f"<root>/{self.layout}."
                 )
-            for path in walk_files(root):
-                suffix = path.suffix.lower()
-                faults.suffixes[suffix] += 1
-                if suffix not in self.suffixes:
-                    continue
-                text = path.relative_to(root.parent).as_posix()
-                if match := self.pattern.search(text):
-                    named.append(NamedFile(path, text, match))
-                else:
-                    faults.misnamed.append(text)
+            for folder, names in walk_folders(root):
+                place = folder.relative_to(root.parent).as_posix()
+                for name in names:
+                    suffix, text = os.path.splitext(name)[1].lower(), f"{place}/{name}"
+                    faults.suffixes[suffix] += 1
+                    if suffix not in self.suffixes:
+                        continue
+                    if match := self.pattern.search(text):
+                        named.append(NamedFile(folder / name, text, match))
+                    else:
+                        faults.misnamed.append(text)
 
         return named
+
+    def find_problem(self, path: Path) -> str:
+        """Why a file cannot be what its name says, as far as its size tells; empty if it may."""
+        size = path.stat().st_size
+        if size == 0:
+            return EMPTY
+        if size <= POINTER_BYTES:
+            with path.open("rb") as file:
+                if file.read(len(POINTER_START)) == POINTER_START:
+                    return POINTER
+        return ""
 
     def _group(self, takes: Iterable[Take], faults: "Faults") -> dict[str, dict[str, Take]]:
         """Takes by clip and kind, the first one where there are several."""
@@ -234,7 +251,7 @@ class PublishedCorpus:
                 return LeftOut(told.clip_id, reason, source=told.path)
         chosen = {name: take for name, take in media.items() if take}
         for take in chosen.values():
-            if problem := find_problem(take.path):
+            if problem := self.find_problem(take.path):
                 return LeftOut(told.clip_id, problem, source=take.path)
         if told.clip_id in self.known_bad and not self.include_known_bad:
             bad = self.known_bad[told.clip_id]
@@ -336,6 +353,8 @@ class Faults:
         size, found = self.corpus.size, Counter(clip.subject for clip in recordings)
         if size is None:
             return []
+        if size.splits:
+            return self._describe_splits(size.splits, Counter(clip.split for clip in recordings))
         total = len(recordings) + len(left_out)
         missing = [name for name in size.subjects if name not in found]
         usual = median(found.values())
@@ -352,20 +371,32 @@ class Faults:
             "If that is not on purpose, download the rest."
         ]
 
+    def _describe_splits(self, whole: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+        """Say whether a part of a split is missing."""
+        if all(found.get(split, 0) >= count for split, count in whole.items()):
+            return []
+        expected = [f"{count} clips of {split}" for split, count in whole.items()]
+        there = [f"{found.get(split, 0)} of {split}" for split in whole]
+        return [
+            f"{self.corpus.title} has {join_items(expected)}, and {self.place} "
+            f"{join_items(there)}. If that is not on purpose, download the rest."
+        ]
 
-def walk_files(root: Path) -> Iterator[Path]:
-    """All files in a folder and in those below, also behind links, but companions, in order."""
-    seen: set[str] = set()
+
+def walk_folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder and those below, also behind links, with the names of their files.
+
+    Companions are left out.
+    """
+    seen: set[tuple[int, int]] = set()
     for folder, names, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link to a folder above would never end
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above would never end
             names.clear()
             continue
-        seen.add(real)
-        names[:] = sorted((name for name in names if not is_companion(name)), key=natural_order)
-        for name in sorted(files, key=natural_order):
-            if not is_companion(name):
-                yield Path(folder, name)
+        seen.add((status.st_dev, status.st_ino))
+        names[:] = sorted(name for name in names if not is_companion(name))
+        yield Path(folder), sorted(name for name in files if not is_companion(name))
 
 
 def natural_order(text: str) -> list[tuple[bool, int, str]]:
@@ -374,16 +405,9 @@ def natural_order(text: str) -> list[tuple[bool, int, str]]:
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
-def find_problem(path: Path) -> str:
-    """Why a file cannot be what its name says, as far as its size tells; empty if it may."""
-    size = path.stat().st_size
-    if size == 0:
-        return EMPTY
-    if size <= POINTER_BYTES:
-        with path.open("rb") as file:
-            if file.read(len(POINTER_START)) == POINTER_START:
-                return POINTER
-    return ""
+def tell_kind(path: Path) -> str:
+    """Tell by the suffix of a file whether it is a ``video`` or a ``sound``."""
+    return "video" if path.suffix.lower() in VIDEO_SUFFIXES else "sound"
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
