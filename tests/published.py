@@ -122,8 +122,8 @@ def prepare_by_command(*overrides: str) -> Store:
 def prepare_by_training(stores: Path, *overrides: str) -> Store:
     """Prepare as training on ``data=<name>`` does on first use."""
     small = ["data.features.face.size=16", "data.features.audio.duration=0.3"]
-    splits = ["data.splits={train: 1}"]  # by no protocol, which a miniature may be too small for
-    cfg = load("train", f"data.store={stores}", *small, *splits, *overrides)
+    cfg = load("train", f"data.store={stores}", *small, *overrides)
+    cfg.data.protocol, cfg.data.splits = None, {"train": 1}  # a miniature may be too small for it
     return instantiate(cfg.data, _convert_="all").store
 
 

@@ -155,8 +155,9 @@ def test_every_choice_of_features_can_be_computed(group, option, tmp_path):
 def test_every_choice_of_data_can_be_built(group, option, tmp_path):
     for name in ("train.csv", "test.csv", *(f"cremad_{n}_fold_1.jsonl" for n in ("train", "test"))):
         (tmp_path / name).touch()  # published lists, which a protocol reads
-    fold = ["data.fold=0"] if group == "data/protocol" and option not in WITHOUT_FOLDS else []
-    chosen = choose(group, option, *fold, missing=str(tmp_path)).data
+    chosen = choose(group, option, missing=str(tmp_path)).data
+    if chosen.protocol is not None and chosen.protocol.name not in WITHOUT_FOLDS:
+        chosen.fold = 0
     data = instantiate(chosen, _convert_="all")
     assert isinstance(data, FaceAudioDataModule)
     clips = toy_clips(2)
