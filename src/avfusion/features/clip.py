@@ -343,7 +343,7 @@ def decode_frames(recording: Recording, sound: AudioSamples | None, count: int) 
             middles = (sound.first + middles * len(sound.samples)) / sound.total
         return read_frame_folder(recording.image, middles.tolist())
     if detect_kind(recording.image) == "video" and not is_still(recording.image):
-        first, last = recording.span or read_video_span(recording.image)
+        first, last = _find_span(recording.image, recording.span)
         seconds = middles * (last - first)
         if sound is not None:
             seconds = (sound.first + middles * len(sound.samples)) / SAMPLE_RATE
@@ -357,6 +357,16 @@ def cut_region(picture: Picture, region: Box) -> UInt8[np.ndarray, "rows columns
     top, bottom = round(region.top * height), round(region.bottom * height)
     left, right = round(region.left * width), round(region.right * width)
     return np.ascontiguousarray(picture[top:bottom, left:right])
+
+
+def _find_span(path: Path, span: tuple[float, float] | None) -> tuple[float, float]:
+    """First and last second that are shown of a video: of a part of it, or of all."""
+    start, end = read_video_span(path)
+    if span is None:
+        return start, end
+    if span[0] > end:
+        raise Unreadable("ends before the clip", path, f"{end:.2f} s, from {span[0]:.2f} s on")
+    return span
 
 
 def _repeat_picture(path: Path, count: int) -> DecodedFrames:

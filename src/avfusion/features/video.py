@@ -419,6 +419,9 @@ def count_pictures(recording: Recording) -> int:
         if recording.image is not None and recording.image.is_dir():
             return sum(is_frame(path) for path in recording.image.iterdir())
         if recording.image is not None and detect_kind(recording.image) == "video":
+            if recording.span is not None:
+                times, (begin, end) = read_frame_times(recording.image).times, recording.span
+                return int(np.count_nonzero((times >= begin) & (times < end)))
             return 1 if is_still(recording.image) else _count_frames(recording.image)
     return int(recording.image is not None)
 

@@ -215,7 +215,7 @@ def find_split_faults(contents: Contents, allowed: Collection[str]) -> list[str]
     splits = Splits(number_splits(Codes.of(clips["split"])), "column", {}, Path())
     clips = splits.tabulate(clips.drop_columns("split"))
     untrained = find_untrained_classes(clips, choose_target(contents._asdict()).classes_of)
-    overlap = describe_subject_overlap(clips)
+    overlap = "" if "subject_overlap" in allowed else describe_subject_overlap(clips)
     return [overlap] * bool(overlap) + describe_leaks({"untrained_classes": untrained}, allowed)
 
 
