@@ -23,6 +23,7 @@ from avfusion.corpora.enterface05 import Enterface05
 from avfusion.corpora.grid import Grid
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.mead import Mead
+from avfusion.corpora.meld import Meld
 from avfusion.corpora.mnist import Mnist
 from avfusion.corpora.ravdess import Ravdess
 from avfusion.corpora.recording import SPLITS, Box, Contents, Corpus, Recording
@@ -41,6 +42,7 @@ __all__ = [
     "Grid",
     "Manifest",
     "Mead",
+    "Meld",
     "Mnist",
     "Ravdess",
     "Recording",
