@@ -21,6 +21,7 @@ from avfusion.corpora.cocktail_party import CocktailParty
 from avfusion.corpora.crema_d import CremaD
 from avfusion.corpora.enterface05 import Enterface05
 from avfusion.corpora.grid import Grid
+from avfusion.corpora.iemocap import Iemocap
 from avfusion.corpora.manifest import Manifest
 from avfusion.corpora.mead import Mead
 from avfusion.corpora.meld import Meld
@@ -40,6 +41,7 @@ __all__ = [
     "CremaD",
     "Enterface05",
     "Grid",
+    "Iemocap",
     "Manifest",
     "Mead",
     "Meld",
