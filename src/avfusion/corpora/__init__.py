@@ -15,6 +15,7 @@ What publishers ship as files whose names say what they hold inherits ``Publishe
 ``avfusion.data.splits``.
 """
 
+from avfusion.corpora.afew import Afew
 from avfusion.corpora.cifar10 import Cifar10
 from avfusion.corpora.cocktail_arousal import CocktailArousal
 from avfusion.corpora.cocktail_party import CocktailParty
@@ -32,6 +33,7 @@ from avfusion.corpora.savee import Savee
 
 __all__ = [
     "SPLITS",
+    "Afew",
     "Box",
     "Cifar10",
     "CocktailArousal",

@@ -1,0 +1,48 @@
+"""AFEW: acted facial expressions in the wild, short scenes of movies, as in the EmotiW challenges.
+
+**Layout**, as the archives unpack, side by side: ``Train/Angry/000046280.avi``, ``Val/Angry/...``,
+or ``Train_AFEW``, ``Val_AFEW``; ``Test`` likewise where its labels are known.
+
+**Labels**: the folder: Angry, Disgust, Fear, Happy, Neutral, Sad, Surprise.
+
+**Clips**: 773 to train on, 383 to validate on and, in the edition of 2016, 593 to test on. The
+organizers keep the labels of the test to themselves: without them ``data.eval_split=val`` tests on
+the validation, as most of the literature does. Names say nothing of actors; the organizers share
+no movie between the official splits.
+
+**License**: for research, on request. **Download**: https://cs.anu.edu.au/few, 3 GB. Dhall et al.,
+2012, https://doi.org/10.1109/MMUL.2012.26.
+"""
+
+import re
+
+from avfusion.corpora.published import NamedFile, PublishedCorpus, Size, Take, tell_kind
+from avfusion.corpora.recording import LeftOut
+
+EMOTIONS = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+
+
+class Afew(PublishedCorpus):
+    """AFEW; the docstring of this module describes it."""
+
+    name = "afew"
+    title = "AFEW"
+    layout = "Train/Angry/000046280.avi and Val/Angry/..."
+    pattern = re.compile(
+        r"^(?:.*/)?(?P<split>train|val|test)[^/]*/(?:[^/]+/)*?"
+        rf"(?:(?P<emotion>{'|'.join(EMOTIONS)})/)?(?P<stem>[^/]+)\.\w+$",
+        re.IGNORECASE,
+    )
+    class_names = EMOTIONS
+    size = Size(splits={"train": 773, "val": 383})  # of all editions
+
+    def describe(self, file: NamedFile) -> Take | LeftOut:
+        """Read split and emotion off the folders of a file."""
+        split, emotion = file.name["split"].lower(), (file.name["emotion"] or "").lower()
+        clip_id = f"{split}_{file.name['stem']}"
+        if not emotion:
+            if split != "test":
+                raise ValueError("in no folder of an emotion")
+            return LeftOut(clip_id, "no label", source=file.path)
+
+        return Take(clip_id, tell_kind(file.path), file.path, emotion, subject="", split=split)
