@@ -30,6 +30,7 @@ from avfusion.corpora.mnist import Mnist
 from avfusion.corpora.ravdess import Ravdess
 from avfusion.corpora.recording import SPLITS, Box, Contents, Corpus, Recording
 from avfusion.corpora.savee import Savee
+from avfusion.corpora.voxceleb1 import Voxceleb1
 
 __all__ = [
     "SPLITS",
@@ -51,4 +52,5 @@ __all__ = [
     "Ravdess",
     "Recording",
     "Savee",
+    "Voxceleb1",
 ]
