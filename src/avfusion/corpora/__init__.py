@@ -16,6 +16,7 @@ What publishers ship as files whose names say what they hold inherits ``Publishe
 """
 
 from avfusion.corpora.afew import Afew
+from avfusion.corpora.aff_wild2 import AffWild2
 from avfusion.corpora.cifar10 import Cifar10
 from avfusion.corpora.cocktail_arousal import CocktailArousal
 from avfusion.corpora.cocktail_party import CocktailParty
@@ -35,6 +36,7 @@ from avfusion.corpora.voxceleb1 import Voxceleb1
 __all__ = [
     "SPLITS",
     "Afew",
+    "AffWild2",
     "Box",
     "Cifar10",
     "CocktailArousal",
