@@ -8,6 +8,7 @@ import pytest
 from published import prepare_by_command, prepare_by_training, preview, write_clip, write_voice
 
 from avfusion.corpora import Ravdess
+from avfusion.preparation.prepare import limit_contents
 
 TRIALS = ("01-01-01-01-01", "01-03-02-02-01", "01-08-01-02-02", "02-04-01-01-01")
 
@@ -125,6 +126,8 @@ def test_the_whole_corpus_has_1440_and_1012_trials(tmp_path):
     for channel, size in (("speech", 1440), ("song", 1012), ("both", 2452)):
         contents = Ravdess(str(tmp_path), channel, modalities="audio").read()
         assert (len(contents.recordings), list(contents.faults)) == (size, [])
+        few = limit_contents(contents, 60).recordings  # for a trial
+        assert {clip.subject for clip in few} == {clip.subject for clip in contents.recordings}
 
 
 def test_parts_and_numbers_out_of_range_are_told(ravdess, tmp_path):

@@ -226,13 +226,18 @@ class PublishedCorpus:
         return ""
 
     def _group(self, takes: Iterable[Take], faults: "Faults") -> dict[str, dict[str, Take]]:
-        """Takes by clip and kind, the first one where there are several."""
+        """Takes by clip and kind, the first one where there are several, by subject."""
         groups: dict[str, dict[str, Take]] = defaultdict(dict)
         for take in takes:
             first = groups[take.clip_id].setdefault(take.kind, take)
             if first is not take and first.path.name == take.path.name:
                 faults.repeated.append(f"{first.path} = {take.path}")
-        return {clip_id: groups[clip_id] for clip_id in sorted(groups, key=natural_order)}
+
+        def order(clip_id: str) -> list[Any]:  # so that every n-th clip is not of one subject
+            subject = next(iter(groups[clip_id].values())).subject
+            return [natural_order(subject), natural_order(clip_id)]
+
+        return {clip_id: groups[clip_id] for clip_id in sorted(groups, key=order)}
 
     def _choose(self, takes: Mapping[str, Take]) -> Recording | LeftOut:
         """Choose the files of a clip by the modalities that are asked for."""
@@ -362,7 +367,7 @@ class Faults:
         if total >= size.clips and not missing:
             return []
 
-        parts = [f"nothing of {join_items(missing, 30)}"] if missing else []
+        parts = [f"nothing of {join_items(missing)}"] if missing else []
         if few:
             parts.append(f"few of {join_items(few)}, of others {usual:g}")
         return [
