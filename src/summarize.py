@@ -33,7 +33,9 @@ def main() -> None:
         return
     out = given.out or Path(given.paths[0])
     summarize(runs, given.metrics, directions, out, given.format)
-    summarize_folds(runs, out, given.format, not given.no_baselines, given.ensemble)
+    from avfusion.run.pooling import report_pooled
+
+    report_pooled(runs, out, given.format, not given.no_baselines, given.ensemble)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -90,28 +92,6 @@ def summarize(
     write_tables(folder, rows)
     save_figure(comparison_figure(rows), folder / f"summary.{form}")
     print(f"Written: {folder}/summary.md, .tex, .csv, .{form}")
-
-
-def summarize_folds(
-    runs: list[Run], out: Path, form: str, baselines: bool = True, ensemble: str | None = None
-) -> None:
-    """Print and write the tables of out-of-fold predictions, where runs have left predictions."""
-    from avfusion.evaluation.pooled_tables import print_pooled, write_pooled
-    from avfusion.figures.predictions import pooled_figure
-    from avfusion.figures.style import save_figure
-    from avfusion.run.pooling import pool_runs
-
-    pooled = pool_runs(runs, baselines, ensemble)
-    for sentence in pooled.sentences:
-        print(replace_unprintable(sentence), file=sys.stderr)
-    if not pooled.rows:
-        return
-
-    print_pooled(pooled.rows, pooled.details)
-    folder = out if out.is_dir() else Path()
-    write_pooled(folder, pooled.rows, pooled.details)
-    save_figure(pooled_figure(pooled.rows), folder / f"pooled.{form}")
-    print(f"Written: {folder}/pooled.md, .tex, .csv, .{form}")
 
 
 def print_differences(one: Run, other: Run) -> None:

@@ -59,6 +59,23 @@ def test_runs_that_differ_in_their_seed_only_are_one_setting(sweep):
     assert [row.scores[METRIC].values for row in rows] == list(ACCURACY.values())
 
 
+def test_folds_are_one_setting_though_statistics_of_their_training_clips_differ(tmp_path):
+    for fold, mean in enumerate(([0.5, 1.0], [0.25, 2.0])):
+        folder = tmp_path / str(fold)
+        write_run(folder, "lowrank", 1, {METRIC: 0.5})
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config["description"] = {"streams": {"mfcc": {"mean": mean}}, "class_counts": [fold, 3]}
+        config["model"]["network"] |= {"mean": mean, "sizes": [2, 3]}
+        config["loss"] = {"class_counts": [fold, 3]}
+        config["data"] |= {"fold": fold}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    one, other = find_runs([str(tmp_path)])
+    assert one.setting == other.setting and one.repetition != other.repetition
+    assert "sizes" in one.setting
+    (row,) = compare_settings([one, other], [METRIC])
+    assert len(row.runs) == 2
+
+
 def test_mean_deviation_and_interval_follow_student(sweep):
     score = compare_settings(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC]
     values = np.array(ACCURACY["lowrank"])

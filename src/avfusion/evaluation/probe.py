@@ -141,7 +141,9 @@ def fit_probe(
 
     assert best is not None
     outputs = np.full((len(labels), classes), -1e3)
-    outputs[:, best.classes_] = np.log(np.maximum(best.predict_proba(x), 1e-300))
+    outputs[:, best.classes_] = np.log(
+        np.maximum(best.predict_proba(x), 1e-30)
+    )  # of single precision
     return outputs
 
 

@@ -12,6 +12,8 @@ import yaml
 
 # Keys that a setting is repeated over, and keys that differ between runs without being a choice.
 REPEATED_KEYS = re.compile(r"^(seed|data\.seed|(data\.)?(corpus\.)?split_seed|.*fold)$")
+# Of the training clips, so that they differ between folds; a configuration refers to them.
+MEASURED_KEYS = re.compile(r"^description\.(class_counts|streams\..*\.(mean|std))$")
 IGNORED_KEYS = re.compile(
     r"^(description|callbacks|logger|trainer\.default_root_dir|ckpt_path|init_from)"
 )
@@ -53,11 +55,17 @@ class Run:
 
     @property
     def setting(self) -> str:
-        """All that was configured, without seeds and folds, as JSON."""
+        """All that was configured, without seeds, folds and what is measured, as JSON."""
+        measured = {
+            json.dumps(v, default=str) for k, v in self.config.items() if MEASURED_KEYS.match(k)
+        }
         chosen = {
             key: value
             for key, value in self.config.items()
-            if value is not None and not REPEATED_KEYS.match(key) and not IGNORED_KEYS.match(key)
+            if value is not None
+            and not REPEATED_KEYS.match(key)
+            and not IGNORED_KEYS.match(key)
+            and not (isinstance(value, list) and json.dumps(value, default=str) in measured)
         }
         return json.dumps(chosen, sort_keys=True, default=str)
 

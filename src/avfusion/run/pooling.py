@@ -1,14 +1,19 @@
 """Pooled tables of a sweep: settings over folds, baselines, ensembles, and their details."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from avfusion.console import replace_unprintable
 from avfusion.evaluation.aggregate import find_exclusions, without_excluded
 from avfusion.evaluation.out_of_fold import add_ensembles, pool_settings
 from avfusion.evaluation.pooled_scores import PooledRow, read_attributes, score_settings
-from avfusion.evaluation.pooled_tables import Details, collect_details
+from avfusion.evaluation.pooled_tables import Details, collect_details, print_pooled, write_pooled
 from avfusion.evaluation.predictions import FILE_NAME
 from avfusion.evaluation.runs import Run
+from avfusion.figures.predictions import pooled_figure
+from avfusion.figures.style import save_figure
 from avfusion.run.baselines import add_baselines, open_store
 
 
@@ -52,3 +57,23 @@ def pool_runs(
                 attributes = {}
             details[row.name] = collect_details(row, attributes)
     return PooledSweep(rows, details, sentences)
+
+
+def report_pooled(
+    runs: Sequence[Run], out: Path, form: str, baselines: bool = True, ensemble: str | None = None
+) -> None:
+    """Print and write the pooled tables and their figure, where runs have left predictions.
+
+    They go to the folder ``out`` or, where that is none, to this one. What is not pooled is said.
+    """
+    pooled = pool_runs(runs, baselines, ensemble)
+    for sentence in pooled.sentences:
+        print(replace_unprintable(sentence), file=sys.stderr)
+    if not pooled.rows:
+        return
+
+    print_pooled(pooled.rows, pooled.details)
+    folder = out if out.is_dir() else Path()
+    write_pooled(folder, pooled.rows, pooled.details)
+    save_figure(pooled_figure(pooled.rows), folder / f"pooled.{form}")
+    print(f"Written: {folder}/pooled.md, .tex, .csv, .{form}")

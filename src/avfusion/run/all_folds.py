@@ -1,0 +1,26 @@
+"""Names of all folds of a configured plan, for sweeps over them: ``${all_folds:}``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def list_folds(_root_: DictConfig) -> str:
+    """List the folds of ``data.protocol`` or ``data.splits``, as a sweep takes them.
+
+    Where their number is known to the store alone it is ``???``, a value that the command line
+    must give. ``_root_`` is what OmegaConf passes to a resolver: the composed configuration.
+    """
+    data: Any = OmegaConf.select(_root_, "data")
+    if data is None:
+        return "???"
+    protocol, splits = OmegaConf.select(data, "protocol"), OmegaConf.select(data, "splits")
+    plan = protocol if protocol is not None else splits
+    folds = plan.get("folds") if isinstance(plan, Mapping | DictConfig) else None
+    if folds is None and protocol is not None:
+        folds = protocol.get("expected")
+
+    if isinstance(folds, Sequence) and not isinstance(folds, str):
+        folds = len(folds)
+    return ",".join(map(str, range(folds))) if isinstance(folds, int) else "???"
