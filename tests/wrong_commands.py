@@ -252,7 +252,20 @@ CHEAP = [
         "eval ckpt_path=$run model=concat",
         "eval has no choice of model: its groups are callbacks, trainer.",
     ),
-    ("prepare corpus=ravdes", "There is no corpus=ravdes: ... manifest"),
+    ("prepare corpus=ravdes", "There is no corpus=ravdes: did you mean ravdess?"),
+    ("train data=ravdess data.fold=0", "data.corpus.root has no value: give it on the command"),
+    (
+        "prepare corpus=ravdess corpus.root=$nowhere",
+        "corpus.root=$nowhere is no folder: name the one that holds RAVDESS",
+    ),
+    (
+        "prepare corpus=ravdess corpus.root=$recordings",
+        "corpus.root=$recordings holds no file of RAVDESS, found ... expected Actor_01/01-01-03-01",
+    ),
+    (
+        "prepare corpus=grid corpus.root=$recordings corpus.label=word",
+        "corpus.label must be one of talker, command, color, ... got 'word'",
+    ),
     ("prepare corpus=manifst", "There is no corpus=manifst: did you mean manifest?"),
     ("train experiment=fusion", "There is no experiment=fusion: did you mean fusions?"),
     ("train --config-name trian", "There is no configuration trian: did you mean train?"),
