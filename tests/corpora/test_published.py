@@ -19,6 +19,7 @@ from avfusion.corpora.published import KnownBad, NamedFile, PublishedCorpus, Siz
 from avfusion.corpora.recording import Box
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceFeatures, Features
+from avfusion.preparation import file_digests, summary
 from avfusion.preparation.prepare import Preparation, compute_key, prepare
 from avfusion.preparation.summary import preview_store, summarize_store
 
@@ -299,3 +300,11 @@ def test_a_preview_is_a_table_and_all_that_is_wrong_and_decodes_nothing(tmp_path
     assert "does not follow the naming rule" in lines[6]
     assert "nothing of ben" in lines[7]
     assert not list(tmp_path.glob("stores/toy-*"))
+
+
+def test_a_preview_of_large_files_reads_none_of_them(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(summary, "PREVIEW_BYTES", 1000)
+    monkeypatch.setattr(file_digests, "hash_file", None)  # would be called
+    corpus = Toy(str(toy))
+    first = preview_store(corpus, SMALL, tmp_path, None).splitlines()[0]
+    assert first.startswith(f"A store in {tmp_path}, whose name needs all files read (0.0 GB), ")

@@ -64,3 +64,11 @@ def test_a_broken_memory_is_as_good_as_none(old, memory, text):
     assert files.of([old]) == FileDigests().of([old])
     files.remember()
     assert str(old) in json.loads(memory.read_text(encoding="utf-8"))
+
+
+def test_what_is_not_remembered_has_to_be_read(old, memory):
+    size = old.stat().st_size
+    files = FileDigests(memory)
+    assert files.count_unread_bytes([old, old, old.parent / "none"]) == size > 0
+    files.of([old])
+    assert files.count_unread_bytes([old]) == 0

@@ -59,6 +59,15 @@ class FileDigests:
 
         return digests
 
+    def count_unread_bytes(self, paths: Iterable[Path]) -> int:
+        """Size of the files that have not been read as they are now."""
+        total = 0
+        for path in dict.fromkeys(paths):
+            state, known = file_state(path), self.known.get(str(path))
+            if state is not None and (known is None or known[:-1] != state):
+                total += state[1]
+        return total
+
     def remember(self) -> None:
         """Write what was read, where that is possible."""
         if self.memory is None or not self.changed:

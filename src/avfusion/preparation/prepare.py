@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,19 @@ class Preparation:
         self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
         if len(self.contents.recordings) < len(self.whole.recordings):
             self.inherent.add("untrained_classes")  # a few clips may lack one by chance
-        name = safe_name(corpus.name, "corpus")
-        self.files = FileDigests(self.stores / f"{name}.files.json")
-        key = compute_key(corpus, self.contents, features, self.files)
-        self.root = find_prepared(self.stores, name, key)
+        self.store_name = safe_name(corpus.name, "corpus")
+        self.files = FileDigests(self.stores / f"{self.store_name}.files.json")
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder of the store; all files are read for its name, unless they are remembered."""
+        key = compute_key(self.corpus, self.contents, self.features, self.files)
+        return find_prepared(self.stores, self.store_name, key)
+
+    def count_unread_bytes(self) -> int:
+        """How much has to be read to know the folder of the store."""
+        files = chain(*map(list_files, list_sources(self.contents)))
+        return self.files.count_unread_bytes(files)
 
     @property
     def is_done(self) -> bool:

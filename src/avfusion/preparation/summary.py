@@ -41,6 +41,7 @@ from avfusion.preparation.workers import Pace
 from avfusion.targets import Target, choose_target
 
 MAX_CLASSES = 40  # rows of the table
+PREVIEW_BYTES = 2**28  # of files that a preview reads
 MIN_CUT_SECONDS = 0.02  # seconds; less is rounding and what encoders add
 BATCH_SIZE = 32  # clips, of conf/data/store.yaml
 LOSS, MONITOR = "cross_entropy", "accuracy"  # of conf/train.yaml
@@ -315,16 +316,14 @@ def describe_pace(path: Path, clips: int) -> list[str]:
 def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
     """Say what a preparation would do; nothing is decoded or written."""
     plan = Preparation(corpus, features, stores, limit)
-    contents, root = plan.contents, plan.root
+    contents = plan.contents
     clip_bytes = sum(stream.clip_bytes for stream in features.streams.values())
     size = len(contents.recordings) * clip_bytes / 1e9
     computed = [encoder.stream for encoder in features.encoders]
     more = f" and what is computed of them: {', '.join(computed)}" if computed else ""
-    state = "is already there" if plan.is_done else "would be written"
-    if not plan.is_done and Path(f"{root}.parts").exists():
-        state = f"is begun, {count_written(root)} clips at least; it would be gone on with"
     lines = [
-        f"{root} {state}: {len(contents.recordings)} clips of {corpus.name}, {size:.2f} GB{more}"
+        f"{describe_state(plan)}: {len(contents.recordings)} clips of {corpus.name}, "
+        f"{size:.2f} GB{more}"
     ]
     lines += tabulate_classes(tabulate_recordings(contents), choose_target(contents._asdict()))
     lines += describe_left_out(plan.whole)
@@ -334,6 +333,22 @@ def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit:
         lines += ["Training by the splits of the corpus will be refused:", *faults]
 
     return "\n".join(lines)
+
+
+def describe_state(plan: Preparation) -> str:
+    """Say of a store whether it is there or begun, if that takes no long reading of files."""
+    unread = plan.count_unread_bytes()
+    if unread > PREVIEW_BYTES:
+        return (
+            f"A store in {plan.stores}, whose name needs all files read ({unread / 1e9:.1f} GB), "
+            "would be written if it is not there"
+        )
+    root = plan.root
+    if plan.is_done:
+        return f"{root} is already there"
+    if Path(f"{root}.parts").exists():
+        return f"{root} is begun, {count_written(root)} clips at least; it would be gone on with"
+    return f"{root} would be written"
 
 
 def describe_left_out(contents: Contents) -> list[str]:
