@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from published import prepare_by_command, preview, report_of, write_clip
 
 from avfusion.corpora import Meld
+from avfusion.preparation.summary import summarize_store
 
 FOLDERS = {
     "train": "train_splits",
@@ -173,6 +174,11 @@ def test_one_command_prepares_it_and_training_is_warned_of_nothing_that_is_by_de
     assert Counter(store.texts("split")) == {"train": 3, "val": 1, "test": 1}
     assert report_of(store)["train_dia125_utt3"]["outcome"] == "left out"
     assert not caplog.records
+
+    text = summarize_store(store.root)
+    assert "share 2 subjects by design, which every result records: Chandler, Joey" in text
+    assert f"data.store={store.root} data.allow_subject_overlap=true" in text
+    assert "refused" not in text
 
 
 def test_training_on_the_official_splits_records_whom_they_share(meld, tmp_path):

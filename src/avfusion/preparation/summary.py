@@ -29,6 +29,7 @@ from avfusion.preparation.leakage import (
     describe_leaks,
     describe_subject_overlap,
     find_leaks,
+    find_shared_subjects,
     refuse_splits,
 )
 from avfusion.preparation.prepare import (
@@ -79,7 +80,7 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
 
     if left_out := description.get("left_out"):
         lines.append(
-            f"Left out {sum(left_out.values())} clips of the corpus: "
+            f"Left out {pluralize(sum(left_out.values()), 'clip')} of the corpus: "
             f"{skipped_reasons(left_out)}. Each is listed in {path}/report.csv."
         )
 
@@ -93,8 +94,15 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
         if found:
             lines.append(f"{name} ({len(found)}), which every result records: {join_items(found)}")
 
-    overlap = describe_subject_overlap(assigned)
-    faults = [overlap] * bool(overlap) + describe_leaks(leaks, allowed)
+    shared = find_shared_subjects(assigned)
+    faults = describe_leaks(leaks, allowed)
+    if shared and "subject_overlap" in allowed:
+        lines.append(
+            f"The splits of the corpus share {pluralize(len(shared), 'subject')} by design, which "
+            f"every result records: {join_items(shared)}"
+        )
+    elif shared:
+        faults.insert(0, describe_subject_overlap(assigned))
 
     if list_computed(store):
         lines += tabulate_streams(store)
@@ -228,10 +236,12 @@ def format_share(part: float, whole: float) -> str:
 def describe_next_command(store: Store) -> list[str]:
     """What a store can be used for, and the command, which runs as it is printed."""
     place = f"data=store {quote_override('data.store', store.root)}"
+    assigned = tabulate_clips(store)
     own, drawn = (count_usable(store, plan) for plan in (None, EXAMPLE_FRACTIONS))
     train, test = f"  python src/train.py {place}", f"  python src/eval.py ckpt_path=<run> {place}"
     if own["train"] and own["val"]:
-        return ["Train on it with:", " ".join([train, *suggest_overrides(store, own)])]
+        shared = ["data.allow_subject_overlap=true"] * bool(find_shared_subjects(assigned))
+        return ["Train on it with:", " ".join([train, *shared, *suggest_overrides(store, own)])]
     if own["test"] and not own["train"]:
         return ["Test on it with:", test]
 
@@ -255,7 +265,7 @@ def count_usable(store: Store, plan: Spelling) -> dict[str, int]:
         leaks = find_leaks(
             splits.tabulate(store.columns(*CONTENT_COLUMNS)), get_class_parser(store)
         )
-        refuse_splits(store, splits, leaks, [])
+        refuse_splits(store, splits, leaks, store.description["allowed_leaks"])
     except ValueError:
         return dict.fromkeys(SPLITS, 0)
 
