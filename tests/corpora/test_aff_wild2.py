@@ -56,7 +56,7 @@ def test_a_clip_is_labeled_by_the_means_of_its_annotated_pictures(aff_wild2):
     assert contents.output_names == ["valence", "arousal"]
     clips = {clip.clip_id: clip for clip in contents.recordings}
     one = clips["1-30-1280x720"]
-    assert (one.label, one.split) == ("arousal|valence", "train")
+    assert one.label == "arousal|valence"
     assert one.numbers == pytest.approx((-0.25, 0.5))
     assert one.video == aff_wild2 / "batch1" / "1-30-1280x720.mp4"
     assert clips["135-24-1920x1080_left"].numbers == pytest.approx((0.5, 0.5))
@@ -84,6 +84,15 @@ def test_of_two_people_in_a_video_each_is_seen_in_a_half_and_both_are_heard(aff_
     assert dict(clips["video59"].attributes) == {"side": "left"}
     left, right = (features(clips[f"135-24-1920x1080_{side}"]) for side in ("left", "right"))
     np.testing.assert_array_equal(left.waveform, right.waveform)
+
+
+def test_the_official_validation_is_the_test_and_people_of_one_video_stay_together(aff_wild2):
+    for seed in range(4):
+        clips = AffWild2(str(aff_wild2), split_seed=seed).read().recordings
+        splits = {clip.clip_id: clip.split for clip in clips}
+        assert splits["135-24-1920x1080_left"] == splits["135-24-1920x1080_right"] == "test"
+        assert splits["video59"] == splits["video59_right"]
+        assert {splits["video59"], splits["1-30-1280x720"]} == {"train", "val"}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +143,7 @@ def test_one_command_prepares_it_though_two_people_have_one_sound(aff_wild2, tmp
     given = ("corpus=aff_wild2", f"corpus.root={aff_wild2}", f"prepare.stores={tmp_path}")
     assert "1 clip left out, no annotated picture: 7-60-1920x1080" in preview(*given)
     store = prepare_by_command(*given)
-    assert Counter(store.texts("split")) == {"train": 3, "val": 2}
+    assert store.texts("split").count("test") == 2
     np.testing.assert_allclose(store.numbers("valence"), [0.5, 0.5, -0.5, 0.1, -0.3], atol=1e-9)
     again = prepare_by_training(tmp_path, "data=aff_wild2", f"data.corpus.root={aff_wild2}")
     assert len(again) == 5

@@ -252,7 +252,7 @@ def test_known_bad_clips_are_left_out_and_listed_with_reason_and_source(tmp_path
     assert (row["outcome"], row["reason"]) == ("left out", "two faces")
     assert row["detail"] == "https://example.org/issues/1"
     assert store.skipped() == {"anna_9"}
-    assert "Left out 1 clips of the corpus: two faces (1)" in summarize_store(store.root)
+    assert "Left out 1 clip of the corpus: two faces (1)" in summarize_store(store.root)
     assert len(Toy(str(root), include_known_bad=True).read().recordings) == 4
 
 

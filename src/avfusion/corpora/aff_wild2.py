@@ -10,9 +10,9 @@ any other folder, ``batch1/1-30-1280x720.mp4``. A file of annotations has a head
 1. Pictures with -5 are not annotated.
 
 **Clips**: one for each person in a video. Of two people, one is taken from the left half of the
-picture and the other from the right half; they have one sound. Names say nothing of people; the
-official splits share none of them. The labels of the test are not published, so that
-``data.eval_split=val`` tests on the validation.
+picture and the other from the right half; they have one sound. Names say nothing of people. The
+labels of the test are not published: the official validation is the test, and the best epoch is
+chosen on a tenth of the training videos.
 
 **License**: for research, on request. **Download**: https://ibug.doc.ic.ac.uk/resources/aff-wild2.
 Kollias and Zafeiriou, 2019, https://arxiv.org/abs/1910.04855.
@@ -26,8 +26,15 @@ import numpy as np
 
 from avfusion.corpora.labels import join_classes
 from avfusion.corpora.media import VIDEO_SUFFIXES
-from avfusion.corpora.published import Faults, NamedFile, PublishedCorpus, Take
-from avfusion.corpora.recording import Box, LeftOut, Recording
+from avfusion.corpora.published import (
+    Faults,
+    NamedFile,
+    PublishedCorpus,
+    Take,
+    check_fraction,
+    hold_out_validation,
+)
+from avfusion.corpora.recording import Box, Contents, LeftOut, Recording
 from avfusion.messages import pluralize
 
 SPLITS = {"train": "train", "validation": "val"}
@@ -38,7 +45,12 @@ NOT_ANNOTATED = -5
 
 
 class AffWild2(PublishedCorpus):
-    """Aff-Wild2, valence and arousal of whole videos; the docstring of this module describes it."""
+    """Aff-Wild2, valence and arousal of whole videos; the docstring of this module describes it.
+
+    Args:
+        validation: fraction of the training clips that validates where the test has no labels.
+        split_seed: draws them.
+    """
 
     name = "aff_wild2"
     title = "Aff-Wild2"
@@ -51,6 +63,24 @@ class AffWild2(PublishedCorpus):
     )
     labels = "continuous"
     allowed_leaks = ("two_labels_for_one_recording",)  # two people have one sound
+
+    def __init__(
+        self,
+        root: str | Sequence[str],
+        validation: float = 0.1,
+        split_seed: int = 0,
+        modalities: str = "both",
+        include_known_bad: bool = False,
+        on_error: str = "skip",
+    ) -> None:
+        super().__init__(root, modalities, include_known_bad, on_error)
+        check_fraction(validation)
+        self.validation = validation
+        self.split_seed = split_seed
+
+    def read(self) -> Contents:
+        """Read the clips, and hold some out where the test has no labels."""
+        return hold_out_validation(super().read(), self.title, self.validation, self.split_seed)
 
     def read_takes(self, files: Sequence[NamedFile], faults: Faults) -> Iterator[Take | LeftOut]:
         """Label people in videos by the means of their annotations."""

@@ -6,9 +6,11 @@ folder lies within ``root``, or above it, does not matter, as long as names say 
 """
 
 import os
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from sys import intern
@@ -408,6 +410,42 @@ def natural_order(text: str) -> list[tuple[bool, int, str]]:
     """Key by which ``s2`` comes before ``s10``."""
     parts = re.split(r"(\d+)", text)
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def hold_out_validation(contents: Contents, title: str, fraction: float, seed: int) -> Contents:
+    """Test on the official validation where no clip of the test is labeled.
+
+    A fraction of the training clips then validates, so that the best epoch is not chosen on clips
+    of the test: of each class some sessions, or some clips where no session is known.
+    """
+    if any(clip.split == "test" for clip in contents.recordings):
+        return contents
+
+    generator, drawn = random.Random(seed), set()
+    sessions: dict[str, dict[str, None]] = defaultdict(dict)  # in their order, by class
+    for clip in contents.recordings:
+        if clip.split == "train":
+            sessions[clip.label][clip.session or clip.clip_id] = None
+    for names in sessions.values():
+        count = min(max(1, round(fraction * len(names))), len(names) - 1)
+        drawn |= {*generator.sample([*names], count)}
+
+    recordings = []
+    for clip in contents.recordings:
+        held_out = clip.split == "train" and (clip.session or clip.clip_id) in drawn
+        split = {"val": "test"}.get(clip.split, "val" if held_out else clip.split)
+        recordings.append(replace(clip, split=split))
+    sentence = (
+        f"No clip of the test of {title} is labeled: the test is its official validation, and "
+        f"{fraction:g} of its training clips, drawn by corpus.split_seed={seed}, validate."
+    )
+    return contents._replace(recordings=recordings, faults=[*contents.faults, sentence])
+
+
+def check_fraction(fraction: float) -> None:
+    """Refuse a fraction of the training clips that leaves none, or draws none."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"corpus.validation must lie between 0 and 1, got {fraction}.")
 
 
 def tell_kind(path: Path) -> str:
