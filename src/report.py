@@ -34,12 +34,14 @@ def main() -> None:
     from avfusion.figures.style import save_figure
     from avfusion.report.run_page import report_run
     from avfusion.report.sweep_page import report_sweep
+    from avfusion.run.pooling import pool_runs
 
     try:
         if len(runs) == 1:
             report = report_run(runs[0], arguments.examples)
         else:
-            report = report_sweep(runs, arguments.metrics, directions)
+            pooled = pool_runs(runs, not arguments.no_baselines, arguments.ensemble)
+            report = report_sweep(runs, arguments.metrics, directions, *pooled)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     if report.missing:
@@ -69,6 +71,9 @@ def _parse_arguments() -> argparse.Namespace:
         "--metrics", nargs="+", default=COMPARED, metavar="NAME", help="in the table of a sweep"
     )
     add_direction_arguments(parser)
+    parser.add_argument("--no-baselines", action="store_true", help="leave linear probes out")
+    choices = ("probabilities", "logits")
+    parser.add_argument("--ensemble", choices=choices, help="add means over seeds and settings")
     parser.add_argument("--out", type=Path, help="folder of report.html")
     parser.add_argument("--figures", choices=FORMATS, help="write them beside the page, too")
     arguments = parser.parse_args()

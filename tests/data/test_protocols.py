@@ -126,7 +126,7 @@ def make_protocol(name, tmp_path, **changed):
 
 
 def split(store, protocol, fold=None, on_test=False):
-    return split_clips(protocol.make_plan(fold, 0), store, on_test)
+    return split_clips(protocol.make_plan(fold, 0), store, "test" if on_test else None)
 
 
 def subjects_of(store, splits, name):
@@ -226,6 +226,20 @@ def test_the_validation_on_test_trains_on_the_next_fold_too_and_says_so(tmp_path
     assert on_test.record == own.record | {"validation": "test"}
 
 
+def test_another_fold_may_validate_and_the_test_fold_may_not(tmp_path):
+    store = ravdess(tmp_path / "store")
+    plan = make_protocol("luna_jimenez_5", tmp_path).make_plan(0, 0)
+    splits = split_clips(plan, store, 3)
+    assert {int(name) for name in subjects_of(store, splits, "val")} == LUNA_JIMENEZ[3]
+    assert {int(name) for name in subjects_of(store, splits, "test")} == LUNA_JIMENEZ[0]
+    assert splits.counts() == {"train": 840, "val": 300, "test": 300}
+    assert not splits.validates_on_test and splits.record["validation"] == "3"
+    with pytest.raises(ValueError, match=r"data\.validation=0 is the fold to test on"):
+        split_clips(plan, store, 0)
+    with pytest.raises(ValueError, match=r"data\.validation=9 is no fold of data\.protocol=luna"):
+        split_clips(plan, store, 9)
+
+
 def test_the_validation_on_test_leaves_out_what_a_corpus_itself_has_to_validate_on(tmp_path):
     splits = split(meld(tmp_path / "store"), make_protocol("official", tmp_path), on_test=True)
     assert splits.counts() == {"train": 8, "val": 2, "test": 2}
@@ -278,13 +292,16 @@ def test_sessions_are_counted(tmp_path):
     [
         ({"splits": "subjects", "fold": 0}, "data.splits=subjects and data.protocol=p exclude"),
         ({}, "data.protocol=p needs data.fold.*data.fold=0,1,2"),
-        ({"fold": 0, "validation": "val"}, "data.validation=val is no choice"),
+        (
+            {"protocol": None, "validation": 2},
+            r"data\.validation=2 names a fold, and .*=column has",
+        ),
     ],
 )
 def test_wrong_combinations_are_refused_before_the_store_is_read(given, message):
     protocol = SubjectFolds("p", "here", [[1], [2], [3]])
     with pytest.raises(ValueError, match=message):
-        FaceAudioDataModule("no/store", protocol=protocol, **given)
+        FaceAudioDataModule("no/store", **{"protocol": protocol} | given)
 
 
 def test_a_fold_of_a_protocol_without_folds_and_an_unknown_fold_are_refused(tmp_path):

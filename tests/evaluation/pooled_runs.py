@@ -48,7 +48,7 @@ def write_fold(
 ) -> Run:
     """Write what a job of one fold leaves."""
     folder.mkdir(parents=True)
-    own = {"model": {"network": {"fusion": model}}, "seed": seed}
+    own = {"model": {"network": {"fusion": model}}, "seed": seed, "monitor": "val/accuracy"}
     own |= {"data": {"fold": int(fold) if fold else None}}
     (folder / "config.yaml").write_text(yaml.safe_dump(own | (config or {})))
     overrides = [f"model={model}", f"seed={seed}", f"data.fold={fold}"]

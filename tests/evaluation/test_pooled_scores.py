@@ -142,6 +142,17 @@ def test_the_sentence_of_a_leaky_protocol_stands_in_every_table(tmp_path):
     assert "† [" in markdown
 
 
+def test_figures_that_a_protocol_names_stand_beneath(tmp_path):
+    protocol = {"name": "p", "published": ["WAR 87.99, chosen on test"]}
+    runs = write_sweep(tmp_path, {"a": 0.8}, config={"data": {"protocol": protocol}})
+    for run in runs:  # of one setting, although the configuration lacks its fold
+        run.config["data.fold"] = run.results["data/fold"]
+    (table, *_) = make_tables(score_settings(pool_settings(runs)[0]))
+    assert table.notes[-1] == (
+        "Published for data.protocol=p, in percent: WAR 87.99, chosen on test."
+    )
+
+
 def test_tables_are_printed_and_drawn(rows, capsys):
     print_pooled(rows, {row.name: collect_details(row) for row in rows})
     said = capsys.readouterr().out

@@ -44,6 +44,8 @@ class Jobs:
             return 7
         given = dict(part.split("=", 1) for part in command if part.startswith("optimizer.lr"))
         results = {"score": float(given["optimizer.lr"])}
+        if folds := [part for part in command if part.startswith("data.validation=")]:
+            results["score"] += float(folds[0].partition("=")[2])
         if folder.name in self.pruned:
             results["pruned"] = True
         (folder / "results.json").write_text(json.dumps(results))
@@ -314,3 +316,73 @@ def test_a_trial_that_was_killed_before_its_values_were_stored_gets_them(tmp_pat
         search(tmp_path / "cut", "hydra.launcher.resume=true")
     assert [set(values) for values in proposed(tmp_path / "cut")] == [DEFAULT] * 4
     assert proposed(tmp_path / "cut")[:3] == whole[:3]
+
+
+FOLDS = ("data.splits={folds: 4}", "data.fold=1", "optimizer.lr=choice(0.5,0.25,0.125)")
+
+
+def search_folds(folder: Path, *overrides: str) -> None:
+    search(folder, "sweep=optuna_folds", *FOLDS, *overrides)
+
+
+def test_a_trial_over_folds_is_the_mean_of_all_folds_but_the_test(jobs, tmp_path):
+    """The score of a job is its learning rate plus the number of its fold: 0, 2 and 3."""
+    search_folds(tmp_path, "hydra.sweeper.pruner=null")
+    names = [f"trial_{n:04}/fold{fold}" for n in range(4) for fold in (0, 2, 3)]
+    assert [str(path.relative_to(tmp_path)) for path in jobs.started] == names
+    for trial in trials(tmp_path):
+        rate = trial.params["optimizer.lr"]
+        assert trial.value == pytest.approx(rate + 5 / 3)
+        steps = {0: rate, 1: rate + 1, 2: rate + 5 / 3}
+        assert trial.intermediate_values == pytest.approx(steps)
+    assert states(tmp_path) == ["COMPLETE"] * 4
+
+
+def test_trials_run_side_by_side_fold_by_fold_and_one_that_fails_ends_there(jobs, tmp_path):
+    jobs.fails = {"fold2"}
+    with pytest.raises(CompactHydraException, match="4 trials failed"):
+        search_folds(tmp_path, "hydra.launcher.n_jobs=2", "hydra.sweeper.pruner=null")
+    names = {str(path.relative_to(tmp_path)) for path in jobs.started}
+    assert names == {f"trial_{n:04}/fold{fold}" for n in range(4) for fold in (0, 2)}
+    assert states(tmp_path) == ["FAIL"] * 4
+
+
+def test_a_bad_trial_is_pruned_after_its_first_folds(jobs, tmp_path):
+    """Whoever is below the threshold after a fold goes: the first fold adds nothing to the rate."""
+    pruner = (
+        "hydra.sweeper.pruner._target_=optuna.pruners.ThresholdPruner",
+        "+hydra.sweeper.pruner.lower=0.3",
+        "hydra.sweeper.n_trials=6",
+    )
+    search_folds(tmp_path, *pruner)
+    for trial in trials(tmp_path):
+        bad = trial.params["optimizer.lr"] < 0.3
+        assert trial.state == (TrialState.PRUNED if bad else TrialState.COMPLETE)
+        assert len(trial.intermediate_values) == (1 if bad else 3)
+    assert {"PRUNED", "COMPLETE"} <= set(states(tmp_path))
+
+
+def test_a_search_over_folds_goes_on_with_the_folds_that_an_interruption_left(jobs, tmp_path):
+    jobs.interrupted = "fold2"
+    with pytest.raises(SystemExit):
+        search_folds(tmp_path, "hydra.sweeper.pruner=null")
+    jobs.interrupted, jobs.started = None, []
+    search_folds(tmp_path, "hydra.sweeper.pruner=null", "hydra.launcher.resume=true")
+    names = [str(path.relative_to(tmp_path)) for path in jobs.started]
+    assert names[:2] == ["trial_0000/fold2", "trial_0000/fold3"]
+    assert states(tmp_path) == ["COMPLETE"] * 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.splits=null", "data.fold=null"], r"data\.fold=None is to be held out"),
+        (["data.validation=2"], r"data\.validation=2 leaves a search over folds nothing"),
+    ],
+)
+def test_a_search_over_folds_needs_folds_of_which_one_is_held_out(
+    jobs, tmp_path, overrides, message
+):
+    with pytest.raises(CompactHydraException, match=message):
+        search_folds(tmp_path, *overrides)
+    assert not jobs.started

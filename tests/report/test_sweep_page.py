@@ -11,7 +11,9 @@ from conftest import ROOT
 
 from avfusion.evaluation.runs import find_runs
 from avfusion.report.sweep_page import report_sweep
+from avfusion.run.pooling import pool_runs
 
+from ..evaluation.pooled_runs import write_sweep
 from .conftest import HOSTILE, Page, check_self_contained
 
 METRIC = "test/accuracy"
@@ -132,3 +134,24 @@ def test_leakage_is_marked_at_every_score_and_explained_once(sweep):
     marked = [row[2:] for row in page.table("runs")[1:3]]
     assert marked == [["0.9100†", "0.0900†", "3"], ["0.8700†", "0.1300†", "3"]]
     assert page.text("runs").count("†") == 4
+
+
+def test_out_of_fold_predictions_stand_on_the_page_with_leaks_and_what_is_missing(tmp_path):
+    leak = "Training and test share <everybody>."
+    runs = write_sweep(tmp_path, {"good": 0.9, "bad": 0.2}, **{"data/protocol_leak": leak})
+    pooled = pool_runs(runs, baselines=False)
+    page = Page(report_sweep(runs, [METRIC], None, pooled.rows, pooled.details, ["Lost: x"]).html)
+    check_self_contained(page)
+    head, best, second = page.table("out-of-fold-predictions")
+    assert head[:4] == ["setting", "seeds", "UAR", "WAR"]
+    assert best[0] == "model=good" and second[0] == "model=bad"
+    assert best[2].startswith(f"{pooled.rows[0].scores['UAR'].value:.3f}†")
+    section = page.section("out-of-fold-predictions")
+    assert len(list(section.iter("strong"))) == len(list(section.iter("u"))) == 8
+    notes = page.notes("out-of-fold-predictions")
+    assert f"† {leak}" in notes and "Lost: x" in notes
+    assert "model=good: classes" in page.text("out-of-fold-predictions")
+
+
+def test_without_predictions_there_is_no_such_section(page):
+    assert "out-of-fold-predictions" not in page.sections

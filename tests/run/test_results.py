@@ -187,7 +187,7 @@ def test_results_say_protocol_fold_and_that_the_best_epoch_was_chosen_on_the_tes
     clips = (clip_record(f"c{n}", subject=str(1 + n % 3), split="") for n in range(9))
     store = indexed(tmp_path / "store", clips)
     protocol = SubjectFolds("three", "here", [[1], [2], [3]], leak="Nothing is shared.")
-    splits = split_clips(protocol.make_plan(2, 0), store, validates_on_test=True)
+    splits = split_clips(protocol.make_plan(2, 0), store, "test")
     assert describe_plan(splits) == {
         "data/protocol": "three",
         "data/protocol_leak": "Nothing is shared.",

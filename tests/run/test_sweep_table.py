@@ -26,8 +26,9 @@ def params_of(*overrides):
         (["data/protocol=subject_k", "data.protocol.folds=3"], "0,1,2"),
         (["data/protocol=session_5"], "0,1,2,3,4"),
         (["data.splits={folds: 4}"], "0,1,2,3"),
-        (["data/protocol=leave_one_subject_out"], "???"),
-        ([], "???"),
+        (["data/protocol=leave_one_subject_out"], "null"),
+        (["data/protocol=official"], "null"),
+        ([], "null"),
     ],
 )
 def test_a_sweep_over_folds_takes_all_of_its_plan(overrides, folds):
@@ -35,7 +36,7 @@ def test_a_sweep_over_folds_takes_all_of_its_plan(overrides, folds):
 
 
 def test_without_data_there_are_no_folds():
-    assert list_folds(OmegaConf.create({})) == "???"
+    assert list_folds(OmegaConf.create({})) == "null"
 
 
 def test_cross_validation_is_by_subject_with_any_model_and_other_folds_on_request():

@@ -32,7 +32,15 @@ from avfusion.data.dataset import (
     make_loader,
 )
 from avfusion.data.protocols import SplitProtocol
-from avfusion.data.splits import Plan, Spelling, Splits, format_values, make_plan, split_clips
+from avfusion.data.splits import (
+    FoldPlan,
+    Plan,
+    Spelling,
+    Splits,
+    format_values,
+    make_plan,
+    split_clips,
+)
 from avfusion.data.store import Store
 from avfusion.features import Features
 from avfusion.features.clip import MODALITIES
@@ -61,8 +69,8 @@ class FaceAudioDataModule(L.LightningDataModule):
     gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
     ``target`` makes what is predicted from the store's description, by default as its labels are.
     ``splits``, ``fold`` and ``split_seed`` spell the split plan, see ``avfusion.data.splits``; a
-    ``protocol`` takes the place of ``splits``. With ``validation=test`` the test is the validation,
-    too.
+    ``protocol`` takes the place of ``splits``. ``validation`` is another fold to validate on, or
+    ``test``: the test itself.
     ``eval_split`` is what test and predict read. What would let a test score memory is refused
     unless it is allowed; with ``allow_subject_overlap``, plans deal out clips, not subjects.
     ``device`` computes streams where a store is made here: a name of torch's, or ``auto``.
@@ -97,7 +105,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         streams: Sequence[str] | None = None,
         modalities: Sequence[str] | str | None = None,
         protocol: SplitProtocol | None = None,
-        validation: str | None = None,
+        validation: int | str | None = None,
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
@@ -113,12 +121,13 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.make_target = target or choose_target
         by_subject = not allow_subject_overlap
         self.plan = _choose_plan(splits, protocol, fold, split_seed, by_subject)
-        if validation not in (None, "test"):
+        if validation not in (None, "test") and not isinstance(self.plan, FoldPlan):
             raise ValueError(
-                f"data.validation={validation} is no choice: leave it at null, for clips of their "
-                "own to validate on, or set test, which every result then says."
+                f"data.validation={validation} names a fold, and {self.plan.spelled} has none: "
+                "leave it at null, for clips of their own to validate on, or set test, which every "
+                "result then says."
             )
-        self.validates_on_test = validation == "test"
+        self.validation = validation
         allowed = {
             "subject_overlap": allow_subject_overlap,
             "same_sound_in_two_splits": allow_same_sound_in_two_splits,
@@ -201,7 +210,7 @@ class FaceAudioDataModule(L.LightningDataModule):
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
             check_recorded(self.asked or (), store)
             check_modalities(self.removed, self._find_modalities(store))
-            splits = split_clips(self.plan, store, self.validates_on_test)
+            splits = split_clips(self.plan, store, self.validation)
             warn_of_plan(splits)
             asked = store.computed if self.asked is None else self.asked
             description = describe_splits(store, splits, asked)

@@ -2,8 +2,9 @@
 
 ``data.protocol=<name>`` takes one in place of ``data.splits``. A protocol has a ``name``, a
 ``source`` where it is published and, where it puts subjects of the test into training, a ``leak``:
-a sentence that is warned of and that stands beside every result. ``make_plan`` makes its plan for
-one fold.
+a sentence that is warned of and that stands beside every result. ``published`` are figures of the
+literature to stand beside, each a sentence that says whether it chose its epoch on the test, where
+that is known. ``make_plan`` makes its plan for one fold.
 
 Subjects are compared however they are spelled, and numbers as numbers: 01 is 1.
 """
@@ -64,6 +65,7 @@ class SubjectFolds:
     folds: Sequence[Sequence[int | str]]
     leak: str = ""
     allow_missing: bool = False
+    published: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_listed_once(self.name, self.folds)
@@ -102,6 +104,7 @@ class GroupFolds:
     folds: int | None = None
     expected: int | None = None
     leak: str = ""
+    published: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         numbered = self.folds is not None
@@ -159,6 +162,7 @@ class SubjectSplits:
     test: Sequence[int | str]
     leak: str = ""
     allow_missing: bool = False
+    published: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_listed_once(self.name, self._lists)

@@ -16,7 +16,8 @@ validation, since the best epoch must not be chosen on test clips, and the other
 ``val: 0.1`` beside ``folds`` draws the validation from the subjects of all other folds instead.
 
 ``data.protocol`` names a published plan in place of ``data.splits`` (see
-``avfusion.data.protocols``). ``data.validation=test`` chooses the best epoch on the test clips all
+``avfusion.data.protocols``). ``data.validation`` names another fold to validate on, whereupon the
+next one is for training, too; ``data.validation=test`` chooses the best epoch on the test clips all
 the same, as much of the literature does, and every result says so.
 """
 
@@ -158,21 +159,23 @@ class FoldPlan(Plan):
         return numbers
 
     def find(self, names: Sequence[str]) -> int:
-        """Find the number of the fold to test on among those of these names.
+        """Find the number of the fold to test on among those of these names."""
+        return find_fold("data.fold", self.fold, names, self.spelled)
 
-        Where all names are numbers, ``data.fold`` is one of them; else a name, or its place.
-        """
-        keys = [int(name) if name.isdecimal() else normalize_name(name) for name in names]
-        asked = str(self.fold)
-        key = int(asked) if asked.isdecimal() else normalize_name(asked)
-        if key in keys:
-            return keys.index(key)
-        if isinstance(key, int) and key < len(names) and not all(map(str.isdecimal, names)):
-            return key
-        raise ValueError(
-            f"data.fold={self.fold} is no fold of {self.spelled}: choose one of "
-            f"{join_items([*names])}."
-        )
+
+def find_fold(key: str, fold: int | str | None, names: Sequence[str], plan: str) -> int:
+    """Find the number of the fold that a key of the configuration chooses.
+
+    Where all names are numbers, it is one of them; else a name, or its place.
+    """
+    keys = [int(name) if name.isdecimal() else normalize_name(name) for name in names]
+    asked = str(fold)
+    wanted = int(asked) if asked.isdecimal() else normalize_name(asked)
+    if wanted in keys:
+        return keys.index(wanted)
+    if isinstance(wanted, int) and wanted < len(names) and not all(map(str.isdecimal, names)):
+        return wanted
+    raise ValueError(f"{key}={fold} is no fold of {plan}: choose one of {join_items([*names])}.")
 
 
 @dataclass(frozen=True)
@@ -428,11 +431,11 @@ def _make_folds(
     return Folds(folds, fold, val, seed, by_subject)
 
 
-def split_clips(plan: Plan, store: Store, validates_on_test: bool = False) -> Splits:
+def split_clips(plan: Plan, store: Store, validation: int | str | None = None) -> Splits:
     """Split the clips of a store by a plan.
 
-    Where the test is the validation, too, the next fold is for training; the validation clips of
-    plans without folds are left out.
+    ``validation`` is another fold than the next one to validate on, which then is for training, or
+    ``test``: the test itself; the validation clips of plans without folds are then left out.
     """
     words, fold, folds = str(plan), "", {}
     if isinstance(plan, FoldPlan):
@@ -445,9 +448,18 @@ def split_clips(plan: Plan, store: Store, validates_on_test: bool = False) -> Sp
         numbers = plan.assign(store)
 
     record = plan.record()
-    if validates_on_test:
+    if validation is not None:
         numbers[numbers == VAL] = TRAIN if folds else LEFT_OUT
-        words, record = f"{words} data.validation=test", record | {"validation": "test"}
+        words = f"{words} data.validation={validation}"
+        record = record | {"validation": str(validation)}
+    if validation not in (None, "test"):
+        chosen = find_fold("data.validation", validation, [*folds], plan.spelled)
+        if [*folds][chosen] == fold:
+            raise ValueError(
+                f"data.validation={validation} is the fold to test on: choose another one, or "
+                "data.validation=test, which every result then says."
+            )
+        numbers[dealt.numbers == chosen] = VAL
 
     return Splits(
         numbers,
@@ -459,7 +471,7 @@ def split_clips(plan: Plan, store: Store, validates_on_test: bool = False) -> Sp
         plan.describe_missing(store),
         fold,
         folds,
-        validates_on_test,
+        validation == "test",
     )
 
 

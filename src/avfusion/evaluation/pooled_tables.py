@@ -84,7 +84,7 @@ def make_tables(rows: Sequence[PooledRow]) -> list[TextTable]:
             "Over all clips",
             ["setting", "seeds", *SCORES, "worst subject (WAR)"],
             whole,
-            [*footnotes, describe_pooling(rows)],
+            [*footnotes, describe_pooling(rows), *list_published(rows)],
         )
     ]
     if folds > 1:
@@ -141,6 +141,17 @@ def describe_pooling(rows: Sequence[PooledRow]) -> str:
         f"{len(pooled):,} clips of {subjects} subjects in {how}{plan}; 95 % intervals by bootstrap "
         f"over subjects ({SAMPLES:,} draws); the mean over seeds where there are several."
     )
+
+
+def list_published(rows: Sequence[PooledRow]) -> list[str]:
+    """List the figures of the literature that the protocols of the runs name, in percent."""
+    configs = (run.config for row in rows for run in row.pooled.runs)
+    every = (
+        f"Published for data.protocol={config.get('data.protocol.name')}, in percent: {sentence}."
+        for config in configs
+        for sentence in config.get("data.protocol.published") or ()
+    )
+    return list(dict.fromkeys(every))
 
 
 def describe_worst(worst: GroupScore) -> str:

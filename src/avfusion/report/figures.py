@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from avfusion.checkpoint import find_checkpoint, read_checkpoint
 from avfusion.data.store import Store
 from avfusion.evaluation.aggregate import Row
+from avfusion.evaluation.pooled_scores import PooledRow, count_confusions
 from avfusion.evaluation.predictions import Predictions
 from avfusion.evaluation.runs import Run
 from avfusion.figures.clip import Peak, clip_figure, clip_view
@@ -22,7 +23,7 @@ from avfusion.figures.curves import (
     read_curves,
 )
 from avfusion.figures.layer_weights import layer_weights_figure
-from avfusion.figures.predictions import comparison_figure
+from avfusion.figures.predictions import comparison_figure, confusion_figure, pooled_figure
 from avfusion.figures.style import INK, METADATA, add_unit, get_line_style
 from avfusion.models.layers.layer_weights import list_layer_weights
 
@@ -107,6 +108,20 @@ def draw_comparison(rows: Sequence[Row]) -> list[PageFigure]:
         return []
     caption = "Each run (dots), the mean over runs and, from three runs on, its 95 % interval."
     return [PageFigure("comparison", caption, comparison_figure(rows))]
+
+
+def draw_pooled(rows: Sequence[PooledRow]) -> list[PageFigure]:
+    """Draw the scores of out-of-fold predictions, and the confusions of the best network."""
+    if not rows:
+        return []
+    caption = "Over all clips, with 95 % intervals over subjects; squares are trivial baselines."
+    figures = [PageFigure("pooled", caption, pooled_figure(rows))]
+    best = next((row for row in rows if row.pooled.predictor == "network"), None)
+    if best is not None:
+        counts, names = count_confusions(best.pooled), best.pooled.output_names
+        caption = f"Confusions of {best.name}, over all clips and seeds."
+        figures.append(PageFigure("pooled_confusion", caption, confusion_figure(counts, names)))
+    return figures
 
 
 def draw_monitors(rows: Sequence[Row]) -> list[PageFigure]:

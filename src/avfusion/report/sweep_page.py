@@ -6,6 +6,14 @@ from markupsafe import Markup
 
 from avfusion.evaluation.aggregate import compare_settings, find_exclusions, without_excluded
 from avfusion.evaluation.leak_marks import count_leaks, is_score, mark_leaks
+from avfusion.evaluation.pooled_scores import PooledRow
+from avfusion.evaluation.pooled_tables import (
+    BEST,
+    SECOND,
+    Details,
+    make_detail_tables,
+    make_tables,
+)
 from avfusion.evaluation.runs import Run
 from avfusion.evaluation.tables import (
     ASSUMPTIONS,
@@ -13,12 +21,13 @@ from avfusion.evaluation.tables import (
     format_cells,
     make_header,
 )
-from avfusion.report.figures import draw_comparison, draw_monitors
+from avfusion.report.figures import draw_comparison, draw_monitors, draw_pooled
 from avfusion.report.page import Report, render
 from avfusion.report.provenance import describe_configuration, read_provenance
 from avfusion.report.run_page import HEADLINES
 from avfusion.training.metrics.catalog import COMPARED
 
+EMPHASIS = {BEST: Markup("<strong>{}</strong>"), SECOND: Markup("<u>{}</u>")}
 LAST_LINES = 3  # of the log of a run without results
 
 
@@ -26,8 +35,14 @@ def report_sweep(
     runs: Sequence[Run],
     metrics: Sequence[str] = COMPARED,
     directions: Mapping[str, bool] | None = None,
+    pooled: Sequence[PooledRow] = (),
+    details: Mapping[str, Details] | None = None,
+    refusals: Sequence[str] = (),
 ) -> Report:
     """Write the page of runs: their comparison, those that it lacks, and the numbers of each.
+
+    ``pooled`` are scores of out-of-fold predictions, with ``details`` of settings by name, and
+    ``refusals`` sentences about what could not be pooled.
 
     Raises:
         ValueError: none of the runs has any of the metrics.
@@ -62,6 +77,8 @@ def report_sweep(
         exclusions.append((names[run.folder], state, chosen[run.folder], why, log))
 
     comparison, monitors = draw_comparison(rows), draw_monitors(rows)
+    over_folds = draw_pooled(pooled)
+    detailed = [t for name, one in (details or {}).items() for t in make_detail_tables(name, one)]
     html = render(
         "sweep.html",
         title=f"Report of {folder.name}",
@@ -74,6 +91,11 @@ def report_sweep(
         assumptions=ASSUMPTIONS,
         comparison=comparison,
         monitors=monitors,
+        pooled=make_tables(pooled) if pooled else [],
+        detailed=detailed,
+        refusals=refusals,
+        over_folds=over_folds,
+        emphasize=_emphasize,
         excluded=exclusions,
         columns=[HEADLINES[key] for key in keys],
         numbers=numbers,
@@ -82,7 +104,12 @@ def report_sweep(
         provenance=read_provenance(runs),
     )
 
-    return Report(html, [*comparison, *monitors])
+    return Report(html, [*comparison, *over_folds, *monitors])
+
+
+def _emphasize(cell: str) -> str:
+    """Write the cell of a pooled table, where it is the best or the second so."""
+    return EMPHASIS[cell[0]].format(cell[1:]) if cell[:1] in EMPHASIS else cell
 
 
 def _read_log_end(run: Run) -> str:

@@ -9,12 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 def list_folds(_root_: DictConfig) -> str:
     """List the folds of ``data.protocol`` or ``data.splits``, as a sweep takes them.
 
-    Where their number is known to the store alone it is ``???``, a value that the command line
-    must give. ``_root_`` is what OmegaConf passes to a resolver: the composed configuration.
+    Without folds, or where the store alone knows how many there are, it is ``null``: the only
+    split, or an error that asks for them. ``_root_`` is what OmegaConf passes to a resolver: the
+    composed configuration.
     """
     data: Any = OmegaConf.select(_root_, "data")
     if data is None:
-        return "???"
+        return "null"
     protocol, splits = OmegaConf.select(data, "protocol"), OmegaConf.select(data, "splits")
     plan = protocol if protocol is not None else splits
     folds = plan.get("folds") if isinstance(plan, Mapping | DictConfig) else None
@@ -23,4 +24,4 @@ def list_folds(_root_: DictConfig) -> str:
 
     if isinstance(folds, Sequence) and not isinstance(folds, str):
         folds = len(folds)
-    return ",".join(map(str, range(folds))) if isinstance(folds, int) else "???"
+    return ",".join(map(str, range(folds))) if isinstance(folds, int) else "null"

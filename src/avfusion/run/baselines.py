@@ -140,4 +140,4 @@ def read_splits(run: Run, store: Store) -> Splits:
     else:
         apart = not data.get("allow_subject_overlap", False)
         plan = make_plan(data.get("splits"), fold, seed, by_subject=apart)
-    return split_clips(plan, store, data.get("validation") == "test")
+    return split_clips(plan, store, data.get("validation"))

@@ -1,7 +1,7 @@
 """Optuna study of a search: kept in its sweep's folder, resumed with the trials that remain."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,22 @@ def record_result(study: optuna.Study, number: int, results: Mapping[str, Any]) 
         study.tell(number, state=TrialState.PRUNED)
     else:
         study.tell(number, results["score"])
+
+
+def report_fold(study: optuna.Study, number: int, step: int, scores: Sequence[float]) -> None:
+    """Report the mean over the folds of a trial so far, unless a resumed search has done so."""
+    trial = study.get_trials(deepcopy=False)[number]
+    if step not in trial.intermediate_values:
+        mean = float(np.mean(scores))
+        # _storage and _trial_id are private: Optuna reports from within an objective only.
+        study._storage.set_trial_intermediate_value(trial._trial_id, step, mean)
+
+
+def is_unpromising(study: optuna.Study, number: int, pruner: Any) -> bool:
+    """Whether a pruner gives a trial up, by the folds that were reported."""
+    if pruner is None:
+        return False
+    return bool(instantiate(pruner).prune(study, study.get_trials(deepcopy=False)[number]))
 
 
 def report_study(study: optuna.Study, folder: Path) -> None:

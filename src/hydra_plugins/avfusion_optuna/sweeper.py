@@ -32,15 +32,26 @@ class OptunaSweeper(Sweeper):
         seed: Fixes the proposals.
         sampler: Configuration of an Optuna sampler.
         space: Sweeps in Hydra's grammar, by key.
+        folds: The folds of the data, ``0,1,2``: a trial is the mean over all but the one that
+            ``data.fold`` holds out, each of which validates a training of its own.
+        pruner: Configuration of an Optuna pruner, which is asked after each of a trial's folds.
     """
 
     def __init__(
-        self, n_trials: int, seed: int, sampler: DictConfig, space: Mapping[str, str] | None
+        self,
+        n_trials: int,
+        seed: int,
+        sampler: DictConfig,
+        space: Mapping[str, str] | None,
+        folds: str | None = None,
+        pruner: DictConfig | None = None,
     ) -> None:
         self.n_trials = n_trials
         self.seed = seed
         self.sampler = sampler
         self.space = space or {}
+        self.folds = folds
+        self.pruner = pruner
 
     def setup(self, *, hydra_context: Any, task_function: Callable[..., Any], config: Any) -> None:
         """Take what Hydra hands to every sweeper, and build the launcher."""
@@ -58,29 +69,83 @@ class OptunaSweeper(Sweeper):
         shared, space = _space.read_space(self.space, arguments, self.loader)
         extremes = _space.make_extreme_overrides(space)
         config = self._check_jobs([[*shared, *overrides] for overrides in extremes])
+        folds = self._list_folds(config)
 
         folder = Path(self.config.hydra.sweep.dir).absolute()
         file = folder / "optuna.db"
         search: dict[str, Any] = {"shared": sorted(shared), "seed": self.seed}
         search["space"] = {key: str(distribution) for key, distribution in space.items()}
         search["sampler"] = OmegaConf.to_container(self.sampler)
+        if folds:
+            search["folds"] = folds
         study = _study.open_study(file, config.mode, search, self.launcher.resume)
         OmegaConf.save(self.config, folder / "multirun.yaml")
 
         n_jobs = self.launcher.n_jobs
         batches = list(_study.split_into_batches(study, self.n_trials, n_jobs))
         self.launcher.name_trial = name_trial
-        self.launcher.progress = SweepProgress(sum(map(len, batches)), n_jobs)
+        trials = sum(map(len, batches))
+        self.launcher.progress = SweepProgress(trials * max(1, len(folds)), n_jobs)
         for batch in batches:
-            jobs = []
+            jobs: list[list[str]] = []
             for number in batch:
                 values = _study.propose_values(study, number, space, self.sampler, self.seed)
                 pruning = config.callbacks.get("pruning")
                 own = _pruning_overrides(file, number) if pruning else []
                 jobs.append([*shared, *_space.format_overrides(values), *own])
+            if folds:
+                self._run_folds(study, dict(zip(batch, jobs, strict=True)), folds)
+                continue
             for number, result in zip(batch, self.launcher.launch(jobs, batch[0]), strict=True):
                 _study.record_result(study, number, _read_results(result))
         _study.report_study(study, folder)
+
+    def _run_folds(self, study: Any, trials: dict[int, list[str]], folds: Sequence[str]) -> None:
+        """Run trials fold by fold, side by side; one that fails or is pruned ends there."""
+        from hydra_plugins.avfusion_optuna import _study
+
+        scores: dict[int, list[float]] = {number: [] for number in trials}
+        for step, fold in enumerate(folds):
+            running = [*scores]
+            if not running:
+                return
+            names = [f"{name_trial(number)}/fold{fold}" for number in running]
+            first = running[0]
+            self.launcher.name_trial = lambda place, names=names, first=first: names[place - first]
+            jobs = [[*trials[number], f"data.validation={fold}"] for number in running]
+
+            for number, result in zip(running, self.launcher.launch(jobs, first), strict=True):
+                score = _read_results(result).get("score")
+                if score is None:
+                    _study.record_result(study, number, {})
+                    del scores[number]
+                    continue
+                scores[number].append(score)
+                mean = sum(scores[number]) / len(scores[number])
+                is_last = step == len(folds) - 1
+                _study.report_fold(study, number, step, scores[number])
+                pruned = not is_last and _study.is_unpromising(study, number, self.pruner)
+                if is_last or pruned:
+                    _study.record_result(study, number, {"score": mean, "pruned": pruned})
+                    del scores[number]
+
+    def _list_folds(self, config: DictConfig) -> list[str]:
+        """List the folds that validate each trial: all but the one that is held out for a test."""
+        if self.folds is None:
+            return []
+        folds, held_out = str(self.folds).split(","), str(config.data.get("fold"))
+        if held_out not in folds:
+            raise CompactHydraException(
+                f"data.fold={held_out} is to be held out of the search, and is none of "
+                f"{', '.join(folds)}: give data.protocol=... or data.splits='{{folds: 5}}' with "
+                "data.fold=0 or, where only the store knows its folds, hydra.sweeper.folds='0,1,2'."
+            )
+        if config.data.get("validation") is not None:
+            raise CompactHydraException(
+                f"data.validation={config.data.validation} leaves a search over folds nothing to "
+                "choose: leave it out."
+            )
+        return [fold for fold in folds if fold != held_out]
 
     def _check_search(self) -> None:
         """Refuse what no search can begin with."""
@@ -109,6 +174,7 @@ class OptunaSweeper(Sweeper):
         checks.check_training(without_hydra(config))
         instantiate(self.sampler, seed=self.seed)
         instantiate(config.callbacks.get("pruning"), study="", trial=0)
+        instantiate(self.pruner)
 
         return config
 
