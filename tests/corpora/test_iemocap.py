@@ -198,6 +198,9 @@ def test_a_video_that_ends_before_the_clip_is_a_reason_to_skip_it(iemocap, tmp_p
 
 
 def test_what_is_wrong_with_a_folder_is_said_in_a_sentence(iemocap, tmp_path):
+    tables = iemocap / "Session1" / "dialog" / "EmoEvaluation"
+    with pytest.raises(FileNotFoundError, match=r"4 of 4 clips .* \(no file\), .*_F000 \(.*txt\)"):
+        Iemocap(str(tables)).read()
     sounds = iemocap / "Session1" / "sentences"
     with pytest.raises(FileNotFoundError, match=r"holds 6 sounds and 0 videos of IEMOCAP and none"):
         Iemocap(str(sounds)).read()

@@ -1,6 +1,7 @@
 """MELD: tables and videos of three splits, speakers in several of them, and files that are none."""
 
 import csv
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -138,9 +139,19 @@ def test_a_half_download_is_told_by_counts(tmp_path):
     (tmp_path / "train_splits" / "dia0_utt0.mp4").unlink()
     (tmp_path / "test_sent_emo.csv").unlink()
     contents = Meld(str(tmp_path)).read()
-    assert Counter(clip.reason for clip in contents.left_out)["no video"] == 1
+    assert Counter(clip.reason for clip in contents.left_out)["no file"] == 1
     (sentence,) = contents.faults
     assert f"{tmp_path} lacks test_sent_emo.csv for 2 videos: put the tables" in sentence
+
+
+def test_tables_alone_name_clips_without_files(meld, tmp_path):
+    for table in FOLDERS:
+        shutil.copy(meld / f"{table}_sent_emo.csv", tmp_path)
+    message = r"5 of 8 clips of MELD .* \(no file\), such as train_dia0_utt0 .*: add the folder"
+    with pytest.raises(FileNotFoundError, match=message):
+        Meld(str(tmp_path)).read()
+    parts = [str(tmp_path), *(str(meld / folder) for folder in FOLDERS.values())]
+    assert [clip.clip_id for clip in Meld(parts).read().recordings] == [*read(meld)]
 
 
 def test_no_table_no_video_and_a_table_of_another_kind_are_errors(tmp_path):

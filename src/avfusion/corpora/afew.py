@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 
 from avfusion.corpora.published import (
+    NO_LABEL,
     NamedFile,
     PublishedCorpus,
     Size,
@@ -75,6 +76,6 @@ class Afew(PublishedCorpus):
         if not emotion:
             if split != "test":
                 raise ValueError("in no folder of an emotion")
-            return LeftOut(clip_id, "no label", source=file.path)
+            return LeftOut(clip_id, NO_LABEL, source=file.path)
 
         return Take(clip_id, tell_kind(file.path), file.path, emotion, subject="", split=split)

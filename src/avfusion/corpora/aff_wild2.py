@@ -27,6 +27,7 @@ import numpy as np
 from avfusion.corpora.labels import join_classes
 from avfusion.corpora.media import VIDEO_SUFFIXES
 from avfusion.corpora.published import (
+    NO_FILE,
     Faults,
     NamedFile,
     PublishedCorpus,
@@ -103,7 +104,7 @@ class AffWild2(PublishedCorpus):
             session = name if name in videos else name.removesuffix(f"_{side}")
             means = read_means(table.path)
             if session not in videos or means is None:
-                reason = "no video" if session not in videos else "no annotated picture"
+                reason = NO_FILE if session not in videos else "no annotated picture"
                 yield LeftOut(name, reason, source=table.path)
                 continue
 

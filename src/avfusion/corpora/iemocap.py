@@ -30,6 +30,7 @@ from typing import NamedTuple
 from avfusion.corpora.labels import join_classes
 from avfusion.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avfusion.corpora.published import (
+    NO_FILE,
     Faults,
     NamedFile,
     PublishedCorpus,
@@ -127,11 +128,12 @@ class Iemocap(PublishedCorpus):
         for dialogue, table in tables.items():
             for one in read_utterances(table):
                 files_of = {"sound": sounds[one.name], "picture": videos[dialogue]}
-                yield from self._describe_utterance(one, dialogue, files_of)
+                yield from self._describe_utterance(one, table, files_of)
 
     def _describe_utterance(
-        self, one: Utterance, dialogue: str, files: Mapping[str, Sequence[Path]]
+        self, one: Utterance, table: Path, files: Mapping[str, Sequence[Path]]
     ) -> Iterator[Take | LeftOut]:
+        dialogue = table.stem
         label, numbers = join_classes(DIMENSIONS), tuple(one.numbers[name] for name in DIMENSIONS)
         attributes = {
             "dialogue": dialogue,
@@ -161,7 +163,7 @@ class Iemocap(PublishedCorpus):
                     region=LEFT_HALF if one.speaker == marked else RIGHT_HALF,
                 )
         if not any(files.values()):
-            yield LeftOut(one.name, "no sound")
+            yield LeftOut(one.name, NO_FILE, source=table)
 
     def list_outputs(self, recordings: Sequence[Recording]) -> list[str]:
         """List the classes, or the dimensions."""

@@ -32,6 +32,7 @@ from pathlib import Path
 
 from avfusion.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avfusion.corpora.published import (
+    NO_FILE,
     Faults,
     KnownBad,
     NamedFile,
@@ -108,7 +109,7 @@ class Meld(PublishedCorpus):
             for row in read_table(tables[table]):
                 clip_id = f"{table}_dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
                 if clip_id not in videos:
-                    bad = self.known_bad.get(clip_id, KnownBad("no video", ""))
+                    bad = self.known_bad.get(clip_id, KnownBad(NO_FILE, ""))
                     yield LeftOut(clip_id, bad.reason, bad.source, tables[table])
                 for path in videos[clip_id]:
                     yield self._describe_row(clip_id, row, path, tables[table])

@@ -26,7 +26,17 @@ POINTER_START = b"version https://git-lfs.github.com/spec/"
 POINTER_BYTES = 1024  # that a pointer has at most, by its specification
 POINTER, EMPTY = "git-LFS pointer, not the file", "empty file"
 FEW = 0.5  # of the median number of clips of a subject: fewer are told
-NO_SOUND, NO_PICTURE = "no sound", "no picture"
+NO_SOUND, NO_PICTURE, NO_FILE, NO_LABEL = "no sound", "no picture", "no file", "no label"
+ADD_FOLDER = "add the folder that has it, as in corpus.root=[<one>,<other>]"
+# What helps against reasons why clips are left out, other than that they are known to be bad.
+CURES = {
+    POINTER: "run git lfs pull in that folder",
+    EMPTY: "download it anew",
+    NO_SOUND: f"{ADD_FOLDER}, or set corpus.modalities=face",
+    NO_PICTURE: f"{ADD_FOLDER}, or set corpus.modalities=audio",
+    NO_FILE: ADD_FOLDER,
+    NO_LABEL: ADD_FOLDER,
+}
 
 
 class NamedFile(NamedTuple):
@@ -315,16 +325,9 @@ class Faults:
         corpus = self.corpus
         reason, count = Counter(clip.reason for clip in left_out).most_common(1)[0]
         first = next(clip for clip in left_out if clip.reason == reason)
-        cure = "set corpus.include_known_bad=true"
-        if reason == POINTER:
-            cure = "run git lfs pull in that folder"
-        elif reason == EMPTY:
-            cure = "download it anew"
-        elif reason in (NO_SOUND, NO_PICTURE):
-            cure = "add the folder that has it, as in corpus.root=[<one>,<other>]"
-            if corpus.modalities == "both":
-                other = "audio" if reason == NO_PICTURE else "face"
-                cure += f", or set corpus.modalities={other}"
+        cure = CURES.get(reason, "set corpus.include_known_bad=true")
+        if corpus.modalities != "both":
+            cure = cure.partition(", or set corpus.modalities")[0]
         return (
             f"{count} of {pluralize(whole, 'clip')} of {corpus.title} in {self.place} cannot be "
             f"used ({reason}), such as {first.clip_id} ({first.source}): {cure}."
