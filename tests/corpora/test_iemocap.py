@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load
+from hydra.utils import instantiate
 from published import (
     prepare_by_command,
     prepare_by_training,
@@ -42,7 +44,7 @@ def draw_dialogue(left: int, right: int) -> list[np.ndarray]:
     return pictures
 
 
-def write_dialogue(session: Path, dialogue: str, lines) -> None:
+def write_dialogue(session: Path, dialogue: str, lines, level: int = 20) -> None:
     """The three kinds of files of a dialogue, and others that lie beside them."""
     table = session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
     for folder in (table.parent / "Categorical", session / "dialog" / "transcriptions"):
@@ -56,7 +58,7 @@ def write_dialogue(session: Path, dialogue: str, lines) -> None:
     table.write_text(text)
 
     video = session / "dialog" / "avi" / "DivX" / f"{dialogue}.avi"
-    write_clip(video, seconds=SECONDS, pictures=draw_dialogue(20, 120))
+    write_clip(video, seconds=SECONDS, pictures=draw_dialogue(level, 100 + level))
     markers = session / "sentences" / "MOCAP_head" / dialogue / f"{dialogue}_F000.txt"
     markers.parent.mkdir(parents=True)
     markers.write_text("Frame# Time pitch roll yaw")
@@ -234,3 +236,19 @@ def test_one_command_prepares_it(iemocap, tmp_path, label):
 def test_training_prepares_it_on_first_use(iemocap, tmp_path):
     store = prepare_by_training(tmp_path, "data=iemocap", f"data.corpus.root={iemocap}")
     assert Counter(store.texts("subject")) == {"Ses01F": 2, "Ses01M": 2, "Ses05F": 1, "Ses05M": 1}
+
+
+def test_training_leaves_one_session_with_its_two_speakers_out(tmp_path):
+    for session in range(1, 6):
+        dialogue = f"Ses0{session}F_script01_1"
+        write_dialogue(tmp_path / f"Session{session}", dialogue, SCRIPTED, level=6 * session)
+    small = ["data.features.face.size=16", "data.features.audio.duration=0.3"]
+    given = [f"data.corpus.root={tmp_path}", f"data.store={tmp_path / 'stores'}", *small]
+    tested = []
+    for fold in range(5):
+        cfg = load("train", "data=iemocap", f"data.fold={fold}", *given)
+        data = instantiate(cfg.data, _convert_="all")
+        assert data.description["clips"] == {"train": 6, "val": 2, "test": 2}
+        assert data.description["shared_subjects"] == []
+        tested.append({data.store.texts("session")[row] for row in data.splits.rows("test")})
+    assert tested == [{f"Session{session}"} for session in range(1, 6)]
