@@ -73,6 +73,14 @@ def test_the_crowd_labels_by_voice_face_or_both_and_ties_are_left_out(crema_d):
     assert (NAMES[3], "no votes", "") in left
 
 
+def test_a_clip_is_left_out_once_however_many_of_its_files_are_there(tmp_path):
+    for folder in ("VideoFlash", "AudioWAV", "AudioMP3"):
+        write_crema_d(tmp_path, folder, NAMES)
+    contents = CremaD(str(tmp_path), "face").read()
+    assert [clip.clip_id for clip in contents.left_out] == [NAMES[1], NAMES[2], NAMES[3]]
+    assert {clip.source.suffix for clip in contents.left_out} == {".wav"}
+
+
 def test_of_tied_emotions_the_intended_one_may_count(crema_d):
     face = CremaD(str(crema_d), "face", ties="intended")
     assert labels(face) == {NAMES[0]: "angry", NAMES[1]: "happy"}  # the third is sad: not tied

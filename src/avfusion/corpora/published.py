@@ -171,7 +171,9 @@ class PublishedCorpus:
         files = self._find_files(faults)
         told = [*self.read_takes(files, faults)]
         groups = self._group((one for one in told if isinstance(one, Take)), faults)
-        recordings, left_out = [], [one for one in told if isinstance(one, LeftOut)]
+        # Each once, whichever of its files said so.
+        unfit = {one.clip_id: one for one in reversed(told) if isinstance(one, LeftOut)}
+        recordings, left_out = [], [*reversed(unfit.values())]
         if not told:
             raise FileNotFoundError(faults.describe_nothing())
 
