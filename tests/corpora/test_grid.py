@@ -38,7 +38,9 @@ def test_the_label_is_the_talker_or_the_word_of_a_slot(grid):
         found = Grid(str(grid), slot).read()
         assert [clip.label for clip in found.recordings[:3]] == words
         assert {clip.subject for clip in found.recordings} == {"s1", "s2", "s10"}
+        assert not Grid(str(grid), slot).allowed_leaks
         assert sorted(found.output_names) == sorted(words)
+    assert "subject_overlap" in Grid(str(grid)).allowed_leaks  # talkers are to be known again
     assert dict(contents.recordings[0].attributes) == {
         slot: words[0] for slot, words in WORDS.items()
     }
