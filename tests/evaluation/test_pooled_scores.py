@@ -140,6 +140,9 @@ def test_the_sentence_of_a_leaky_protocol_stands_in_every_table(tmp_path):
     for text in (markdown, latex, to_csv(rows, {})):
         assert LEAK in text
     assert "† [" in markdown
+    figure = pooled_figure(rows)
+    assert figure.axes[0].get_yticklabels()[0].get_text().endswith("†")
+    assert LEAK in figure.get_supxlabel().replace("\n", " ")
 
 
 def test_figures_that_a_protocol_names_stand_beneath(tmp_path):

@@ -15,7 +15,7 @@ from avfusion.data.store import Store
 from avfusion.evaluation.predictions import Predictions, load_predictions
 from avfusion.evaluation.probe import standardize, summarize_stream
 from avfusion.evaluation.runs import find_runs
-from avfusion.run.baselines import read_splits
+from avfusion.run.baselines import list_streams, read_splits
 from avfusion.run.pooling import pool_runs
 from avfusion.targets import choose_target
 
@@ -119,6 +119,8 @@ def test_without_their_store_there_are_no_baselines_and_a_sentence_says_so(sweep
 def test_ensembles_stand_beside_their_members(sweep):
     pooled = pool_runs(find_runs([str(sweep)]), baselines=False, ensemble="logits")
     assert "all settings: mean of 2 logits" in [row.name for row in pooled.rows]
+    (every,) = (row.pooled for row in pooled.rows if row.pooled.predictor == "ensemble")
+    assert list_streams(every) == ["mfcc", "frames"]
 
 
 def test_summarize_prints_and_writes_the_pooled_tables(sweep, tmp_path, monkeypatch, capsys):

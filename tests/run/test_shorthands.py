@@ -41,3 +41,18 @@ def test_streams_of_a_sweep_are_its_values():
 def test_a_shorthand_without_a_stream_is_refused(argument):
     with pytest.raises(ValueError, match=f"{argument} names no stream: give one of the store"):
         expand_shorthands([argument])
+
+
+def test_a_protocol_is_a_file_of_its_group_by_its_name_alone():
+    assert expand_shorthands(["data.protocol=hicmae_6,fixed", "seed=1"]) == [
+        "data/protocol=hicmae_6,fixed",
+        "seed=1",
+    ]
+    kept = ["data.protocol=null", "data.protocol.folds=3", "data.protocol={name: x}"]
+    assert expand_shorthands(kept) == kept
+
+
+def test_a_protocol_that_data_chooses_is_left_out_by_null():
+    chosen = ("data=store", "data.store=x", "data.protocol=subject_k")
+    assert load("train", *chosen).data.protocol.name == "subject_k"
+    assert load("train", "data=ravdess", "data.protocol=null").data.protocol is None

@@ -366,7 +366,7 @@ def _choose_plan(
         given = format_values(splits) if isinstance(splits, Mapping) else splits
         raise ValueError(
             f"data.splits={given} and data.protocol={protocol.name} exclude each other: leave one "
-            "of them out."
+            "of them out (data.protocol=null, data.splits=null)."
         )
     if seed < 0:
         raise ValueError(f"data.split_seed must be at least 0, got {seed}.")

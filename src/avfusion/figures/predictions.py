@@ -122,7 +122,10 @@ def confusion_figure(counts: Int64[np.ndarray, "true predicted"], names: Sequenc
 
 
 def pooled_figure(rows: Sequence[PooledRow]) -> Figure:
-    """Draw UAR and WAR of each setting over all clips, with 95 % intervals over subjects."""
+    """Draw UAR and WAR of each setting over all clips, with 95 % intervals over subjects.
+
+    Data leakage is marked beside the name of a setting, and explained below.
+    """
     titles = SCORES[:2]
     figure = Figure(
         figsize=(3.5 + 3 * len(titles), max(0.35 * len(rows), 0.6) + 1.2), layout="constrained"
@@ -146,11 +149,22 @@ def pooled_figure(rows: Sequence[PooledRow]) -> Figure:
         axes.set_xlabel(f"{title} over all clips")
         axes.grid(axis="x")
 
-    names = [textwrap.fill(row.name, MAX_NAME_LENGTH) for row in rows]
+    marks, footnotes = mark_leaks([row.pooled.leaks for row in rows])
+    named = zip(rows, marks, strict=True)
+    names = [textwrap.fill(f"{row.name} {mark}".strip(), MAX_NAME_LENGTH) for row, mark in named]
     panels[0].set_yticks(range(len(rows)), names)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)  # the first one above
+    _write_beneath(figure, footnotes)
 
     return figure
+
+
+def _write_beneath(figure: Figure, footnotes: Sequence[str]) -> None:
+    """Write footnotes in lines as wide as a figure."""
+    if footnotes:
+        letters = round(11 * figure.get_figwidth())
+        text = "\n".join(textwrap.fill(note, letters) for note in footnotes)
+        figure.supxlabel(text, fontsize=8, x=0.01, ha="left")
 
 
 def batch_figure(

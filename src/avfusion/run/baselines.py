@@ -35,7 +35,7 @@ def add_baselines(settings: Sequence[Pooled]) -> tuple[list[Pooled], str]:
     reasons: list[str] = []
     for setting in settings:
         try:
-            streams = read_streams(setting.runs[0])
+            streams = list_streams(setting)
             setting = replace(setting, streams=frozenset(streams))
             found += _fit_missing(setting, streams, found)
         except (ValueError, OSError, KeyError) as error:
@@ -45,10 +45,11 @@ def add_baselines(settings: Sequence[Pooled]) -> tuple[list[Pooled], str]:
     return [*named, *found], "\n".join(dict.fromkeys(reasons))
 
 
-def read_streams(run: Run) -> list[str]:
-    """Read the names of the streams of a run from its configuration."""
-    config = read_mapping(run.folder / "config.yaml") or {}
-    return find_streams(config["model"])
+def list_streams(setting: Pooled) -> list[str]:
+    """List the streams that the networks of a setting, or of an ensemble, read."""
+    networks = {run.setting: run for run in setting.runs}
+    configs = (read_mapping(run.folder / "config.yaml") or {} for run in networks.values())
+    return list(dict.fromkeys(name for one in configs for name in find_streams(one["model"])))
 
 
 def _fit_missing(setting: Pooled, streams: Sequence[str], known: Sequence[Pooled]) -> list[Pooled]:
