@@ -88,14 +88,19 @@ def test_classes_have_recall_precision_f1_and_what_they_are_mistaken_for(tmp_pat
 
 
 def test_attributes_of_the_store_group_the_clips(tmp_path):
-    records = [clip_record(f"c{n}", subject=f"s{n % 3}") for n in range(6)]
-    store = indexed(tmp_path / "store", records)
+    levels = ["weak", "strong"] * 3
+    records = [
+        clip_record(f"c{n}", subject=f"s{n % 3}", attributes=(("level", level),))
+        for n, level in enumerate(levels)
+    ]
+    store = indexed(tmp_path / "store", records[::-1])
     true, taken = [0, 1, 0, 1, 0, 1], [0, 1, 1, 1, 0, 0]
     ids = [f"c{n}" for n in range(6)]
     predictions = predict(ids, [f"s{n % 3}" for n in range(6)], true, taken)
     pooled = pool_setting("a", [write_fold(tmp_path / "1", predictions, "", {}, 1)])
-    assert read_attributes(pooled, store) == {}
-    strong, weak = score_attributes(pooled, {"level": ["weak", "strong"] * 3})
+    attributes = read_attributes(pooled, store)
+    assert attributes == {"level": levels}
+    strong, weak = score_attributes(pooled, attributes)
     assert strong[:5] == ("level", "strong", 3, pytest.approx(2 / 3), pytest.approx(2 / 3))
     assert weak.war == pytest.approx(2 / 3) and weak.war_interval == (0, 1)
 

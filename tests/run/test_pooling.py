@@ -131,5 +131,5 @@ def test_summarize_prints_and_writes_the_pooled_tables(sweep, tmp_path, monkeypa
     assert "Over all clips" in said and "model=wrong ↓" in said and "majority class" in said
     text = (tmp_path / "pooled.md").read_text()
     assert "### model=right: classes" in text and "↓ Behind a trivial baseline" in text
-    for form in ("tex", "csv", "svg"):
-        assert (tmp_path / f"pooled.{form}").stat().st_size > 500
+    for name in ("pooled.tex", "pooled.csv", "pooled.svg", "pooled_confusion.svg"):
+        assert (tmp_path / name).stat().st_size > 500

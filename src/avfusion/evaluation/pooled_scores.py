@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from avfusion.corpora.table import ATTRIBUTE_PREFIX
 from avfusion.data.store import Store
 from avfusion.evaluation.out_of_fold import Pooled, group_subjects
 from avfusion.evaluation.subject_bootstrap import (
@@ -28,7 +29,6 @@ from avfusion.evaluation.subject_bootstrap import (
 )
 
 RANKED = SCORES[0]
-ATTRIBUTE_PREFIX = "attribute."  # of columns of an index
 
 
 class PooledScore(NamedTuple):
@@ -122,6 +122,11 @@ def score_settings(settings: Sequence[Pooled]) -> list[PooledRow]:
         )
         for number, row in enumerate(rows)
     ]
+
+
+def find_best_network(rows: Sequence[PooledRow]) -> PooledRow | None:
+    """Find the best row that is a network, neither a baseline nor an ensemble."""
+    return next((row for row in rows if row.pooled.predictor == "network"), None)
 
 
 def _resample(pooled: Pooled) -> dict[str, Float64[np.ndarray, "samples"]]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from avfusion.checkpoint import find_checkpoint, read_checkpoint
 from avfusion.data.store import Store
 from avfusion.evaluation.aggregate import Row
-from avfusion.evaluation.pooled_scores import PooledRow, count_confusions
+from avfusion.evaluation.pooled_scores import PooledRow, count_confusions, find_best_network
 from avfusion.evaluation.predictions import Predictions
 from avfusion.evaluation.runs import Run
 from avfusion.figures.clip import Peak, clip_figure, clip_view
@@ -116,7 +116,7 @@ def draw_pooled(rows: Sequence[PooledRow]) -> list[PageFigure]:
         return []
     caption = "Over all clips, with 95 % intervals over subjects; squares are trivial baselines."
     figures = [PageFigure("pooled", caption, pooled_figure(rows))]
-    best = next((row for row in rows if row.pooled.predictor == "network"), None)
+    best = find_best_network(rows)
     if best is not None:
         counts, names = count_confusions(best.pooled), best.pooled.output_names
         caption = f"Confusions of {best.name}, over all clips and seeds."

@@ -8,11 +8,17 @@ from typing import NamedTuple
 from avfusion.console import replace_unprintable
 from avfusion.evaluation.aggregate import find_exclusions, without_excluded
 from avfusion.evaluation.out_of_fold import add_ensembles, pool_settings
-from avfusion.evaluation.pooled_scores import PooledRow, read_attributes, score_settings
+from avfusion.evaluation.pooled_scores import (
+    PooledRow,
+    count_confusions,
+    find_best_network,
+    read_attributes,
+    score_settings,
+)
 from avfusion.evaluation.pooled_tables import Details, collect_details, print_pooled, write_pooled
 from avfusion.evaluation.predictions import FILE_NAME
 from avfusion.evaluation.runs import Run
-from avfusion.figures.predictions import pooled_figure
+from avfusion.figures.predictions import confusion_figure, pooled_figure
 from avfusion.figures.style import save_figure
 from avfusion.run.baselines import add_baselines, open_store
 
@@ -77,3 +83,8 @@ def report_pooled(
     write_pooled(folder, pooled.rows, pooled.details)
     save_figure(pooled_figure(pooled.rows), folder / f"pooled.{form}")
     print(f"Written: {folder}/pooled.md, .tex, .csv, .{form}")
+    best = find_best_network(pooled.rows)
+    if best is not None:
+        counts, names = count_confusions(best.pooled), best.pooled.output_names
+        figure = confusion_figure(counts, names)
+        print(f"Written: {save_figure(figure, folder / f'pooled_confusion.{form}')} ({best.name})")
