@@ -51,6 +51,7 @@ from avfusion.training.task import FusionTask
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "base")
+QUICK_MODELS = ("lowrank", "mcb", "bottleneck", "audio_only", "face_only", "lenet")
 SHARED = Path(os.environ.get("AVFUSION_SHARED", ROOT.parent / "shared"))
 
 # As many clips as forks render and decode; for more, processes start that import torch.
@@ -80,10 +81,18 @@ def pytest_collection_finish() -> None:
     atexit.register(gc.unfreeze)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of long tests go first, so that none of them is the last that everything waits for."""
+    """Files of long tests go first, so that none of them is the last that everything waits for.
+
+    Of the cases of all models, the quick part has those that differ most.
+    """
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
+    for item in items:
+        model = item.callspec.params.get("model") if hasattr(item, "callspec") else None
+        if isinstance(model, str) and model in MODELS and model not in QUICK_MODELS:
+            item.add_marker("slow")
 
 
 def load(config: str, *overrides: str) -> DictConfig:

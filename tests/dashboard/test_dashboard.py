@@ -101,6 +101,7 @@ def test_never_is_never(party_store, tmp_path):
     assert tags["images"] == ["train/first_batch"] and tags["histograms"] == tags["audio"] == []
 
 
+@pytest.mark.slow
 def test_histograms_hold_every_weight_once(watched, party_store):
     events = events_of(watched)
     task = build_for(FaceAudioDataModule(str(party_store)), "lowrank")

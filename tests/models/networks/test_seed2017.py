@@ -203,6 +203,7 @@ REPAIRED = {  # by each repair alone, in evaluation
 
 
 @pytest.mark.parametrize("repair", REPAIRS)
+@pytest.mark.slow
 def test_each_repair_removes_its_fault_and_no_other(repair):
     task = repaired(repair).eval()
     assert {name for name, is_repaired in REPAIRED.items() if is_repaired(task)} == {repair}
