@@ -376,11 +376,11 @@ class Broken(TinyVoiceModule):
         ("no steps", r"of tiny \(Broken\) gives values of shape \(1, 4\) with lengths and says of"),
         (
             "other widths",
-            r"of tiny gives clip s0_3 values of shape \(74, 3\), and others of \(4,\)",
+            r"of tiny gives clip s0_1 values of shape \(54, 3\), and others of \(4,\)",
         ),
         (
             "no lengths",
-            r"of tiny gives clip s0_3 values of shape \(74, 4\), and others of \(39, 4\)",
+            r"of tiny gives clip s0_1 values of shape \(54, 4\), and others of \(39, 4\)",
         ),
     ],
 )

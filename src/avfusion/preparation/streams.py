@@ -461,14 +461,16 @@ def group_rows(
     reads: Stream, lengths: Int64[np.ndarray, "clips"], device: torch.device, rows: Rows
 ) -> Iterator[Rows]:
     """Share some clips out to batches of like lengths, each in the order of the store."""
+    if device.type == "cpu":  # a clip then has the same bytes wherever it is computed
+        yield from rows[:, None]
+        return
+
     if reads.kind != "sequence":
         most = BATCH_CLIPS if reads.kind == "vector" else max(1, BATCH_PICTURES // reads.shape[0])
         yield from np.split(rows, np.arange(most, len(rows), most)) if len(rows) else ()
         return
 
     budget = BATCH_SECONDS * (reads.rate or SAMPLE_RATE)
-    if device.type == "cpu":  # a clip then has the same bytes wherever it is computed
-        budget = 0
     batch: list[int] = []
     for row in rows[np.argsort(-lengths[rows], kind="stable")].tolist():  # the longest first
         longest = lengths[batch[0]] if batch else 0
