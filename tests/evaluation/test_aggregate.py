@@ -337,3 +337,13 @@ def test_a_setting_whose_mean_is_not_finite_is_neither_best_nor_tested(tmp_path,
     lines = to_markdown(rows).splitlines()[2:5]
     assert ["**" in line for line in lines] == [True, False, False]
     assert find_best_row(rows[1:], metric) is None and "**" not in to_markdown(rows[1:])
+
+
+def test_one_setting_of_many_choices_is_named_by_its_model(tmp_path):
+    write_run(tmp_path / "0", "lowrank", 1, {METRIC: 0.5})
+    job = tmp_path / "0" / "job.json"
+    many = [f"data.corpus.choice_{number}=value" for number in range(9)]
+    overrides = ["experiment=frozen_voices", "model=lowrank", "seed=1", *many]
+    job.write_text(json.dumps({"overrides": overrides, "exit_code": 0}))
+    (row,) = compare_settings(find_runs([str(tmp_path)]), [METRIC])
+    assert row.name == "experiment=frozen_voices model=lowrank"

@@ -15,6 +15,7 @@ from avfusion.evaluation.runs import IGNORED_KEYS, Run
 
 # Overrides that a setting is repeated over.
 REPEATED_OVERRIDE = re.compile(r"^\+*(seed|data\.seed|.*split_seed|.*fold|fold)=")
+MAX_NAME = 100  # characters, as wide as a table on a screen
 # For an interval or a test: of two runs, Student's t makes the former 12.7 times the deviation.
 MIN_RUNS = 3
 
@@ -158,11 +159,17 @@ def _rank(row: Row, metric: str) -> float:
 
 
 def name_settings(groups: list[list[Run]]) -> list[str]:
-    """Name each setting by the overrides that are not common to all."""
+    """Name each setting by the overrides that are not common to all.
+
+    One alone is named by all of them or, where those are long, by its model and experiment.
+    """
     chosen = [
         [o for o in group[0].overrides if not (REPEATED_OVERRIDE.match(o) or IGNORED_KEYS.match(o))]
         for group in groups
     ]
+    if len(chosen) == 1 and len(" ".join(chosen[0])) > MAX_NAME:
+        own = [override for override in chosen[0] if override.startswith(("model=", "experiment="))]
+        chosen = [own or chosen[0]]
     common = set(chosen[0]).intersection(*chosen) if len(chosen) > 1 else set()
     return [" ".join(o for o in overrides if o not in common) or "default" for overrides in chosen]
 
