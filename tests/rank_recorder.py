@@ -12,7 +12,7 @@ class RankRecorder(L.Callback):
     """Save the weights and the tested rows of every rank into a folder, after training and testing.
 
     The processes of ranks in ``crash`` end as the first epoch does; the second does not end while
-    there is a file ``held``.
+    there is a file ``held``, unless the process is asked to end.
     """
 
     def __init__(self, folder: str, crash: tuple[int, ...] = (), held: str | None = None) -> None:
@@ -25,6 +25,8 @@ class RankRecorder(L.Callback):
         if trainer.global_rank in self.crash:
             os._exit(7)
         while self.held and trainer.current_epoch == 1 and os.path.exists(self.held):
+            if any(getattr(callback, "asked", False) for callback in trainer.callbacks):
+                return
             time.sleep(0.05)
 
     def on_test_batch_end(self, trainer, task, outputs, batch, *_) -> None:
