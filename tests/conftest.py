@@ -52,6 +52,7 @@ ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if path.stem != "base")
 QUICK_MODELS = ("lowrank", "mcb", "bottleneck", "audio_only", "face_only", "lenet")
+WHOLE_RUNS = {"watched", "hostile_run"}  # fixtures
 SHARED = Path(os.environ.get("AVFUSION_SHARED", ROOT.parent / "shared"))
 
 # As many clips as forks render and decode; for more, processes start that import torch.
@@ -85,13 +86,15 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of long tests go first, so that none of them is the last that everything waits for.
 
-    Of the cases of all models, the quick part has those that differ most.
+    Of the cases of all models, the quick part has those that differ most, and none of the claims
+    about a run that is trained, drawn and tested.
     """
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)
     for item in items:
         model = item.callspec.params.get("model") if hasattr(item, "callspec") else None
-        if isinstance(model, str) and model in MODELS and model not in QUICK_MODELS:
+        other_model = isinstance(model, str) and model in MODELS and model not in QUICK_MODELS
+        if other_model or WHOLE_RUNS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
 
 

@@ -12,6 +12,7 @@ import torch
 from conftest import (
     CONF,
     MODELS,
+    QUICK_MODELS,
     ROOT,
     build,
     encoded_labels,
@@ -47,6 +48,8 @@ OPTIONS = sorted(
     for path in CONF.rglob("*.yaml")
     if path.parent != CONF
 )
+QUICK = {(group, next(o for g, o in OPTIONS if g == group)) for group, _ in OPTIONS}
+QUICK |= {("model", model) for model in QUICK_MODELS}
 SPEECH = ("hubert", "wav2vec2", "wavlm", "whisper")  # audio encoders with weights of transformers
 PACKAGES = ("timm", "torchvision", *SPEECH)  # choices that need what --group encoder-tests brings
 GIVEN = {"prepare": {"corpus": "manifest"}}  # what a top config cannot do without
@@ -89,12 +92,21 @@ def options(*names: str):
     """Parametrise over every option of these groups and of those within (``a/``: only within)."""
     starts = tuple(f"{name.rstrip('/')}/" for name in names)
     some = [
-        pytest.param(group, option, marks=[pytest.mark.encoders] if option in PACKAGES else [])
+        pytest.param(group, option, marks=quick_or_slow(group, option) + needs_packages(option))
         for group, option in OPTIONS
         if group in names or group.startswith(starts)
     ]
     assert some
     return pytest.mark.parametrize(("group", "option"), some)
+
+
+def quick_or_slow(group: str, option: str) -> list[pytest.MarkDecorator]:
+    """The quick part has one choice of each group."""
+    return [] if (group, option) in QUICK else [pytest.mark.slow]
+
+
+def needs_packages(option: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.encoders] if option in PACKAGES else []
 
 
 WITHOUT_FOLDS = ("fixed", "official", "leaky_ogm_ge", "leaky_emobox")
@@ -106,7 +118,9 @@ def no_run():
     HydraConfig.instance().cfg = None
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.parametrize(
+    ("group", "option"), [pytest.param(*choice, marks=quick_or_slow(*choice)) for choice in OPTIONS]
+)
 def test_every_option_of_every_group_resolves_to_values_of_the_right_types(group, option):
     cfg = choose(group, option)
     assert OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)

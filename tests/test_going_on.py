@@ -143,6 +143,7 @@ def test_the_weights_are_those_of_an_uninterrupted_training(name, party_store, t
 CLIPS = 24
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", ["steps", "time"])
 def test_an_epoch_that_was_ended_early_is_over(stop, party_store, tmp_path):
     """With more steps or time the next epoch begins, with all of its clips."""
@@ -165,6 +166,7 @@ def interrupted(party_store, tmp_path_factory) -> tuple[Path, list]:
     return folder, watch.seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "workers"), [(3, 0), (5, 0), (5, 1), (6, 0), (12, 0), (20, 0)])
 def test_other_batches_leave_no_clip_out_and_read_none_twice(
     size, workers, party_store, interrupted, tmp_path

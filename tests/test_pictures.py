@@ -135,6 +135,7 @@ def test_one_command_prepares_trains_and_tests_and_another_answers(run, tmp_path
     assert right == pytest.approx(found["test/accuracy"])
 
 
+@pytest.mark.slow
 def test_a_control_that_looks_learns_from_them_and_is_drawn_without_a_sound(tmp_path, in_process):
     write_mnist(tmp_path / "files")
     data = data_of("mnist", tmp_path, "data.batch_size=16")

@@ -116,6 +116,7 @@ def test_a_run_without_any_that_counts_keeps_its_last_weights(tmp_path):
     assert found(tmp_path) == steps(best.best_model_path) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [1, 3, -1])
 @pytest.mark.parametrize("how", ["moved", "copied", "linked", "relative"])
 @pytest.mark.parametrize("later", [[0.3, 0.4], [0.3, 0.95], []])

@@ -61,6 +61,7 @@ def failure(store, *choices: str, poison: Poison | None = None, **options) -> No
     return end.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "step", "where", "what"),
     [
@@ -102,6 +103,7 @@ def test_validation_counts_too(party_store):
     assert (end.step, end.part) == (3, "head") and "in validation, the" in str(end)
 
 
+@pytest.mark.slow
 def test_a_finite_training_is_not_changed(party_store):
     weights = []
     for kept in ([], [FiniteNumbers()]):

@@ -57,6 +57,7 @@ def test_every_validation_is_reported_once_and_a_good_trial_runs_to_its_end(file
     assert trainer.current_epoch == 3 and not was_pruned(trainer)
 
 
+@pytest.mark.slow
 def test_a_trial_below_the_median_ends_after_the_warm_up(file, study):
     for number, scores in enumerate(([0.5, 0.625, 0.75], [0.125, 0.25, 0.375])):
         study.ask()
@@ -76,6 +77,7 @@ def test_a_bad_last_epoch_finishes_a_run_rather_than_prunes_it(file, study):
     assert trainer.current_epoch == 2 and not was_pruned(trainer)
 
 
+@pytest.mark.slow
 def test_what_was_reported_before_an_interruption_stays(file, study):
     study.ask()
     train(file, 0, [0.5, 0.25], NopPruner())

@@ -64,6 +64,7 @@ def whole(party_store, folder):
     return train(party_store, SaveAt(folder), epochs=3)
 
 
+@pytest.mark.slow
 def test_an_epoch_that_goes_on_is_reported_with_the_clips_before_the_interruption(
     party_store, whole, folder
 ):
@@ -78,9 +79,11 @@ def test_an_epoch_that_goes_on_is_reported_with_the_clips_before_the_interruptio
     assert without[0] != whole[1] and without[1] == whole[2]
 
 
+@pytest.mark.slow
 def test_an_epoch_that_lacks_nothing_but_its_report_gets_it(party_store, whole, folder):
     assert train(party_store, epochs=3, ckpt_path=folder / "end.ckpt") == whole[1:]
 
 
+@pytest.mark.slow
 def test_what_goes_on_with_the_next_epoch_counts_that_one_alone(party_store, whole, folder):
     assert train(party_store, epochs=3, ckpt_path=folder / "unvalidated.ckpt") == whole[2:]

@@ -47,6 +47,7 @@ def train(party_store, clock, seconds, **options):
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{}, {"val_check_interval": 1}, {"limit_val_batches": 0}, {"num_sanity_val_steps": 1}],
@@ -65,6 +66,7 @@ def test_the_seconds_are_those_since_training_began_with_validation(party_store,
     assert get_timing(trainer)["seconds"] == 2 * 2 + 1000 * batches
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_within_an_epoch_counts_from_its_first_step(
     party_store, clock, tmp_path
 ):

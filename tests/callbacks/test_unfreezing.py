@@ -17,6 +17,7 @@ def copies(module):
     return [parameter.detach().clone() for parameter in module.parameters()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("epochs", "moves"), [(1, False), (2, False), (3, True)])
 def test_a_part_moves_from_its_epoch_on_and_the_others_from_the_first(data, epochs, moves):
     task = build_for(data, "lowrank")

@@ -77,6 +77,7 @@ def test_a_clip_does_not_depend_on_those_before_it(tmp_path):
     assert some == {name: read_files(tmp_path / "all")[name] for name in some}
 
 
+@pytest.mark.slow
 def test_every_emotion_occurs_about_as_often(many):
     counts = Counter(row[3] for row in many[1])
     assert set(counts) == set(EMOTIONS)

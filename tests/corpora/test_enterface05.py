@@ -56,6 +56,7 @@ def test_copies_have_other_signs_for_the_blanks(enterface05, tmp_path, blank):
     assert ids[0] == ids[1]
 
 
+@pytest.mark.slow
 def test_the_whole_corpus_has_1287_clips(tmp_path):
     for subject in range(1, 45):
         for emotion in EMOTIONS:

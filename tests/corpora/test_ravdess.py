@@ -111,6 +111,7 @@ def test_voices_alone_are_also_the_sound_of_videos(ravdess):
     assert {clip.video for clip in clips} == {None}
 
 
+@pytest.mark.slow
 def test_the_whole_corpus_has_1440_and_1012_trials(tmp_path):
     for channel, emotions in (("01", 8), ("02", 6)):
         for actor in range(1, 25):

@@ -67,6 +67,7 @@ def test_networks_that_lack_parts_are_drawn_too(model, party_store, tmp_path):
     assert looks == (model == "face_only")
 
 
+@pytest.mark.slow
 def test_without_tensorboard_nothing_is_drawn(party_store, tmp_path):
     train(party_store, tmp_path, dashboard(), logger=CSVLogger(tmp_path, name="csv"))
     train(party_store, tmp_path, dashboard(), logger=False)
@@ -91,6 +92,7 @@ def test_a_number_of_epochs_that_is_none_is_refused(name):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_never_is_never(party_store, tmp_path):
     callbacks = dashboard()
     for callback in callbacks:
@@ -110,6 +112,7 @@ def test_histograms_hold_every_weight_once(watched, party_store):
     assert sum(lasts) == weights
 
 
+@pytest.mark.slow
 def test_a_network_that_has_diverged_does_not_stop_the_drawing(party_store, tmp_path):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
     task = build_for(data, "lowrank")

@@ -42,6 +42,7 @@ def test_is_drawn_as_it_learns(model, recordings_store, tmp_path):
     assert len([tag for tag in tags["scalars"] if tag.startswith("train/gradient_norm_")]) >= 2
 
 
+@pytest.mark.slow
 def test_one_that_reads_stored_maps_is_drawn_with_the_pictures(mapped_store, tmp_path):
     data = FaceAudioDataModule(str(mapped_store), batch_size=8, streams=("face_map", "mfcc"))
     task = build_for(data, "lowrank", "model/face_encoder=precomputed")

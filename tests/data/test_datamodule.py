@@ -242,6 +242,7 @@ def halves(recordings, long_features, tmp_path_factory):
     return stores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("left", "removed"), [("face", "audio"), ("audio", "face")])
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_modality_taken_away_is_as_in_a_store_of_the_clips_recorded_without(

@@ -18,6 +18,7 @@ def rows(loader, epoch):
     return [clips.row.tolist() for clips in loader]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("served", [1, 3, 4])
 def test_goes_on_in_the_middle_of_an_epoch_and_serves_the_next_ones_whole(data, served):
     whole = [rows(data.train_dataloader(), epoch) for epoch in (2, 3)]

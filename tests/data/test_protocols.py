@@ -165,6 +165,7 @@ def test_test_folds_partition_the_clips_and_sizes_are_as_published(name, tmp_pat
     assert name not in SIZES or sizes == SIZES[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_training_validation_and_test_share_no_subject_unless_the_protocol_says_so(name, tmp_path):
     store = CORPORA.get(name, enterface)(tmp_path / "store")

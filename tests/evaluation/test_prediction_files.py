@@ -151,6 +151,7 @@ def test_a_network_of_both_modalities_predicts_from_the_available_one(predicted)
     assert all(prediction.values is not None for prediction in predictions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "beginning"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_figures_are_vector_graphics_on_request(predicted, form, beginning, tmp_path):
     store, target, predictions = predicted

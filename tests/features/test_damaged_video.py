@@ -184,6 +184,7 @@ def test_a_video_may_be_shorter_than_its_sound(tmp_path):
     assert read_video(path, [0.1]).loss.lost == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starts", [(0, 0), (7, 0), (0, 3), (0, 1000), (1000, 0), (70, 90)])
 @pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
 @pytest.mark.parametrize("far", [30.0, 0.5])
@@ -221,6 +222,7 @@ RAW = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec", "form", "options"), RAW)
 def test_pictures_without_time_stamps_are_evenly_spaced(tmp_path, name, codec, form, options):
     path = write_numbers(tmp_path / name, codec, form=form, **options)

@@ -256,6 +256,7 @@ def quarters(width, height):
     return colours.repeat(height // 2, axis=0).repeat(width // 2, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_photograph_of_50_megapixels_is_read_at_a_quarter_of_its_sides(tmp_path, progressive):
     exif = Image.Exif()

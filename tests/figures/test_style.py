@@ -22,6 +22,7 @@ def figure():
     return confusion_figure(np.array([[3, 1], [0, 2]]), ["$low$", "high"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "beginning"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
 )

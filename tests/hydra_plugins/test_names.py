@@ -142,6 +142,7 @@ def test_each_job_of_a_sweep_has_a_folder_of_its_name(tmp_path, jobs):
         assert sorted(kept) == [f"model={model}", f"seed={seed}", "trainer=cpu"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_resumed_finds_its_jobs_and_may_have_more_of_them(tmp_path, jobs):
     sweep(tmp_path, "model=lowrank", "seed=8,9")
     assert jobs.started == ["seed8", "seed9"]
@@ -161,6 +162,7 @@ def test_an_older_sweep_whose_folders_are_numbered_goes_on_there(tmp_path, jobs)
     assert jobs.started == ["1", "seed3"]
 
 
+@pytest.mark.slow
 def test_two_jobs_with_the_same_overrides_resume_separately(tmp_path, jobs):
     sweep(tmp_path, "seed=1,1")
     assert len(set(jobs.started)) == 2
@@ -168,6 +170,7 @@ def test_two_jobs_with_the_same_overrides_resume_separately(tmp_path, jobs):
     assert len(jobs.started) == 2
 
 
+@pytest.mark.slow
 def test_a_failed_job_is_run_again_in_its_folder(tmp_path, jobs):
     jobs.code = 1
     with pytest.raises(CompactHydraException, match="2 of 2 jobs failed"):

@@ -203,6 +203,7 @@ def test_a_job_gets_its_values_and_its_trial_number(tmp_path, jobs):
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("monitor", "mode", "best"), [("accuracy", "max", max), ("loss", "min", min)]
 )
@@ -237,6 +238,7 @@ def test_an_interrupted_search_goes_on_with_the_trials_that_remain(tmp_path, job
     assert proposed(tmp_path / "cut") == proposed(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_job_that_finished_after_its_sweep_was_killed_is_not_run_again(tmp_path, jobs):
     jobs.interrupted = "trial_0003"
     with pytest.raises(SystemExit):
@@ -338,6 +340,7 @@ def test_a_trial_over_folds_is_the_mean_of_all_folds_but_the_test(jobs, tmp_path
     assert states(tmp_path) == ["COMPLETE"] * 4
 
 
+@pytest.mark.slow
 def test_trials_run_side_by_side_fold_by_fold_and_one_that_fails_ends_there(jobs, tmp_path):
     jobs.fails = {"fold2"}
     with pytest.raises(CompactHydraException, match="4 trials failed"):
@@ -347,6 +350,7 @@ def test_trials_run_side_by_side_fold_by_fold_and_one_that_fails_ends_there(jobs
     assert states(tmp_path) == ["FAIL"] * 4
 
 
+@pytest.mark.slow
 def test_a_bad_trial_is_pruned_after_its_first_folds(jobs, tmp_path):
     """Whoever is below the threshold after a fold goes: the first fold adds nothing to the rate."""
     pruner = (
@@ -362,6 +366,7 @@ def test_a_bad_trial_is_pruned_after_its_first_folds(jobs, tmp_path):
     assert {"PRUNED", "COMPLETE"} <= set(states(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_search_over_folds_goes_on_with_the_folds_that_an_interruption_left(jobs, tmp_path):
     jobs.interrupted = "fold2"
     with pytest.raises(SystemExit):

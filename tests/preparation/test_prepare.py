@@ -126,6 +126,7 @@ def test_what_follows_a_short_clip_is_zero(recordings_store):
         )
 
 
+@pytest.mark.slow
 def test_a_store_of_other_processes_holds_the_features_too(party, party_store, small_features):
     store = Store(party_store)
     for place, recording in enumerate(party.read().recordings):
@@ -268,6 +269,7 @@ def own_class(folder, text=OWN):
     return importlib.import_module("own_frames").Doubled
 
 
+@pytest.mark.slow
 def test_an_own_feature_class_has_a_store_of_its_own_that_says_so(
     few, tmp_path, in_process, small_features, monkeypatch
 ):
@@ -368,6 +370,7 @@ def test_a_store_that_does_not_fit_on_the_disk_is_refused_before_it_is_begun(
     assert not list(tmp_path.glob("stores/*.partial"))
 
 
+@pytest.mark.slow
 def test_a_limit_takes_clips_from_all_over_the_corpus(
     recordings, tmp_path, in_process, small_features
 ):
@@ -629,6 +632,7 @@ def test_checksums_are_those_of_all_files_but_the_description(party_store):
     assert checksums == {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
+@pytest.mark.slow
 def test_shards_and_parts_do_not_change_what_is_read(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):
@@ -646,6 +650,7 @@ def test_shards_and_parts_do_not_change_what_is_read(
         assert stream["std"] == pytest.approx(told[1]["streams"][name]["std"])
 
 
+@pytest.mark.slow
 def test_parts_change_no_byte_of_the_index_and_of_the_report(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):

@@ -136,6 +136,7 @@ def test_leakage_is_marked_at_every_score_and_explained_once(sweep):
     assert page.text("runs").count("†") == 4
 
 
+@pytest.mark.slow
 def test_out_of_fold_predictions_stand_on_the_page_with_leaks_and_what_is_missing(tmp_path):
     leak = "Training and test share <everybody>."
     runs = write_sweep(tmp_path, {"good": 0.9, "bad": 0.2}, **{"data/protocol_leak": leak})

@@ -27,6 +27,7 @@ def test_every_model_passes_before_its_data_is_known(model):
     check_model(cfg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["trainer", "experiment", "optimizer", "scheduler", "callbacks"])
 def test_every_choice_of_a_training_passes(group):
     for path in sorted((CONF / group).glob("*.yaml")):

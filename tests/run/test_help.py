@@ -10,7 +10,10 @@ from conftest import CONF, MODELS, ROOT, hydra_at_rest
 PROGRAMS = sorted(path.stem for path in (ROOT / "src").glob("*.py"))
 
 
-@pytest.fixture(params=PROGRAMS)
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in PROGRAMS if name != "train"]
+
+
+@pytest.fixture(params=["train", *OTHERS])
 def program(request):
     with hydra_at_rest():
         yield request.param
@@ -52,10 +55,12 @@ def test_help_names_every_choice_and_marks_those_that_are_taken(monkeypatch, cap
     assert within <= set(groups)
 
 
+@pytest.mark.slow
 def test_help_names_the_values_of_the_program_itself(monkeypatch, capsys):
     text = said("predict", monkeypatch, capsys, "--help", "split=val")
     assert {"split=val", "input=null", "figures=false", "windows.step=null"} <= set(text.split())
 
 
+@pytest.mark.slow
 def test_the_help_of_hydra_can_still_be_read(monkeypatch, capsys):
     assert "--multirun" in said("train", monkeypatch, capsys, "--hydra-help")

@@ -170,6 +170,7 @@ def test_the_package_has_no_other_attributes():
         avfusion.lod  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_network_that_imagines_trains_as_any_other_and_says_what_it_imagined(
     party_store, tmp_path, in_process
 ):

@@ -74,6 +74,7 @@ def test_every_program_builds_one_model_and_reads_a_checkpoint_once(program):
         assert program(f"{command} ckpt_path=weights.ckpt {QUIET}") == BUILT | {"weights.ckpt": 1}
 
 
+@pytest.mark.slow
 def test_the_model_is_built_a_second_time_only_before_its_data_are_prepared(
     counts, tmp_path, monkeypatch
 ):

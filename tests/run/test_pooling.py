@@ -56,6 +56,7 @@ def sweep(party_store, tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_baselines_are_of_the_streams_that_runs_read_on_their_folds(sweep, party_store):
     pooled = pool_runs(find_runs([str(sweep)]))
     assert not pooled.sentences
@@ -123,6 +124,7 @@ def test_ensembles_stand_beside_their_members(sweep):
     assert list_streams(every) == ["mfcc", "frames"]
 
 
+@pytest.mark.slow
 def test_summarize_prints_and_writes_the_pooled_tables(sweep, tmp_path, monkeypatch, capsys):
     arguments = ["summarize.py", str(sweep), "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", arguments)

@@ -60,6 +60,7 @@ def test_results_say_what_has_to_be_known_about_them(finished):
     assert results["data/shared_subjects"] == 0
 
 
+@pytest.mark.slow
 def test_results_name_the_modality_that_was_left_where_one_was_taken_away(party_store):
     data = FaceAudioDataModule(str(party_store), batch_size=8)
     task, trainer = build_for(data, "lowrank"), quiet_trainer()

@@ -239,6 +239,7 @@ def test_a_drawn_clip_has_no_verdict(trained, number_store):
     assert view.answer == "true: pitch=-0.75|tint=3.0   predicted: pitch (0.50) | tint (4.00)"
 
 
+@pytest.mark.slow
 def test_a_report_of_numbers_agrees_with_the_results_and_draws_the_clips(trained):
     folder, *_ = trained
     (folder / "config.yaml").write_text("monitor: val/ccc\n")

@@ -14,7 +14,8 @@ from avfusion.training.adversarial_task import select_present, split_directions
 from avfusion.training.adversary import d_loss_fake, d_loss_real, g_loss
 from avfusion.training.task import FusionTask
 
-NETWORKS = ("lowrank", "concat", "bottleneck", "crossattention")
+OTHERS = ("concat", "bottleneck", "crossattention")
+NETWORKS = ("lowrank", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS))
 SMALL = ("model.network.audio_encoder.hidden_dim=16",)
 IMAGINED = ("model/missing=imagined", "model.network.missing.hidden_dim=8", *SMALL)
 
@@ -212,6 +213,7 @@ def test_both_optimizers_step_in_each_batch_and_the_networks_steps_count(model, 
 LOGGED = ("d_loss_real", "d_loss_fake", "g_loss", "d_accuracy", "modality_loss", "imagination_l1")
 
 
+@pytest.mark.slow
 def test_gradients_are_added_up_and_the_last_ones_of_an_epoch_are_used(train):
     _, trainer = train(*IMAGINED, "model.accumulate_grad_batches=4")  # six batches
     assert trainer.global_step == 2
@@ -260,11 +262,13 @@ def test_the_gradients_of_both_are_clipped_each_at_its_own_norm(train):
     assert spy.norms[1] == pytest.approx([0.002] * 6, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_steps_that_a_training_is_limited_to_are_those_of_the_network(train):
     _, trainer = train(*IMAGINED, max_epochs=3, max_steps=8)
     assert trainer.global_step == 8
 
 
+@pytest.mark.slow
 def test_a_penalty_on_the_discriminators_gradient_and_spectral_norm_train(train):
     options = ("model.r1_weight=1", "model.discriminator.spectral_norm=true")
     task, _ = train(*IMAGINED, *options, "model.network.missing.noise_dim=4")
@@ -311,6 +315,7 @@ def test_a_task_without_an_adversary_is_refused():
         build("lowrank", "model/alignment=reversal", "model.alignment=null")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "name"), [("auto", "zeros"), ("zeros", "zeros"), ("learned", "learned")]
 )
@@ -342,6 +347,7 @@ def test_the_widths_of_discriminators_are_those_of_what_they_compare():
     assert cfg.model.gradient_clip_val == cfg.trainer.gradient_clip_val
 
 
+@pytest.mark.slow
 def test_generators_and_discriminators_are_counted_apart(party_store):
     data = FaceAudioDataModule(str(party_store), batch_size=4)
     sizes = ("model.network.missing.num_layers=1", "model.discriminator.num_layers=1")
@@ -367,6 +373,7 @@ def test_clipping_and_accumulation_of_the_trainer_are_done_by_the_task():
     assert leave_to_task(load("eval")) == {}
 
 
+@pytest.mark.slow
 def test_it_trains_in_bfloat16(train):
     task, trainer = train(*IMAGINED, "model/alignment=reversal", precision="bf16-mixed")
     assert trainer.global_step == 6

@@ -140,6 +140,7 @@ def test_evaluates_without_optimizer_and_schedule():
     assert task(toy_clips(2)).logits.shape == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.5, -0.5])
 def test_the_entropy_of_the_glimpses_counts_in_training_and_not_in_the_scores(data, weight):
     plain, narrow = (
@@ -171,6 +172,7 @@ def test_single_glimpses_count_in_training_and_not_in_the_scores(data):
     torch.testing.assert_close(validated, F.cross_entropy(task(clips).logits, clips.label))
 
 
+@pytest.mark.slow
 def test_a_penalty_of_entropy_narrows_the_glimpses():
     task, clips = build("lowrank", "model.glimpse_entropy=1.0"), toy_clips(4)
     before = mean_entropy(task(clips).glimpses).item()

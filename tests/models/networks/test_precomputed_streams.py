@@ -74,6 +74,7 @@ def assert_same(ours, theirs) -> None:
     torch.testing.assert_close(ours.logits, theirs.logits, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 @each_network
 @pytest.mark.parametrize(
     ("audio", "face"),
