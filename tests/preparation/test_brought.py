@@ -154,6 +154,23 @@ def test_a_file_that_cannot_be_read_or_holds_several_arrays_is_named(make, folde
     assert np.array_equal(store.clip("audio_features", 1), values_of(1) + 1)
 
 
+def test_each_column_may_have_a_key_and_a_rate_of_its_own(make, folder):
+    def bring_both(rows):
+        for number, row in enumerate(rows):
+            values = {"voice": values_of(number), "face": values_of(number, 2)}
+            np.savez(folder / f"both{number}.npz", **values)
+            row |= dict.fromkeys(("audio_features", "face_features"), f"both{number}.npz")
+
+    edit(folder, bring_both)
+    keys, rates = {"audio_features": "voice", "face_features": "face"}, {"face_features": 25}
+    store = Store(make(features={"key": keys, "rate": rates}))
+    assert np.array_equal(store.clip("audio_features", 2), values_of(2))
+    assert np.array_equal(store.clip("face_features", 2), values_of(2, 2))
+    assert [store.streams[name].rate for name in keys] == [None, 25]
+    with pytest.raises(ValueError, match=r"features of clip s0_0 .* with corpus\.features\.key="):
+        make(features={"key": {"audio_features": "voice"}})
+
+
 def test_a_tensor_with_a_gradient_is_read_and_what_is_no_array_is_named(make, folder):
     edit(folder, lambda rows: rows[1].update(audio_features="voice1.pt"))
     torch.save(torch.from_numpy(values_of(1)).requires_grad_(), folder / "voice1.pt")
@@ -191,3 +208,5 @@ def test_what_corpus_features_cannot_be_is_refused(folder):
         ValueError, match=r"corpus\.features\.rate must be steps per second .*got 0"
     ):
         Manifest(str(folder), features={"rate": 0})
+    with pytest.raises(ValueError, match=r"corpus\.features\.key has no voice: give one for both"):
+        Manifest(str(folder), features={"key": {"voice": "a"}})

@@ -65,7 +65,7 @@ class Manifest:
             name; None: all such columns, where there is no column of labels.
         ranges: lowest and highest value of numbers, by name.
         features: of the columns ``face_features`` and ``audio_features``: ``rate``, steps per
-            second, and ``key``, the array of a file that holds several.
+            second, and ``key``, the array of a file that holds several, for both or by column.
         allow_two_labels_for_one_recording: accept files that stand in the table with two labels.
         on_error: ``skip`` or ``raise``, for a clip that cannot be decoded or whose file is missing.
 
@@ -251,9 +251,16 @@ def make_format(features: Mapping[str, Any]) -> FeatureFormat:
             f"corpus.features has no {join_items(unknown)}, it has "
             f"{join_items(FeatureFormat._fields)}."
         )
+    for name, value in features.items():
+        if isinstance(value, Mapping) and (unknown := sorted(set(value) - set(FEATURE_COLUMNS))):
+            raise ValueError(
+                f"corpus.features.{name} has no {join_items(unknown)}: give one for both columns, "
+                f"or by {join_items(FEATURE_COLUMNS)}."
+            )
     rate = features.get("rate")
-    if rate is not None and not rate > 0:
-        raise ValueError(f"corpus.features.rate must be steps per second or null, got {rate}.")
+    for one in rate.values() if isinstance(rate, Mapping) else [rate]:
+        if one is not None and not one > 0:
+            raise ValueError(f"corpus.features.rate must be steps per second or null, got {one}.")
     return FeatureFormat(**features)
 
 

@@ -1,6 +1,6 @@
 """Recordings of a corpus: the files of each clip, and what the corpus says about them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -88,10 +88,20 @@ class FeatureFormat(NamedTuple):
     Attributes:
         rate: steps per second, where a file holds one array per step of time.
         key: name of the array in an ``.npz`` or ``.pt`` that holds several.
+
+    Either may be a mapping that has one for ``face_features``, ``audio_features`` or both.
     """
 
-    rate: float | None = None
-    key: str | None = None
+    rate: float | Mapping[str, float] | None = None
+    key: str | Mapping[str, str] | None = None
+
+    def rate_of(self, column: str) -> float | None:
+        """Steps per second of the features that a column names."""
+        return self.rate.get(column) if isinstance(self.rate, Mapping) else self.rate
+
+    def key_of(self, column: str) -> str | None:
+        """Name of the array that is taken of files that a column names."""
+        return self.key.get(column) if isinstance(self.key, Mapping) else self.key
 
 
 class LeftOut(NamedTuple):

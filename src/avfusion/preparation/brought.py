@@ -32,7 +32,7 @@ class BroughtFeatures:
         self.recordings, self.name, self.form = recordings, name, form
         first = read_features(next(iter(recordings.values())), name, form)
         self.kind = "vector" if first.ndim == 1 else "sequence"
-        self.rate = form.rate if first.ndim > 1 else None
+        self.rate = form.rate_of(name) if first.ndim > 1 else None
 
     def __call__(self, rows: Rows) -> Encoded:
         """Read the features of one clip."""
@@ -117,7 +117,7 @@ def read_features(
     except Exception as error:  # of any kind, where a file is something else
         raise ValueError(f"{known} cannot be read ({error}): write the file again.") from error
 
-    chosen = _select(loaded, form.key, known)
+    chosen = _select(loaded, form.key_of(name), name, known)
     try:
         values = _to_array(chosen)
     except Exception as error:  # of rows of several lengths, or a sparse tensor
@@ -147,7 +147,7 @@ def _load(path: Path) -> Any:
     return np.load(path, allow_pickle=False)
 
 
-def _select(loaded: Any, key: str | None, known: str) -> Any:
+def _select(loaded: Any, key: str | None, name: str, known: str) -> Any:
     """Take the array out of what a file holds."""
     if not isinstance(loaded, dict):
         return loaded
@@ -160,7 +160,8 @@ def _select(loaded: Any, key: str | None, known: str) -> Any:
         raise ValueError(
             f"{known} hold {names}"
             + (f", and no {key}" if key else "")
-            + ": say which one with corpus.features.key=<name>."
+            + ": say which one with corpus.features.key=<name>, or with "
+            f"corpus.features.key={{{name}: <name>}} for this column alone."
         )
     return loaded
 
