@@ -1,20 +1,26 @@
 """Claims about experiments and trained networks in Python, as in a notebook."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import tone, write_picture, write_sound
+from tiny_encoders import TARGETS, TinyFace, TinyVoice
 
 import avfusion
+from avfusion import checkpoint as checkpoint_files
 from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.evaluation.inference import make_batch
 from avfusion.features import prediction_features
 from avfusion.figures.clip import clip_view
 from avfusion.figures.gallery import gallery_figure
 from avfusion.figures.style import RIGHT, WRONG
 from avfusion.preparation.prepare import prepare
+from avfusion.preparation.shards import decode
+from avfusion.preparation.streams import add_stream
 from avfusion.run import notebook
 from avfusion.training.metrics.pointing import PointingGame, pointing
 
@@ -91,6 +97,50 @@ def list_recordings(recordings: Path, folder: Path) -> str:
     lines.append("a.wav")
     (folder / "some.txt").write_text("\n".join(lines))
     return str(folder / "some.txt")
+
+
+def test_streams_of_encoders_are_computed_of_new_recordings(
+    party_store, tmp_path, in_process, monkeypatch
+):
+    """A network on a voice of two layers and on face maps, beside their encoders by hand."""
+    monkeypatch.setattr(checkpoint_files, "ALLOWED_TARGETS", {*TARGETS})
+    root = shutil.copytree(party_store, tmp_path / "store")
+    voice, face = TinyVoice("voice", layers=2), TinyFace("face", kind="maps")
+    for encoder in (voice, face):
+        add_stream(root, encoder, torch.device("cpu"))
+    task, data = notebook.build(
+        notebook.compose_config("data=store", f"data.store={root}", "audio=voice", "face=face")
+    )
+    notebook.train(task, data, epochs=1)
+    task.trainer.save_checkpoint(tmp_path / "best.ckpt")
+
+    files = tmp_path / "new"
+    files.mkdir()
+    for name, seconds in (("one", 1.2), ("two", 0.7)):
+        write_picture(files / f"{name}.png", (200, 60, 60))
+        write_sound(files / f"{name}.wav", tone(seconds))
+    write_sound(files / "voice_alone.wav", tone(0.9))
+    (files / "bad.wav").write_bytes(b"")
+    ours = avfusion.predict(tmp_path / "best.ckpt", files)
+    theirs = notebook.predict_files(files, task, data)
+
+    features = prediction_features(data.description["features"])
+    clips = [decode(features, recording) for recording in find_recordings(str(files))[1:]]
+    batch = make_batch(clips, features).with_floats()
+    tokens, lengths = voice.build()(batch.streams["waveform"], batch.lengths["waveform"])
+    true = torch.arange(tokens.shape[2]) < lengths[:, None, None]
+    maps = face.build()(batch.streams["frames"], None).values * batch.has_face.view(-1, 1, 1, 1, 1)
+    streams = {"voice": tokens * true[..., None], "face": maps}
+    streams = {name: values.half().float() for name, values in streams.items()}
+    batch = batch._replace(streams=streams, lengths={"voice": lengths})
+    with torch.inference_mode():
+        expected = task.eval().network(batch).logits.softmax(-1)
+
+    assert [Path(one.clip.clip_id).stem for one in ours] == ["one", "two", "voice_alone"]
+    assert "zeros stand in for the face" in ours[2].note
+    for one, other, values in zip(ours, theirs, expected, strict=True):
+        assert torch.equal(one.values, other.values)
+        assert torch.allclose(one.values, values, atol=1e-5)
 
 
 def test_a_recording_that_cannot_be_decoded_is_left_out_and_logged(trained, tmp_path, caplog):

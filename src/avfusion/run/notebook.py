@@ -4,31 +4,36 @@
 one.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import lightning as L
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from torch import Tensor
 
 import avfusion.run.warning_filters  # noqa: F401  imported for its effect
-from avfusion.checkpoint import find_checkpoint, read_checkpoint
-from avfusion.corpora.unlabeled import find_recordings
+from avfusion.checkpoint import find_checkpoint, get_stream_encoders, read_checkpoint
+from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.checks import check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.inference import ClipPrediction, collect_predictions, predict_recordings
-from avfusion.features import prediction_features
 from avfusion.features.clip import MODALITIES
+from avfusion.files import read_csv
+from avfusion.preparation.prepare import prepare
 from avfusion.run.build import build_data, make_recipe
 from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
 from avfusion.run.make import make_task
-from avfusion.run.restore import restore_task
+from avfusion.run.restore import find_encoders, recording_features, restore_task
 from avfusion.run.shorthands import expand_shorthands
 from avfusion.run.streams import find_streams
 from avfusion.training.task import FusionTask
 
+log = logging.getLogger(__name__)
 CONF = Path(__file__).parents[3] / "conf"
 
 
@@ -64,8 +69,9 @@ def predict(run: str | Path, files: str | Path) -> list[ClipPrediction]:
     >>> for prediction in avfusion.predict(run, "talks/*.mp4"):
     ...     print(prediction.clip.clip_id, prediction.values)
 
-    Recordings are prepared as in training; those that cannot be used are logged. A decoder that
-    crashes ends this process; with ``src/predict.py``, it ends only itself.
+    Recordings are prepared as in training; those that cannot be used are logged. Streams of
+    encoders are computed in a temporary store. Without any, a decoder that crashes ends this
+    process; with ``src/predict.py``, it ends only itself.
 
     Args:
         run: The folder of a run, whose best checkpoint is taken, or a checkpoint.
@@ -73,13 +79,21 @@ def predict(run: str | Path, files: str | Path) -> list[ClipPrediction]:
             ``.txt`` of those, one per line.
 
     Raises:
-        FileNotFoundError: There is no such checkpoint, or no recording.
-        ValueError: The network reads what an encoder computes, or no recording can be used.
+        FileNotFoundError: There is no such checkpoint, no recording, or no encoder of a stream that
+            the network reads.
+        ValueError: No recording can be used, or they lack what the network reads.
     """
-    task, description = load(run)
-    assert task.recipe is not None  # of every checkpoint that can be read
-    streams = find_streams(task.recipe.model)
-    return _predict(files, task, description, streams, task.recipe.data.get("batch_size", 32))
+    file = find_checkpoint(str(run), "best")
+    checkpoint = read_checkpoint(file)
+    recipe = checkpoint["recipe"]
+    return _predict(
+        files,
+        restore_task(file, checkpoint).eval(),
+        recipe["description"],
+        find_streams(recipe["model"]),
+        recipe["data"].get("batch_size", 32),
+        get_stream_encoders(checkpoint),
+    )
 
 
 def predict_files(
@@ -88,30 +102,38 @@ def predict_files(
     """Predict for recordings, as ``predict`` does, with a task and the data that it was trained on.
 
     Raises:
-        FileNotFoundError: There is no recording.
-        ValueError: The network reads what an encoder computes, or no recording can be used.
+        FileNotFoundError: There is no recording, or no encoder of a stream that the network reads.
+        ValueError: No recording can be used, or they lack what the network reads.
     """
-    return _predict(files, task, data.description, data.streams, data.batch_size)
+    return _predict(files, task, data.description, data.streams, data.batch_size, data.encoders)
 
 
 def _predict(
     files: str | Path,
     task: FusionTask,
     description: Mapping[str, Any],
-    streams: list[str] | tuple[str, ...],
+    streams: Sequence[str],
     batch_size: int,
+    states: Mapping[str, Mapping[str, Tensor]],
 ) -> list[ClipPrediction]:
-    features = prediction_features(description["features"])
-    if encoded := [name for name in streams if name not in features.streams]:
-        raise ValueError(
-            f"This network reads {' and '.join(encoded)}, which an encoder computes from a store: "
-            "predict with src/predict.py."
-        )
-
-    read = {description["streams"][name]["modality"] for name in streams}
-    modalities = [modality for modality in MODALITIES if modality in read]
+    encoders = find_encoders(description, streams, states)
+    features = recording_features(description, streams, encoders)
     recordings = find_recordings(str(files))
-    return predict_recordings(recordings, features, task, batch_size, modalities)
+    if not encoders:
+        read = {description["streams"][name]["modality"] for name in streams}
+        modalities = [modality for modality in MODALITIES if modality in read]
+        return predict_recordings(recordings, features, task, batch_size, modalities)
+
+    corpus = UnlabeledRecordings(recordings, description["output_names"], description["labels"])
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        store = prepare(corpus, features, folder)
+        for row in read_csv(store / "report.csv"):
+            if row["outcome"] != "kept":
+                log.warning("%s cannot be used: %s.", row["clip_id"], row["reason"])
+        data = FaceAudioDataModule(
+            str(store), target=lambda _: task.target, batch_size=batch_size, streams=streams
+        )
+        return predict_split(task, data, "test")
 
 
 def compose_config(*overrides: str, program: str = "train") -> DictConfig:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import lightning as L
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from avfusion.checkpoint import (
     Recipe,
@@ -23,7 +24,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.splits import Splits
 from avfusion.data.store import read_description
 from avfusion.data.train_test_overlap import check_overlap
-from avfusion.features import prediction_features
+from avfusion.features import Features, prediction_features
 from avfusion.features.clip import Stream
 from avfusion.features.identity import check_classes
 from avfusion.features.recorded import RecordedEncoder
@@ -81,7 +82,9 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     point_to_weights(cfg, recipe)
     task = restore_task(file, checkpoint)
 
-    encoders = find_encoders(cfg, checkpoint)
+    places = to_plain(cfg.encoders) if cfg.get("encoders") else {}
+    states = get_stream_encoders(checkpoint)
+    encoders = find_encoders(recipe["description"], streams, states, places)
     device = str(trainer.strategy.root_device)
     settings = _configure_data(cfg, recipe, encoders, device, file)
     settings |= {"target": None, "eval_split": cfg.split, "augmentation": None}
@@ -102,18 +105,46 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     return Restored(task, data, overlap)
 
 
-def find_encoders(cfg: DictConfig, checkpoint: dict[str, Any]) -> dict[str, RecordedEncoder]:
-    """Find the encoders of the computed streams that the network of a checkpoint reads."""
-    recipe, states = checkpoint["recipe"], get_stream_encoders(checkpoint)
-    described = recipe["description"]["streams"]
-    places = to_plain(cfg.encoders) if cfg.get("encoders") else {}
+def find_encoders(
+    description: Mapping[str, Any],
+    streams: Sequence[str],
+    states: Mapping[str, Mapping[str, Tensor]],
+    places: Mapping[str, Any] | None = None,
+) -> dict[str, RecordedEncoder]:
+    """Find the encoders of those streams of a description that are computed.
+
+    ``states`` are the weights that have travelled with a checkpoint, ``places`` where others lie.
+    """
     return {
         name: RecordedEncoder(
-            name, Stream.from_plain(described[name]), states.get(name), places.get(name)
+            name, Stream.from_plain(described), states.get(name), (places or {}).get(name)
         )
-        for name in find_streams(recipe["model"])
-        if described[name]["encoder"]
+        for name, described in description["streams"].items()
+        if name in streams and described["encoder"]
     }
+
+
+def recording_features(
+    description: Mapping[str, Any],
+    streams: Sequence[str],
+    encoders: Mapping[str, RecordedEncoder],
+    face: Mapping[str, Any] | None = None,
+) -> Features:
+    """Features of recordings for a network that reads these streams.
+
+    Raises:
+        ValueError: It reads a stream that nothing computes of recordings.
+    """
+    features = prediction_features(description["features"], face, encoders)
+    for name in streams:
+        if name not in features.names and description["streams"][name]["encoder"] is None:
+            raise ValueError(
+                f"The network reads {name}, features that were brought with the corpus and that "
+                "recordings do not have: predict the clips of a store that has them, with "
+                "data=store data.store=<store>."
+            )
+    check_streams(streams, features.names, "What recordings become")
+    return features
 
 
 def point_to_weights(cfg: DictConfig, recipe: dict[str, Any]) -> None:
@@ -238,22 +269,12 @@ def _prepare_recordings(
     cfg: DictConfig, recipe: dict[str, Any], encoders: Mapping[str, RecordedEncoder], device: str
 ) -> dict[str, Any]:
     """Prepare raw recordings as in training, in the folder of this run."""
-    settings = recipe["description"]["features"]
+    description, streams = recipe["description"], find_streams(recipe["model"])
     face = {"model": cfg.face_model} if cfg.face_model else {}
-    features = prediction_features(settings, face, encoders)
-    described = recipe["description"]["streams"]
-    for name in find_streams(recipe["model"]):
-        if name not in features.names and described[name]["encoder"] is None:
-            raise ValueError(
-                f"The network reads {name}, features that were brought with the corpus and that "
-                "recordings do not have: predict the clips of a store that has them, with "
-                "data=store data.store=<store>."
-            )
-    check_streams(find_streams(recipe["model"]), features.names, "What recordings become")
+    features = recording_features(description, streams, encoders, face)
 
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input), output_folder()), features)
-    description = recipe["description"]
     corpus = UnlabeledRecordings(recordings, description["output_names"], description["labels"])
 
     folder = output_folder() / "store"
