@@ -39,8 +39,10 @@ def main(cfg: DictConfig) -> float:
     from avfusion.run.loggers import log_hyperparameters
     from avfusion.run.results import collect_results, report_results
     from avfusion.run.start import read_start
+    from avfusion.run.streams import drop_unread_encoder
 
     with exit_on_input_error():
+        drop_unread_encoder(cfg)
         check_training(cfg)
         start = read_start(cfg)
         trainer = build.build_trainer(cfg)

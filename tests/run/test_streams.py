@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 
 from avfusion.run import notebook
 from avfusion.run.streams import find_streams
+from avfusion.run.values import check_values
 
 ONE = {"audio_only": ["mfcc"], "face_only": ["frames"], "lenet": ["frames"]}
 
@@ -33,6 +34,23 @@ def test_an_encoder_without_a_configured_stream_reads_that_of_its_class():
     model = load("train", "model=lowrank").model
     del model.network.face_encoder.stream
     assert {*find_streams(model)} == {"frames", "mfcc"}
+
+
+def test_unimodal_networks_leave_the_stream_of_the_other_modality_out(caplog):
+    both = ("audio=whisper", "face=clip")
+    for model, streams in {
+        "audio_only": {"whisper"},
+        "face_only": {"clip"},
+        "concat": {"whisper", "clip"},
+    }.items():
+        cfg = notebook.compose_config(f"model={model}", *both)
+        assert {*find_streams(cfg.model)} == streams
+        check_values(OmegaConf.to_container(cfg, resolve=False))
+        assert ("it is left out" in caplog.text) == (len(streams) == 1)
+        caplog.clear()
+    with pytest.raises(ValueError, match=r"LeNet takes no model\.network\.face_encoder"):
+        cfg = notebook.compose_config("model=lenet", *both)
+        check_values(OmegaConf.to_container(cfg, resolve=False))
 
 
 REFUSED = {

@@ -30,7 +30,7 @@ from avfusion.run.configuration import with_description
 from avfusion.run.make import make_task
 from avfusion.run.restore import find_encoders, recording_features, restore_task
 from avfusion.run.shorthands import expand_shorthands
-from avfusion.run.streams import find_streams
+from avfusion.run.streams import drop_unread_encoder, find_streams
 from avfusion.training.task import FusionTask
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,10 @@ def _predict(
 def compose_config(*overrides: str, program: str = "train") -> DictConfig:
     """Compose the configuration that the command line would give a program for these overrides."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(program, expand_shorthands(overrides))
+        cfg = compose(program, expand_shorthands(overrides))
+    if program == "train":
+        drop_unread_encoder(cfg)
+    return cfg
 
 
 def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:

@@ -1,14 +1,17 @@
 """Streams that the encoders of a configured network read."""
 
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from pydoc import locate
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from avfusion.features.clip import MODALITIES, Stream
 from avfusion.messages import join_items
+
+log = logging.getLogger(__name__)
 
 
 def find_streams(model: Any) -> list[str]:
@@ -30,6 +33,26 @@ def find_streams(model: Any) -> list[str]:
             "encoders, or its own, such as model.network.stream=frames."
         )
     return names
+
+
+def drop_unread_encoder(cfg: DictConfig) -> None:
+    """Leave out the encoder of a modality that a unimodal network does not read.
+
+    So ``audio=whisper face=clip`` may stand in a sweep over such networks and others.
+    """
+    network = cfg.model.network
+    try:
+        taken = inspect.signature(locate(str(network.get("_target_")))).parameters  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # no such object, or written in C
+        return
+
+    encoders = [f"{modality}_encoder" for modality in MODALITIES]
+    unread = [name for name in encoders if name not in taken]
+    for name in unread if len(unread) == 1 else ():
+        if name in network:
+            log.warning("%s takes no %s: it is left out.", network._target_, name)
+            with open_dict(network):
+                del network[name]
 
 
 def check_encoders(model: Any, streams: Mapping[str, Stream]) -> None:
