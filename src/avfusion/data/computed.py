@@ -14,6 +14,7 @@ they need. A folder with a stream.json is whole.
 """
 
 import json
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -89,23 +90,24 @@ class ComputedStream:
 
     def read(self, rows: Int64[np.ndarray, "batch"]) -> Shaped[np.ndarray, "batch *item"]:
         """Copy the values of some clips, sequences as long as the longest of them."""
-        parts = self.find_parts(rows).tolist()
-        values = self._read_steps(rows, parts) if self.is_ragged else self._read_items(rows, parts)
+        parts = self.find_parts(rows)
+        if self.is_ragged:
+            values = self._read_steps(rows, parts.tolist())
+        else:
+            values = gather(self.array, parts, rows - self.firsts[parts])
         is_layered = self.stream.kind == "sequence" and self.stream.layers
         return values.swapaxes(1, 2) if is_layered else values
 
-    def _read_items(self, rows: np.ndarray, parts: list[int]) -> np.ndarray:
-        places = (rows - self.firsts[parts]).tolist()
-        return np.stack([self.array(part)[at] for part, at in zip(parts, places, strict=True)])
-
     def _read_steps(self, rows: np.ndarray, parts: list[int]) -> np.ndarray:
         steps, starts = self.steps.take(rows).tolist(), self.starts.take(rows).tolist()
-        item = self.array(parts[0]).shape[1:]
-        values = np.empty((len(rows), max(1, *steps), *item), self.stream.dtype)
-        for place, (part, length, start) in enumerate(zip(parts, steps, starts, strict=True)):
-            values[place, :length] = self.array(part)[start : start + length]
-            values[place, length:] = 0
-        return values
+        longest = max(1, *steps)
+        values = np.empty((len(rows) * longest, *self.array(parts[0]).shape[1:]), self.stream.dtype)
+        for clip, (part, length, start) in enumerate(zip(parts, steps, starts, strict=True)):
+            first, last = clip * longest, clip * longest + length
+            values[first:last] = self.array(part)[start : start + length]
+            if length < longest:
+                values[last : first + longest] = 0
+        return values.reshape(len(rows), longest, *values.shape[1:])
 
     def zeros(self, clips: int) -> Shaped[np.ndarray, "batch *item"]:
         """Make what clips have that lack the modality: zeros, of a sequence one step."""
@@ -128,3 +130,23 @@ class ComputedStream:
             values = self.read(rows[start : start + chunk])
             total += Moments.of(values.reshape(len(values), columns)).pack()
         return Moments.unpack(total)
+
+
+def gather(
+    array: Callable[[int], np.ndarray],
+    files: Int64[np.ndarray, "batch"],
+    places: Int64[np.ndarray, "batch"],
+) -> Shaped[np.ndarray, "batch *item"]:
+    """Copy items out of arrays, ``array(file)[place]`` each, with one call for all of a file."""
+    first = array(int(files[0]) if len(files) else 0)
+    ends = [*(np.flatnonzero(np.diff(files)) + 1).tolist(), len(files)]
+    if len(ends) == 1:
+        return first.take(places, axis=0, mode="clip")
+
+    values = np.empty((len(files), *first.shape[1:]), first.dtype)
+    start = 0
+    for end in ends:
+        items = array(int(files[start]))
+        items.take(places[start:end], axis=0, out=values[start:end], mode="clip")
+        start = end
+    return values

@@ -31,7 +31,7 @@ from torch import Tensor
 from avfusion.corpora.numbers import COLUMN_PREFIX
 from avfusion.corpora.spelling import normalize_name
 from avfusion.corpora.table import ATTRIBUTE_PREFIX
-from avfusion.data.computed import LENGTHS, ComputedStream, read_computed
+from avfusion.data.computed import LENGTHS, ComputedStream, gather, read_computed
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, to_numpy
 from avfusion.features.clip import Stream
 from avfusion.preparation.statistics import Moments, sum_moments
@@ -213,7 +213,8 @@ class Store:
         if self._is_removed(name):
             values = self.streams[name].zeros(len(rows))
         else:
-            values = self.gather(self.shards(name), rows)
+            shards = self.shards(name)
+            values = gather(shards.__getitem__, self.shard.take(rows), self.place.take(rows))
         if kind == "pictures":
             values = values.transpose(0, 1, 4, 2, 3)
         elif kind == "sequence":
@@ -246,22 +247,6 @@ class Store:
         """Weights of the encoder that computed a stream."""
         file = self.root / name / WEIGHTS
         return torch.load(file, map_location="cpu", weights_only=True)
-
-    def gather(self, shards: list[np.ndarray], rows: Int64[np.ndarray, "batch"]) -> np.ndarray:
-        """Copy rows out of their shards; they must be in the order of the shards."""
-        places = self.place.take(rows)
-        if len(shards) == 1:
-            return shards[0].take(places, axis=0, mode="clip")
-        numbers = self.shard.take(rows)
-        ends = [*(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(rows)]
-        out = np.empty((len(rows), *shards[0].shape[1:]), shards[0].dtype)
-        start = 0
-        for end in ends:
-            shard = shards[numbers[start]]
-            shard.take(places[start:end], axis=0, out=out[start:end], mode="clip")
-            start = end
-
-        return out
 
 
 def find_shards(folder: Path) -> list[Path]:
