@@ -55,6 +55,7 @@ def test_layers_are_those_of_the_library(folders):
         0: hidden[0],
         2: hidden[2],
         3: hidden[3],
+        (0, 2): (hidden[0] + hidden[2]) / 2,
         "last4": torch.stack(hidden[-4:]).mean(0),
         "all": torch.stack(hidden),
     }
@@ -193,6 +194,7 @@ def test_a_recipe_keeps_the_contract_and_opens_no_file():
 def test_blocks_behind_the_layer_are_not_kept(folders):
     short = Speech("hubert", folders["hubert"], layers=1).build()
     assert len(short.network.blocks) == 1
+    assert len(Speech("hubert", folders["hubert"], layers=[0, 2]).build().network.blocks) == 2
     assert (
         Speech("hubert", folders["hubert"], layers=1).recipe()
         != Speech("hubert", folders["hubert"], layers=2).recipe()
@@ -210,8 +212,10 @@ def test_where_weights_come_from_is_a_folder_or_an_id(folders):
 
 
 def test_settings_that_cannot_be_are_refused_in_a_sentence(folders):
-    with pytest.raises(ValueError, match=r"layers of .* must be a number or one of .*: first"):
+    with pytest.raises(ValueError, match=r"layers of .* must be a number, a list of .*: first"):
         Speech("s", layers="first")
+    with pytest.raises(ValueError, match=r"layers of .* must be a number, a list of .*: \[\]"):
+        Speech("s", layers=[])
     with pytest.raises(ValueError, match=r"pooling of .* must be one of .*, got 'max'"):
         Speech("s", pooling="max")
     with pytest.raises(ValueError, match=r"pooling=model of .* needs layers=last, got 2"):

@@ -1,6 +1,6 @@
 """Hidden states of pretrained speech networks as a stream."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,8 +40,9 @@ class Speech:
         name: an id of the Hugging Face hub, or a folder.
         revision: branch, tag or commit of the hub.
         layers: ``last`` (the output of the network, behind its final norm), a number (the output of
-            that block; 0: the input of the first one), ``last4`` (the mean of the last four blocks)
-            or ``all`` (the input of the first block and the output of each, for learned weights).
+            that block; 0: the input of the first one), several numbers (their mean), ``last4`` (the
+            mean of the last four blocks) or ``all`` (the input of the first block and the output of
+            each, for learned weights).
         pooling: of frames over time: none, mean, mean_std (both, one behind the other), or model
             (what AST and CLAP themselves make of a sound).
         stride: how many frames are averaged to one.
@@ -59,7 +60,7 @@ class Speech:
     stream: str
     name: str | None = None
     revision: str | None = None
-    layers: int | str = "last"
+    layers: int | str | Sequence[int] = "last"
     pooling: str = "none"
     stride: int = 1
     window: float | None = None
@@ -69,8 +70,11 @@ class Speech:
 
     def __post_init__(self) -> None:
         key = f"features.audio_stream ({self.stream})"
-        if not ((isinstance(self.layers, int) and self.layers >= 0) or self.layers in LAYERS):
-            raise ValueError(f"layers of {key} must be a number or one of {LAYERS}: {self.layers}.")
+        if self.layers not in LAYERS and (not self.numbers or min(self.numbers) < 0):
+            raise ValueError(
+                f"layers of {key} must be a number, a list of numbers or one of {LAYERS}: "
+                f"{self.layers}."
+            )
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling of {key} must be one of {POOLINGS}, got {self.pooling!r}.")
         if self.pooling == "model" and self.layers != "last":
@@ -85,6 +89,14 @@ class Speech:
                 f"context of {key} must be at least 0 and less than half of window={self.window}, "
                 f"got {self.context}."
             )
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the layers, where they are given as such."""
+        layers = self.layers
+        if isinstance(layers, int):
+            return [layers]
+        return [] if isinstance(layers, str) else list(layers)
 
     @cached_property
     def location(self) -> tuple[str, str | None]:
@@ -115,13 +127,13 @@ class Speech:
                 "The stages of CLAP are of several widths: set features.audio_stream.layers=last, "
                 f"got {self.layers}."
             )
-        if isinstance(self.layers, int):
-            if self.layers > (blocks := count_blocks(found)):
+        if self.numbers:
+            if max(self.numbers) > (blocks := count_blocks(found)):
                 raise ValueError(
                     f"{self.name} has {blocks} blocks: set features.audio_stream.layers to at most "
                     f"{blocks}, got {self.layers}."
                 )
-            return limit_blocks(found, self.layers)
+            return limit_blocks(found, max(self.numbers))
         return dict(found)
 
     @property
@@ -156,7 +168,12 @@ class Speech:
         else:
             network = build_network(self.network)
         encoder = SpeechEncoder(
-            network, self.layers, self.pooling, self.stride, self.window, self.context
+            network,
+            self.numbers or str(self.layers),
+            self.pooling,
+            self.stride,
+            self.window,
+            self.context,
         )
         if state is not None:
             encoder.load_state_dict(state)
@@ -179,7 +196,7 @@ class SpeechEncoder(nn.Module):
     def __init__(
         self,
         network: Any,
-        layers: int | str,
+        layers: str | Sequence[int],
         pooling: str,
         stride: int,
         window: float | None,
@@ -241,7 +258,7 @@ class SpeechEncoder(nn.Module):
             return torch.stack(states.blocks[-4:]).mean(0)
         if self.chosen == "all":
             return torch.stack(states.blocks, dim=1)
-        return states.blocks[int(self.chosen)]
+        return torch.stack([states.blocks[int(number)] for number in self.chosen]).mean(0)
 
     def encode_windows(
         self,
