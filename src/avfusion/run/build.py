@@ -280,16 +280,16 @@ def allow_unused_parameters(
 
 
 def find_parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule) -> list[str]:
-    """Name the parameters that get no gradient, found by one step of a copy of the network."""
+    """Name the parameters that get no gradient, found by one step of a copy of the task."""
     dataset = data.dataset("train")
     clips = dataset.__getitems__(list(range(min(2, len(dataset))))).with_floats()
-    network = copy.deepcopy(task.network)
+    copied = copy.deepcopy(task)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        scores = network(clips)
-        loss = task.loss(scores.logits, clips.label) + task.auxiliary_loss(scores, clips.label)
-        loss.backward()
+        scores = copied(clips)
+        loss = copied.label_loss(scores.logits, clips)
+        copied.minimized_loss(loss, scores, clips).backward()
 
-    named = network.named_parameters()
+    named = copied.network.named_parameters()
     return [name for name, value in named if value.requires_grad and value.grad is None]
 
 

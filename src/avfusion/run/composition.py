@@ -166,7 +166,7 @@ def _list_groups(config: dict[str, Any]) -> list[str]:
     """List the groups that a program with this configuration chooses from."""
     tops = {*config} - {"hydra"}
     if "optimizer" in tops:  # of a training, and no key of its own
-        tops |= {"experiment", "sweep"}
+        tops |= {"experiment", "remedy", "sweep"}
     return [group for group in _all_groups() if group.partition("/")[0] in tops]
 
 

@@ -83,7 +83,7 @@ def describe_plan(splits: Splits) -> dict[str, Any]:
 def measure_costs(task: FusionTask, data: FaceAudioDataModule) -> dict[str, float]:
     """Count the parameters of a network and of some of its parts, and the MFLOPs of one clip.
 
-    Generators are a part of the network, discriminators are not: they only help to train it.
+    Generators are a part of the network; discriminators and remedies only help to train it.
     """
     clip = data.dataset(data.eval_split).__getitems__([0]).with_floats()
     parts = {
@@ -91,6 +91,7 @@ def measure_costs(task: FusionTask, data: FaceAudioDataModule) -> dict[str, floa
         "parameters_of_fusion": getattr(task.network, "fusion", None),
         "parameters_of_generators": getattr(task.network, "imagination", None),
         "parameters_of_discriminators": getattr(task, "discriminators", None),
+        "parameters_of_remedies": task.remedies if len(task.remedies) else None,
     }
     known = {name: count_parameters(part) for name, part in parts.items() if part is not None}
 

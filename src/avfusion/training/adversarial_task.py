@@ -14,7 +14,7 @@ from avfusion.checkpoint import Recipe
 from avfusion.data.batch import Clips
 from avfusion.models.adversarial import Discriminator, GradientReversal
 from avfusion.models.initialization import Init
-from avfusion.models.networks.scores import Imagined, Scores, Shared
+from avfusion.models.networks.scores import Imagined, ModuleFactory, Scores, Vectors
 from avfusion.targets import Target
 from avfusion.training.adversary import (
     call_frozen,
@@ -66,6 +66,7 @@ class AdversarialTask(FusionTask):
         glimpse_entropy: float = 0.0,
         lr_scale: Mapping[str, float] | None = None,
         recipe: Recipe | None = None,
+        unimodal_heads: ModuleFactory | None = None,
         discriminator: Callable[[int], nn.Module] = Discriminator,
         discriminator_lr: float = 0.0002,
         discriminator_clip_val: NonNegativeFloat | None = 1.0,
@@ -90,6 +91,7 @@ class AdversarialTask(FusionTask):
             glimpse_entropy,
             lr_scale,
             recipe,
+            unimodal_heads,
         )
         self.automatic_optimization = False
         check_smoothing(smoothing)
@@ -174,7 +176,7 @@ class AdversarialTask(FusionTask):
 
         return total
 
-    def alignment_loss(self, shared: Shared) -> Tensor:
+    def alignment_loss(self, shared: Vectors) -> Tensor:
         """Compute the loss of a network whose modalities shall look alike in the embedding."""
         face, audio = select_present(shared)
         discriminator = self.discriminators["modality"]
@@ -281,7 +283,7 @@ def split_directions(imagined: Imagined) -> dict[str, tuple[Tensor, Tensor, Tens
     }
 
 
-def select_present(shared: Shared) -> tuple[Tensor, Tensor]:
+def select_present(shared: Vectors) -> tuple[Tensor, Tensor]:
     """Select the face vectors, and the audio vectors, of clips that have them."""
     return shared.face[shared.has_face], shared.audio[shared.has_audio]
 

@@ -14,7 +14,7 @@ from avfusion.checkpoint import Recipe
 from avfusion.data.batch import Clips
 from avfusion.models.attention.entropy import mean_entropy
 from avfusion.models.initialization import Init, initialize
-from avfusion.models.networks.scores import Scores
+from avfusion.models.networks.scores import ModuleFactory, Scores
 from avfusion.targets import Target, check_loss, check_outputs
 from avfusion.training.metrics.stages import stage_metrics
 
@@ -30,6 +30,9 @@ class FusionTask(L.LightningModule):
     loss of the outputs from one of its glimpses alone, so that each of them has to find who speaks;
     ``glimpse_entropy`` times their mean entropy in nats, which makes them narrow above zero and
     wide below.
+
+    Remedies against modalities that learn unequally change what is minimized:
+    ``unimodal_heads`` makes losses from each modality alone (see ``avfusion.training.remedies``).
 
     ``recipe`` is what restores this task and travels in every checkpoint; without, a checkpoint
     holds weights only.
@@ -48,6 +51,7 @@ class FusionTask(L.LightningModule):
         glimpse_entropy: float = 0.0,
         lr_scale: Mapping[str, float] | None = None,
         recipe: Recipe | None = None,
+        unimodal_heads: ModuleFactory | None = None,
     ) -> None:
         super().__init__()
         check_outputs(target)
@@ -69,6 +73,11 @@ class FusionTask(L.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.recipe = recipe
+
+        # Each takes what is minimized so far, and gives what is minimized with it.
+        self.remedies = nn.ModuleDict()
+        if unimodal_heads is not None:
+            self.remedies["unimodal_heads"] = unimodal_heads(network, target, self.label_loss)
 
         self.ignore_buffers()
 
@@ -116,7 +125,7 @@ class FusionTask(L.LightningModule):
     def step(self, clips: Clips, metrics: MetricCollection) -> tuple[Tensor, Scores]:
         """Update the metrics by one batch; compute the loss to be minimized, and the scores."""
         scores = self(clips)
-        loss = self.loss(scores.logits, clips.label)
+        loss = self.label_loss(scores.logits, clips)
 
         metrics.update(
             # One per clip: a MeanMetric that lets NaN pass ignores weights.
@@ -127,20 +136,26 @@ class FusionTask(L.LightningModule):
             box=clips.box,
         )
 
-        return loss + self.auxiliary_loss(scores, clips.label), scores
+        return self.minimized_loss(loss, scores, clips), scores
 
-    def auxiliary_loss(self, scores: Scores, label: Tensor) -> Tensor | float:
-        """Add up the losses of the glimpses, each with its weight."""
-        total: Tensor | float = 0.0
+    def label_loss(self, outputs: Tensor, clips: Clips) -> Tensor:
+        """Compute the loss of outputs for the labels of clips."""
+        return self.loss(outputs, clips.label)
 
+    def minimized_loss(self, loss: Tensor, scores: Scores, clips: Clips) -> Tensor:
+        """Add the losses of the glimpses, each with its weight, then let remedies change it."""
         if self.single_glimpses and scores.single is not None:
-            losses = torch.stack([self.loss(logits, label) for logits in scores.single])
-            total = total + self.single_glimpses * losses.mean()
+            losses = torch.stack([self.label_loss(logits, clips) for logits in scores.single])
+            loss = loss + self.single_glimpses * losses.mean()
 
         if self.glimpse_entropy and scores.glimpses is not None:
-            total = total + self.glimpse_entropy * mean_entropy(scores.glimpses)
+            loss = loss + self.glimpse_entropy * mean_entropy(scores.glimpses)
 
-        return total
+        if self.training:
+            for remedy in self.remedies.values():
+                loss = remedy(loss, scores, clips)
+
+        return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the metrics of the training clips, with the weights of each step."""
@@ -169,6 +184,8 @@ class FusionTask(L.LightningModule):
         assert self.optimizer is not None and self.scheduler is not None
         own = {"model_lr_scale": self.lr_scale} if self.lr_scale else {}
         optimizer = self.optimizer(self.network, **own)
+        if learned := list(self.remedies.parameters()):
+            optimizer.add_param_group({"params": learned, "weight_decay": 0.0, "name": "remedies"})
         return optimizer, self.scheduler(optimizer, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

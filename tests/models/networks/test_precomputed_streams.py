@@ -120,7 +120,7 @@ def test_every_parameter_learns_from_steps_of_layers(model):
     kind = "layers of a sequence"
     task, clips = build(model, kind, kind), make_clips(kind, kind)
     scores = task(clips)
-    (task.loss(scores.logits, clips.label) + task.auxiliary_loss(scores, clips.label)).backward()
+    task.minimized_loss(task.label_loss(scores.logits, clips), scores, clips).backward()
     assert all(part.grad is not None and part.grad.abs().max() > 0 for part in task.parameters())
 
 

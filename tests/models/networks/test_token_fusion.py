@@ -38,7 +38,8 @@ def test_the_position_of_a_face_and_the_time_of_a_frame_matter(model):
     heard = net.audio_encoder.forward
 
     def shifted(audio, length):
-        return heard(audio, length)[0].flip(1), None
+        tokens, vector = heard(audio, length)
+        return tokens.flip(1), vector
 
     clips = clips._replace(lengths={"mfcc": torch.full((4,), 12)})
     logits = net(clips).logits

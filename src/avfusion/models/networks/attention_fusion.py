@@ -12,7 +12,14 @@ from avfusion.models.networks.missing_modality import (
     ModalityDropout,
     name_stand_in,
 )
-from avfusion.models.networks.scores import Encoder, Imagined, ModuleFactory, Scores, Shared
+from avfusion.models.networks.scores import (
+    Encoder,
+    Imagined,
+    ModuleFactory,
+    Scores,
+    Vectors,
+    collect_unimodal,
+)
 
 
 class AttentionFusion(nn.Module):
@@ -49,6 +56,7 @@ class AttentionFusion(nn.Module):
         self.face_encoder = face_encoder
         self.audio_encoder = audio_encoder
         self.attention = attention(face_encoder.channels, audio_dim)
+        self.unimodal_dims = face_encoder.channels, audio_dim
         face_dim = self.attention.face_dim
         self.imagination = missing(face_dim, audio_dim) if callable(missing) else None
         self.shared_dim = audio_dim if aligned else None
@@ -66,13 +74,15 @@ class AttentionFusion(nn.Module):
         face_map = self.no_face(face_map, clips.has_face)
         mask = clips.position_mask(self.face_encoder.stream, face_map.shape[2:])
         face, weights = self.attention(face_map, audio, mask)
+        unimodal = collect_unimodal(face_map, mask, audio, clips)
         imagined = self.imagine(face_map, mask, face, audio, clips) if self.training else None
         if self.imagination is not None:
             face, audio = self.imagination(face, audio, clips.has_face, clips.has_audio)
         logits = self.head(self.fusion(self.embed_face(face), audio))
         single = self.answer_by_glimpse(face, audio, weights.shape[1]) if self.training else None
         shared = self.share(face, audio, clips) if self.training else None
-        return Scores(logits, weights.unflatten(-1, face_map.shape[2:]), single, imagined, shared)
+        glimpses = weights.unflatten(-1, face_map.shape[2:])
+        return Scores(logits, glimpses, single, imagined, shared, unimodal)
 
     def answer_by_glimpse(
         self, face: Float[Tensor, "batch face_dim"], audio: Float[Tensor, "batch audio_dim"], n: int
@@ -108,8 +118,8 @@ class AttentionFusion(nn.Module):
         face: Float[Tensor, "batch face_dim"],
         audio: Float[Tensor, "batch audio_dim"],
         clips: Clips,
-    ) -> Shared | None:
+    ) -> Vectors | None:
         """Vectors of both modalities in their shared embedding, where there is one."""
         if self.shared_dim is None:
             return None
-        return Shared(self.embed_face(face), audio, clips.has_face, clips.has_audio)
+        return Vectors(self.embed_face(face), audio, clips.has_face, clips.has_audio)

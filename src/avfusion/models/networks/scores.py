@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from avfusion.data.batch import Clips
 
 ModuleFactory = Callable[..., Any]  # makes a module from the widths of the parts before it
 Encoder = Any  # a module with the widths that avfusion.models.*_encoders promise
@@ -25,11 +28,11 @@ class Imagined(NamedTuple):
     has_both: Bool[Tensor, "batch"]
 
 
-class Shared(NamedTuple):
-    """Vectors of both modalities in a shared embedding, and which clips have each."""
+class Vectors(NamedTuple):
+    """Vectors of both modalities, and which clips have each."""
 
-    face: Float[Tensor, "batch dim"]
-    audio: Float[Tensor, "batch dim"]
+    face: Float[Tensor, "batch face_dim"]
+    audio: Float[Tensor, "batch audio_dim"]
     has_face: Bool[Tensor, "batch"]
     has_audio: Bool[Tensor, "batch"]
 
@@ -37,13 +40,30 @@ class Shared(NamedTuple):
 class Scores(NamedTuple):
     """Outputs, such as a logit per class, and the weights of each glimpse (None without glimpses).
 
-    In training only: ``single`` holds the outputs from each of several glimpses alone,
-    ``imagined`` what generators make of each modality, and ``shared`` the shared embedding, where
-    a network has them.
+    ``unimodal`` holds what the encoders of a network make of each modality alone: the mean of the
+    face map over its positions, and the vector of the voice. In training only: ``single`` holds the
+    outputs from each of several glimpses alone, ``imagined`` what generators make of each modality,
+    and ``shared`` the shared embedding, where a network has them.
     """
 
     logits: Float[Tensor, "batch classes"]
     glimpses: Float[Tensor, "batch glimpses pictures rows columns"] | None
     single: Float[Tensor, "glimpses batch classes"] | None = None
     imagined: Imagined | None = None
-    shared: Shared | None = None
+    shared: Vectors | None = None
+    unimodal: Vectors | None = None
+
+
+def collect_unimodal(
+    face_map: Float[Tensor, "batch channels *map"],
+    mask: Bool[Tensor, "batch positions"] | None,
+    audio: Float[Tensor, "batch audio_dim"],
+    clips: Clips,
+) -> Vectors:
+    """Average a face map over its positions, beside the vector of the voice."""
+    positions = face_map.flatten(2)
+    if mask is None:
+        face = positions.mean(dim=2)
+    else:
+        face = torch.where(mask[:, None], positions, 0).sum(dim=2) / mask.sum(dim=1, keepdim=True)
+    return Vectors(face, audio, clips.has_face, clips.has_audio)

@@ -14,7 +14,14 @@ from avfusion.models.networks.missing_modality import (
     ModalityDropout,
     name_stand_in,
 )
-from avfusion.models.networks.scores import Encoder, Imagined, ModuleFactory, Scores, Shared
+from avfusion.models.networks.scores import (
+    Encoder,
+    Imagined,
+    ModuleFactory,
+    Scores,
+    Vectors,
+    collect_unimodal,
+)
 
 
 class TokenFusion(nn.Module):
@@ -24,7 +31,7 @@ class TokenFusion(nn.Module):
                                                               fusion -> head -> logits
     audio -> audio_encoder -> tokens --> a token per frame ---/
 
-    ``dim`` is the width of the tokens. The voice's vector, and what pools it, is not used.
+    ``dim`` is the width of the tokens. The voice's vector is not fused.
 
     Where ``missing`` makes an ``Imagination``, the mean of the other modality's tokens is what the
     tokens of a missing one are imagined from: all positions of a face get the same token, and a
@@ -55,6 +62,7 @@ class TokenFusion(nn.Module):
         self.no_audio = MissingModality(audio_encoder.dim, learned=self.missing == "learned")
         self.face_encoder = face_encoder
         self.audio_encoder = audio_encoder
+        self.unimodal_dims = face_encoder.channels, audio_encoder.vector_dim
         self.face_tokens = Tokens(face_encoder.channels, dim)
         self.audio_tokens = Tokens(audio_encoder.dim, dim)
         self.mean = MeanPooling()
@@ -67,7 +75,7 @@ class TokenFusion(nn.Module):
         """Classify clips: logits ``[batch, classes]``, glimpses ``[batch, glimpses, *map]``."""
         clips = self.modality_dropout(clips)
         frames, length = clips.sequence(self.audio_encoder.stream)
-        audio, _ = self.audio_encoder(frames, length)
+        audio, vector = self.audio_encoder(frames, length)
         if hasattr(self.audio_encoder, "count_tokens"):  # of several steps each
             length = self.audio_encoder.count_tokens(length)
         audio = self.no_audio(audio.transpose(1, 2), clips.has_audio)
@@ -77,6 +85,7 @@ class TokenFusion(nn.Module):
         face_map = self.no_face(face_map, clips.has_face)
 
         mask = clips.position_mask(self.face_encoder.stream, face_map.shape[2:])
+        unimodal = collect_unimodal(face_map, mask, vector, clips)
         face, voice = self.face_tokens(face_map), self.audio_tokens(audio)
         means = _average(face, mask), self.mean(voice, length)
         imagined, shared = self.compare(*means, clips) if self.training else (None, None)
@@ -89,18 +98,18 @@ class TokenFusion(nn.Module):
 
         fused, weights = self.fusion(face, voice, length, mask)
         glimpses = weights.unflatten(-1, face_map.shape[2:])
-        return Scores(self.head(fused), glimpses, imagined=imagined, shared=shared)
+        return Scores(self.head(fused), glimpses, None, imagined, shared, unimodal)
 
     def compare(
         self, face: Float[Tensor, "batch dim"], audio: Float[Tensor, "batch dim"], clips: Clips
-    ) -> tuple[Imagined | None, Shared | None]:
+    ) -> tuple[Imagined | None, Vectors | None]:
         """Imagine the mean tokens of both modalities, and give them to compare."""
         imagined, shared = None, None
         if self.imagination is not None:
             has_both = clips.has_face & clips.has_audio
             imagined = self.imagination.imagine(face, audio, face, has_both)
         if self.shared_dim is not None:
-            shared = Shared(face, audio, clips.has_face, clips.has_audio)
+            shared = Vectors(face, audio, clips.has_face, clips.has_audio)
         return imagined, shared
 
 
