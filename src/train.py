@@ -51,6 +51,7 @@ def main(cfg: DictConfig) -> float:
         cfg = with_description(cfg, data.description)
         overlap = build.find_training_overlap(cfg, data, start)
         task = build.build_task(cfg, data, start)
+        build.check_callbacks(trainer, task, data)
         build.allow_unused_parameters(trainer, task, data)
         last = build.pass_checkpoint(trainer, start)
         del start  # Lightning frees its tensors once they are restored

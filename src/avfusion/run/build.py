@@ -255,6 +255,13 @@ def check_monitored_class(
         )
 
 
+def check_callbacks(trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule) -> None:
+    """Let callbacks that check task and data refuse them before anything is written."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # a connector sets it
+        if hasattr(callback, "check"):
+            callback.check(task, data)
+
+
 def allow_unused_parameters(
     trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule
 ) -> None:

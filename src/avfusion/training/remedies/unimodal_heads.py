@@ -15,7 +15,7 @@ from avfusion.targets import Target
 
 
 class UnimodalHeads(nn.Module):
-    """Predict the target from what each encoder knows, by a linear map, and minimize that loss, too.
+    """Predict the target from each encoder alone, by a linear map, and minimize that loss, too.
 
     So each encoder has to learn what its modality tells, whether or not the other one already
     suffices. ``face``, ``audio`` and ``both`` are the weights of the losses from the face alone,
