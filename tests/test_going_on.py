@@ -52,6 +52,7 @@ def part(folder: Path, store: Path, watch: Watch, workers: int = 0, size: int = 
         batch_size=size,
         num_workers=workers,
         augmentation=instantiate(load("train").data.augmentation),
+        balance=options.pop("balance", None),
     )
     drop = ("model.network.head.dropout=0.3", "model.network.modality_dropout=0.3")
     torch.manual_seed(0)
@@ -113,6 +114,7 @@ ENDS = {
     "added gradients": {"accumulate_grad_batches": 4},
     "added gradients and validation": {"accumulate_grad_batches": 2, "val_check_interval": 3},
     "overfitting": {"overfit_batches": 3},
+    "balanced sampling": {"balance": "class", "every_n_train_steps": 1},
     "checkpoints by steps": {"every_n_train_steps": 2, "limit_train_batches": 5},
     "two optimizers": {"model": ADVERSARY, "every_n_train_steps": 1},
     "two optimizers, added gradients and validation": {

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from avfusion.corpora import Corpus
+from avfusion.data.balance import find_balanced, weigh_clips
 from avfusion.data.batch import Clips, to_float
 from avfusion.data.checks import (
     check_augmentation,
@@ -76,7 +78,9 @@ class FaceAudioDataModule(L.LightningDataModule):
     ``device`` computes streams where a store is made here: a name of torch's, or ``auto``.
     ``streams`` names the arrays that batches hold, which are those that a network reads; by default
     the first of each modality. ``modalities`` are those that clips keep; the others are taken away,
-    as if they had not been recorded (see ``without``). By default none is.
+    as if they had not been recorded (see ``without``). By default none is. ``balance`` draws the
+    training clips of an epoch so that classes, subjects, or pairs of both, are as frequent as each
+    other (see ``avfusion.data.balance``).
 
     A checkpoint gets the weights of what computed one of these streams, where they are not too
     large, so that it can be computed again of other recordings.
@@ -106,6 +110,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         modalities: Sequence[str] | str | None = None,
         protocol: SplitProtocol | None = None,
         validation: int | str | None = None,
+        balance: Sequence[str] | str | None = None,
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
@@ -128,6 +133,7 @@ class FaceAudioDataModule(L.LightningDataModule):
                 "result then says."
             )
         self.validation = validation
+        self.balanced = find_balanced(balance)
         allowed = {
             "subject_overlap": allow_subject_overlap,
             "same_sound_in_two_splits": allow_same_sound_in_two_splits,
@@ -278,12 +284,20 @@ class FaceAudioDataModule(L.LightningDataModule):
         at = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         clips = len(dataset)
         order = (
-            ClipSampler(clips, True, self.seed, *at)
+            ClipSampler(clips, True, self.seed, *at, self.weigh_clips(dataset))
             if shuffle
             else SequentialClipSampler(clips, *at)
         )
 
         return make_loader(dataset, order, self.batch_size, self.num_workers)
+
+    def weigh_clips(self, dataset: SplitDataset) -> Float64[Tensor, "clips"] | None:
+        """Weigh the clips of a split by what is balanced; None where nothing is."""
+        if not self.balanced:
+            return None
+        rows = dataset.rows
+        subjects = np.array(self.store.texts("subject"))[rows]
+        return weigh_clips(self.balanced, self.target, dataset.labels[rows], subjects, self.path)
 
     def train_dataloader(self) -> DataLoader[Clips]:
         """Load the training clips, in another order each epoch, unless a few are overfitted."""

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
 from avfusion.data.batch import Clips
@@ -60,18 +61,30 @@ def collate_nothing(clips: Clips) -> Clips:
 class ClipSampler(Sampler[int]):
     """Every clip once: in the order of the split, or shuffled by seed and epoch alone.
 
+    With ``weights``, an epoch has as many clips, each drawn anew in proportion to these, so that
+    some come several times and others not at all; this, too, by seed and epoch alone.
+
     Each of ``ranks`` processes reads every ranks-th clip. When shuffled, the last clips of an
     epoch are left out where they do not go round, so that all processes take the same number of
     steps; otherwise nothing is left out or read twice. ``start`` clips, counted over all processes,
     were read before the next pass.
     """
 
-    def __init__(self, clips: int, shuffle: bool, seed: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        clips: int,
+        shuffle: bool,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        weights: Float64[Tensor, "clips"] | None = None,
+    ) -> None:
         self.clips = clips
         self.shuffle = shuffle
         self.seed = seed
         self.rank = rank
         self.ranks = ranks
+        self.weights = weights
         self.epoch = 0
         self.start = 0
 
@@ -82,10 +95,16 @@ class ClipSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         if not self.shuffle:
             return iter(range(self.clips)[self.start :][self.rank :: self.ranks])
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        left = torch.randperm(self.clips, generator=generator)[self.start :]
+        left = self.draw()[self.start :]
         even = left[: len(left) // self.ranks * self.ranks]
         return iter(even[self.rank :: self.ranks].tolist())
+
+    def draw(self) -> Int64[Tensor, "clips"]:
+        """Draw the order of the clips of this epoch."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        if self.weights is None:
+            return torch.randperm(self.clips, generator=generator)
+        return torch.multinomial(self.weights, self.clips, replacement=True, generator=generator)
 
     def __len__(self) -> int:
         if self.shuffle:

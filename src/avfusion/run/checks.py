@@ -13,6 +13,7 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import check_targets
+from avfusion.data.balance import find_balanced
 from avfusion.run.configuration import check_config, to_plain, with_description
 from avfusion.run.make import make_task
 from avfusion.run.streams import find_streams
@@ -56,6 +57,12 @@ def check_training(cfg: DictConfig) -> None:
 
     for key, monitor, mode in iterate_monitors(cfg):
         check_monitor(monitor, mode, key=key)
+    if "class" in find_balanced(cfg.data.get("balance")):
+        if cfg.loss.get("weights") == "balanced":
+            raise ValueError(
+                f"data.balance={cfg.data.balance} and loss.weights=balanced would balance the "
+                "classes twice: leave one of them at null."
+            )
     check_targets(Path("this run"), to_plain(cfg.data))
 
 
