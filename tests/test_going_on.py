@@ -10,6 +10,7 @@ from conftest import build_for, load, quiet_trainer
 from hydra.utils import instantiate
 
 from avfusion import callbacks
+from avfusion.callbacks.ema import EMA
 from avfusion.callbacks.resume import exit_on_sigterm
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.build import count_whole_epochs
@@ -68,6 +69,7 @@ def part(folder: Path, store: Path, watch: Watch, workers: int = 0, size: int = 
         callbacks.BestCheckpoint(checkpoints, "val/loss", "min"),
         callbacks.LastCheckpoint(checkpoints, options.pop("every_n_train_steps", None)),
     ]
+    kept = [*(make() for make in options.pop("more", ())), *kept]
     defaults = {"max_epochs": 4, "num_sanity_val_steps": 0}
     plain = {"use_distributed_sampler": False, "enable_checkpointing": True}
     trainer = quiet_trainer(callbacks=kept, **defaults | plain | options)
@@ -114,6 +116,8 @@ ENDS = {
     "added gradients": {"accumulate_grad_batches": 4},
     "added gradients and validation": {"accumulate_grad_batches": 2, "val_check_interval": 3},
     "overfitting": {"overfit_batches": 3},
+    "averaged weights": {"more": (EMA,), "every_n_train_steps": 1},
+    "averaged weights, validation within epochs": {"more": (EMA,), "val_check_interval": 2},
     "balanced sampling": {"balance": "class", "every_n_train_steps": 1},
     "checkpoints by steps": {"every_n_train_steps": 2, "limit_train_batches": 5},
     "two optimizers": {"model": ADVERSARY, "every_n_train_steps": 1},

@@ -14,7 +14,7 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar, WeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
@@ -68,6 +68,8 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
         useless = (*useless, ProgressBar)
     callbacks = [callback for callback in instantiate(cfg.callbacks).values() if callback]
     callbacks = [callback for callback in callbacks if not isinstance(callback, useless)]
+    # Averages of weights are updated after a step before any other callback saves them.
+    callbacks.sort(key=lambda callback: not isinstance(callback, WeightAveraging))
 
     try:
         trainer = instantiate(
