@@ -10,6 +10,13 @@ from torch import Tensor, int16, uint8
 UNITS = {uint8: 255, int16: 2**15}  # what stands for one in whole numbers
 
 
+class Mixed(NamedTuple):
+    """The labels that clips were mixed with, and the share of their own."""
+
+    label: Shaped[Tensor, "batch *outputs"]
+    share: float
+
+
 class Clips(NamedTuple):
     """Some clips: what is read of their faces and voices, and what is known of them.
 
@@ -23,7 +30,7 @@ class Clips(NamedTuple):
     ``label`` is encoded as the target of the data does it. A clip without a face or without sound
     has zeros there, lengths of 1, and its flag off. ``box`` is the speaker's face
     (left, top, right, bottom) in fractions of the picture, NaN where unknown; ``row`` finds the
-    clip in the index of its store.
+    clip in the index of its store. ``mixed`` is None unless clips are mixtures of two.
     """
 
     streams: dict[str, Shaped[Tensor, "batch *item"]]
@@ -33,6 +40,7 @@ class Clips(NamedTuple):
     label: Shaped[Tensor, "batch *outputs"]
     box: Float[Tensor, "batch 4"]
     row: Int[Tensor, "batch"]
+    mixed: Mixed | None = None
 
     def sequence(
         self, name: str
@@ -80,13 +88,16 @@ class Clips(NamedTuple):
         """Clips with every tensor changed, such as moved to a device."""
         streams = {name: change(values) for name, values in self.streams.items()}
         lengths = {name: change(steps) for name, steps in self.lengths.items()}
-        others = (change(getattr(self, name)) for name in self._fields[2:])
-        return Clips(streams, lengths, *others)
+        others = {name: change(getattr(self, name)) for name in self._fields[2:-1]}
+        mixed = self.mixed and self.mixed._replace(label=change(self.mixed.label))
+        return self._replace(streams=streams, lengths=lengths, mixed=mixed, **others)
 
     def named(self) -> dict[str, Tensor]:
         """Every tensor under a name of its own."""
         lengths = {f"{name}_length": steps for name, steps in self.lengths.items()}
-        return self.streams | lengths | {name: getattr(self, name) for name in self._fields[2:]}
+        mixed = {"mixed_label": self.mixed.label} if self.mixed else {}
+        others = {name: getattr(self, name) for name in self._fields[2:-1]}
+        return self.streams | lengths | others | mixed
 
 
 def to_float(values: Shaped[Tensor, "batch *item"]) -> Float[Tensor, "batch *item"]:

@@ -368,7 +368,8 @@ class FaceAudioDataModule(L.LightningDataModule):
             return clips
         converted = self.trainer.precision_plugin.convert_input(clips)  # bytes were left alone
 
-        return converted._replace(label=clips.label)  # half precision would round what is true
+        # Half precision would round what is true.
+        return converted._replace(label=clips.label, mixed=clips.mixed)
 
 
 def _choose_plan(

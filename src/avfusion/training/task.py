@@ -139,8 +139,12 @@ class FusionTask(L.LightningModule):
         return self.minimized_loss(loss, scores, clips), scores
 
     def label_loss(self, outputs: Tensor, clips: Clips) -> Tensor:
-        """Compute the loss of outputs for the labels of clips."""
-        return self.loss(outputs, clips.label)
+        """Compute the loss of outputs for the labels of clips; of mixed ones, for both labels."""
+        loss = self.loss(outputs, clips.label)
+        if clips.mixed is None:
+            return loss
+        share = clips.mixed.share
+        return share * loss + (1 - share) * self.loss(outputs, clips.mixed.label)
 
     def minimized_loss(self, loss: Tensor, scores: Scores, clips: Clips) -> Tensor:
         """Add the losses of the glimpses, each with its weight, then let remedies change it."""
