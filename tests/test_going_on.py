@@ -11,6 +11,8 @@ from hydra.utils import instantiate
 
 from avfusion import callbacks
 from avfusion.callbacks.ema import EMA
+from avfusion.callbacks.gradient_blending import GradientBlending
+from avfusion.callbacks.ogm_ge import OGMGE
 from avfusion.callbacks.resume import exit_on_sigterm
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.build import count_whole_epochs
@@ -118,6 +120,12 @@ ENDS = {
     "overfitting": {"overfit_batches": 3},
     "averaged weights": {"more": (EMA,), "every_n_train_steps": 1},
     "averaged weights, validation within epochs": {"more": (EMA,), "val_check_interval": 2},
+    "blended losses": {
+        "more": (GradientBlending,),
+        "model": ("remedy=auxiliary_heads", "scheduler=constant"),
+        "every_n_train_steps": 1,
+    },
+    "modulated gradients": {"more": (OGMGE,), "every_n_train_steps": 1},
     "balanced sampling": {"balance": "class", "every_n_train_steps": 1},
     "checkpoints by steps": {"every_n_train_steps": 2, "limit_train_batches": 5},
     "two optimizers": {"model": ADVERSARY, "every_n_train_steps": 1},
