@@ -40,21 +40,22 @@ def main(cfg: DictConfig) -> float:
     from avfusion.run.results import collect_results, report_results
     from avfusion.run.start import read_start
     from avfusion.run.streams import drop_unread_encoder
+    from avfusion.run.teacher import read_teacher
 
     with exit_on_input_error():
         drop_unread_encoder(cfg)
         check_training(cfg)
-        start = read_start(cfg)
+        start, teacher = read_start(cfg), read_teacher(cfg)
         trainer = build.build_trainer(cfg)
         device = str(trainer.strategy.root_device)  # computes streams, if there are any
-        data = build.build_data(cfg, device)
+        data = build.build_data(cfg, device, teacher)
         cfg = with_description(cfg, data.description)
-        overlap = build.find_training_overlap(cfg, data, start)
-        task = build.build_task(cfg, data, start)
+        overlap = build.find_training_overlap(cfg, data, start, teacher)
+        task = build.build_task(cfg, data, start, teacher)
         build.check_callbacks(trainer, task, data)
         build.allow_unused_parameters(trainer, task, data)
         last = build.pass_checkpoint(trainer, start)
-        del start  # Lightning frees its tensors once they are restored
+        del start, teacher  # Lightning frees its tensors once they are restored
         build.write_config_and_provenance(cfg)
         hyperparameters = collect_hyperparameters(cfg)
         log_hyperparameters(trainer, hyperparameters)

@@ -252,6 +252,18 @@ def save_run(
     return task
 
 
+def save_teacher(folder, store, model="lowrank", *overrides):
+    """Write the checkpoint of an untrained network for a store."""
+    data = FaceAudioDataModule(str(store))
+    cfg = load("train", f"model={model}", "data=store", f"data.store={store}", *overrides)
+    task = build_task(cfg, data.description, recorded=True)
+    recipe = task.recipe.plain() | {"trained_on": {"subjects": "", "recordings": ""}}
+    (folder / "checkpoints").mkdir(parents=True)
+    checkpoint = {"state_dict": task.state_dict(), "recipe": recipe, "FaceAudioDataModule": {}}
+    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
+    return task
+
+
 def quiet_trainer(**options) -> L.Trainer:
     """A trainer on the CPU that writes nothing."""
     quiet = dict.fromkeys(

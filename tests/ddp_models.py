@@ -1,6 +1,6 @@
 """Train models for two steps in each of two processes of torchrun: python -m torch.distributed.run.
 
-Arguments: a store, a store with face maps, a folder for what each process ends with, models.
+Arguments: a store, a folder for what each process ends with, models, each with remedies after a +.
 """
 
 import sys
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from conftest import build_for
+from conftest import build_for, load
+from hydra.utils import instantiate
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.build import allow_unused_parameters
@@ -17,16 +18,23 @@ from avfusion.run.build import allow_unused_parameters
 SMALLER = {"seed2017": ["model.network.num_layers=2"]}  # 49 take a minute
 
 
-def train(store: str, model: str) -> dict:
+def train(store: str, case: str) -> dict:
     """Train one model, and return what this process has then."""
-    data = FaceAudioDataModule(store, batch_size=4)
+    model, *remedies = case.split("+")
+    chosen = (f"remedy=[{','.join(remedies)}]",) if remedies else ()
+    cfg, plain = (load("train", "callbacks=minimal", *given) for given in (chosen, ()))
+    augmentation = instantiate(cfg.data.augmentation)
+    balance = cfg.data.balance
+    data = FaceAudioDataModule(store, batch_size=4, augmentation=augmentation, balance=balance)
     torch.manual_seed(0)
-    task = build_for(data, model, "data.batch_size=4", *SMALLER.get(model, []))
+    task = build_for(data, model, "data.batch_size=4", *SMALLER.get(model, []), *chosen)
+    added = [name for name in cfg.callbacks if name not in plain.callbacks]
     trainer = L.Trainer(
         accelerator="cpu",
         devices=2,
         strategy="ddp",
         max_steps=2,
+        callbacks=[instantiate(cfg.callbacks[name]) for name in added],
         limit_val_batches=0,
         logger=False,
         enable_checkpointing=False,

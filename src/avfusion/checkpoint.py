@@ -29,6 +29,7 @@ class Recipe:
         seed: The seed that the first weights were drawn with.
         trained_on: Digests of all training clips, of earlier trainings too (see
             ``avfusion.data.train_test_overlap``); None where they are not known.
+        distillation: What was learned of a teacher, and the SHA-256 of its checkpoint.
     """
 
     model: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Recipe:
     description: Mapping[str, Any]
     seed: int
     trained_on: Mapping[str, str] | None = None
+    distillation: Mapping[str, Any] | None = None
 
     def plain(self) -> dict[str, Any]:
         """Convert to the dictionary that a checkpoint holds."""
@@ -165,9 +167,9 @@ def check_parameters(file: Path, checkpoint: dict[str, Any], task: nn.Module) ->
 
 
 def check_same_recipe(file: Path, checkpoint: dict[str, Any], recipe: Recipe) -> None:
-    """Refuse to resume with another model, other data or another seed than before."""
-    for part in ("description", "model", "seed"):
-        theirs, ours = checkpoint["recipe"][part], getattr(recipe, part)
+    """Refuse to resume with another model, teacher or seed, or other data, than before."""
+    for part in ("description", "model", "seed", "distillation"):
+        theirs, ours = checkpoint["recipe"].get(part), getattr(recipe, part)
         if found := _describe_differences(theirs, ours):
             raise ValueError(
                 f"{file} was trained with another {part} ({found}): resume with the overrides of "

@@ -39,6 +39,7 @@ from avfusion.run.provenance import write_provenance
 from avfusion.run.restore import allowed_overlap
 from avfusion.run.start import Start
 from avfusion.run.streams import check_encoders
+from avfusion.run.teacher import build_distillation, describe_distillation, list_streams
 from avfusion.threads import log_threads, share_threads
 from avfusion.training.checkpoint_io import AtomicCheckpointIO
 from avfusion.training.metrics.stages import check_monitor
@@ -110,14 +111,16 @@ def count_whole_epochs(trainer: L.Trainer) -> None:
     loop._iteration_based_training = lambda: False  # private, and used for nothing else
 
 
-def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
+def build_data(
+    cfg: DictConfig, device: str = "auto", teacher: Start | None = None
+) -> FaceAudioDataModule:
     """Build the data module, and prepare its store where that is possible and necessary.
 
     ``device`` computes streams, if there are any. Before preparation, which may take hours, a
     draft of the model refuses values that its parts do not take. Where the store exists, the model
-    itself does, and no draft is built.
+    itself does, and no draft is built. Clips have what a ``teacher`` reads, too.
     """
-    data = make_data(cfg.data, cfg.model, device=device)
+    data = make_data(cfg.data, cfg.model, list_streams(teacher), device=device)
     if not data.is_made:
         check_model(cfg)
 
@@ -127,9 +130,14 @@ def build_data(cfg: DictConfig, device: str = "auto") -> FaceAudioDataModule:
 
 
 def build_task(
-    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None = None
+    cfg: DictConfig,
+    data: FaceAudioDataModule,
+    start: Start | None = None,
+    teacher: Start | None = None,
 ) -> FusionTask:
     """Build the task for the description of the data, with the weights that training starts from.
+
+    A ``teacher`` is what it distills from.
 
     The checkpoint of a training that resumes is only checked here: Lightning restores it.
 
@@ -138,14 +146,15 @@ def build_task(
     """
     check_splits(data.splits, "train", "val", data.eval_split)
     check_batch(data.splits, data.batch_size)
-    recipe = make_recipe(cfg, data, start)
+    recipe = make_recipe(cfg, data, start, teacher)
     check_targets(Path("this run"), recipe.plain())  # before a checkpoint that nothing reads
     if start is not None and start.resumes:
         check_same_recipe(start.file, start.checkpoint, recipe)
         check_resumable(start, cfg)
 
+    distillation = None if teacher is None else build_distillation(cfg, teacher, data)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    task = make_task(cfg.model, data.target, recipe)
+    task = make_task(cfg.model, data.target, recipe, distillation)
     check_task(task)
     has_attention_hit = hasattr(task.network, "face_encoder") and data.description["boxes"]
     for key, monitor, mode in iterate_monitors(cfg):
@@ -160,7 +169,9 @@ def build_task(
     return task
 
 
-def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None) -> Recipe:
+def make_recipe(
+    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None, teacher: Start | None = None
+) -> Recipe:
     """Make the recipe that the checkpoints of this training will hold."""
     # Only these: trainer and callbacks name the folder of the run, which a notebook has none of.
     model, description = to_plain(cfg.model), to_plain(cfg.description)
@@ -176,8 +187,9 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
 
     automatic = {"_target_": name_of(type(data.target)), "_partial_": True}  # chosen by the labels
     digests = digest_training_clips(data.store, data.splits.where("train"))
-    if start is not None:
-        digests = merge_digests(digests, start.recipe.get("trained_on") or {})
+    for other in (start, teacher):
+        if other is not None:
+            digests = merge_digests(digests, other.recipe.get("trained_on") or {})
 
     return Recipe(
         model=model,
@@ -186,18 +198,23 @@ def make_recipe(cfg: DictConfig, data: FaceAudioDataModule, start: Start | None)
         description=description,
         seed=cfg.seed,
         trained_on=digests,
+        distillation=describe_distillation(cfg, teacher),
     )
 
 
 def find_training_overlap(
-    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None
+    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None, teacher: Start | None = None
 ) -> Mapping[str, list[str]]:
-    """Find subjects and clips of validation and test that the initial weights were trained on."""
-    if start is None or start.resumes:
-        return {}
-
+    """Find subjects and clips of validation and test that initial weights or teacher have seen."""
     tested, allowed = ("val", data.eval_split), allowed_overlap(cfg)
-    return check_overlap(start.file, start.recipe, data.store, data.splits, tested, allowed)
+    found: dict[str, list[str]] = {}
+    for other in (start, teacher):
+        if other is None or other.resumes:
+            continue
+        seen = check_overlap(other.file, other.recipe, data.store, data.splits, tested, allowed)
+        found |= {name: sorted({*found.get(name, ()), *each}) for name, each in seen.items()}
+
+    return found
 
 
 def check_validation_interval(trainer: DictConfig, data: FaceAudioDataModule) -> None:

@@ -93,8 +93,9 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     settings |= choose_splits(cfg, settings, recipe)
     if cfg.modalities is not None:
         settings["modalities"] = cfg.modalities
-    options = {"target": lambda description: task.target, "device": device}
-    data = make_data(settings, recipe["model"], **options)
+    data = make_data(
+        settings, recipe["model"], target=lambda description: task.target, device=device
+    )
     check_same_features(file, data, recipe["description"])
     if cfg.get("input") is not None:
         return Restored(task, data, {})
@@ -175,11 +176,18 @@ def allowed_overlap(cfg: DictConfig) -> list[str]:
     return [kind for kind in kinds if cfg.get(f"allow_{kind}")]
 
 
-def check_same_features(file: Path, data: FaceAudioDataModule, description: dict[str, Any]) -> None:
-    """Refuse data of other features than those that a checkpoint was trained on."""
-    ours, theirs = (
-        _comparable_settings(each, data.streams) for each in (data.description, description)
-    )
+def check_same_features(
+    file: Path,
+    data: FaceAudioDataModule,
+    description: dict[str, Any],
+    streams: Sequence[str] | None = None,
+) -> None:
+    """Refuse data of other features than those that a checkpoint was trained on.
+
+    ``streams`` are those that its network reads, by default all that the data has.
+    """
+    read = streams or data.streams
+    ours, theirs = (_comparable_settings(each, read) for each in (data.description, description))
     if ours != theirs:
         raise ValueError(
             f"The store in {data.path} holds other features than {file} was trained on ({ours} "

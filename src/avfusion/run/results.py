@@ -91,7 +91,7 @@ def measure_costs(task: FusionTask, data: FaceAudioDataModule) -> dict[str, floa
         "parameters_of_fusion": getattr(task.network, "fusion", None),
         "parameters_of_generators": getattr(task.network, "imagination", None),
         "parameters_of_discriminators": getattr(task, "discriminators", None),
-        "parameters_of_remedies": task.remedies if len(task.remedies) else None,
+        "parameters_of_remedies": getattr(task.remedies, "unimodal_heads", None),
     }
     known = {name: count_parameters(part) for name, part in parts.items() if part is not None}
 

@@ -19,6 +19,7 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "mode": str,
         "ckpt_path": str | None,
         "init_from": str | None,
+        "distill_from": str | None,
         "split": str,
         "splits": str | Mapping[str, Any] | None,
         "fold": int | str | None,

@@ -67,6 +67,7 @@ class AdversarialTask(FusionTask):
         lr_scale: Mapping[str, float] | None = None,
         recipe: Recipe | None = None,
         unimodal_heads: ModuleFactory | None = None,
+        distillation: nn.Module | None = None,
         discriminator: Callable[[int], nn.Module] = Discriminator,
         discriminator_lr: float = 0.0002,
         discriminator_clip_val: NonNegativeFloat | None = 1.0,
@@ -92,6 +93,7 @@ class AdversarialTask(FusionTask):
             lr_scale,
             recipe,
             unimodal_heads,
+            distillation,
         )
         self.automatic_optimization = False
         check_smoothing(smoothing)

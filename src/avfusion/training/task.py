@@ -32,7 +32,8 @@ class FusionTask(L.LightningModule):
     wide below.
 
     Remedies against modalities that learn unequally change what is minimized:
-    ``unimodal_heads`` makes losses from each modality alone (see ``avfusion.training.remedies``).
+    ``unimodal_heads`` makes losses from each modality alone, ``distillation`` adds the distance
+    from a teacher (see ``avfusion.training.remedies``).
 
     ``recipe`` is what restores this task and travels in every checkpoint; without, a checkpoint
     holds weights only.
@@ -52,6 +53,7 @@ class FusionTask(L.LightningModule):
         lr_scale: Mapping[str, float] | None = None,
         recipe: Recipe | None = None,
         unimodal_heads: ModuleFactory | None = None,
+        distillation: nn.Module | None = None,
     ) -> None:
         super().__init__()
         check_outputs(target)
@@ -78,6 +80,8 @@ class FusionTask(L.LightningModule):
         self.remedies = nn.ModuleDict()
         if unimodal_heads is not None:
             self.remedies["unimodal_heads"] = unimodal_heads(network, target, self.label_loss)
+        if distillation is not None:
+            self.remedies["distillation"] = distillation
 
         self.ignore_buffers()
 

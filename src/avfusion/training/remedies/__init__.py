@@ -6,6 +6,7 @@ network: it only helps to train that. Other remedies change clips (``avfusion.da
 run (``avfusion.callbacks``); ``conf/remedy`` has a file for each.
 """
 
+from avfusion.training.remedies.distillation import Distillation
 from avfusion.training.remedies.unimodal_heads import UnimodalHeads
 
-__all__ = ["UnimodalHeads"]
+__all__ = ["Distillation", "UnimodalHeads"]
