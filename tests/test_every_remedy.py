@@ -16,6 +16,7 @@ from avfusion.run.teacher import read_teacher
 REMEDIES = sorted(path.stem for path in (CONF / "remedy").glob("*.yaml"))
 UNIMODAL = ("audio_only", "face_only", "lenet", "seed2017")
 FUSIONS = [model for model in MODELS if model not in UNIMODAL]
+LONGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("mcb", "bottleneck")]
 SMALL = ("model.network.audio_encoder.hidden_dim=32", "optimizer=momentum", "trainer=cpu")
 
 
@@ -47,8 +48,8 @@ def fit(store, teacher, model, remedy, *more):
 
 
 @pytest.mark.parametrize("remedy", REMEDIES)
-@pytest.mark.parametrize("model", FUSIONS)
-def test_every_remedy_trains_every_fusion(model, remedy, party_store, teacher, request):
+@pytest.mark.parametrize("model", ["lowrank", *LONGER])
+def test_every_remedy_trains_a_fusion_of_vectors_and_of_tokens(model, remedy, party_store, teacher):
     _, trainer, still = fit(party_store, teacher, model, remedy)
     assert trainer.global_step == 2 and trainer.callback_metrics["val/loss"].isfinite()
     assert not {name for name in still if "encoder" in name}
@@ -60,6 +61,15 @@ def test_every_remedy_trains_on_stored_features(remedy, mapped_store):
     stored = ("model/face_encoder=precomputed",)
     _, trainer, _ = fit(mapped_store, None, "lowrank", remedy, *stored)
     assert trainer.global_step == 2 and trainer.callback_metrics["val/loss"].isfinite()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", FUSIONS)
+def test_remedies_that_can_act_together_train_every_fusion(model, party_store, teacher):
+    together = [name for name in REMEDIES if name not in ("none", "auxiliary_heads")]
+    _, trainer, still = fit(party_store, teacher, model, f"[{','.join(together)}]")
+    assert trainer.global_step == 2 and trainer.callback_metrics["val/loss"].isfinite()
+    assert not {name for name in still if "encoder" in name}
 
 
 def test_several_remedies_act_together(party_store, teacher):

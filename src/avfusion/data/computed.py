@@ -134,11 +134,17 @@ class ComputedStream:
 
 def gather(
     array: Callable[[int], np.ndarray],
-    files: Int64[np.ndarray, "batch"],
+    files: Int64[np.ndarray, "batch"] | None,
     places: Int64[np.ndarray, "batch"],
 ) -> Shaped[np.ndarray, "batch *item"]:
-    """Copy items out of arrays, ``array(file)[place]`` each, with one call for all of a file."""
-    first = array(int(files[0]) if len(files) else 0)
+    """Copy items out of arrays, ``array(file)[place]`` each, with one call for all of a file.
+
+    ``files`` is None where there is only one.
+    """
+    if files is None or not len(files):
+        return array(0).take(places, axis=0, mode="clip")
+
+    first = array(int(files[0]))
     ends = [*(np.flatnonzero(np.diff(files)) + 1).tolist(), len(files)]
     if len(ends) == 1:
         return first.take(places, axis=0, mode="clip")

@@ -214,7 +214,8 @@ class Store:
             values = self.streams[name].zeros(len(rows))
         else:
             shards = self.shards(name)
-            values = gather(shards.__getitem__, self.shard.take(rows), self.place.take(rows))
+            numbers = self.shard.take(rows) if len(shards) > 1 else None
+            values = gather(shards.__getitem__, numbers, self.place.take(rows))
         if kind == "pictures":
             values = values.transpose(0, 1, 4, 2, 3)
         elif kind == "sequence":
