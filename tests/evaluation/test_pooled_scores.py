@@ -98,7 +98,7 @@ def test_attributes_of_the_store_group_the_clips(tmp_path):
     ids = [f"c{n}" for n in range(6)]
     predictions = predict(ids, [f"s{n % 3}" for n in range(6)], true, taken)
     pooled = pool_setting("a", [write_fold(tmp_path / "1", predictions, "", {}, 1)])
-    attributes = read_attributes(pooled, store)
+    attributes = read_attributes(pooled.clip_ids, store)
     assert attributes == {"level": levels}
     strong, weak = score_attributes(pooled, attributes)
     assert strong[:5] == ("level", "strong", 3, pytest.approx(2 / 3), pytest.approx(2 / 3))

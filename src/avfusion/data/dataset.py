@@ -160,9 +160,9 @@ class ResumableLoader(DataLoader[Clips]):
 
 
 def make_loader(
-    dataset: SplitDataset, order: ClipSampler, batch_size: int, num_workers: int
+    dataset: Dataset[Clips], order: ClipSampler, batch_size: int, num_workers: int
 ) -> ResumableLoader:
-    """Loader of a split in some order."""
+    """Loader of clips in some order."""
     return ResumableLoader(
         dataset,
         batch_size=batch_size,

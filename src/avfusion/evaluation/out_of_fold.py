@@ -169,6 +169,11 @@ def read_fold(run: Run) -> FoldPredictions:
     if not target.exclusive:
         raise ValueError("its clips have no single class, which WAR, UAR and F1 are of.")
 
+    return describe_fold(run, predictions)
+
+
+def describe_fold(run: Run, predictions: Predictions) -> FoldPredictions:
+    """Describe the fold that a run was tested on."""
     sizes = json.loads(str(run.results.get("data/folds", "{}")))
     return FoldPredictions(str(run.results.get("data/fold", "")), sizes, predictions)
 
@@ -179,7 +184,7 @@ def pool_folds(name: str, folds: Sequence[FoldPredictions], repetition: str = ""
     Raises:
         ValueError: A clip is tested in two folds, or in none.
     """
-    _check_folds(folds, f" ({repetition})" if repetition else "")
+    check_folds(folds, f" ({repetition})" if repetition else "")
     names = {tuple(one.predictions.output_names) for one in folds}
     if len(names) > 1:
         raise ValueError("its folds predict different classes.")
@@ -207,7 +212,7 @@ def pool_folds(name: str, folds: Sequence[FoldPredictions], repetition: str = ""
     )
 
 
-def _check_folds(folds: Sequence[FoldPredictions], repetition: str) -> None:
+def check_folds(folds: Sequence[FoldPredictions], repetition: str) -> None:
     """Refuse folds that overlap, or miss clips."""
     seen: dict[str, str] = {}
     for one in folds:
@@ -291,12 +296,19 @@ def add_ensembles(settings: Sequence[Pooled], of: str) -> list[Pooled]:
 
 
 def group_subjects(pooled: Pooled) -> tuple[Int64[np.ndarray, "clips"], list[str]]:
+    """Number the subject of each clip, and name the subjects."""
+    return number_subjects(pooled.subjects, pooled.clip_ids)
+
+
+def number_subjects(
+    subjects: Shaped[np.ndarray, "clips"], clip_ids: Shaped[np.ndarray, "clips"]
+) -> tuple[Int64[np.ndarray, "clips"], list[str]]:
     """Number the subject of each clip, however it is spelled; a clip of nobody knows is alone."""
     keys = [
         normalize_name(str(subject)) or f"\0{clip}"
-        for subject, clip in zip(pooled.subjects, pooled.clip_ids, strict=True)
+        for subject, clip in zip(subjects, clip_ids, strict=True)
     ]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     places = np.array([numbers[key] for key in keys], np.int64)
     firsts = np.unique(places, return_index=True)[1]
-    return places, [str(pooled.subjects[place]) or "unknown" for place in firsts]
+    return places, [str(subjects[place]) or "unknown" for place in firsts]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Shaped
 
 from avfusion.corpora.table import ATTRIBUTE_PREFIX
 from avfusion.data.store import Store
@@ -228,11 +228,13 @@ def take_clips(pooled: Pooled, among: Bool[np.ndarray, "clips"]) -> Pooled:
     return replace(pooled, outputs=pooled.outputs[:, among], **own)
 
 
-def read_attributes(pooled: Pooled, store: Store) -> dict[str, list[str | None]]:
+def read_attributes(
+    clip_ids: Shaped[np.ndarray, "clips"], store: Store
+) -> dict[str, list[str | None]]:
     """Read the attributes of the clips that a store knows any of."""
     columns = [name for name in store.index.names if name.startswith(ATTRIBUTE_PREFIX)]
     rows = {str(name): row for row, name in enumerate(store.texts("clip_id"))}
-    places = [rows.get(clip) for clip in pooled.clip_ids.tolist()]
+    places = [rows.get(clip) for clip in clip_ids.tolist()]
     return {
         column.removeprefix(ATTRIBUTE_PREFIX): [
             None if place is None else values[place] for place in places

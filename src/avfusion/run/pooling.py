@@ -58,7 +58,7 @@ def pool_runs(
     for row in rows:
         if row.pooled.predictor == "network":
             try:
-                attributes = read_attributes(row.pooled, open_store(row.pooled.runs[0]))
+                attributes = read_attributes(row.pooled.clip_ids, open_store(row.pooled.runs[0]))
             except (ValueError, OSError):
                 attributes = {}
             details[row.name] = collect_details(row, attributes)

@@ -1,0 +1,220 @@
+"""Calibration: whether probabilities are as often right as they say."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from scipy import stats
+from scipy.optimize import isotonic_regression
+
+from avfusion.bounds import PositiveInt
+from avfusion.diagnostics.answers import Answers
+from avfusion.diagnostics.evidence import Evidence, Stacked
+from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section, Table
+from avfusion.diagnostics.temperature import RANGE, fit_temperature, write_temperature
+
+TITLES = {
+    "accuracy": "accuracy",
+    "mean_confidence": "mean confidence",
+    "ece": "ECE, equal widths",
+    "ece_equal_mass": "ECE, equal masses",
+    "nll": "NLL (nats)",
+    "brier": "Brier score",
+    "reliability": "its reliability",
+    "resolution": "its resolution",
+    "uncertainty": "its uncertainty",
+}
+
+
+class Bins(NamedTuple):
+    """Mean probability, part of the events that happened, and part of all events, of each bin.
+
+    Bins without events are left out.
+    """
+
+    probability: Float64[np.ndarray, "bins"]
+    frequency: Float64[np.ndarray, "bins"]
+    share: Float64[np.ndarray, "bins"]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error."""
+        return float((self.share * np.abs(self.probability - self.frequency)).sum())
+
+
+class Calibration:
+    """Measure calibration, before and after temperature scaling.
+
+    The expected calibration error (Guo et al., 2017, https://arxiv.org/abs/1706.04599) compares the
+    probability of what is decided with how often that is right, in ``bins`` of equal width or of
+    equally many clips. Of several classes per clip it compares the probability of each class with
+    how often clips have it.
+
+    The Brier score (1950) is the squared error of the probabilities, of one class per clip summed
+    over the classes (from 0 to 2), of several their mean. It is reliability - resolution +
+    uncertainty (Murphy, 1973); the parts are estimated without bins, by isotonic regression of
+    each class, so that they add up (Dimitriadis et al., 2021, https://arxiv.org/abs/2008.03033).
+
+    ``temperature`` is fitted to the validation clips and written beside the checkpoint.
+    """
+
+    title = "Calibration"
+
+    def __init__(self, bins: PositiveInt = 15, temperature: bool = True) -> None:
+        self.bins = bins
+        self.temperature = temperature
+        self.needs_networks = temperature
+
+    def measure(self, evidence: Evidence) -> Section:
+        """Measure how far the probabilities can be taken at their word."""
+        stages = {"as it is": evidence.outputs}
+        numbers: dict[str, float] = {}
+        notes: list[str] = []
+        if self.temperature:
+            try:
+                scaled, temperatures = scale_evidence(evidence)
+            except NotMeasured as error:
+                notes.append(f"No temperature was fitted. {error}")
+            else:
+                stages["with its temperature"] = scaled
+                numbers["temperature"] = float(np.mean(temperatures))
+                notes += _describe_temperatures(temperatures)
+
+        lines = []
+        for stage, (name, outputs) in zip(("", "scaled/"), stages.items(), strict=False):
+            found = evidence.average(
+                lambda one: self.measure_answers(evidence.answer(one)), outputs
+            )
+            numbers |= {f"{stage}{key}": float(value) for key, value in found.items()}
+            bins = bin_events(*_pool_events(evidence, outputs), self.bins)
+            lines.append(Line(name, bins.probability.tolist(), bins.frequency.tolist()))
+
+        rows: list[list[Cell]] = [
+            [title, *(numbers[f"{stage}{key}"] for stage in ("", "scaled/")[: len(stages)])]
+            for key, title in TITLES.items()
+        ]
+        summary = ", ".join(f"{TITLES[key]} {numbers[key]:.3f}" for key in ("ece", "brier", "nll"))
+        if "scaled/ece" in numbers:
+            summary += (
+                f"; at temperature {numbers['temperature']:.2f} ECE {numbers['scaled/ece']:.3f}"
+            )
+        caption = "Reliability: how often what has some probability happens."
+        chart = Chart(
+            "reliability", caption, "probability", "part of the events", lines, diagonal=True
+        )
+        return Section(
+            self.title,
+            summary,
+            numbers,
+            [Table("Calibration", ["", *stages], rows)],
+            [chart],
+            notes,
+        )
+
+    def measure_answers(self, answers: Answers) -> dict[str, float]:
+        """Measure the answers of one repetition."""
+        events = list_events(answers)
+        return {
+            "accuracy": float(answers.right.mean()),
+            "mean_confidence": float(answers.confidence.mean()),
+            "ece": bin_events(*events, self.bins).error,
+            "ece_equal_mass": bin_events(*events, self.bins, equal_mass=True).error,
+            "nll": float(answers.surprise.mean()),
+            **decompose_brier(answers),
+        }
+
+
+def list_events(
+    answers: Answers,
+) -> tuple[Float64[np.ndarray, "events"], Float64[np.ndarray, "events"]]:
+    """List probabilities of events, and whether each happened.
+
+    Of one class per clip an event is that the decision is right; of several, that a clip has a
+    class.
+    """
+    if answers.exclusive:
+        return answers.confidence, answers.right
+    return answers.probabilities.reshape(-1), answers.has.reshape(-1).astype(np.float64)
+
+
+def bin_events(
+    probability: Float64[np.ndarray, "events"],
+    happened: Float64[np.ndarray, "events"],
+    bins: int,
+    equal_mass: bool = False,
+) -> Bins:
+    """Bin events by probability: in bins of one width, or of equally many events.
+
+    Events of the same probability share a bin.
+    """
+    if equal_mass:
+        ranks = stats.rankdata(probability, method="min").astype(np.int64) - 1
+        places = ranks * bins // len(probability)
+    else:
+        places = np.minimum((probability * bins).astype(np.int64), bins - 1)
+
+    count = np.bincount(places, minlength=bins)
+    filled = count > 0
+    sums = (np.bincount(places, one, minlength=bins) for one in (probability, happened))
+    mean, frequency = (one[filled] / count[filled] for one in sums)
+    return Bins(mean, frequency, count[filled] / len(probability))
+
+
+def decompose_brier(answers: Answers) -> dict[str, float]:
+    """Compute the Brier score, its reliability, resolution and uncertainty."""
+    probabilities, has = answers.probabilities, answers.has
+    parts = np.sum([_decompose(p, h) for p, h in zip(probabilities.T, has.T, strict=True)], axis=0)
+    scale = 1 if answers.exclusive else probabilities.shape[1]
+    names = ("brier", "reliability", "resolution", "uncertainty")
+    return {name: float(part) / scale for name, part in zip(names, parts, strict=True)}
+
+
+def _decompose(
+    probability: Float64[np.ndarray, "clips"], has: Bool[np.ndarray, "clips"]
+) -> tuple[float, float, float, float]:
+    """Squared error of one class, and the parts of it."""
+    values, places, counts = np.unique(probability, return_inverse=True, return_counts=True)
+    frequencies = np.bincount(places, has, minlength=len(values)) / counts
+    best = isotonic_regression(frequencies, weights=counts).x[places]
+    base = has.mean()
+    score, calibrated, uncertainty = (np.mean((p - has) ** 2) for p in (probability, best, base))
+    return score, score - calibrated, uncertainty - calibrated, uncertainty
+
+
+def scale_evidence(evidence: Evidence) -> tuple[Stacked, list[float]]:
+    """Divide the outputs of each network by its temperature, which is written beside it."""
+    scaled, temperatures = evidence.outputs.astype(np.float64), []
+    for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
+        known = network.compute(split="val").labeled(evidence.target)
+        if not len(known.rows):
+            raise NotMeasured("No validation clip has a known label.")
+        temperature = fit_temperature(evidence.target, known.outputs, known.targets)
+        write_temperature(network.checkpoint, temperature, len(known.rows))
+        scaled[part.repetition, part.places] /= temperature
+        temperatures.append(temperature)
+    return scaled, temperatures
+
+
+def _describe_temperatures(temperatures: list[float]) -> list[str]:
+    notes = ["A temperature above 1 makes less sure, one below 1 surer; decisions stay the same."]
+    if len(temperatures) > 1:
+        notes.append(
+            f"Each of the {len(temperatures)} networks has its own, from "
+            f"{min(temperatures):.2f} to {max(temperatures):.2f}."
+        )
+    if any(not RANGE[0] * 1.01 < one < RANGE[1] / 1.01 for one in temperatures):
+        notes.append(
+            f"A temperature at the end of the range from {RANGE[0]} to {RANGE[1]} means that the "
+            "validation clips know no best one, as where all of them are answered rightly."
+        )
+    return notes
+
+
+def _pool_events(
+    evidence: Evidence, outputs: Stacked
+) -> tuple[Float64[np.ndarray, "events"], Float64[np.ndarray, "events"]]:
+    """List the events of all repetitions."""
+    probability, happened = zip(
+        *(list_events(evidence.answer(one)) for one in outputs), strict=True
+    )
+    return np.concatenate(probability), np.concatenate(happened)

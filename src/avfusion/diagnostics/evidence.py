@@ -1,0 +1,198 @@
+"""Evidence that diagnostics are drawn from: outputs for tested clips, and the networks behind."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float64, Int64, Shaped
+
+from avfusion.diagnostics.answers import Answers, answer, score_clips, score_metrics
+from avfusion.diagnostics.networks import Change, TestedNetwork
+from avfusion.diagnostics.resampling import SubjectDraws
+from avfusion.diagnostics.section import NotMeasured
+from avfusion.evaluation.out_of_fold import (
+    check_folds,
+    describe_fold,
+    name_repetition,
+    number_subjects,
+)
+from avfusion.evaluation.predictions import Predictions
+from avfusion.evaluation.runs import Run
+from avfusion.targets import Target
+
+Stacked = Float[np.ndarray, "repetitions clips outputs"]
+
+
+class Part(NamedTuple):
+    """The clips that one run has tested, by their places in the evidence and rows in its store."""
+
+    run: Run
+    repetition: int
+    places: Int64[np.ndarray, "some"]
+    rows: Int64[np.ndarray, "some"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Outputs for tested clips whose labels are known, of each repetition, such as a seed.
+
+    Attributes:
+        name: Of the run or of the setting.
+        attributes: What else is known of the clips, by name.
+        hits: Whether attention points at the face of each clip, where boxes are known.
+        parts: Which run has tested which clips.
+        networks: Those of the parts, in their order; none where they cannot be restored,
+            which ``missing`` explains.
+        computed: What was computed already, by what was changed.
+    """
+
+    name: str
+    split: str
+    target: Target
+    clip_ids: Shaped[np.ndarray, "clips"]
+    subjects: Shaped[np.ndarray, "clips"]
+    targets: Shaped[np.ndarray, "clips *outputs"]
+    outputs: Stacked
+    parts: Sequence[Part]
+    hits: Float[np.ndarray, "repetitions clips"] | None = None
+    attributes: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    networks: Sequence[TestedNetwork] = ()
+    missing: str = ""
+    computed: dict[Change, Stacked] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the networks read."""
+        return self.find_networks()[0].modalities
+
+    def find_networks(self) -> Sequence[TestedNetwork]:
+        """The networks of the parts, or ``NotMeasured`` where they are not at hand."""
+        if not self.networks:
+            raise NotMeasured(f"This needs forward passes: {self.missing or 'they were left out.'}")
+        return self.networks
+
+    def compute(self, change: Change) -> Stacked:
+        """Compute the outputs for the same clips, changed, each by the network that tested it.
+
+        The same change, or an equal one, is computed once.
+        """
+        if change not in self.computed:
+            found = np.empty_like(self.outputs)
+            for part, network in zip(self.parts, self.find_networks(), strict=True):
+                computed = network.compute(change)
+                among = np.searchsorted(computed.rows, part.rows)
+                found[part.repetition, part.places] = computed.outputs[among]
+            self.computed[change] = found
+        return self.computed[change]
+
+    def answer(self, outputs: Float[np.ndarray, "clips outputs"]) -> Answers:
+        """Read the answers of the outputs of one repetition."""
+        return answer(self.target, outputs, self.targets)
+
+    def score(self, outputs: Float[np.ndarray, "clips outputs"]) -> dict[str, float]:
+        """Compute the metrics of the target for the outputs of one repetition."""
+        return score_metrics(self.target, outputs, self.targets)
+
+    def score_clips(self, stacked: Stacked) -> Float64[np.ndarray, "clips"]:
+        """Score each clip, on average over repetitions: see ``answers.score_clips``."""
+        return np.mean([score_clips(self.target, one, self.targets) for one in stacked], axis=0)
+
+    def average(
+        self, measure: Callable[..., Mapping[str, Any]], *stacked: Stacked
+    ) -> dict[str, Any]:
+        """Average the numbers, or arrays, that a function gives for each repetition.
+
+        It takes the outputs of a repetition, of each of ``stacked``.
+        """
+        each = [measure(*parts) for parts in zip(*stacked, strict=True)]
+        return {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
+
+    @cached_property
+    def draws(self) -> SubjectDraws:
+        """Draws of the subjects of these clips."""
+        places, names = number_subjects(self.subjects, self.clip_ids)
+        return SubjectDraws(places, names)
+
+
+def gather_evidence(name: str, runs: Sequence[Run], predictions: Sequence[Predictions]) -> Evidence:
+    """Pool what runs of one setting have predicted over its folds, a repetition for each seed.
+
+    Raises:
+        ValueError: A clip is tested in two folds, or in none, or seeds have other clips.
+    """
+    repetitions: dict[str, list[tuple[Run, Predictions]]] = defaultdict(list)
+    for run, one in zip(runs, predictions, strict=True):
+        repetitions[name_repetition(run)].append((run, one))
+    for repetition, members in repetitions.items():
+        said = f" ({repetition})" if repetition else ""
+        check_folds([describe_fold(*member) for member in members], said)
+
+    pooled = [_pool(members) for members in repetitions.values()]
+    first = pooled[0]
+    for repetition, other in zip(repetitions, pooled, strict=True):
+        if not np.array_equal(first.clip_ids, other.clip_ids):
+            raise ValueError(
+                f"{repetition or 'a repetition'} is tested on other clips than "
+                f"{next(iter(repetitions)) or 'the first one'}: repeat the same folds."
+            )
+
+    some: Predictions = predictions[0]
+    return Evidence(
+        name,
+        some.split,
+        some.target,
+        first.clip_ids,
+        first.subjects,
+        first.targets,
+        np.stack([one.outputs for one in pooled]),
+        _find_parts(list(repetitions.values()), first.clip_ids),
+        None
+        if first.hits is None
+        else np.stack([one.hits for one in pooled if one.hits is not None]),
+    )
+
+
+class _Pooled(NamedTuple):
+    """Predictions of one repetition, in the order of the clips' names."""
+
+    clip_ids: Shaped[np.ndarray, "clips"]
+    subjects: Shaped[np.ndarray, "clips"]
+    targets: Shaped[np.ndarray, "clips *outputs"]
+    outputs: Float[np.ndarray, "clips outputs"]
+    hits: Float[np.ndarray, "clips"] | None
+
+
+def _pool(members: Sequence[tuple[Run, Predictions]]) -> _Pooled:
+    known = [one.labeled() for _, one in members]
+    if len({(one.labels, *one.output_names) for one in known}) > 1:
+        raise ValueError("its folds predict different classes.")
+    clip_ids = np.concatenate([one.clip_ids for one in known])
+    if not len(clip_ids):
+        raise ValueError("no clip that it predicts has a known label.")
+
+    order = np.argsort(clip_ids, kind="stable")
+    hits = [one.glimpses.attention_hit for one in known if one.glimpses is not None]
+    return _Pooled(
+        clip_ids[order],
+        np.concatenate([one.subjects for one in known])[order],
+        np.concatenate([one.targets for one in known])[order],
+        np.concatenate([one.outputs for one in known])[order],
+        np.concatenate(hits)[order] if len(hits) == len(known) else None,
+    )
+
+
+def _find_parts(
+    repetitions: Sequence[Sequence[tuple[Run, Predictions]]], clip_ids: Shaped[np.ndarray, "clips"]
+) -> list[Part]:
+    return [
+        Part(run, number, np.searchsorted(clip_ids, known.clip_ids), known.rows)
+        for number, members in enumerate(repetitions)
+        for run, predictions in members
+        for known in [predictions.labeled()]
+    ]

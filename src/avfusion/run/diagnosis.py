@@ -1,0 +1,202 @@
+"""Diagnosis of a run, or of the settings of a sweep over their folds and seeds."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from torch.utils.tensorboard import SummaryWriter
+
+from avfusion.checkpoint import find_checkpoint
+from avfusion.console import replace_unprintable
+from avfusion.diagnostics.evidence import Evidence, gather_evidence
+from avfusion.diagnostics.networks import TestedNetwork
+from avfusion.diagnostics.section import (
+    Diagnosis,
+    Measurement,
+    NotMeasured,
+    Section,
+    write_diagnoses,
+)
+from avfusion.evaluation.aggregate import find_exclusions, name_settings, without_excluded
+from avfusion.evaluation.pooled_scores import read_attributes
+from avfusion.evaluation.predictions import Predictions, load_predictions
+from avfusion.evaluation.runs import Run, find_runs
+from avfusion.features.clip import MODALITIES
+from avfusion.figures.diagnostics import chart_figure
+from avfusion.figures.style import save_figure
+from avfusion.files import safe_name
+from avfusion.messages import join_items
+from avfusion.run.baselines import open_store
+from avfusion.run.build import build_trainer
+from avfusion.run.restore import restore
+
+log = logging.getLogger(__name__)
+FOLDER = "diagnostics"  # of charts, and the name of the run in TensorBoard
+
+
+def make_measurements(chosen: DictConfig | None) -> dict[str, Measurement]:
+    """Make the sections of ``conf/diagnostics`` that are not left out."""
+    made = {str(name): instantiate(one) for name, one in (chosen or {}).items() if one is not None}
+    return {name: one for name, one in made.items() if one}
+
+
+def find_tested_runs(path: str) -> list[Run]:
+    """Find the runs of a folder that were tested; of others the log says why they are left out.
+
+    Raises:
+        FileNotFoundError: There is no run.
+        ValueError: It is no folder, or none of its runs was tested.
+    """
+    if Path(path).is_file():
+        raise ValueError(f"ckpt_path={path} is a file: give the folder of a run or of a sweep.")
+    runs = find_runs([path])
+    exclusions = find_exclusions(runs)
+    kept = without_excluded(runs, exclusions)
+    if not kept:
+        reasons = join_items([str(one) for one in exclusions], 3)
+        raise ValueError(f"No run in {path} has ended with a test ({reasons}): train or resume it.")
+    for exclusion in exclusions:
+        log.warning("%s", exclusion)
+    return kept
+
+
+def gather_settings(runs: Sequence[Run]) -> list[Evidence]:
+    """Pool the predictions of each setting over its folds, a repetition for each seed.
+
+    A setting that cannot be pooled is left out, with a sentence in the log; it is an error where
+    no other is left.
+    """
+    settings: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        settings[run.setting].append(run)
+
+    found, errors = [], []
+    for name, members in zip(name_settings([*settings.values()]), settings.values(), strict=True):
+        title = "/".join(members[0].folder.resolve().parts[-2:]) if len(runs) == 1 else name
+        try:
+            predictions = [read_predictions(run) for run in members]
+            found.append(gather_evidence(title, members, predictions))
+        except (ValueError, OSError) as error:
+            errors.append(error)
+            log.warning("Left out: %s: %s", title, error)
+
+    if not found:
+        raise errors[0]
+    return [replace(one, attributes=_find_attributes(one)) for one in found]
+
+
+def read_predictions(run: Run) -> Predictions:
+    """Read the predictions of a run; those of a test without a modality are refused."""
+    predictions = load_predictions(run.folder, str(run.results.get("data/split", "test")))
+    if set(predictions.modalities) != set(MODALITIES):
+        raise ValueError(
+            f"The predictions in {run.folder} are of a test with the {predictions.modalities[0]} "
+            f"alone: write them again with python src/eval.py ckpt_path={run.folder} "
+            f"callbacks.predictions.folder={run.folder}"
+        )
+    return predictions
+
+
+def _find_attributes(evidence: Evidence) -> dict[str, list[str | None]]:
+    try:
+        return read_attributes(evidence.clip_ids, open_store(evidence.parts[0].run))
+    except (ValueError, OSError):  # the store is elsewhere
+        return {}
+
+
+def restore_networks(evidence: Evidence, cfg: DictConfig) -> Evidence:
+    """Restore the networks behind the evidence, or say why they cannot be."""
+    networks: list[TestedNetwork] = []
+    for part in evidence.parts:
+        own = _configure(cfg, part.run, evidence.split)
+        try:
+            trainer = networks[0].trainer if networks else build_trainer(own)
+            file = find_checkpoint(str(part.run.folder), "best")
+            task, data, _ = restore(own, trainer)
+        except (ValueError, OSError) as error:
+            return replace(evidence, networks=(), missing=str(error))
+        networks.append(TestedNetwork(task, data, trainer, file))
+    return replace(evidence, networks=networks)
+
+
+def _configure(cfg: DictConfig, run: Run, split: str) -> DictConfig:
+    """Configure the restoration of a run with the clips that it was tested on."""
+    precision = cfg.trainer.precision or run.config.get("trainer.precision", "32-true")
+    own = {
+        "ckpt_path": str(run.folder),
+        "split": split,
+        **dict.fromkeys(("splits", "fold", "batch_size", "modalities")),
+        "allow_subjects_seen_in_training": True,  # its results say so
+        "allow_recordings_seen_in_training": True,
+        "trainer": {"precision": precision},
+    }
+    configured = cfg.copy()
+    OmegaConf.set_struct(configured, False)
+    configured.merge_with(own)
+    return configured
+
+
+def diagnose(
+    evidence: Evidence, measurements: Mapping[str, Measurement], cfg: DictConfig
+) -> Diagnosis:
+    """Measure every section; what cannot be measured says why."""
+    if any(one.needs_networks for one in measurements.values()):
+        evidence = restore_networks(evidence, cfg)
+
+    sections = {}
+    for name, measurement in measurements.items():
+        log.info("Measuring %s.", name)
+        try:
+            sections[name] = measurement.measure(evidence)
+        except NotMeasured as error:
+            sections[name] = Section(measurement.title, f"Not measured: {error}")
+    subjects = len(evidence.draws.names)
+    return Diagnosis(evidence.name, evidence.split, len(evidence), subjects, sections)
+
+
+def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -> None:
+    """Write diagnostics.json into the folder of a run or sweep, and charts into diagnostics/.
+
+    Where the folder has curves for TensorBoard, these get numbers and charts, too.
+    """
+    write_diagnoses(folder, diagnoses)
+    shows_curves = any(folder.rglob("events.out.tfevents.*"))
+    for diagnosis in diagnoses:
+        own = folder / FOLDER
+        if len(diagnoses) > 1:
+            own = own / safe_name(diagnosis.name, "setting")
+        own.mkdir(parents=True, exist_ok=True)
+        for section in diagnosis.sections.values():
+            for chart in section.charts:
+                save_figure(chart_figure(chart), own / f"{safe_name(chart.name, 'chart')}.{form}")
+        if shows_curves:
+            write_events(own, diagnosis)
+
+
+def write_events(folder: Path, diagnosis: Diagnosis) -> None:
+    """Write numbers and charts for TensorBoard, as a run of its own, and replace earlier ones."""
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    with SummaryWriter(str(folder)) as writer:
+        for name, section in diagnosis.sections.items():
+            for key, value in section.numbers.items():
+                writer.add_scalar(f"{FOLDER}/{name}/{key}", value)
+            for chart in section.charts:
+                writer.add_figure(f"{FOLDER}/{chart.name}", chart_figure(chart))
+
+
+def print_diagnosis(diagnosis: Diagnosis) -> None:
+    """Print a line for each section."""
+    table = Table(box=SIMPLE_HEAD, title=replace_unprintable(diagnosis.name), title_justify="left")
+    table.add_column("")
+    table.add_column(f"{diagnosis.clips} clips of {diagnosis.subjects} subjects", overflow="fold")
+    for section in diagnosis.sections.values():
+        table.add_row(section.title, replace_unprintable(section.summary))
+    Console().print(table)
