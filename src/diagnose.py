@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> None:
     for evidence in settings:
         diagnoses.append(diagnose(evidence, measurements, cfg))
         print_diagnosis(diagnoses[-1])
-    folder = Path(cfg.ckpt_path)
+    folder = runs[0].folder if len(runs) == 1 else Path(cfg.ckpt_path)
     write_diagnostics(folder, diagnoses, form)
     print(f"Written: {write_page(folder, diagnoses)}")
 

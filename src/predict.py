@@ -26,7 +26,9 @@ def main(cfg: DictConfig) -> None:
         form = check_format(cfg.figure_format)
 
     # These import torch and Lightning: seconds, once the command line is known to be complete.
+    from avfusion.checkpoint import find_checkpoint
     from avfusion.data.checks import check_splits
+    from avfusion.diagnostics.temperature import read_temperature, scale_outputs
     from avfusion.evaluation.inference import collect_predictions
     from avfusion.evaluation.prediction_files import (
         group_by_recording,
@@ -42,7 +44,11 @@ def main(cfg: DictConfig) -> None:
     with exit_on_input_error():
         check_config(cfg)
         trainer = build_trainer(cfg)
+        file = find_checkpoint(cfg.ckpt_path, "best")
+        temperature = read_temperature(file) if cfg.temperature else None
         task, data, _ = restore(cfg, trainer)
+        if temperature is not None:
+            scale_outputs(task.network, temperature)
         check_splits(data.splits, cfg.split)
 
     with discard_store(folder):

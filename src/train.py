@@ -35,6 +35,7 @@ def main(cfg: DictConfig) -> float:
     from avfusion.callbacks.timing import get_timing
     from avfusion.run import build
     from avfusion.run.checks import check_training
+    from avfusion.run.diagnosis import diagnose_training, make_measurements
     from avfusion.run.failures import record_failure, status_after_test
     from avfusion.run.loggers import log_hyperparameters
     from avfusion.run.results import collect_results, report_results
@@ -45,6 +46,7 @@ def main(cfg: DictConfig) -> float:
     with exit_on_input_error():
         drop_unread_encoder(cfg)
         check_training(cfg)
+        measurements = make_measurements(cfg.diagnostics)
         start, teacher = read_start(cfg), read_teacher(cfg)
         trainer = build.build_trainer(cfg)
         device = str(trainer.strategy.root_device)  # computes streams, if there are any
@@ -75,6 +77,7 @@ def main(cfg: DictConfig) -> float:
         results |= status_after_test(results)
 
     report_results(output_folder(), trainer, results, hyperparameters)
+    diagnose_training(output_folder(), trainer, measurements, cfg)
     if "failure" in results and trainer.is_global_zero:
         sys.exit(results["failure"])
     return score

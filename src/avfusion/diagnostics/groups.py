@@ -61,8 +61,9 @@ class Groups:
         for kind in dict.fromkeys(group.kind for group in groups):
             some = [group for group in groups if group.kind == kind]
             some.sort(key=lambda group: (group.score if classes else -group.score, group.name))
-            draws = {g.name: evidence.draws.average(g.scores, g.among) for g in some}
-            ends = {name: find_interval(samples) for name, samples in draws.items()}
+            samples = evidence.draws.average([g.scores for g in some], [g.among for g in some])
+            draws = {group.name: own for group, own in zip(some, samples.T, strict=True)}
+            ends = {name: find_interval(own) for name, own in draws.items()}
             rows: list[list[Cell]] = [
                 [group.name, group.clips, (group.score, *ends[group.name])] for group in some
             ]

@@ -20,23 +20,33 @@ class SubjectDraws:
 
     def __init__(self, places: Int64[np.ndarray, "clips"], names: Sequence[str]) -> None:
         self.places, self.names = places, names
-        self.draws = draw_subjects(len(names))
+        self.draws = draw_subjects(len(names)).astype(np.float64)
 
     def average(
-        self, scores: Float64[np.ndarray, "clips"], among: Bool[np.ndarray, "clips"]
-    ) -> Float64[np.ndarray, "samples"]:
-        """Average the scores of some clips in each draw; NaN where none of them is drawn.
+        self,
+        scores: Sequence[Float64[np.ndarray, "clips"]],
+        groups: Sequence[Bool[np.ndarray, "clips"]],
+    ) -> Float64[np.ndarray, "samples groups"]:
+        """Average the scores of some groups of clips in each draw, each group's own.
 
-        All draws are NaN where these clips are of one subject.
+        A draw without a clip of a group has NaN there; so have all draws of a group whose clips are
+        of one subject.
         """
-        count = self.draws.shape[1]
-        clips = np.bincount(self.places[among], minlength=count)
-        if np.count_nonzero(clips) < MIN_SUBJECTS:
-            return np.full(len(self.draws), np.nan)
-        sums = np.bincount(self.places[among], scores[among], minlength=count)
+        count = len(self.names)
+        clips = np.stack([np.bincount(self.places[one], minlength=count) for one in groups], axis=1)
+        sums = np.stack(
+            [
+                np.bincount(self.places[one], score[one], minlength=count)
+                for score, one in zip(scores, groups, strict=True)
+            ],
+            axis=1,
+        )
+        several = (clips > 0).sum(axis=0) >= MIN_SUBJECTS
+        found = np.full((len(self.draws), len(groups)), np.nan)
         with np.errstate(invalid="ignore"):
-            return (self.draws @ sums) / (self.draws @ clips)
+            found[:, several] = (self.draws @ sums[:, several]) / (self.draws @ clips[:, several])
+        return found
 
     def find_interval(self, scores: Float64[np.ndarray, "clips"]) -> tuple[float, float]:
         """Find the 95 % interval of the mean over all clips."""
-        return find_interval(self.average(scores, np.ones(len(scores), bool)))
+        return find_interval(self.average([scores], [np.ones(len(scores), bool)])[:, 0])

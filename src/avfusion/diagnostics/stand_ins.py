@@ -12,6 +12,7 @@ from torch import Tensor
 from avfusion.data.batch import UNITS, Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.diagnostics.networks import exchange, names_of, read_clips
+from avfusion.features.clip import MODALITIES
 
 StandIn = Literal["network", "zeros", "noise", "other"]
 STAND_INS: tuple[str, ...] = get_args(StandIn)
@@ -76,50 +77,43 @@ def _drop(clips: Clips, modality: str, data: FaceAudioDataModule) -> Clips:
     return clips._replace(has_audio=gone)
 
 
-def find_donors(
-    data: FaceAudioDataModule,
-    modality: str,
-    seed: int,
-    labels: Shaped[np.ndarray, "rows *outputs"] | None = None,
-) -> Int64[np.ndarray, "rows"]:
-    """Find another clip of the split that has the modality, for each row of the index.
-
-    Each clip is the other of one, so that faces and voices are those of the split. With ``labels``,
-    by row, it is the nearest in that order whose label is another one. A clip without such another
-    is its own.
-    """
+def find_donors(data: FaceAudioDataModule, modality: str, seed: int) -> Int64[np.ndarray, "rows"]:
+    """Find another clip of the split that has the modality, for each row of the index."""
     store, rows = data.store, data.splits.rows(data.eval_split)
-    has = store.has_face if modality == "face" else store.has_audio
-    # The stream of random numbers of one modality is not that of the other.
-    random = np.random.default_rng([seed, ("face", "audio").index(modality)])
-    ring = random.permutation(rows[has[rows]])
+    has = (store.has_face if modality == "face" else store.has_audio)[rows]
+    # What one modality draws is not what the other does.
+    random = np.random.default_rng([seed, MODALITIES.index(modality)])
     donors = np.arange(len(store))
-    donors[rows] = rows
-    if len(ring) < 2:
-        return donors
-
-    donors[ring] = np.roll(ring, -1)
-    if labels is not None:
-        donors[ring] = _skip_same_label(ring, labels)
-    lacking = rows[~has[rows]]
-    donors[lacking] = random.choice(ring, len(lacking))
+    donors[rows[has]] = rotate(rows[has], random)
+    if has.any():
+        donors[rows[~has]] = random.choice(rows[has], np.count_nonzero(~has))
     return donors
 
 
-def _skip_same_label(
-    ring: Int64[np.ndarray, "clips"], labels: Shaped[np.ndarray, "rows *outputs"]
+def rotate(
+    rows: Int64[np.ndarray, "clips"],
+    random: np.random.Generator,
+    labels: Shaped[np.ndarray, "clips *outputs"] | None = None,
 ) -> Int64[np.ndarray, "clips"]:
-    """Find the next clip of a ring that has another label, for each of its clips."""
-    flat = labels.reshape(len(labels), -1)
-    found, left = ring.copy(), np.ones(len(ring), bool)
-    for step in range(1, len(ring)):
+    """Find another clip for each clip: the next one in a random ring, so that each is of one.
+
+    With ``labels``, it is the next that has another label; a clip without such another is its own.
+    """
+    ring = random.permutation(len(rows))
+    found = np.arange(len(rows))
+    if labels is None:
+        found[ring] = np.roll(ring, -1)
+        return rows[found]
+
+    flat, left = labels.reshape(len(labels), -1), np.ones(len(rows), bool)
+    for step in range(1, len(rows)):
         others = np.roll(ring, -step)
-        differs = (flat[others] != flat[ring]).any(axis=1) & left
-        found[differs] = others[differs]
-        left &= ~differs
+        fitting = (flat[others] != flat[ring]).any(axis=1) & left[ring]
+        found[ring[fitting]] = others[fitting]
+        left[ring[fitting]] = False
         if not left.any():
             break
-    return found
+    return rows[found]
 
 
 def _draw_noise(

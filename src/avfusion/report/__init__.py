@@ -1,6 +1,6 @@
 """HTML reports: one page about a run, or about many, that needs nothing but itself.
 
 ``run_page`` and ``sweep_page`` collect what a page shows, ``views`` what depends on the target (a
-new kind of target is a function and a line in ``VIEWS`` there). ``page`` fills the templates, which
-escape every value.
+new kind of target is a function and a line in ``VIEWS`` there), ``diagnostics`` what
+``diagnostics.json`` holds. ``page`` fills the templates, which escape every value.
 """

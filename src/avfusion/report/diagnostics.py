@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from avfusion.diagnostics.section import Diagnosis, Section
 from avfusion.figures.diagnostics import chart_figure
+from avfusion.messages import pluralize
 from avfusion.report.figures import PageFigure
 from avfusion.report.page import render
 
@@ -22,6 +23,12 @@ class ShownDiagnosis(NamedTuple):
 
     diagnosis: Diagnosis
     sections: list[ShownSection]
+
+    def describe(self) -> str:
+        """Say what was diagnosed."""
+        one = self.diagnosis
+        clips, subjects = pluralize(one.clips, "clip"), pluralize(one.subjects, "subject")
+        return f"{one.name}: {clips} of {subjects}, of the {one.split} split."
 
     @property
     def figures(self) -> list[PageFigure]:

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import torch
 
+from avfusion.diagnostics.section import read_diagnoses
 from avfusion.evaluation.leak_marks import count_leaks, is_score, mark_leaks
 from avfusion.evaluation.runs import Run
+from avfusion.report.diagnostics import show_diagnoses
 from avfusion.report.figures import (
     PageFigure,
     draw_clip,
@@ -42,6 +44,7 @@ def report_run(run: Run, examples: int = 3) -> Report:
         view = VIEWS[sources.predictions.target.kind](sources.predictions, examples)
         shown = _describe_examples(sources, view)
 
+    diagnoses = show_diagnoses(read_diagnoses(run.folder))
     html = render(
         "run.html",
         title=f"Report of {'/'.join(run.folder.resolve().parts[-2:])}",
@@ -55,12 +58,15 @@ def report_run(run: Run, examples: int = 3) -> Report:
         missing=missing,
         view=view,
         examples=shown,
+        diagnoses=diagnoses,
         configuration=describe_configuration([run]),
         provenance=read_provenance([run]),
     )
     pictures = [one.picture for group in shown.values() for one in group if one.picture]
 
-    return Report(html, [*curves, *(view.plots if view else ()), *pictures], missing)
+    drawn = [figure for one in diagnoses for figure in one.figures]
+
+    return Report(html, [*curves, *(view.plots if view else ()), *pictures, *drawn], missing)
 
 
 def _describe_examples(sources: Sources, view: View) -> dict[str, list[Example]]:

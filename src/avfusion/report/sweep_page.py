@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from avfusion.diagnostics.section import read_diagnoses
 from avfusion.evaluation.aggregate import compare_settings, find_exclusions, without_excluded
 from avfusion.evaluation.leak_marks import count_leaks, is_score, mark_leaks
 from avfusion.evaluation.pooled_scores import PooledRow
@@ -21,6 +22,7 @@ from avfusion.evaluation.tables import (
     format_cells,
     make_header,
 )
+from avfusion.report.diagnostics import show_diagnoses
 from avfusion.report.figures import draw_comparison, draw_monitors, draw_pooled
 from avfusion.report.page import Report, render
 from avfusion.report.provenance import describe_configuration, read_provenance
@@ -79,6 +81,7 @@ def report_sweep(
     comparison, monitors = draw_comparison(rows), draw_monitors(rows)
     over_folds = draw_pooled(pooled)
     detailed = [t for name, one in (details or {}).items() for t in make_detail_tables(name, one)]
+    diagnoses = show_diagnoses(read_diagnoses(folder))
     html = render(
         "sweep.html",
         title=f"Report of {folder.name}",
@@ -95,6 +98,7 @@ def report_sweep(
         detailed=detailed,
         refusals=refusals,
         over_folds=over_folds,
+        diagnoses=diagnoses,
         emphasize=_emphasize,
         excluded=exclusions,
         columns=[HEADLINES[key] for key in keys],
@@ -104,7 +108,8 @@ def report_sweep(
         provenance=read_provenance(runs),
     )
 
-    return Report(html, [*comparison, *over_folds, *monitors])
+    drawn = [figure for one in diagnoses for figure in one.figures]
+    return Report(html, [*comparison, *over_folds, *drawn, *monitors])
 
 
 def _emphasize(cell: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import lightning as L
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.box import SIMPLE_HEAD
@@ -26,8 +27,9 @@ from avfusion.diagnostics.section import (
 )
 from avfusion.evaluation.aggregate import find_exclusions, name_settings, without_excluded
 from avfusion.evaluation.pooled_scores import read_attributes
+from avfusion.evaluation.predictions import FILE_NAME as PREDICTIONS
 from avfusion.evaluation.predictions import Predictions, load_predictions
-from avfusion.evaluation.runs import Run, find_runs
+from avfusion.evaluation.runs import Run, find_runs, read_run
 from avfusion.features.clip import MODALITIES
 from avfusion.figures.diagnostics import chart_figure
 from avfusion.figures.style import save_figure
@@ -35,9 +37,11 @@ from avfusion.files import safe_name
 from avfusion.messages import join_items
 from avfusion.run.baselines import open_store
 from avfusion.run.build import build_trainer
+from avfusion.run.configuration import to_plain
 from avfusion.run.restore import restore
 
 log = logging.getLogger(__name__)
+EVENTS = "events.out.tfevents.*"
 FOLDER = "diagnostics"  # of charts, and the name of the run in TensorBoard
 
 
@@ -152,7 +156,8 @@ def diagnose(
 
     sections = {}
     for name, measurement in measurements.items():
-        log.info("Measuring %s.", name)
+        if measurement.needs_networks:  # which takes a while
+            log.info("Measuring %s.", name)
         try:
             sections[name] = measurement.measure(evidence)
         except NotMeasured as error:
@@ -161,13 +166,41 @@ def diagnose(
     return Diagnosis(evidence.name, evidence.split, len(evidence), subjects, sections)
 
 
+def diagnose_training(
+    folder: Path, trainer: L.Trainer, measurements: Mapping[str, Measurement], cfg: DictConfig
+) -> None:
+    """Write the diagnostics of a training that has ended with a test.
+
+    What needs forward passes is left to src/diagnose.py where several processes have trained.
+    """
+    run = read_run(folder)
+    tested = run.results and not run.pruned and (folder / PREDICTIONS).is_file()
+    if not (measurements and tested and trainer.is_global_zero):
+        return
+    if trainer.world_size > 1 and any(one.needs_networks for one in measurements.values()):
+        log.warning(
+            "Several processes have trained: diagnose the run in one, with "
+            "python src/diagnose.py ckpt_path=%s",
+            folder,
+        )
+        return
+
+    (evidence,) = gather_settings([run])
+    options = to_plain(cfg.trainer) | {"enable_progress_bar": False}
+    own = OmegaConf.create({"trainer": options, "callbacks": {}, "encoders": {}})
+    diagnosis = diagnose(evidence, measurements, own)
+    write_diagnoses(folder, [diagnosis])
+    if any(folder.glob(EVENTS)):
+        write_events(folder / FOLDER, diagnosis, with_charts=False)
+
+
 def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -> None:
     """Write diagnostics.json into the folder of a run or sweep, and charts into diagnostics/.
 
     Where the folder has curves for TensorBoard, these get numbers and charts, too.
     """
     write_diagnoses(folder, diagnoses)
-    shows_curves = any(folder.rglob("events.out.tfevents.*"))
+    has_events = any(folder.rglob(EVENTS))
     for diagnosis in diagnoses:
         own = folder / FOLDER
         if len(diagnoses) > 1:
@@ -176,19 +209,19 @@ def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -
         for section in diagnosis.sections.values():
             for chart in section.charts:
                 save_figure(chart_figure(chart), own / f"{safe_name(chart.name, 'chart')}.{form}")
-        if shows_curves:
+        if has_events:
             write_events(own, diagnosis)
 
 
-def write_events(folder: Path, diagnosis: Diagnosis) -> None:
+def write_events(folder: Path, diagnosis: Diagnosis, with_charts: bool = True) -> None:
     """Write numbers and charts for TensorBoard, as a run of its own, and replace earlier ones."""
-    for old in folder.glob("events.out.tfevents.*"):
+    for old in folder.glob(EVENTS):
         old.unlink()
     with SummaryWriter(str(folder)) as writer:
         for name, section in diagnosis.sections.items():
             for key, value in section.numbers.items():
                 writer.add_scalar(f"{FOLDER}/{name}/{key}", value)
-            for chart in section.charts:
+            for chart in section.charts if with_charts else ():
                 writer.add_figure(f"{FOLDER}/{chart.name}", chart_figure(chart))
 
 

@@ -25,6 +25,7 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "fold": int | str | None,
         "batch_size": int | None,
         "figures": bool,
+        "temperature": bool,
         "figure_format": str,
         "workers": PositiveInt | None,
     },
