@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int, Int64, Shaped
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -483,7 +483,6 @@ def group_rows(
         yield np.sort(batch)
 
 
-@torch.inference_mode()
 def encode(
     store: Store,
     reads: str,
@@ -492,12 +491,24 @@ def encode(
     precision: str,
     rows: Rows,
 ) -> Encoded:
-    """Encode a batch; convolutions on a GPU get no fewer digits than on a CPU."""
-    values = to_float(store.read(reads, rows).to(device))
+    """Encode some clips of a store as a batch."""
     lengths = None
     if store.streams[reads].kind == "sequence":
-        lengths = torch.from_numpy(store.lengths(reads).take(rows)).to(device)
+        lengths = torch.from_numpy(store.lengths(reads).take(rows))
+    return run_encoder(module, store.read(reads, rows), lengths, device, precision)
 
+
+@torch.inference_mode()
+def run_encoder(
+    module: nn.Module,
+    values: Shaped[Tensor, "batch *item"],
+    lengths: Int[Tensor, "batch"] | None,
+    device: torch.device,
+    precision: str,
+) -> Encoded:
+    """Encode what a store holds; convolutions on a GPU get no fewer digits than on a CPU."""
+    values = to_float(values.to(device))
+    lengths = None if lengths is None else lengths.to(device)
     with ExitStack() as stack:
         stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
         if precision == "bf16":
