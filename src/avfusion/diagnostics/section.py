@@ -47,7 +47,8 @@ class Line:
 class Chart:
     """A figure as numbers: lines over ``x``, or one number for each text.
 
-    ``name`` is that of its file; ``diagonal`` draws the line on which y is x.
+    ``name`` is that of its file; ``diagonal`` draws the line on which y is x; ``ticks`` name the
+    places 0, 1, 2 and so on of ``x``.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Chart:
     y: str
     lines: Sequence[Line]
     diagonal: bool = False
+    ticks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Section:
         summary: The most important numbers in one line.
         numbers: Every number by name, for programs.
         notes: Sentences on what is measured, and on what is not.
+        settings: What it was measured with, where others are to be compared with it.
     """
 
     title: str
@@ -75,6 +78,7 @@ class Section:
     tables: Sequence[Table] = ()
     charts: Sequence[Chart] = ()
     notes: Sequence[str] = ()
+    settings: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

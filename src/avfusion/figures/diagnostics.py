@@ -35,6 +35,8 @@ def _draw_lines(chart: Chart) -> Figure:
             low, high = (_numbers(values) for values in (line.low, line.high))
             axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
     axes.set(xlabel=chart.x, ylabel=chart.y)
+    if chart.ticks:
+        axes.set_xticks(range(len(chart.ticks)), chart.ticks)
     axes.grid()
     _name_lines(figure, chart)
     return figure
