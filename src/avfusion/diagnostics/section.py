@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from avfusion.files import atomic_write
 
@@ -99,6 +99,7 @@ class Diagnosis:
     sections: Mapping[str, Section]
 
 
+@runtime_checkable
 class Measurement(Protocol):
     """A part of the diagnostics, as ``conf/diagnostics`` makes it.
 
