@@ -30,7 +30,13 @@ def commands(page: Path) -> Iterator[str]:
 LINES = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in commands(page)]
 
 
-@pytest.mark.parametrize(("page", "line"), LINES)
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        pytest.param(page, line, marks=() if page == "README.md" else pytest.mark.slow)
+        for page, line in LINES
+    ],
+)
 def test_a_command_of_the_documentation_composes(page, line):
     _, program, *words = shlex.split(line, comments=True)
     assert (ROOT / program).is_file()

@@ -98,6 +98,7 @@ def test_settings_that_would_skip_every_picture_are_refused(tmp_path, small_feat
         prepare(Mnist(str(tmp_path)), small_features, tmp_path / "stores")
 
 
+@pytest.mark.slow
 def test_the_same_files_and_seed_have_one_store_and_another_seed_another(tmp_path, in_process):
     write_mnist(tmp_path / "files")
     places = [data_of("mnist", tmp_path, f"data.corpus.split_seed={s}").path for s in (0, 0, 1)]

@@ -39,6 +39,7 @@ def average(steps, decay):
     return sum(parts, decay**last * steps[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["best", "last"])
 def test_the_average_is_validated_kept_and_tested(party_store, tmp_path, kept):
     data, watch = FaceAudioDataModule(str(party_store), batch_size=8), Weights()

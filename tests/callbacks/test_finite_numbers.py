@@ -78,6 +78,7 @@ def test_step_and_part_are_those_where_it_appeared(part, step, where, what, part
     assert f"failed at step {step} (epoch {1 + (step - 1) // 3}): {what}" in str(end)
 
 
+@pytest.mark.slow
 def test_a_loss_of_finite_scores_is_named_as_such(party_store):
     end = failure(party_store, poison=Poison("loss", 2))
     assert (end.step, end.part, end.what) == (2, "loss", "the loss")

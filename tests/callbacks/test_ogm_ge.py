@@ -177,6 +177,7 @@ def test_noise_has_the_deviation_of_each_gradient_and_is_drawn_by_seed_and_step_
     assert one.item() == 1  # a single number has no deviation
 
 
+@pytest.mark.slow
 def test_epochs_outside_the_first_and_the_last_are_left_alone(data):
     plain, modulated = Kept(), Kept()
     short = {"max_epochs": 3, "max_steps": -1, "limit_train_batches": 1}

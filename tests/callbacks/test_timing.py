@@ -59,6 +59,7 @@ def test_a_step_takes_what_it_takes_in_the_median_epoch_without_validation(
     assert get_timing(trainer)["step_milliseconds"] == 500
 
 
+@pytest.mark.slow
 def test_the_seconds_are_those_since_training_began_with_validation(party_store, clock):
     clock.now = 77.0
     trainer = train(party_store, clock, [2.0], limit_train_batches=2, num_sanity_val_steps=0)

@@ -122,6 +122,7 @@ def without_test() -> dict:
     return {split: names for split, names in CLIPS.items() if split != "test"}
 
 
+@pytest.mark.slow
 def test_one_command_prepares_it_and_so_does_training(afew, tmp_path):
     given = ("corpus=afew", f"corpus.root={afew}", f"prepare.stores={tmp_path}")
     assert "2 clips left out, no label: test_000000001, test_000000002" in preview(*given)

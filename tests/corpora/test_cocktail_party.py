@@ -84,6 +84,7 @@ def test_every_emotion_occurs_about_as_often(many):
     assert min(counts.values()) > 25 and max(counts.values()) < 80  # 50 each, 6.6 deviation
 
 
+@pytest.mark.slow
 def test_every_kind_speaks_about_as_often(many):
     counts = Counter(kind(row[4]) for row in many[1])
     assert set(counts) == set(PITCHES) and min(counts.values()) > 90

@@ -80,6 +80,7 @@ def test_letters_that_no_word_has_and_other_talkers_are_told(tmp_path):
     assert "(command x)" in fault or "(letter w)" in fault
 
 
+@pytest.mark.slow
 def test_one_command_prepares_it_and_so_does_training(grid, tmp_path, in_process):
     given = f"corpus.root={grid}"
     stores = f"prepare.stores={tmp_path}"

@@ -188,6 +188,7 @@ def test_a_half_download_is_told_by_counts(iemocap, tmp_path):
     assert "nothing of Ses01F, Ses01M, Ses02F" in sentence
 
 
+@pytest.mark.slow
 def test_a_video_that_ends_before_the_clip_is_a_reason_to_skip_it(iemocap, tmp_path):
     shutil.copytree(iemocap, tmp_path / "cut")
     video = tmp_path / "cut/Session1/dialog/avi/DivX/Ses01F_impro01.avi"
@@ -223,6 +224,7 @@ def test_parts_in_several_folders_are_one_corpus(iemocap):
     assert [clip.clip_id for clip in Iemocap(sessions).read().recordings] == [*read(iemocap)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", UTTERANCES)
 def test_one_command_prepares_it(iemocap, tmp_path, label):
     more = (f"corpus.label={label}", f"prepare.stores={tmp_path}")
@@ -238,6 +240,7 @@ def test_training_prepares_it_on_first_use(iemocap, tmp_path):
     assert Counter(store.texts("subject")) == {"Ses01F": 2, "Ses01M": 2, "Ses05F": 1, "Ses05M": 1}
 
 
+@pytest.mark.slow
 def test_training_leaves_one_session_with_its_two_speakers_out(tmp_path):
     for session in range(1, 6):
         dialogue = f"Ses0{session}F_script01_1"

@@ -58,6 +58,7 @@ def test_numbers_that_no_sentence_has_are_told(tmp_path):
         Savee(str(tmp_path)).read()
 
 
+@pytest.mark.slow
 def test_one_command_prepares_it_and_so_does_training(savee, tmp_path, in_process):
     given = f"corpus.root={savee}"
     store = prepare_by_command("corpus=savee", given, f"prepare.stores={tmp_path}")

@@ -145,6 +145,7 @@ def test_clips_whose_files_are_missing_are_skipped_and_listed(
     assert "s1_1.png" in skipped["s1_1"]["detail"]
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_later_makes_another_store(
     incomplete, recordings, small_features, tmp_path, in_process
 ):

@@ -133,6 +133,7 @@ def name_by_counting_anew(stems):
     return names
 
 
+@pytest.mark.slow
 def test_equal_stems_are_numbered_on_whatever_names_lie_between():
     stems = ["a", "A", "a_2", "a_3", "a", "a_2", "b", "a_2_2", "A_2", "a", "ß", "ss", "a_4"] * 3
     assert name_files([f"{stem}.wav" for stem in stems]) == name_by_counting_anew(stems)

@@ -132,6 +132,7 @@ def test_a_demuxer_that_has_more_packets_than_bytes_comes_no_further():
     assert len(calls) == 20
 
 
+@pytest.mark.slow
 def test_each_of_many_parts_starts_where_the_one_before_has_ended():
     count = 20_000  # which would take minutes if each part were compared to each other
 

@@ -185,6 +185,7 @@ def test_a_folder_that_the_user_names_is_taken_as_it_is(tmp_path, jobs):
     assert sorted(path.parent.name for path in tmp_path.glob("mine/*/job.json")) == ["1_0", "2_1"]
 
 
+@pytest.mark.slow
 def test_trials_of_a_search_are_numbered(tmp_path, jobs):
     jobs.code = 1
     with pytest.raises(CompactHydraException, match="2 of 2 trials failed"):

@@ -327,6 +327,7 @@ def search_folds(folder: Path, *overrides: str) -> None:
     search(folder, "sweep=optuna_folds", *FOLDS, *overrides)
 
 
+@pytest.mark.slow
 def test_a_trial_over_folds_is_the_mean_of_all_folds_but_the_test(jobs, tmp_path):
     """The score of a job is its learning rate plus the number of its fold: 0, 2 and 3."""
     search_folds(tmp_path, "hydra.sweeper.pruner=null")

@@ -97,6 +97,7 @@ def test_clips_without_a_face_have_maps_of_zeros(few, tmp_path, in_process, feat
     assert [bool(clip.any()) for clip in store.shards("face_map")[0]] == store.has_face.tolist()
 
 
+@pytest.mark.slow
 def test_other_maps_have_a_store_of_their_own_and_none_leave_it_as_it_was(
     few, tmp_path, in_process, features, small_features
 ):
@@ -140,6 +141,7 @@ def test_maps_that_were_interrupted_are_gone_on_with(
     assert [path for path in (tmp_path / "stores").iterdir() if path.is_dir()] == [store]
 
 
+@pytest.mark.slow
 def test_shards_and_parts_do_not_change_the_maps(few, tmp_path, in_process, features, monkeypatch):
     whole = Store(prepare(few, features, tmp_path / "whole"))
     clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
@@ -184,6 +186,7 @@ def test_people_are_told_of_the_maps_and_of_the_command_that_reads_them(
     assert options == ["face=face_map"]
 
 
+@pytest.mark.slow
 def test_maps_are_computed_on_the_device_of_the_trainer(
     few, tmp_path, in_process, features, monkeypatch
 ):

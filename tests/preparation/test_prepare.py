@@ -152,6 +152,7 @@ def test_preparing_again_writes_nothing(recordings, recordings_store, long_featu
     assert {path: path.stat().st_mtime_ns for path in recordings_store.rglob("*")} == times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [
@@ -481,6 +482,7 @@ def test_the_same_sound_twice_in_a_split_is_named(tmp_path, in_process, small_fe
     assert leaks["same_sound_twice"] == ["c0 = c1"]
 
 
+@pytest.mark.slow
 def test_a_limit_that_leaves_a_class_untrained_is_no_fault_of_the_corpus(
     recordings, tmp_path, in_process, small_features
 ):

@@ -46,6 +46,7 @@ def listed(text: str) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_help_names_every_choice_and_marks_those_that_are_taken(monkeypatch, capsys):
     groups = listed(said("train", monkeypatch, capsys, "--help", "model=mfb", "loss=focal"))
     losses = {"bce", "ccc", "cross_entropy", "[focal]", "mae", "mse", "nll"}

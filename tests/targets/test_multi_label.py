@@ -165,6 +165,7 @@ def trained(several_store, tmp_path_factory):
     return folder, task, data, scores
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_by_class_and_over_all(trained):
     overall = {"loss", "accuracy", "subset_accuracy", "macro_f1", "mean_average_precision"}
     each = {f"{score}_{name}" for score in ("accuracy", "average_precision") for name in NAMES}

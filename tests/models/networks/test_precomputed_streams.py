@@ -146,6 +146,7 @@ def test_a_single_vector_is_all_that_attention_sees(attention, caplog):
     assert torch.equal(glimpses, torch.ones_like(glimpses)) and glimpses.shape[2:] == (1, 1, 1)
 
 
+@pytest.mark.slow
 def test_another_voice_encoder_reads_the_stream_by_one_override():
     kind = "layers of a sequence"
     clips, description = make_clips(kind, "vector"), toy_description()
