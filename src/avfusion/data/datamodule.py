@@ -48,6 +48,7 @@ from avfusion.features import Features
 from avfusion.features.clip import MODALITIES
 from avfusion.preparation.description import describe_splits
 from avfusion.preparation.leakage import refuse_splits
+from avfusion.preparation.near_duplicates import describe_near_duplicates
 from avfusion.preparation.prepare import Preparation
 from avfusion.targets import Target, check_kind, choose_target
 
@@ -218,6 +219,8 @@ class FaceAudioDataModule(L.LightningDataModule):
             check_modalities(self.removed, self._find_modalities(store))
             splits = split_clips(self.plan, store, self.validation)
             warn_of_plan(splits)
+            for sentence in describe_near_duplicates(store, splits):
+                log.warning("%s", sentence)
             asked = store.computed if self.asked is None else self.asked
             description = describe_splits(store, splits, asked)
             refuse_splits(store, splits, description["leaks"], self.allowed_leaks)

@@ -30,6 +30,7 @@ from avfusion.features.container import (
     rejoin_packets,
 )
 from avfusion.features.contract import AudioFrames
+from avfusion.features.fingerprints import fingerprint_sound
 from avfusion.features.header import (
     is_cut_riff,
     read_avi_length,
@@ -78,7 +79,8 @@ class AudioSamples(NamedTuple):
     ``start`` is the time in seconds, on the clock of the file, at which the whole sound starts;
     ``finite`` says that none of its samples is infinite or not a number. Of ``promised`` seconds
     some are ``lost``, as they could not be decoded: silence is in their place, or the sound ends
-    earlier. ``notes`` say what else was done to it. A ``silent`` sound is of no use.
+    earlier. ``notes`` say what else was done to it. A ``silent`` sound is of no use. The
+    ``fingerprint`` is that of the whole sound, as far as it was decoded at once.
     """
 
     samples: Float32[np.ndarray, "samples"]
@@ -90,6 +92,7 @@ class AudioSamples(NamedTuple):
     promised: float = 0.0
     notes: tuple[str, ...] = ()
     silent: bool = False
+    fingerprint: bytes | None = None
 
 
 def read_audio(
@@ -140,7 +143,8 @@ def _decode_kept(path: Path, window: tuple[int, int] | None, features: AudioFram
     start = first - first % MAX_SAMPLES  # neighbors share what is decoded
     stretch = _decode_stretch(path, start)
     samples = stretch.samples[first - start : end - start]
-    return stretch._replace(samples=samples, first=first, finite=bool(np.isfinite(samples).all()))
+    finite, fingerprint = bool(np.isfinite(samples).all()), fingerprint_sound(samples)
+    return stretch._replace(samples=samples, first=first, finite=finite, fingerprint=fingerprint)
 
 
 @lru_cache(maxsize=1)
@@ -157,9 +161,10 @@ def decode_crop(path: Path, crop: Callable[[int], slice]) -> AudioSamples:
         Unreadable: nothing of it can be decoded.
     """
     sound = decode_audio(path, slice(0, MAX_SAMPLES))
+    sound = sound._replace(fingerprint=fingerprint_sound(sound.samples))
     wanted = crop(sound.total)
     if wanted.stop > len(sound.samples):
-        return decode_audio(path, wanted)
+        return decode_audio(path, wanted)._replace(fingerprint=sound.fingerprint)
     return sound._replace(samples=sound.samples[wanted], first=wanted.start)
 
 

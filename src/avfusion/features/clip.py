@@ -114,8 +114,8 @@ class ClipFeatures(NamedTuple):
     ``face`` is RGB, ``waveform`` mono at 16 kHz, ``audio`` the audio frames of that sound. ``box``
     is the speaker's face in fractions of the stored picture (None where unknown), ``crop`` the
     square cut out of the first picture, in pixels, ``picture_size`` width and height of that
-    picture; ``note`` says what the report should; ``seconds`` is the length of the whole sound. A
-    modality that the clip does not have is a row of zeros.
+    picture; ``note`` says what the report should; ``seconds`` is the length of the whole sound, of
+    which there is a ``fingerprint``. A modality that the clip does not have is a row of zeros.
     """
 
     face: UInt8[np.ndarray, "pictures size size 3"]
@@ -128,6 +128,7 @@ class ClipFeatures(NamedTuple):
     has_audio: bool
     seconds: float
     picture_size: tuple[int, int] | None = None
+    fingerprint: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,7 @@ class Features:
             has_audio=has_audio,
             seconds=sound.total / SAMPLE_RATE if sound else 0.0,
             picture_size=frames.picture_size,
+            fingerprint=sound.fingerprint if sound and is_heard else None,
         )
 
 

@@ -25,6 +25,11 @@ from avfusion.preparation.leakage import (
     find_repeats,
     find_shared_subjects,
 )
+from avfusion.preparation.near_duplicates import (
+    Fingerprints,
+    find_near_duplicates,
+    write_near_duplicates,
+)
 from avfusion.preparation.shards import REPORT_COLUMNS, Part, list_note_kinds, read_journal
 from avfusion.targets import choose_target
 
@@ -138,6 +143,7 @@ def write_description(
     """
     skipped: Counter[str] = Counter()
     details: list[str] = []  # for as long as no clip can be used
+    sounds, pictures = Fingerprints(), Fingerprints()
     names = choose_target(contents._asdict()).number_names
     attributes = {name for clip in contents.recordings for name, _ in clip.attributes}
     with (
@@ -148,6 +154,8 @@ def write_description(
             for outcome, recording in zip(read_journal(part), part.recordings, strict=True):
                 report.writerow(outcome.report(recording))
                 if outcome.record is not None:
+                    sounds.add(writer.written, outcome.sound)
+                    pictures.add(writer.written, outcome.picture)
                     writer.write(outcome.record)
                     continue
                 skipped[outcome.reason] += 1
@@ -162,6 +170,7 @@ def write_description(
         )
 
     index = Index(root / INDEX)
+    write_near_duplicates(root, find_near_duplicates(index, sounds, pictures))
     description = describe(
         corpus.name, contents, features, index.columns(*DESCRIBED_COLUMNS), skipped
     ) | {

@@ -14,6 +14,7 @@ from avfusion.data.index import ClipRecord
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.features.clip import NOTE_SEPARATOR
+from avfusion.features.fingerprints import fingerprint_picture
 from avfusion.files import atomic_write
 from avfusion.preparation.statistics import Moments, list_standardized
 from avfusion.preparation.watchdog import mark_current, watch_decoder
@@ -23,11 +24,16 @@ REPORT_COLUMNS = ("clip_id", "outcome", "reason", "detail", "source")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one recording: kept as a clip, or skipped for a reason."""
+    """What became of one recording: kept as a clip, or skipped for a reason.
+
+    Of a clip there are fingerprints, in hexadecimal digits, empty where it has none.
+    """
 
     record: ClipRecord | None
     reason: str = ""
     detail: str = ""
+    sound: str = ""
+    picture: str = ""
 
     def report(self, recording: Recording) -> dict[str, str]:
         """Row of the report, under the names of ``REPORT_COLUMNS``."""
@@ -48,7 +54,7 @@ class Outcome:
         """Outcome from its plain values."""
         row = values["record"]
         record = None if row is None else ClipRecord.from_row(row)
-        return cls(record, values["reason"], values["detail"])
+        return cls(**{**values, "record": record})
 
 
 def list_note_kinds(note: str) -> list[str]:
@@ -104,11 +110,23 @@ def write_part(part: Part) -> None:
                 table = values.reshape(-1, values.shape[-1])
                 is_there = clip.has_face if streams[name].modality == "face" else clip.has_audio
                 moments[name][place] = Moments.of(table if is_there else table[:0]).pack()
-        outcomes.append(Outcome(ClipRecord.of(recording, clip, part.shard, place), clip.note))
+        record = ClipRecord.of(recording, clip, part.shard, place)
+        sound, picture = clip.fingerprint or b"", fingerprint_middle(recording, clip) or b""
+        outcomes.append(Outcome(record, clip.note, "", sound.hex(), picture.hex()))
 
     for array in (*arrays.values(), *moments.values()):
         array.flush()
     write_journal(part, outcomes)
+
+
+def fingerprint_middle(recording: Recording, clip: ClipFeatures) -> bytes | None:
+    """Fingerprint the middle one of a clip's pictures, if it has any.
+
+    Archives of pictures by the thousand are corpora of their own, whose faults are known.
+    """
+    if not clip.has_face or recording.archive_index is not None:
+        return None
+    return fingerprint_picture(clip.face[len(clip.face) // 2])
 
 
 def decode_watched(part: Part, recording: Recording) -> ClipFeatures:

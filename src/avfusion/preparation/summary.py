@@ -32,6 +32,7 @@ from avfusion.preparation.leakage import (
     find_shared_subjects,
     refuse_splits,
 )
+from avfusion.preparation.near_duplicates import describe_near_duplicates
 from avfusion.preparation.prepare import (
     Preparation,
     find_split_faults,
@@ -94,6 +95,7 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
         if found:
             lines.append(f"{name} ({len(found)}), which every result records: {join_items(found)}")
 
+    lines += describe_near_duplicates(store)
     shared = find_shared_subjects(assigned)
     faults = describe_leaks(leaks, allowed)
     if shared and "subject_overlap" in allowed:
