@@ -8,6 +8,7 @@ python src/prepare.py corpus.root=<folder> prepare.dry_run=true
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -29,6 +30,7 @@ def main(cfg: DictConfig) -> None:
     from avfusion.preparation.description import verify_checksums
     from avfusion.preparation.prepare import Preparation
     from avfusion.preparation.summary import list_streams, preview_store, summarize_store
+    from avfusion.run.corpus_protocol import find_protocol
 
     with exit_on_input_error():
         check_config(cfg)
@@ -52,7 +54,8 @@ def main(cfg: DictConfig) -> None:
         if export is not None:
             export_index(Store(store).index, export)
 
-    text = summarize_store(store, already_there)
+    choice = HydraConfig.get().runtime.choices["corpus"]
+    text = summarize_store(store, already_there, find_protocol(choice, corpus.allowed_leaks))
     (output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
 

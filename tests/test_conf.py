@@ -20,6 +20,7 @@ from conftest import (
     save_run,
     toy_clips,
     toy_description,
+    toy_stream,
 )
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -73,7 +74,16 @@ def compose_in_a_run(top: str, *overrides: str, missing: str = "given") -> DictC
     HydraConfig.instance().set_config(cfg)
     del cfg.hydra
     if "description" in cfg:
-        cfg.description = toy_description()
+        description = toy_description()
+        features = OmegaConf.select(cfg, "data.features") or {}
+        for key, modality, kind in (
+            ("audio_stream", "audio", "sequence"),
+            ("face_stream", "face", "maps"),
+        ):
+            if features.get(key):  # which precomputed encoders read
+                stream = toy_stream(modality, kind, (1, 3, 1, 1), 3)
+                description["streams"][features[key].stream] = stream
+        cfg.description = description
     for key in OmegaConf.missing_keys(cfg):
         OmegaConf.update(cfg, key, missing)
     return cfg

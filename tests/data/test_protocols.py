@@ -14,9 +14,11 @@ from hydra.utils import instantiate
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.protocols import SubjectFolds
 from avfusion.data.splits import split_clips
+from avfusion.preparation.leakage import refuse_splits
 
 NAMES = sorted(path.stem for path in (CONF / "data" / "protocol").glob("*.yaml"))
 LEAKY = {"leaky_random_5", "leaky_ogm_ge", "leaky_emobox"}
+IDENTITY = {"ranges_5"}  # of subjects who are to be known again: refused unless that is allowed
 LUNA_JIMENEZ = [
     {2, 5, 14, 15, 16},
     {3, 6, 7, 13, 18},
@@ -173,6 +175,10 @@ def test_training_validation_and_test_share_no_subject_unless_the_protocol_says_
         train, val, test = (subjects_of(store, splits, part) for part in ("train", "val", "test"))
         if name in LEAKY:
             assert splits.leak and train & test and "share" in splits.leak
+        elif name in IDENTITY:
+            assert train == val == test
+            with pytest.raises(ValueError, match=r"set data\.allow_subject_overlap=true"):
+                refuse_splits(store, splits, {}, ())
         else:
             assert not splits.leak and not train & test and not val & test and not train & val
 
@@ -212,6 +218,19 @@ def test_subject_k_makes_as_many_folds_as_are_asked_for(tmp_path):
     store = enterface(tmp_path / "store")
     splits = split(store, make_protocol("subject_k", tmp_path, folds=10), 9)
     assert len(splits.folds) == 10 and set(splits.folds.values()) == {120, 150}
+
+
+def test_ranges_are_of_the_names_of_each_subjects_clips(tmp_path):
+    names = [f"{talker}_{letter}" for letter in "ecadbgfihj" for talker in ("s1", "S1", "s2")]
+    clips = [clip_record(f"{name}{n}", subject=name[:2], split="") for n, name in enumerate(names)]
+    store = indexed(tmp_path / "store", clips)
+    tested = [split(store, make_protocol("ranges_5", tmp_path), fold) for fold in range(5)]
+    of_s2 = [
+        "".join(sorted(names[row][3] for row in one.rows("test") if names[row].startswith("s2")))
+        for one in tested
+    ]
+    assert of_s2 == ["ab", "cd", "ef", "gh", "ij"]
+    assert [len(one.rows("test")) for one in tested] == [6] * 5  # s1 and S1 are one
 
 
 def test_the_validation_on_test_trains_on_the_next_fold_too_and_says_so(tmp_path):

@@ -10,7 +10,7 @@ import torch
 from conftest import split_by, write_recordings
 from tiny_encoders import TinyFace, TinyVoice, TinyVoiceModule
 
-from avfusion.corpora import Manifest
+from avfusion.corpora import Contents, Manifest
 from avfusion.data.computed import ComputedStream
 from avfusion.data.dataset import SplitDataset
 from avfusion.data.store import Store
@@ -18,7 +18,7 @@ from avfusion.features.streams import Encoded, check_encoder, digest_weights
 from avfusion.preparation import streams as computing
 from avfusion.preparation import workers as work
 from avfusion.preparation.description import describe_splits, verify_checksums
-from avfusion.preparation.prepare import prepare
+from avfusion.preparation.prepare import fit_features, prepare
 from avfusion.preparation.streams import add_stream, choose_device
 from avfusion.preparation.summary import tabulate_streams
 from avfusion.targets import choose_target
@@ -427,3 +427,22 @@ def test_a_stream_of_another_precision_is_told_apart(place):
 def test_names_with_another_meaning_in_a_store_are_refused(name, small_features):
     with pytest.raises(ValueError, match=f"cannot be called {name}, which means something else"):
         replace(small_features, audio_stream=TinyVoice(name))
+
+
+def test_nothing_is_computed_of_a_modality_that_no_recording_has(small_features):
+    voice, face, more = TinyVoice("voice"), TinyFace("face"), TinyVoice("more")
+    features = replace(
+        small_features, audio_stream=voice, face_stream=face, more_streams={"more": more}
+    )
+    names = {
+        modalities: [
+            encoder.stream
+            for encoder in fit_features(features, Contents([], [], modalities=modalities)).encoders
+        ]
+        for modalities in ("both", "audio", "face")
+    }
+    assert names == {
+        "both": ["voice", "face", "more"],
+        "audio": ["voice", "more"],
+        "face": ["face"],
+    }

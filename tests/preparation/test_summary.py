@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import (
+    CONF,
     ROOT,
     clip_record,
     indexed,
@@ -18,6 +19,7 @@ from conftest import (
     split_by,
     write_recordings,
 )
+from hydra import initialize_config_dir
 
 from avfusion.corpora import Manifest
 from avfusion.data.index import tabulate
@@ -36,6 +38,7 @@ from avfusion.preparation.summary import (
     summarize_store,
     tabulate_classes,
 )
+from avfusion.run.corpus_protocol import find_protocol
 from avfusion.run.streams import find_streams
 
 
@@ -356,3 +359,22 @@ def test_the_next_command_of_a_small_store_in_an_odd_folder_trains(
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr[-2000:]
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_the_next_command_of_a_published_corpus_takes_its_protocol_where_the_store_has_it(tmp_path):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        found = {name: find_protocol(name, ()) for name in ("ravdess", "grid", "meld", "manifest")}
+        grid = find_protocol("grid", ("subject_overlap",))
+    assert [name for name, protocol in found.items() if protocol] == ["ravdess"]
+    assert grid is not None and grid.name == "ranges_5"
+
+    clips = [clip_record(f"{n}", subject=f"{n % 24 + 1:02}", split="") for n in range(240)]
+    settings = {"audio": {"class": "avfusion.features.mfcc.AudioFeatures"}, "face": {}}
+    whole, part = (
+        indexed(tmp_path / str(len(some)), some, features=settings) for some in (clips, clips[:5])
+    )
+    title, command = describe_next_command(whole, found["ravdess"])
+    assert "on all of its folds with -m sweep=folds" in title
+    assert "data.protocol=luna_jimenez_5 data.fold=0" in command
+    _, command = describe_next_command(part, found["ravdess"])
+    assert "protocol" not in command and "data.splits=" in command

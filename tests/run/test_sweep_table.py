@@ -6,15 +6,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from avfusion.run.all_folds import list_folds
+from avfusion.run.sweep_values import list_folds
 
 from ..evaluation.pooled_runs import write_sweep
 
 
-def params_of(*overrides):
+def params_of(*overrides, sweep=("sweep=folds",)):
     """The values that a sweep over folds takes."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("train", ["sweep=folds", *overrides], return_hydra_config=True)
+        cfg = compose("train", [*sweep, *overrides], return_hydra_config=True)
     return dict(cfg.hydra.sweeper.params)
 
 
@@ -33,6 +33,19 @@ def params_of(*overrides):
 )
 def test_a_sweep_over_folds_takes_all_of_its_plan(overrides, folds):
     assert params_of(*overrides) == {"data.fold": folds, "seed": "1,2,3"}
+
+
+@pytest.mark.parametrize(
+    ("modalities", "models"),
+    [
+        ("both", "concat,lowrank,audio_only,face_only"),
+        ("audio", "audio_only"),
+        ("face", "face_only"),
+    ],
+)
+def test_of_one_modality_only_its_own_network_is_compared(modalities, models):
+    params = params_of("experiment=savee", f"data.corpus.modalities={modalities}", sweep=())
+    assert params == {"data.fold": "0,1,2,3", "seed": "1,2,3", "model": models}
 
 
 def test_without_data_there_are_no_folds():

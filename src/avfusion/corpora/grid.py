@@ -5,8 +5,8 @@
 six letters are those of the words: ``bbaf2n`` is "bin blue at f two now".
 
 **Labels**: the talker, or one of the words: command, color, preposition, letter, digit, adverb.
-Words do not depend on talkers, so leave talkers out; to identify talkers, allow that they are in
-several splits (``data.allow_subject_overlap=true``).
+Words do not depend on talkers, so leave talkers out (``data.protocol=subject_k``); to identify
+talkers, ``data.protocol=ranges_5`` tests on ranges of each talker's sentences, by their codes.
 
 **Clips**: 34,000 of three seconds; ``s21`` has no video. 720 x 576 or 360 x 288 pixels at 25 a
 second.

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import pyarrow.compute as pc
+from jaxtyping import Int64
 
 from avfusion.corpora.recording import SPLITS
 from avfusion.corpora.spelling import normalize_name
@@ -32,6 +34,7 @@ from avfusion.data.splits import (
     deal_groups,
     group_clips,
     leave_one_out,
+    merge_spellings,
 )
 from avfusion.data.store import Store
 from avfusion.files import hash_file
@@ -92,10 +95,11 @@ class SubjectFolds:
 
 @dataclass(frozen=True)
 class GroupFolds:
-    """Folds by subject, by session, or of single clips.
+    """Folds by subject, by session, of single clips, or of ranges of each subject's clips.
 
     ``folds`` is their number; None: one for each subject, or each session, of which there must be
-    ``expected``, where that is given.
+    ``expected``, where that is given. A range follows the order of names (``by: range``), so that
+    each fold has a part of every subject's clips: for tasks that know subjects again.
     """
 
     name: str
@@ -108,11 +112,11 @@ class GroupFolds:
 
     def __post_init__(self) -> None:
         numbered = self.folds is not None
-        fits = {"subject": True, "session": not numbered, "clip": numbered}
+        fits = {"subject": True, "session": not numbered, "clip": numbered, "range": numbered}
         if not fits.get(self.by):
             raise ValueError(
                 f"data.protocol={self.name} cannot make {self.folds} folds by {self.by}: folds are "
-                "of subjects, one of each session (folds=null), or a number of folds of clips."
+                "of subjects, one of each session (folds=null), or a number of clips or of ranges."
             )
         if self.folds is not None and self.folds < 3:
             raise ValueError(
@@ -127,8 +131,10 @@ class GroupFolds:
     def deal(self, store: Store, seed: int) -> Codes:
         """Deal groups out to folds, or each to its own."""
         if self.folds is not None:
-            groups = group_clips(store, by_subject=self.by == "subject")
             names = [str(number) for number in range(self.folds)]
+            if self.by == "range":
+                return Codes(number_ranges(store, self.folds), names)
+            groups = group_clips(store, by_subject=self.by == "subject")
             shares, every = dict.fromkeys(names, 1 / self.folds), np.ones(len(store), bool)
             plan = ProtocolFolds(self, None, seed)
             return Codes(deal_groups(groups, every, shares, seed, plan, store), names)
@@ -398,6 +404,18 @@ def refuse_fold(name: str, fold: Fold) -> None:
             f"data.fold={fold} chooses among folds, and data.protocol={name} has none: leave it "
             "out."
         )
+
+
+def number_ranges(store: Store, ranges: int) -> Int64[np.ndarray, "clips"]:
+    """Number the range of each clip among those of its subject, in the order of their names."""
+    clips = store.columns("subject", "clip_id")
+    subjects = merge_spellings(Codes.of(clips["subject"])).numbers
+    places = pc.rank(clips["clip_id"].combine_chunks()).to_numpy()
+    order = np.lexsort((places, subjects))
+    sizes = np.bincount(subjects)
+    before = np.empty(len(order), np.int64)  # clips of the same subject
+    before[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return before * ranges // sizes[subjects]
 
 
 def check_listed_once(name: str, lists: Sequence[Sequence[int | str]]) -> None:

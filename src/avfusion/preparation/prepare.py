@@ -73,7 +73,7 @@ class Preparation:
     ) -> None:
         self.corpus, self.stores = corpus, Path(stores)
         self.whole = corpus.read()
-        self.features = features = fit_policies(features, self.whole)
+        self.features = features = fit_features(features, self.whole)
         self.contents = limit_contents(self.whole, limit)
         check_modalities(corpus, self.contents, features)
         self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
@@ -163,11 +163,22 @@ def try_custom_audio(features: Features) -> None:
         check_frames(features.audio)
 
 
-def fit_policies(features: Features, contents: Contents) -> Features:
-    """Features by which recordings that are of one modality do not lack the other."""
+def fit_features(features: Features, contents: Contents) -> Features:
+    """Features by which recordings that are of one modality do not lack the other.
+
+    Nothing is computed of a modality that no recording has.
+    """
     if contents.modalities == "both":
         return features
-    return replace(features, policies=replace(features.policies, missing="mask"))
+    one, more = contents.modalities, features.more_streams or {}
+    return replace(
+        features,
+        policies=replace(features.policies, missing="mask"),
+        face_maps=features.face_maps if one == "face" else None,
+        face_stream=features.face_stream if one == "face" else None,
+        audio_stream=features.audio_stream if one == "audio" else None,
+        more_streams={key: encoder for key, encoder in more.items() if encoder.modality == one},
+    )
 
 
 def get_pace_path(root: Path) -> Path:

@@ -12,7 +12,8 @@ from avfusion.corpora import SPLITS, Contents, Corpus
 from avfusion.corpora.labels import ClassesOf
 from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, to_numpy
-from avfusion.data.splits import Spelling, format_values, make_plan, split_clips
+from avfusion.data.protocols import SplitProtocol
+from avfusion.data.splits import Plan, format_values, make_plan, split_clips
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, Features, Stream
 from avfusion.features.identity import CLASS, name_of
@@ -54,10 +55,13 @@ EXAMPLE_FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 SUMMARY_COLUMNS = ("split", "label", "subject", "note", "seconds", "samples")
 
 
-def summarize_store(path: Path, already_there: bool = False) -> str:
+def summarize_store(
+    path: Path, already_there: bool = False, protocol: SplitProtocol | None = None
+) -> str:
     """Say what a store holds, what was left out, and how to train on it.
 
-    Of one that was ``already_there`` no speed is told: nothing was decoded this time.
+    Of one that was ``already_there`` no speed is told: nothing was decoded this time. ``protocol``
+    is that of its corpus.
     """
     store = Store(path)
     description, skipped = store.description, store.description["skipped"]
@@ -112,7 +116,7 @@ def summarize_store(path: Path, already_there: bool = False) -> str:
     if faults:
         lines += ["Training by the splits of the corpus is refused:", *faults]
 
-    return "\n".join([*lines, *describe_next_command(store)])
+    return "\n".join([*lines, *describe_next_command(store, protocol)])
 
 
 def list_computed(store: Store) -> dict[str, Stream]:
@@ -235,17 +239,28 @@ def format_share(part: float, whole: float) -> str:
     return f"{min(percent, 99) if part < whole else 100:.0f} %"
 
 
-def describe_next_command(store: Store) -> list[str]:
+def describe_next_command(store: Store, protocol: SplitProtocol | None = None) -> list[str]:
     """What a store can be used for, and the command, which runs as it is printed."""
     place = f"data=store {quote_override('data.store', store.root)}"
     assigned = tabulate_clips(store)
-    own, drawn = (count_usable(store, plan) for plan in (None, EXAMPLE_FRACTIONS))
+    own, drawn = (count_usable(store, make_plan(plan)) for plan in (None, EXAMPLE_FRACTIONS))
     train, test = f"  python src/train.py {place}", f"  python src/eval.py ckpt_path=<run> {place}"
     if own["train"] and own["val"]:
         shared = ["data.allow_subject_overlap=true"] * bool(find_shared_subjects(assigned))
         return ["Train on it with:", " ".join([train, *shared, *suggest_overrides(store, own)])]
     if own["test"] and not own["train"]:
         return ["Test on it with:", test]
+
+    folds = count_usable(store, protocol.make_plan(0, 0)) if protocol is not None else own
+    if protocol is not None and folds["train"] and folds["val"]:
+        shares = {"subject_overlap"} & {*store.description["allowed_leaks"]}
+        options = ["data.allow_subject_overlap=true"] * bool(shares)
+        options += [f"data.protocol={protocol.name}", "data.fold=0"]
+        return [
+            "Train on it by a protocol of the literature, on all of its folds with -m sweep=folds, "
+            "on one with:",
+            " ".join([train, *options, *suggest_overrides(store, folds)]),
+        ]
 
     if drawn["train"]:
         options = [
@@ -260,10 +275,10 @@ def describe_next_command(store: Store) -> list[str]:
     return ["Test on it with:", f"{test} 'data.splits={{test: 1}}'"]
 
 
-def count_usable(store: Store, plan: Spelling) -> dict[str, int]:
+def count_usable(store: Store, plan: Plan) -> dict[str, int]:
     """How many clips each split has by a plan, none where it is refused."""
     try:
-        splits = split_clips(make_plan(plan), store)
+        splits = split_clips(plan, store)
         leaks = find_leaks(
             splits.tabulate(store.columns(*CONTENT_COLUMNS)), get_class_parser(store)
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -30,6 +31,7 @@ from avfusion.run.checks import (
     check_model,
     check_numbered_devices,
     check_task,
+    check_weights,
     iterate_monitors,
 )
 from avfusion.run.configuration import output_folder, to_plain
@@ -123,6 +125,10 @@ def build_data(
     data = make_data(cfg.data, cfg.model, list_streams(teacher), device=device)
     if not data.is_made:
         check_model(cfg)
+        features = data.preparation.features if data.preparation else data.features
+        if features is not None:
+            choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+            check_weights(features, choices)
 
     data.prepare_data()
     check_encoders(cfg.model, data.store.streams)

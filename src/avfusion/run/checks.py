@@ -1,7 +1,7 @@
 """Checks of a configuration and of the machine, before any long work."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from avfusion.checkpoint import check_targets
 from avfusion.data.balance import find_balanced
+from avfusion.features import Features
 from avfusion.run.configuration import check_config, to_plain, with_description
 from avfusion.run.make import make_task
 from avfusion.run.streams import find_streams
@@ -126,6 +127,22 @@ def draft_target(cfg: DictConfig, description: dict[str, Any]) -> Target:
     name = loss_name(loss) if isinstance(loss, type) else None
     fitting = [kind for kind, target in TARGETS.items() if name in target.losses]
     return choose_target(description | {"labels": labels or (fitting or list(TARGETS))[0]})
+
+
+def check_weights(features: Features, choices: Mapping[str, Any]) -> None:
+    """Refuse encoders that are not on this machine before the first clip is decoded.
+
+    ``choices`` are those of the groups of the configuration, as Hydra records them.
+    """
+    missing = []
+    for encoder in features.encoders:
+        try:
+            encoder.build()
+        except (OSError, ValueError) as error:
+            missing.append(str(error).rstrip("."))
+    if missing:
+        cure = "." if choices.get("streams") == "decoded" else "; streams=decoded goes without."
+        raise FileNotFoundError("; ".join(missing) + cure)
 
 
 def check_numbered_devices(cfg: DictConfig) -> None:

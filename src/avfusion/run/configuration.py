@@ -9,15 +9,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from avfusion.evaluation.runs import flatten
-from avfusion.run.all_folds import list_folds
 from avfusion.run.errors import missing_value_message
 from avfusion.run.folder import choose_run_folder
 from avfusion.run.help import format_help
 from avfusion.run.suggestions import did_you_mean, find_nearest_key
+from avfusion.run.sweep_values import list_fitting_models, list_folds
 from avfusion.run.values import check_values
 
 OmegaConf.register_new_resolver("run_folder", choose_run_folder, replace=True)
 OmegaConf.register_new_resolver("all_folds", list_folds, replace=True)
+OmegaConf.register_new_resolver("fitting_models", list_fitting_models, replace=True)
 OmegaConf.register_new_resolver("help_text", format_help, replace=True)
 
 

@@ -1,9 +1,11 @@
-"""Names of all folds of a configured plan, for sweeps over them: ``${all_folds:}``."""
+"""Values of a sweep that follow from its data: ``${all_folds:}`` and ``${fitting_models:...}``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+UNIMODAL = {"audio": "audio_only", "face": "face_only"}  # models, by what a corpus is read for
 
 
 def list_folds(_root_: DictConfig) -> str:
@@ -25,3 +27,12 @@ def list_folds(_root_: DictConfig) -> str:
     if isinstance(folds, Sequence) and not isinstance(folds, str):
         folds = len(folds)
     return ",".join(map(str, range(folds))) if isinstance(folds, int) else "null"
+
+
+def list_fitting_models(*models: str, _root_: DictConfig) -> str:
+    """List those of some models that fit ``data.corpus.modalities``, as a sweep takes them.
+
+    Of voices alone, or faces alone, only the network of that modality does.
+    """
+    modalities = str(OmegaConf.select(_root_, "data.corpus.modalities"))
+    return UNIMODAL.get(modalities, ",".join(models))
