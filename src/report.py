@@ -72,8 +72,10 @@ def _parse_arguments() -> argparse.Namespace:
     )
     add_direction_arguments(parser)
     parser.add_argument("--no-baselines", action="store_true", help="leave linear probes out")
-    choices = ("probabilities", "logits")
-    parser.add_argument("--ensemble", choices=choices, help="add means over seeds and settings")
+    choices = ("probabilities", "logits", "stacked")
+    parser.add_argument(
+        "--ensemble", choices=choices, help="add means of networks, or a regression"
+    )
     parser.add_argument("--out", type=Path, help="folder of report.html")
     parser.add_argument("--figures", choices=FORMATS, help="write them beside the page, too")
     arguments = parser.parse_args()

@@ -53,8 +53,10 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--format", choices=FORMATS, default="svg", help="format of the figure")
 
     parser.add_argument("--no-baselines", action="store_true", help="leave linear probes out")
-    choices = ("probabilities", "logits")
-    parser.add_argument("--ensemble", choices=choices, help="add means over seeds and settings")
+    choices = ("probabilities", "logits", "stacked")
+    parser.add_argument(
+        "--ensemble", choices=choices, help="add means of networks, or a regression"
+    )
 
     given = parser.parse_args()
     if given.out is not None and not given.out.is_dir():

@@ -1,6 +1,7 @@
 """Claims about out-of-fold predictions: what is pooled, and what is refused."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from avfusion.evaluation.out_of_fold import (
     group_subjects,
     pool_setting,
     pool_settings,
+    stack_outputs,
 )
 from avfusion.evaluation.runs import read_run
 
@@ -110,13 +112,33 @@ def test_ensembles_are_of_the_seeds_of_a_setting_and_of_all_settings(tmp_path):
     ]
 
 
+def test_a_stacked_regression_learns_what_each_setting_means_and_sees_no_label_of_its_fold(
+    tmp_path,
+):
+    """One setting always names the next class, another is right in a third of the clips."""
+    settings, _ = pool_settings(write_sweep(tmp_path, {"a": 1.0, "b": 0.0}, seeds=(1,)))
+    wrong = replace(settings[0], outputs=np.roll(settings[0].outputs, 1, axis=-1))
+    (stacked,) = add_ensembles([wrong, settings[1]], "stacked")
+    assert not wrong.correct.any() and stacked.correct.all()
+    assert stacked.predictor == "ensemble" and len(stacked.runs) == 6
+
+    others = np.where(wrong.folds == 0, (wrong.targets + 1) % 3, wrong.targets)
+    relabeled = [replace(one, targets=others) for one in (wrong, settings[1])]
+    again, own = stack_outputs("s", relabeled).outputs[0], wrong.folds == 0
+    assert np.array_equal(again[own], stacked.outputs[0, own])
+    assert not np.allclose(again[~own], stacked.outputs[0, ~own])
+
+
 def test_an_ensemble_of_other_clips_is_refused(tmp_path):
     settings = []
     for number, clip in enumerate("ab"):
         run = write_fold(tmp_path / clip, predict([clip], ["s"], [0], [0]), "", {}, 1)
         settings.append(pool_setting(str(number), [run]))
-    with pytest.raises(ValueError, match="0 and 1 are not tested on the same folds"):
-        average_outputs("all", settings)
+    for fuse in (average_outputs, stack_outputs):
+        with pytest.raises(ValueError, match="0 and 1 are not tested on the same folds"):
+            fuse("all", settings)
+    with pytest.raises(ValueError, match="0 has no folds, on the others of which"):
+        stack_outputs("all", settings[:1])
 
 
 def test_spellings_of_a_subject_are_one_and_clips_of_nobody_are_alone(tmp_path):

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from avfusion.evaluation.subject_bootstrap import Counts, count_classes
 from avfusion.messages import join_items, pluralize
 from avfusion.targets import choose_target
 
-AVERAGES = ("probabilities", "logits")  # what an ensemble is the mean of
+STACKED = "stacked"  # other ensembles are means, of probabilities or of logits
+STACKING_STRENGTH = 0.1  # C of scikit-learn: a few features, which say nearly the same
 
 
 class FoldPredictions(NamedTuple):
@@ -249,6 +250,66 @@ def average_outputs(name: str, members: Sequence[Pooled], of: str = "probabiliti
     Raises:
         ValueError: They are tested on different clips, or in different folds.
     """
+    _check_same_folds(members)
+    outputs = torch.from_numpy(np.concatenate([one.outputs for one in members]).astype(np.float64))
+    if of == "probabilities":
+        mean = outputs.softmax(dim=-1).mean(dim=0, keepdim=True).log()
+    else:
+        mean = outputs.mean(dim=0, keepdim=True)
+    return _join(name, members, mean.numpy())
+
+
+def stack_outputs(name: str, members: Sequence[Pooled]) -> Pooled:
+    """Fuse what some settings predict by a logistic regression: stacking (Wolpert, 1992).
+
+    Its features are the logarithms of probabilities, averaged over the repetitions of a setting.
+    That of a fold is fitted on the out-of-fold predictions of all other folds.
+
+    Raises:
+        ValueError: They are tested on different clips, in different folds, or without folds.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    _check_same_folds(members)
+    first = members[0]
+    if len(first.fold_names) < 2:
+        raise ValueError(
+            f"{first.name} has no folds, on the others of which a logistic regression is fitted."
+        )
+
+    features = np.concatenate([_average_probabilities(one) for one in members], axis=1)
+    outputs = np.full((len(first), len(first.output_names)), -1e3)  # of untrained classes
+    for fold in range(len(first.fold_names)):
+        tested, others = first.folds == fold, first.folds != fold
+        mean, deviation = features[others].mean(axis=0), features[others].std(axis=0)
+        scaled = (features - mean) / np.maximum(deviation, 1e-6)
+        model = LogisticRegression(C=STACKING_STRENGTH, max_iter=1000)
+        model.fit(scaled[others], first.targets[others])
+        places = np.ix_(np.flatnonzero(tested), model.classes_)
+        outputs[places] = model.predict_log_proba(scaled[tested])
+    return _join(name, members, outputs[None])
+
+
+def _average_probabilities(pooled: Pooled) -> Float[np.ndarray, "clips classes"]:
+    """Logarithms of the mean probabilities of all repetitions."""
+    outputs = torch.from_numpy(pooled.outputs.astype(np.float64))
+    averaged: np.ndarray = outputs.softmax(dim=-1).mean(dim=0).clamp(min=1e-6).log().numpy()
+    return averaged
+
+
+def _join(name: str, members: Sequence[Pooled], outputs: np.ndarray) -> Pooled:
+    """The ensemble of some members, with its outputs."""
+    return replace(
+        members[0],
+        name=name,
+        outputs=outputs,
+        runs=[run for one in members for run in one.runs],
+        streams=frozenset().union(*(one.streams for one in members)),
+        predictor="ensemble",
+    )
+
+
+def _check_same_folds(members: Sequence[Pooled]) -> None:
     first = members[0]
     for other in members[1:]:
         same = first.has_same_clips(other) and _spell_folds(first) == _spell_folds(other)
@@ -258,32 +319,16 @@ def average_outputs(name: str, members: Sequence[Pooled], of: str = "probabiliti
                 "clips, which an ensemble needs."
             )
 
-    outputs = torch.from_numpy(np.concatenate([one.outputs for one in members]).astype(np.float64))
-    if of == "probabilities":
-        mean = outputs.softmax(dim=-1).mean(dim=0, keepdim=True).log()
-    else:
-        mean = outputs.mean(dim=0, keepdim=True)
-    return Pooled(
-        name,
-        first.output_names,
-        first.clip_ids,
-        first.subjects,
-        first.targets,
-        mean.numpy(),
-        first.folds,
-        first.fold_names,
-        [run for one in members for run in one.runs],
-        frozenset().union(*(one.streams for one in members)),
-        "ensemble",
-    )
-
 
 def _spell_folds(pooled: Pooled) -> list[str]:
     return [pooled.fold_names[number] for number in pooled.folds.tolist()]
 
 
 def add_ensembles(settings: Sequence[Pooled], of: str) -> list[Pooled]:
-    """Average the seeds of each setting, and all networks of all settings."""
+    """Average the seeds of each setting, and all networks of all settings; or stack settings."""
+    if of == STACKED:
+        title = f"all settings: logistic regression on {len(settings)}"
+        return [stack_outputs(title, settings)]
     several = [one for one in settings if len(one.outputs) > 1]
     made = [
         average_outputs(f"{one.name}: mean of {len(one.outputs)} {of}", [one], of)

@@ -36,7 +36,8 @@ def pool_runs(
 ) -> PooledSweep:
     """Pool the predictions of the runs that were tested and have left any.
 
-    ``ensemble`` is what ensembles average: probabilities or logits; None: there are none.
+    ``ensemble`` is what ensembles average, probabilities or logits, or ``stacked``: a logistic
+    regression on the settings; None: there are none.
     """
     compared = without_excluded(runs, find_exclusions(runs))
     tested = [run for run in compared if (run.folder / FILE_NAME).is_file()]

@@ -12,7 +12,7 @@ class PooledTable(Callback):
     """Print and write the tables of ``src/summarize.py`` once all jobs of a sweep have ended.
 
     With ``baselines``, the majority class and a linear probe stand beside the networks;
-    ``ensemble`` averages probabilities or logits over seeds and settings.
+    ``ensemble`` averages probabilities or logits over seeds and settings, or stacks settings.
     """
 
     def __init__(
