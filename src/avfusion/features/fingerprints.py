@@ -12,6 +12,7 @@ from avfusion.features.mfcc import SAMPLE_RATE
 SIDE = 16  # a fingerprint has as many bits in each of two directions
 LOUD = 0.05  # of the largest sample: what is before and after is silence
 MIN_SAMPLES = SAMPLE_RATE // 10  # of sound; less could be anything
+MAX_SAMPLES = 60 * SAMPLE_RATE  # of a long sound its first minute will do
 LOWEST, HIGHEST = 100.0, 4000.0  # Hz, of the bands
 MIN_CONTRAST = 4.0  # standard deviation of gray levels; of less, rounding would decide
 
@@ -26,7 +27,7 @@ def fingerprint_sound(samples: Float32[np.ndarray, "samples"]) -> bytes | None:
     if not len(loud) or loud[-1] - loud[0] < MIN_SAMPLES:
         return None
 
-    sound = samples[loud[0] : loud[-1] + 1].astype(np.float64)
+    sound = samples[loud[0] : loud[-1] + 1][:MAX_SAMPLES].astype(np.float64)
     edges = np.geomspace(LOWEST, HIGHEST, SIDE + 2)
     energies = np.empty((SIDE + 1, SIDE + 1))
     for part, piece in enumerate(np.array_split(sound, SIDE + 1)):
