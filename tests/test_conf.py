@@ -99,7 +99,7 @@ def choose(group: str, option: str, *overrides: str, missing: str = "given") -> 
 
 
 def options(*names: str):
-    """Parametrise over every option of these groups and of those within (``a/``: only within)."""
+    """Parametrize over every option of these groups and of those within (``a/``: only within)."""
     starts = tuple(f"{name.rstrip('/')}/" for name in names)
     some = [
         pytest.param(group, option, marks=quick_or_slow(group, option) + needs_packages(option))

@@ -164,6 +164,7 @@ def test_an_experiment_says_protocol_figures_encoders_and_time(name):
         assert word in rest.replace("\n# On one", " On one")
 
 
+@pytest.mark.slow
 def test_a_network_of_one_modality_reads_the_stream_of_that_alone():
     read = {
         (model, streams): {*find_streams(compose_config(*given).model)}

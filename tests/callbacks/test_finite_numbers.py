@@ -84,6 +84,7 @@ def test_a_loss_of_finite_scores_is_named_as_such(party_store):
     assert (end.step, end.part, end.what) == (2, "loss", "the loss")
 
 
+@pytest.mark.slow
 def test_what_is_not_finite_in_the_clips_is_named_with_them(party_store):
     end = failure(party_store, poison=Poison("network", 2, "input"))
     assert (end.step, end.part) == (2, "input") and "mfcc of the clips in rows" in str(end)

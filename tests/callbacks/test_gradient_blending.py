@@ -53,6 +53,7 @@ class Watch(Callback):
         self.losses.append(self.blending.losses)
 
 
+@pytest.mark.slow
 def test_weights_follow_from_the_losses_of_the_epochs_before(data):
     blending = GradientBlending(every_n_epochs=2)
     watch, task = Watch(blending), heads_task(data)

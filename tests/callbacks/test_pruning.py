@@ -50,6 +50,7 @@ def train(file, trial: int, scores: list[float], pruner=None) -> L.Trainer:
     return trainer
 
 
+@pytest.mark.slow
 def test_every_validation_is_reported_once_and_a_good_trial_runs_to_its_end(file, study):
     study.ask()
     trainer = train(file, 0, [0.5, 0.25, 0.75])

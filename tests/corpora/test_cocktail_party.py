@@ -90,6 +90,7 @@ def test_every_kind_speaks_about_as_often(many):
     assert set(counts) == set(PITCHES) and min(counts.values()) > 90
 
 
+@pytest.mark.slow
 def test_an_aroused_emotion_is_the_louder_one_of_its_pair(many):
     root, rows = many
     loud = {label: [] for label in EMOTIONS}

@@ -144,6 +144,7 @@ def all_splits(store, protocol):
         return [split(store, protocol, fold) for fold in split(store, protocol, 0).folds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_name_of_a_file_and_of_its_protocol_are_the_same_with_a_source(name, tmp_path):
     protocol = make_protocol(name, tmp_path)

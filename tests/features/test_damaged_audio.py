@@ -82,6 +82,7 @@ def scrambled(content, place, length=300):
     return content[:place] + noise[: len(content) - place] + content[place + length :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "codec"), FORMATS)
 def test_a_whole_file_has_lost_nothing(tmp_path, kind, codec):
     sound = decode_whole(write(tmp_path / f"a.{kind}", codec))
@@ -105,6 +106,7 @@ def test_damage_in_the_middle_loses_its_own_time_and_what_follows_keeps_its_time
         assert first_high(sound.samples) == pytest.approx(TURN, abs=abs_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "codec"), [("m4a", "aac"), ("mka", "aac"), ("webm", "libopus"), ("flv", "aac")]
 )

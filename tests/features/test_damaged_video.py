@@ -81,6 +81,7 @@ def packets(path):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec"), FORMATS)
 def test_what_is_whole_loses_nothing(tmp_path, name, codec):
     shown, loss = read_shown(write_numbers(tmp_path / name, codec))
@@ -108,6 +109,7 @@ def test_damage_loses_what_is_damaged_and_no_more(tmp_path, name, codec):
         assert all(abs(number - place) <= 10 for place, number in enumerate(shown[:behind]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec"), FORMATS_WITH_LENGTH)
 def test_of_a_cut_video_the_rest_is_kept_unless_it_is_less_than_half(tmp_path, name, codec):
     path = write_numbers(tmp_path / name, codec)

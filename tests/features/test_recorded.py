@@ -73,6 +73,7 @@ def test_a_raw_file_gets_the_very_bytes_of_preparation(store, folder, tmp_path):
             assert getattr(ours.streams[name], key) == getattr(theirs.streams[name], key)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sequence", "vector"])
 @pytest.mark.parametrize("layers", [0, 3])
 def test_a_picture_alone_gets_no_voice_and_needs_no_weights_of_it(

@@ -274,6 +274,7 @@ def test_a_folder_with_a_study_is_only_for_the_same_search_and_only_when_asked_f
     assert len(jobs.started) == 4
 
 
+@pytest.mark.slow
 def test_failed_trials_are_listed_at_the_end_and_the_others_go_on(tmp_path, jobs):
     jobs.fails = {"trial_0000", "trial_0002"}
     with pytest.raises(

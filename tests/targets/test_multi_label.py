@@ -175,6 +175,7 @@ def test_a_run_is_scored_by_class_and_over_all(trained):
 NAMES = ("high", "late", "low")
 
 
+@pytest.mark.slow
 def test_what_can_be_drawn_is_drawn_and_there_is_no_confusion(trained):
     tags = events_of(trained[0]).Tags()
     assert not any("confusion" in tag for tag in tags["images"])

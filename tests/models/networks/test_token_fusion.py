@@ -57,6 +57,7 @@ def test_the_length_of_a_voice_that_is_missing_changes_nothing(model):
     torch.testing.assert_close(net(clips._replace(lengths={"mfcc": other})).logits, logits)
 
 
+@pytest.mark.slow
 @each_model
 @pytest.mark.parametrize("encoder", ["bilstm", "gru", "transformer", "tcn"])
 def test_any_audio_encoder_gives_it_tokens(model, encoder):
