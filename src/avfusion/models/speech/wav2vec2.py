@@ -80,11 +80,13 @@ class Wav2Vec2(nn.Module):
         if not self.do_normalize:
             return sound
 
-        mask = mark_true(length, sound.shape[1])
+        padded = int(length.min()) < sound.shape[1]
+        mask = mark_true(length, sound.shape[1]) if padded else None  # it costs half of the time
         wide = sound.double()
-        mean = (wide * mask).sum(1, keepdim=True) / length[:, None]
-        variance = ((wide - mean).square() * mask).sum(1, keepdim=True) / length[:, None]
-        return ((wide - mean) / (variance + 1e-7).sqrt() * mask).to(sound.dtype)
+        mean = (wide if mask is None else wide * mask).sum(1, keepdim=True) / length[:, None]
+        centered = wide - mean if mask is None else (wide - mean) * mask
+        variance = centered.square().sum(1, keepdim=True) / length[:, None]
+        return (centered / (variance + 1e-7).sqrt()).to(sound.dtype)
 
     def forward(
         self, sound: Float[Tensor, "batch samples"], length: Int[Tensor, "batch"]
