@@ -11,12 +11,14 @@ from conftest import (
     SHARED,
     SMALL_PARTY,
     SMALL_TEST_ROWS,
+    events_of,
     results,
     tone,
     write_recordings,
     write_sound,
 )
 
+from avfusion.diagnostics.section import read_diagnoses
 from avfusion.evaluation.predictions import load_predictions
 
 pytestmark = pytest.mark.slow
@@ -94,6 +96,34 @@ def test_a_test_and_predictions_without_the_voice_say_so(run, trained, tmp_path)
     assert {row["note"] for row in rows} == {"voice taken away; zeros stand in for the voice"}
     right = sum(row["label"] == row["predicted"] for row in rows) / len(rows)
     assert right == pytest.approx(found["test/accuracy"])
+
+
+def test_a_run_is_diagnosed_and_its_temperature_scales_predictions(run, trained, tmp_path):
+    (quick,), kept = read_diagnoses(trained), results(trained)
+    assert [*quick.sections] == ["calibration", "selective", "groups"]
+
+    small = ("diagnostics.contribution.clips=5", "diagnostics.attention.clips=5")
+    process = run("diagnose", f"ckpt_path={trained}", *small, f"hydra.run.dir={tmp_path}/diagnose")
+    (found,) = read_diagnoses(trained)
+    accuracy = found.sections["subsets"].numbers["network/both/accuracy"]
+    assert accuracy == pytest.approx(kept["test/accuracy"]) and results(trained) == kept
+    assert f"Written: {trained}/diagnostics.html" in process.stdout
+    assert all(section.title in process.stdout for section in found.sections.values())
+    numbers = found.sections["calibration"].numbers
+    assert numbers["ece"] == quick.sections["calibration"].numbers["ece"]
+    shown = events_of(trained / "diagnostics").Tags()
+    assert "diagnostics/calibration/ece" in shown["scalars"]
+    assert "diagnostics/reliability" in shown["images"]
+    assert (trained / "diagnostics" / "reliability.svg").is_file()
+
+    for name, options in (("plain", ()), ("scaled", ("temperature=true",))):
+        run("predict", f"ckpt_path={trained}", *options, f"hydra.run.dir={tmp_path}/{name}")
+    plain, scaled = (
+        np.array([list(row.values())[3:-1] for row in predicted(tmp_path / name)], float)
+        for name in ("plain", "scaled")
+    )
+    expected = plain ** (1 / numbers["temperature"])
+    assert np.allclose(scaled, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
 
 
 def test_predictions_agree_with_the_accuracy_of_the_run(run, trained, tmp_path):

@@ -56,13 +56,17 @@ def places(
 ) -> dict[str, Path]:
     """The places that command lines name."""
     root = tmp_path_factory.mktemp("places")
-    found = {name: root / name for name in ("empty", "text", "foreign", "nowhere", "sweep")}
+    found = {
+        name: root / name for name in ("empty", "text", "foreign", "nowhere", "sweep", "begun")
+    }
     found["empty"].mkdir()
     found["text"].write_text("hello")
     torch.save({"state_dict": {}}, found["foreign"])
     (found["sweep"] / "0").mkdir(parents=True)
     (found["sweep"] / "0" / "job.json").write_text('{"overrides": [], "exit_code": 0}')
     (found["sweep"] / "0" / "results.json").write_text('{"test/accuracy": 0.5}')
+    found["begun"].mkdir()
+    (found["begun"] / "config.yaml").write_text("seed: 0\n")
     (root / "twice.csv").write_text(
         "clip_id,label,subject,split,image_path\n1,a|b|a,s,train,text\n"
     )

@@ -169,6 +169,20 @@ OURS = [
     ("predict ckpt_path=$run input=$empty", "No recording in $empty"),
     ("predict ckpt_path=$run input=$sound windows.step=0", "positive seconds, got 10.0 and 0"),
     ("predict ckpt_path=$run input=$sound workers=0", "workers must be at least 1, got 0"),
+    (
+        "predict ckpt_path=$run input=$sound temperature=true",
+        "no temperature at $run/checkpoints/temperature.json: fit it with python src/diagnose.py",
+    ),
+    # Diagnostics
+    ("diagnose ckpt_path=$nowhere", "No run in $nowhere: give the folder of a run or of a sweep"),
+    ("diagnose ckpt_path=$text", "$text is a file: give the folder of a run or of a sweep"),
+    ("diagnose ckpt_path=$begun", "No run in $begun has ended with a test (Not finished: $begun)"),
+    ("diagnose ckpt_path=$sweep", "no $sweep/0/predictions.npz: write it with python src/eval.py"),
+    ("diagnose ckpt_path=$sweep diagnostics.calibration.bins=0", "bins must be at least 1, got 0"),
+    (
+        "diagnose ckpt_path=$sweep 'diagnostics.subsets.stand_ins=[silence]'",
+        "stand_ins must be some of network, zeros, noise, other, got ['silence']",
+    ),
     # Preparation
     ("prepare corpus=manifest corpus.root=$nowhere", "No manifest at $nowhere: set corpus.root"),
     (
@@ -294,6 +308,8 @@ CHEAP = [
     ("train data=store", "data.store has no value: give it on the command line"),
     ("eval", "ckpt_path has no value: give it on the command line, as in ckpt_path=..."),
     ("predict input=x", "ckpt_path has no value: give it on the command line"),
+    ("diagnose", "ckpt_path has no value: give it on the command line, as in ckpt_path=..."),
+    ("diagnose ckpt_path=x diagnostics=fulll", "no diagnostics=fulll: did you mean full?"),
     ("prepare corpus=manifest", "corpus.root has no value: give it on the command line"),
     # Others
     ("predict ckpt_path=x figure_format=gif", "figure_format must be one of png, svg, pdf, got"),

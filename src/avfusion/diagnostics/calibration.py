@@ -11,7 +11,7 @@ from avfusion.bounds import PositiveInt
 from avfusion.diagnostics.answers import Answers
 from avfusion.diagnostics.evidence import Evidence, Stacked
 from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section, Table
-from avfusion.diagnostics.temperature import RANGE, fit_temperature, write_temperature
+from avfusion.diagnostics.temperature import fit_temperature, write_temperature
 
 TITLES = {
     "accuracy": "accuracy",
@@ -202,10 +202,9 @@ def _describe_temperatures(temperatures: list[float]) -> list[str]:
             f"Each of the {len(temperatures)} networks has its own, from "
             f"{min(temperatures):.2f} to {max(temperatures):.2f}."
         )
-    if any(not RANGE[0] * 1.01 < one < RANGE[1] / 1.01 for one in temperatures):
+    if 1.0 in temperatures:
         notes.append(
-            f"A temperature at the end of the range from {RANGE[0]} to {RANGE[1]} means that the "
-            "validation clips know no best one, as where all of them are answered rightly."
+            "A temperature of 1 was not fitted: every validation clip is answered rightly."
         )
     return notes
 

@@ -11,6 +11,7 @@ from avfusion.diagnostics.answers import has_classes
 from avfusion.diagnostics.evidence import Evidence
 from avfusion.diagnostics.section import Cell, Chart, Line, Section, Table
 from avfusion.evaluation.subject_bootstrap import find_interval
+from avfusion.messages import pluralize
 
 MAX_DRAWN = 40  # groups in a chart
 
@@ -71,13 +72,13 @@ class Groups:
             head = [kind, "clips", "recall" if kind == "class" else what]
 
             large = [group for group in some if group.clips >= self.min_clips]
-            numbers |= {f"{kind}/{group.name}": group.score for group in some}
+            numbers |= {f"score/{kind}/{group.name}": group.score for group in some}
             if len(large) > 1:
                 worst, best = large[0], large[-1]
                 gap = abs(best.score - worst.score)
                 low, high = find_interval(np.abs(draws[best.name] - draws[worst.name]))
                 rows.append([f"gap from {best.name} to {worst.name}", None, (gap, low, high)])
-                numbers |= {f"{kind}/worst": worst.score, f"{kind}/gap": gap}
+                numbers |= {f"worst/{kind}": worst.score, f"gap/{kind}": gap}
                 summaries.append(f"worst {kind} {worst.name} {worst.score:.3f} (gap {gap:.3f})")
             tables.append(Table(title, head, rows))
             if len(some) <= MAX_DRAWN:
@@ -86,7 +87,8 @@ class Groups:
         notes = [] if classes else ["Numbers have no classes to group clips by."]
         if self.min_clips > 1:
             notes.append(f"Best and worst are among groups of at least {self.min_clips} clips.")
-        return Section(self.title, "; ".join(summaries), numbers, tables, charts, notes)
+        summary = "; ".join(summaries) or f"{pluralize(len(groups), 'group')}, all of them small"
+        return Section(self.title, summary, numbers, tables, charts, notes)
 
 
 def find_groups(evidence: Evidence) -> Iterator[Group]:

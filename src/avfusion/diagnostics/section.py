@@ -146,10 +146,20 @@ def _read_diagnosis(plain: dict[str, Any]) -> Diagnosis:
 def _read_section(plain: dict[str, Any]) -> Section:
     tables = [Table(**one | {"rows": _read_rows(one["rows"])}) for one in plain.pop("tables")]
     charts = [
-        Chart(**one | {"lines": [Line(**line) for line in one["lines"]]})
+        Chart(**one | {"lines": [_read_line(line) for line in one["lines"]]})
         for one in plain.pop("charts")
     ]
-    return Section(**plain, tables=tables, charts=charts)
+    numbers = {name: _read_number(number) for name, number in plain.pop("numbers").items()}
+    return Section(**plain, numbers=numbers, tables=tables, charts=charts)
+
+
+def _read_line(plain: dict[str, Any]) -> Line:
+    numbers = {name: [*map(_read_number, plain[name])] for name in ("y", "low", "high")}
+    return Line(plain["name"], plain["x"], **numbers)
+
+
+def _read_number(number: float | None) -> float:
+    return math.nan if number is None else number
 
 
 def _read_rows(rows: Sequence[Sequence[Any]]) -> list[list[Cell]]:

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
+from avfusion.diagnostics.answers import Outputs
 from avfusion.diagnostics.evidence import Evidence
 from avfusion.diagnostics.section import Cell, Chart, Line, Section, Table
 
@@ -26,12 +27,13 @@ class SelectivePrediction:
     def measure(self, evidence: Evidence) -> Section:
         """Measure how risk falls with coverage."""
 
-        def measure(outputs: Float64[np.ndarray, "clips outputs"]) -> dict[str, object]:
+        def measure(outputs: Outputs) -> dict[str, Float64[np.ndarray, "clips"]]:
             answers = evidence.answer(outputs)
             wrong = 1 - answers.right
-            risks = find_risks(answers.confidence, wrong)
-            best = find_risks(-wrong, wrong)
-            return {"risks": risks, "best": best}
+            return {
+                "risks": find_risks(answers.confidence, wrong),
+                "best": find_risks(-wrong, wrong),
+            }
 
         found = evidence.average(measure, evidence.outputs)
         risks, best = found["risks"], found["best"]

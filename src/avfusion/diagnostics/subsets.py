@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from avfusion.diagnostics.answers import has_classes, title_of
+from avfusion.diagnostics.answers import Outputs, has_classes, title_of
 from avfusion.diagnostics.evidence import Evidence, Stacked
 from avfusion.diagnostics.section import Cell, Chart, Line, Section, Table
 from avfusion.diagnostics.stand_ins import STAND_INS, TITLES, TakenAway
@@ -86,9 +86,9 @@ def count_rises(evidence: Evidence) -> dict[str, float]:
     subsets = compute_subsets(evidence)
     whole, *fewer = subsets
 
-    def compare(all_of_it: Stacked, less: Stacked) -> dict[str, float]:
-        before, after = (evidence.answer(outputs).confidence for outputs in (all_of_it, less))
-        return {"part": float((after > before + RISE).mean())}
+    def compare(before: Outputs, after: Outputs) -> dict[str, float]:
+        sure, surer = (evidence.answer(outputs).confidence for outputs in (before, after))
+        return {"part": float((surer > sure + RISE).mean())}
 
     return {
         name: float(evidence.average(compare, subsets[whole], subsets[name])["part"])

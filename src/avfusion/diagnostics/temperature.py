@@ -30,9 +30,10 @@ def fit_temperature(
 ) -> float:
     """Fit the temperature to clips whose labels are known; it stays within ``RANGE``.
 
-    The end of the range means that no finite temperature is the best one, as where every clip is
-    answered rightly.
+    Where all of them are answered rightly, none is too low: it is 1, as nothing is known of it.
     """
+    if answer(target, outputs, targets).right.all():
+        return 1.0
 
     def surprise(logarithm: float) -> float:
         scaled = outputs.astype(np.float64) / np.exp(logarithm)

@@ -1,9 +1,7 @@
 """Charts of diagnostics as figures."""
 
-import math
 import textwrap
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from avfusion.diagnostics.section import Chart
@@ -28,12 +26,11 @@ def _draw_lines(chart: Chart) -> Figure:
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     for number, line in enumerate(chart.lines):
         marker = "." if len(line.x) < MAX_MARKED_POINTS else ""
-        x, y = (_numbers(values) for values in (line.x, line.y))
         style = get_line_style(number)
-        axes.plot(x, y, marker=marker, label=line.name, **style)
+        axes.plot(line.x, line.y, marker=marker, label=line.name, **style)
         if line.low:
-            low, high = (_numbers(values) for values in (line.low, line.high))
-            axes.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
+            band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+            axes.fill_between(line.x, line.low, line.high, **band)
     axes.set(xlabel=chart.x, ylabel=chart.y)
     if chart.ticks:
         axes.set_xticks(range(len(chart.ticks)), chart.ticks)
@@ -50,11 +47,9 @@ def _draw_rows(chart: Chart) -> Figure:
         places = [names.index(str(x)) for x in line.x]
         marker = MARKERS[number % len(MARKERS)]
         color = COLORS[number % len(COLORS)]
-        values = _numbers(line.y)
-        axes.plot(values, places, marker, color=color, markersize=5, label=line.name)
+        axes.plot(line.y, places, marker, color=color, markersize=5, label=line.name)
         if line.low:
-            low, high = (_numbers(ends) for ends in (line.low, line.high))
-            axes.hlines(places, low, high, color=color)
+            axes.hlines(places, line.low, line.high, color=color)
     axes.set_xlabel(chart.x)
     axes.set_yticks(range(len(names)), [textwrap.fill(n, MAX_NAME_LENGTH) for n in names])
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first one above
@@ -66,8 +61,3 @@ def _draw_rows(chart: Chart) -> Figure:
 def _name_lines(figure: Figure, chart: Chart) -> None:
     if len(chart.lines) > 1:
         figure.legend(loc="outside lower center", ncols=min(3, len(chart.lines)))
-
-
-def _numbers(values: object) -> np.ndarray:
-    """Numbers of a chart; null in a file is NaN."""
-    return np.array([math.nan if value is None else value for value in values], float)  # type: ignore[attr-defined]

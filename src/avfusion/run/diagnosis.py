@@ -81,18 +81,20 @@ def gather_settings(runs: Sequence[Run]) -> list[Evidence]:
     for run in runs:
         settings[run.setting].append(run)
 
-    found, errors = [], []
+    found: list[Evidence] = []
+    errors: dict[str, Exception] = {}
     for name, members in zip(name_settings([*settings.values()]), settings.values(), strict=True):
         title = "/".join(members[0].folder.resolve().parts[-2:]) if len(runs) == 1 else name
         try:
             predictions = [read_predictions(run) for run in members]
             found.append(gather_evidence(title, members, predictions))
         except (ValueError, OSError) as error:
-            errors.append(error)
-            log.warning("Left out: %s: %s", title, error)
+            errors[title] = error
 
     if not found:
-        raise errors[0]
+        raise next(iter(errors.values()))
+    for title, reason in errors.items():
+        log.warning("Left out: %s: %s", title, reason)
     return [replace(one, attributes=_find_attributes(one)) for one in found]
 
 
