@@ -1,8 +1,8 @@
-"""Diagnose a run: what each modality contributes, how sure the network is, whom it fails.
+"""Diagnose a run: what each modality contributes, how sure it is, whom it fails.
 
 python src/diagnose.py ckpt_path=logs/lowrank/2026-01-31_12-00-00-000000
 python src/diagnose.py ckpt_path=<sweep over folds> diagnostics=quick
-python src/diagnose.py ckpt_path=<run> 'diagnostics.subsets.stand_ins=[network, other]'
+python src/diagnose.py ckpt_path=<run> 'diagnostics.subsets.stand_ins=[noise]'
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """The command line, as people type it."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -119,8 +120,8 @@ def test_a_run_is_diagnosed_and_its_temperature_scales_predictions(run, trained,
     for name, options in (("plain", ()), ("scaled", ("temperature=true",))):
         run("predict", f"ckpt_path={trained}", *options, f"hydra.run.dir={tmp_path}/{name}")
     plain, scaled = (
-        np.array([list(row.values())[3:-1] for row in predicted(tmp_path / name)], float)
-        for name in ("plain", "scaled")
+        np.array([list(row["probabilities"].values()) for row in json.loads(file.read_text())])
+        for file in (tmp_path / name / "predictions.json" for name in ("plain", "scaled"))
     )
     expected = plain ** (1 / numbers["temperature"])
     assert np.allclose(scaled, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)

@@ -3,6 +3,7 @@
 ``command``, ``help``, ``errors`` and ``composition`` answer the command line; ``configuration``
 reads what Hydra composed, ``values`` and ``checks`` refuse what is wrong in it before any work;
 ``start`` reads the checkpoint that a training starts from, ``build`` builds trainer, data and task,
-``restore`` those of a checkpoint; ``notebook`` does so inside a notebook; ``results``,
-``provenance``, ``loggers`` and ``failures`` record what a run has done.
+``restore`` those of a checkpoint, ``diagnosis`` those behind tested predictions; ``notebook`` does
+so inside a notebook; ``results``, ``provenance``, ``loggers`` and ``failures`` record what a run
+has done.
 """

@@ -175,9 +175,10 @@ def diagnose_training(
 
     What needs forward passes is left to src/diagnose.py where several processes have trained.
     """
+    if not (measurements and trainer.is_global_zero and (folder / PREDICTIONS).is_file()):
+        return
     run = read_run(folder)
-    tested = run.results and not run.pruned and (folder / PREDICTIONS).is_file()
-    if not (measurements and tested and trainer.is_global_zero):
+    if run.pruned or not run.results:
         return
     if trainer.world_size > 1 and any(one.needs_networks for one in measurements.values()):
         log.warning(
