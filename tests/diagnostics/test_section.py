@@ -18,6 +18,7 @@ from avfusion.diagnostics.section import (
 )
 from avfusion.figures.diagnostics import chart_figure
 
+LINE = Line("a", [0.0, 1.0], [0.5, 1.0], [0.4, 0.9], [0.6, 1.0])
 SECTION = Section(
     "Groups",
     "worst 0.5",
@@ -28,14 +29,10 @@ SECTION = Section(
         )
     ],
     [
+        Chart("curve", "A curve.", "x", "y", [LINE], ticks=["clean", "10"]),
         Chart(
-            "curve",
-            "A curve.",
-            "x",
-            "y",
-            [Line("a", [0.0, 1.0], [0.5, 1.0], [0.4, 0.9], [0.6, 1.0])],
+            "rows", "Rows.", "x", "y", [Line("a", ["low", "high"], [0.5, 1.0], [], [])], ticks=[]
         ),
-        Chart("rows", "Rows.", "x", "y", [Line("a", ["low", "high"], [0.5, 1.0], [], [])]),
     ],
     ["A note."],
 )
