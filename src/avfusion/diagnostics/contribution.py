@@ -1,6 +1,8 @@
 """Contribution of each modality, and what arises only where both meet."""
 
 from collections import defaultdict
+from math import nan
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
@@ -20,6 +22,8 @@ from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section
 from avfusion.diagnostics.stand_ins import rotate
 from avfusion.diagnostics.subsets import compute_subsets
 
+Worth = TypeVar("Worth", float, np.ndarray)  # of all clips, or of each
+Shared = tuple[float, float, float]  # a number and the ends of its interval
 TITLES = {"true_probability": "probability of what is true"}
 SIDES = ("face", "voice", "neither")
 
@@ -57,14 +61,15 @@ class Contribution:
         tables, notes, summaries = [], [], []
         shared = self.share_out(evidence)
         numbers |= {
-            f"shapley/{what}/{name}": v for what, s in shared.items() for name, v in s.items()
+            f"shapley/{what}/{name}": v for what, s in shared.items() for name, (v, *_) in s.items()
         }
         rows: list[list[Cell]] = [
             [TITLES.get(what) or title_of(what), *s.values()] for what, s in shared.items()
         ]
         tables.append(Table("Shapley values", ["of", *next(iter(shared.values()))], rows))
         first = evidence.target.scores[0]
-        face, audio = (shared[first][name] for name in ("face", "audio"))
+        values = [shared[first][name] for name in ("face", "audio")]
+        face, audio = (value for value, *_ in values)
         summaries.append(f"{title_of(first)} by face {face:+.3f}, by audio {audio:+.3f}")
 
         projected = self.project(evidence)
@@ -90,28 +95,36 @@ class Contribution:
             )
 
         caption = f"Shapley values of {title_of(first)}, and what interaction is worth (EMAP)."
-        values = [face, audio, projected[first]["interaction"]]
-        line = Line("", ["face", "audio", "interaction (EMAP)"], values)
+        values.append((projected[first]["interaction"], nan, nan))
+        line = Line(
+            "", ["face", "audio", "interaction (EMAP)"], *map(list, zip(*values, strict=True))
+        )
         chart = Chart("contribution", caption, title_of(first), "", [line])
         return Section(self.title, ", ".join(summaries), numbers, tables, [chart], notes)
 
-    def share_out(self, evidence: Evidence) -> dict[str, dict[str, float]]:
-        """Compute the Shapley values of the first score and of the probability of what is true."""
+    def share_out(self, evidence: Evidence) -> dict[str, dict[str, Shared]]:
+        """Compute the Shapley values of the first score and of the probability of what is true.
+
+        Those of classes have intervals over subjects.
+        """
+        found = compute_subsets(evidence)
+        subsets = [found[name] for name in ("both", "face only", "audio only", "none")]
         first = evidence.target.scores[0]
+        if not has_classes(evidence.target):
+            worth = (float(evidence.average(evidence.score, one)[first]) for one in subsets)
+            return {first: {name: (value, nan, nan) for name, value in share_out(*worth).items()}}
 
-        def value(outputs: Outputs) -> dict[str, float]:
-            values = {first: evidence.score(outputs)[first]}
-            if has_classes(evidence.target):
-                values["true_probability"] = float(evidence.answer(outputs).true_probability.mean())
-            return values
-
-        worth = {
-            name: evidence.average(value, outputs)
-            for name, outputs in compute_subsets(evidence).items()
+        # The values are means over clips of what each clip gives, as the scores are.
+        each = {
+            first: [evidence.score_clips(one) for one in subsets],
+            "true_probability": [evidence.score_truth(one) for one in subsets],
         }
-        subsets = ("both", "face only", "audio only", "none")
         return {
-            what: share_out(*(float(worth[s][what]) for s in subsets)) for what in worth["both"]
+            what: {
+                name: (float(values.mean()), *evidence.draws.find_interval(values))
+                for name, values in share_out(*clips).items()
+            }
+            for what, clips in each.items()
         }
 
     def project(self, evidence: Evidence) -> dict[str, dict[str, float]]:
@@ -168,7 +181,7 @@ def find_complete(part: Part, network: TestedNetwork) -> Int64[np.ndarray, "some
     return found
 
 
-def share_out(both: float, face: float, audio: float, none: float) -> dict[str, float]:
+def share_out(both: Worth, face: Worth, audio: Worth, none: Worth) -> dict[str, Worth]:
     """Compute the Shapley values of two modalities from the worth of each subset."""
     return {
         "none": none,

@@ -103,6 +103,10 @@ class Evidence:
         """Score each clip, on average over repetitions: see ``answers.score_clips``."""
         return np.mean([score_clips(self.target, one, self.targets) for one in stacked], axis=0)
 
+    def score_truth(self, stacked: Stacked) -> Float64[np.ndarray, "clips"]:
+        """Probability of what is true of each clip, on average over repetitions."""
+        return np.mean([self.answer(one).true_probability for one in stacked], axis=0)
+
     def average(
         self, measure: Callable[..., Mapping[str, Any]], *stacked: Stacked
     ) -> dict[str, Any]:

@@ -50,7 +50,9 @@ class Subsets:
 
             names = [str(row[0]) for row in rows]
             values = [numbers[f"{stand_in}/{to_key(name)}/{scores[0]}"] for name in names]
-            lines.append(Line(TITLES[stand_in], names, values))
+            ends = [row[1][1:] for row in rows if isinstance(row[1], tuple)]
+            low, high = zip(*ends, strict=True) if ends else ((), ())
+            lines.append(Line(TITLES[stand_in], names, values, low, high))
             parts = (f"{name} {value:.3f}" for name, value in zip(names, values, strict=True))
             summaries.append(f"{titles[0]}: {', '.join(parts)}")
 

@@ -50,6 +50,8 @@ def _draw_rows(chart: Chart) -> Figure:
         axes.plot(line.y, places, marker, color=color, markersize=5, label=line.name)
         if line.low:
             axes.hlines(places, line.low, line.high, color=color)
+    left, right = axes.get_xlim()
+    axes.set_xlim(min(left, 0), max(right, 0))
     axes.set_xlabel(chart.x)
     axes.set_yticks(range(len(names)), [textwrap.fill(n, MAX_NAME_LENGTH) for n in names])
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first one above
