@@ -42,6 +42,12 @@ def test_folds_that_are_missing_are_named(tmp_path):
         gather_settings(find_tested_runs(str(tmp_path)))
 
 
+def test_a_fold_alone_is_diagnosed_for_itself(tmp_path):
+    run = write_sweep(tmp_path, {"concat": 0.7})[1]
+    (evidence,) = gather_settings(find_tested_runs(str(run.folder)))
+    assert np.array_equal(np.sort(load_predictions(run.folder).clip_ids), evidence.clip_ids)
+
+
 def test_a_test_without_a_modality_is_no_evidence(tmp_path):
     predictions = predict(["a", "b"], ["x", "y"], [0, 1], [0, 1])
     object.__setattr__(predictions, "modalities", ["face"])

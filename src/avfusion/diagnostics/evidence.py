@@ -127,13 +127,15 @@ class Evidence:
 def gather_evidence(name: str, runs: Sequence[Run], predictions: Sequence[Predictions]) -> Evidence:
     """Pool what runs of one setting have predicted over its folds, a repetition for each seed.
 
+    A run alone is taken for itself, whatever other folds there are.
+
     Raises:
         ValueError: A clip is tested in two folds, or in none, or seeds have other clips.
     """
     repetitions: dict[str, list[tuple[Run, Predictions]]] = defaultdict(list)
     for run, one in zip(runs, predictions, strict=True):
         repetitions[name_repetition(run)].append((run, one))
-    for repetition, members in repetitions.items():
+    for repetition, members in repetitions.items() if len(runs) > 1 else ():
         said = f" ({repetition})" if repetition else ""
         check_folds([describe_fold(*member) for member in members], said)
 

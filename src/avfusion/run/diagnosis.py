@@ -188,7 +188,11 @@ def diagnose_training(
         )
         return
 
-    (evidence,) = gather_settings([run])
+    try:
+        (evidence,) = gather_settings([run])
+    except (ValueError, OSError) as error:  # such as of a target of one's own
+        log.warning("No diagnostics: %s", error)
+        return
     options = to_plain(cfg.trainer) | {"enable_progress_bar": False}
     own = OmegaConf.create({"trainer": options, "callbacks": {}, "encoders": {}})
     diagnosis = diagnose(evidence, measurements, own)
