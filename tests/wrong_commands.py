@@ -106,6 +106,27 @@ OURS = [
         "trained with another model ... resume with the",
     ),
     (f"train {STORE} ckpt_path=$run seed=7", "trained with another seed (0 there, 7 here)"),
+    # Remedies
+    ("train remedy=distillation", "distill_from has no value: give it on the command line"),
+    ("train distill_from=$foreign", "$foreign has no recipe to restore its network from"),
+    ("train remedy=ema callbacks.ema.decay=2", "callbacks.ema.decay must lie in [0, 1), got 2"),
+    ("train data.balance=age", "data.balance must be null, class, subject or ... got age"),
+    (
+        "train remedy=balanced_sampling loss.weights=balanced",
+        "data.balance=class and loss.weights=balanced would balance the classes twice",
+    ),
+    (
+        f"train {STORE} remedy=auxiliary_heads model=face_only",
+        "Unimodal heads need a network with an encoder of each modality, which FaceOnly does not",
+    ),
+    (
+        f"train {STORE} remedy=ogm_ge model=face_only",
+        "nothing that FaceOnly learns reads the audio alone: choose a network of both",
+    ),
+    (
+        f"train {STORE} remedy=gradient_blending model.unimodal_heads.audio=2",
+        "face, audio, both = [1.0, 2.0, 1.0]: leave them at 1",
+    ),
     # Stores
     ("train data=store data.store=$old", "in $old has format 1 ... prepare the corpus again"),
     ("train data=store data.store=$broken", "$broken/description.json does not describe a store"),

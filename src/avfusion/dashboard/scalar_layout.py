@@ -8,6 +8,8 @@ from typing import Any
 import lightning as L
 from torch import nn
 
+from avfusion.callbacks.gradient_blending import GradientBlending
+from avfusion.callbacks.ogm_ge import OGMGE
 from avfusion.dashboard.tensorboard_writer import get_writer
 from avfusion.data.datamodule import FaceAudioDataModule
 
@@ -19,6 +21,7 @@ GRADIENTS = "gradient norm per part"
 LEARNING_RATE = "learning rate"
 ADVERSARY = "discriminator against generator"
 ALIGNMENT = "discriminator of the modalities"
+REMEDIES = "factors of gradients, and weights of losses"
 ADVERSARIAL_TAGS = (
     "d_loss_real|d_loss_fake|g_loss|d_accuracy|gradient_norm_(imagination|discriminators)"
 )
@@ -59,6 +62,7 @@ LAYOUT = {
         LEARNING_RATE: ["Multiline", ["^train/learning_rate"]],
         ADVERSARY: ["Multiline", [f"^train/({ADVERSARIAL_TAGS})$"]],
         ALIGNMENT: ["Multiline", ["^train/modality_(loss|accuracy)$"]],
+        REMEDIES: ["Multiline", ["^train/(ogm|blend)_"]],
     },
 }
 
@@ -85,8 +89,16 @@ class ScalarLayout(L.Callback):
         empty |= {
             ADVERSARY: "face" not in discriminators,
             ALIGNMENT: "modality" not in discriminators,
+            REMEDIES: not any(
+                isinstance(callback, OGMGE | GradientBlending)
+                for callback in trainer.callbacks  # type: ignore[attr-defined]  # a connector sets it
+            ),
         }
         network = pl_module.get_submodule("network")
+        beside = [
+            ("discriminators", discriminators),
+            ("remedies", pl_module.get_submodule("remedies")),
+        ]
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         tags = {
             **{
@@ -95,7 +107,7 @@ class ScalarLayout(L.Callback):
             },
             GRADIENTS: [
                 f"train/gradient_norm_{name}"
-                for name, part in [*network.named_children(), ("discriminators", discriminators)]
+                for name, part in [*network.named_children(), *beside]
                 if any(True for _ in part.parameters())
             ],
             LEARNING_RATE: [
