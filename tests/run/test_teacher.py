@@ -74,6 +74,14 @@ def test_the_first_weights_are_those_without_a_teacher(party_store, teacher):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_the_encoder_of_a_stream_that_only_the_teacher_reads_does_not_travel(mapped_store):
+    data = FaceAudioDataModule(str(mapped_store), streams=["mfcc"], more_streams=["face_map"])
+    assert data.streams == ("mfcc", "face_map") and data.encoders == {}
+    assert set(FaceAudioDataModule(str(mapped_store), streams=["face_map"]).encoders) == {
+        "face_map"
+    }
+
+
 def test_the_recipe_says_what_was_learned_of_which_teacher(party_store, teacher):
     folder, _ = teacher
     task, _ = build_student(configure(party_store, folder, "distillation.temperature=3"))

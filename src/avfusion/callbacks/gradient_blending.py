@@ -83,7 +83,7 @@ class GradientBlending(L.Callback):
             [self.sum_losses(trainer, task, data.dataset(split)) for split in ("train", "val")]
         )
         # Lightning's types do not know that a strategy reduces a tensor to a tensor.
-        total: Any = trainer.strategy.reduce(sums.to(task.device), reduce_op="sum")
+        total: Any = trainer.strategy.reduce(sums.float().to(task.device), reduce_op="sum")
         losses, clips = total.cpu().unbind(dim=1)
         return losses / clips.clamp(min=1)
 

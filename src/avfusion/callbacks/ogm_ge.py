@@ -125,7 +125,7 @@ class OGMGE(L.Callback):
         if self.scores is None or optimizer is not trainer.optimizers[0]:
             return
         # Lightning's types do not know that a strategy reduces a tensor to a tensor.
-        scores: Any = trainer.strategy.reduce(self.scores.double(), reduce_op="mean")
+        scores: Any = trainer.strategy.reduce(self.scores, reduce_op="mean")
         self.scores = None
         coefficients = compute_coefficients(scores[0], scores[1], self.alpha)
 

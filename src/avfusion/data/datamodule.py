@@ -84,7 +84,8 @@ class FaceAudioDataModule(L.LightningDataModule):
     other (see ``avfusion.data.balance``).
 
     A checkpoint gets the weights of what computed one of these streams, where they are not too
-    large, so that it can be computed again of other recordings.
+    large, so that it can be computed again of other recordings; not those of ``more_streams``,
+    which training reads and the network does not.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         protocol: SplitProtocol | None = None,
         validation: int | str | None = None,
         balance: Sequence[str] | str | None = None,
+        more_streams: Sequence[str] = (),
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
@@ -122,7 +124,8 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.corpus = corpus
         self.features = features
         self.augmentation = [change for change in (augmentation or {}).values() if change]
-        self.asked = streams
+        self.more_streams = [name for name in more_streams if name not in (streams or ())]
+        self.asked = streams if streams is None else [*streams, *self.more_streams]
         self.removed = find_removed(modalities)
         self.make_target = target or choose_target
         by_subject = not allow_subject_overlap
@@ -340,9 +343,8 @@ class FaceAudioDataModule(L.LightningDataModule):
 
         Those that are too large to travel stay where they are.
         """
-        return {
-            name: self.store.encoder(name) for name in self.streams if self.store.has_weights(name)
-        }
+        own = [name for name in self.streams if name not in self.more_streams]
+        return {name: self.store.encoder(name) for name in own if self.store.has_weights(name)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a position."""

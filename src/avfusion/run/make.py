@@ -17,8 +17,8 @@ def make_data(
     data: Any, model: Any, more_streams: Sequence[str] = (), **options: Any
 ) -> FaceAudioDataModule:
     """Instantiate a data module that reads exactly the streams which the model names, and more."""
-    streams = list(dict.fromkeys([*find_streams(model), *more_streams]))
-    return instantiate(data, streams=streams, **options, _convert_="all")
+    streams = {"streams": find_streams(model), "more_streams": list(more_streams)}
+    return instantiate(data, **streams, **options, _convert_="all")
 
 
 def make_task(

@@ -84,6 +84,10 @@ _ENTRIES = (
     MetricEntry(
         "modality_accuracy", "accuracy of the discriminator of modalities", None, "part of vectors"
     ),
+    MetricEntry("ogm", "factor of gradients", None, UNIT_INTERVAL, variants=("face", "audio")),
+    MetricEntry(
+        "blend", "weight of a loss", None, UNIT_INTERVAL, variants=("face", "audio", "both")
+    ),
     # Costs.
     MetricEntry("parameters", "parameters", False, headline=True, staged=False),
     MetricEntry("parameters_of_fusion", "parameters of the fusion", False, staged=False),
@@ -91,6 +95,7 @@ _ENTRIES = (
     MetricEntry(
         "parameters_of_discriminators", "parameters of the discriminators", False, staged=False
     ),
+    MetricEntry("parameters_of_remedies", "parameters of remedies", False, staged=False),
     MetricEntry("megaflops", "megaflops per clip", False, headline=True, staged=False),
     MetricEntry("epochs", "epochs", None, headline=True, staged=False),
     MetricEntry("step_milliseconds", "milliseconds per step", False, headline=True, staged=False),
