@@ -13,6 +13,7 @@ from conftest import ROOT, hydra_at_rest, results
 from lightning import Callback
 
 from avfusion.checkpoint import find_checkpoint
+from avfusion.diagnostics.section import read_diagnoses
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -98,6 +99,21 @@ def test_fewer_steps_than_an_epoch_has_are_validated_and_tested(start):
     found = results(Path("run"))
     assert found["status"] == "finished" and 0 <= found["score"] <= 1
     assert steps_of(find_checkpoint("run", "best")) == 2
+
+
+def test_a_training_ends_with_the_diagnostics_that_it_was_asked_for(start):
+    few = "diagnostics.contribution.clips=4 diagnostics.attention.clips=4"
+    few += " 'diagnostics.robustness.corruptions=[clipping]'"
+    assert start(f"trainer.max_epochs=1 diagnostics=full {few} hydra.run.dir=full") == 0
+    (found,) = read_diagnoses(Path("full"))
+    whole = found.sections["subsets"].numbers["network/both/accuracy"]
+    assert whole == pytest.approx(results(Path("full"))["test/accuracy"])
+    assert all(section.numbers for section in found.sections.values())
+
+    assert start("trainer.max_epochs=1 diagnostics=none hydra.run.dir=none") == 0
+    assert not (Path("none") / "diagnostics.json").exists()
+    same = {key: value for key, value in results(Path("none")).items() if "seconds" not in key}
+    assert {key: results(Path("full"))[key] for key in same} == same
 
 
 def test_a_network_in_bfloat16_trains_and_is_tested(start):

@@ -23,6 +23,7 @@ FEW = {
     "attention": {"clips": 4},
     "robustness": {"clips": 4, "corruptions": ["clipping", "blur"]},
 }  # of the clips, and of what takes long
+OPTIONS = {"seed2017": ("loss=nll", "model.network.num_layers=2")}  # of 49, for speed
 ONE_MODALITY = ("audio_only", "face_only", "lenet")
 
 
@@ -85,8 +86,7 @@ EVERY = [pytest.param(m, marks=[] if m in QUICK else [pytest.mark.slow]) for m i
 
 @pytest.mark.parametrize("model", EVERY)
 def test_is_diagnosed(model, recordings_store, tmp_path):
-    loss = ["loss=nll"] if model == "seed2017" else []
-    run = write_tested_run(tmp_path / "run", recordings_store, model, *loss)
+    run = write_tested_run(tmp_path / "run", recordings_store, model, *OPTIONS.get(model, ()))
     found = diagnosed(run)
     check_sections(found)
     numbers = found.sections["subsets"].numbers

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from avfusion.diagnostics.calibration import Calibration
 from avfusion.diagnostics.evidence import gather_evidence
+from avfusion.diagnostics.groups import Groups
+from avfusion.diagnostics.selective import SelectivePrediction
 from avfusion.evaluation.predictions import load_predictions
 from avfusion.run.diagnosis import find_tested_runs, gather_settings
 
@@ -66,6 +69,13 @@ def test_clips_without_a_label_are_left_out(tmp_path):
     unknown = predict(["a"], ["x"], [-1], [0])
     with pytest.raises(ValueError, match="no clip that it predicts has a known label"):
         gather([write_fold(tmp_path / "other", unknown, "", {})])
+
+
+def test_one_clip_is_enough_for_what_a_training_ends_with():
+    one = evidence_of([[2.0, 0.0, 0.0]], [0])
+    for measurement in (Calibration(temperature=False), SelectivePrediction(), Groups()):
+        assert measurement.measure(one).numbers
+    assert np.isnan(one.draws.find_interval(one.score_clips(one.outputs))).all()
 
 
 def test_answers_are_those_of_a_case_by_hand():
