@@ -140,6 +140,13 @@ def test_folds_and_seeds_are_pooled(recordings_store, tmp_path):
     assert [*evidence.clip_ids] == sorted(evidence.clip_ids)
 
 
+@pytest.mark.slow
+def test_a_temperature_that_has_seen_the_test_clips_says_so(recordings_store, tmp_path):
+    plan = {"splits": "{folds: 3}", "fold": 0, "validation": "test"}
+    found = diagnosed(write_tested_run(tmp_path / "run", recordings_store, "concat", **plan))
+    assert any("data.validation=test" in note for note in found.sections["calibration"].notes)
+
+
 def test_without_the_store_predictions_are_enough_for_the_rest(recordings_store, tmp_path):
     run = write_tested_run(tmp_path / "run", recordings_store, "concat")
     (run / "checkpoints" / "best.ckpt").unlink()

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from avfusion.diagnostics.calibration import Calibration
 from avfusion.diagnostics.evidence import gather_evidence
 from avfusion.diagnostics.groups import Groups
 from avfusion.diagnostics.selective import SelectivePrediction
 from avfusion.evaluation.predictions import load_predictions
-from avfusion.run.diagnosis import find_tested_runs, gather_settings
+from avfusion.run.diagnosis import diagnose, find_tested_runs, gather_settings
 
 from ..evaluation.pooled_runs import predict, write_fold, write_sweep
 from .evidence_by_hand import evidence_of
@@ -49,6 +50,13 @@ def test_a_fold_alone_is_diagnosed_for_itself(tmp_path):
     run = write_sweep(tmp_path, {"concat": 0.7})[1]
     (evidence,) = gather_settings(find_tested_runs(str(run.folder)))
     assert np.array_equal(np.sort(load_predictions(run.folder).clip_ids), evidence.clip_ids)
+
+
+def test_data_leakage_is_said_of_a_diagnosis(tmp_path):
+    write_sweep(tmp_path, {"concat": 0.7}, **{"data/shared_subjects": 2})
+    (evidence,) = gather_settings(find_tested_runs(str(tmp_path)))
+    (note,) = diagnose(evidence, {"groups": Groups()}, OmegaConf.create()).notes
+    assert "shared subjects (2)" in note
 
 
 def test_a_test_without_a_modality_is_no_evidence(tmp_path):

@@ -39,7 +39,7 @@ SECTION = Section(
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    one = Diagnosis("run", "test", 3, 2, {"groups": SECTION})
+    one = Diagnosis("run", "test", 3, 2, {"groups": SECTION}, ["Leaks."])
     write_diagnoses(tmp_path, [one])
     assert read_diagnoses(tmp_path) == [one]
     assert read_diagnoses(tmp_path / "elsewhere") == []
@@ -48,7 +48,7 @@ def test_what_is_written_is_read_again(tmp_path):
 def test_what_is_not_finite_becomes_null_and_can_be_drawn(tmp_path):
     line = Line("a", [0.0, 1.0], [math.nan, 1.0], [math.nan, 0.0], [math.inf, 2.0])
     section = Section("A", numbers={"a": math.nan}, charts=[Chart("c", "C.", "x", "y", [line])])
-    path = write_diagnoses(tmp_path, [Diagnosis("run", "test", 3, 2, {"a": section})])
+    path = write_diagnoses(tmp_path, [Diagnosis("run", "test", 3, 2, {"a": section}, [])])
     text = path.read_text()
     assert "NaN" not in text and "Infinity" not in text
     (again,) = read_diagnoses(tmp_path)

@@ -23,8 +23,11 @@ GROUPS = Section(
 FAILED = Section("Attention", "Not measured: This network has no attention.")
 
 
+LEAKS = ["Data leakage, so that scores may show memory: shared subjects (2)."]
+
+
 def diagnosis(name: str = "a") -> Diagnosis:
-    return Diagnosis(name, "test", 12, 1, {"groups": GROUPS, "attention": FAILED})
+    return Diagnosis(name, "test", 12, 1, {"groups": GROUPS, "attention": FAILED}, LEAKS)
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_the_page_of_a_run_shows_them_where_they_are(folder, hostile_run):
     assert FAILED.summary in text and GROUPS.summary in text
     assert page.table("diagnostics")[1] == [HOSTILE, "3", "0.5156 [0.2500, 0.7500]"]
     assert 0.515625 in page.numbers("diagnostics")
-    assert page.notes("diagnostics") == list(GROUPS.notes)
+    assert page.notes("diagnostics") == [*LEAKS, *GROUPS.notes]
     assert "groups_class" in [figure.name for figure in report.figures]
 
 
@@ -56,6 +59,7 @@ def test_a_page_of_their_own_has_a_section_for_each_part_of_each_setting(tmp_pat
     check_self_contained(one)
     assert one.sections == ["groups", "attention"]
     assert one.table("groups")[0] == ["class", "clips", "recall"]
+    assert one.notes("groups") == [*LEAKS, *GROUPS.notes]
     two = Page(write_page(tmp_path, [diagnosis(), diagnosis("b")]).read_text(encoding="utf-8"))
     assert two.sections == ["a:-groups", "a:-attention", "b:-groups", "b:-attention"]
 

@@ -25,6 +25,10 @@ TITLES = {
     "uncertainty": "its uncertainty",
 }
 
+VALIDATES_ON_TEST = (
+    "The temperature has seen the test clips, as data.validation=test validates on them."
+)
+
 
 class Bins(NamedTuple):
     """Mean probability, part of the events that happened, and part of all events, of each bin.
@@ -79,6 +83,8 @@ class Calibration:
                 stages["with its temperature"] = scaled
                 numbers["temperature"] = float(np.mean(temperatures))
                 notes += _describe_temperatures(temperatures)
+                if any(one.data.splits.validates_on_test for one in evidence.networks):
+                    notes.append(VALIDATES_ON_TEST)
 
         lines = []
         for stage, (name, outputs) in zip(("", "scaled/"), stages.items(), strict=False):
@@ -185,6 +191,8 @@ def scale_evidence(evidence: Evidence) -> tuple[Stacked, list[float]]:
     """Divide the outputs of each network by its temperature, which is written beside it."""
     scaled, temperatures = evidence.outputs.astype(np.float64), []
     for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
+        if not len(network.data.splits.rows("val")):
+            raise NotMeasured("There are no validation clips.")
         known = network.compute(split="val").labeled(evidence.target)
         if not len(known.rows):
             raise NotMeasured("No validation clip has a known label.")

@@ -90,6 +90,7 @@ class Diagnosis:
         clips: How many the sections are about, of how many ``subjects``.
         split: The one that was tested.
         sections: By the names of ``conf/diagnostics``.
+        notes: Sentences on what makes all of it less than it seems, such as data leakage.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Diagnosis:
     clips: int
     subjects: int
     sections: Mapping[str, Section]
+    notes: Sequence[str] = ()
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
@@ -26,6 +27,7 @@ from avfusion.diagnostics.section import (
     write_diagnoses,
 )
 from avfusion.evaluation.aggregate import find_exclusions, name_settings, without_excluded
+from avfusion.evaluation.leak_marks import describe_leaks, find_worst_leaks
 from avfusion.evaluation.pooled_scores import read_attributes
 from avfusion.evaluation.predictions import FILE_NAME as PREDICTIONS
 from avfusion.evaluation.predictions import Predictions, load_predictions
@@ -164,8 +166,15 @@ def diagnose(
             sections[name] = measurement.measure(evidence)
         except NotMeasured as error:
             sections[name] = Section(measurement.title, f"Not measured: {error}")
-    subjects = len(evidence.draws.names)
-    return Diagnosis(evidence.name, evidence.split, len(evidence), subjects, sections)
+    leaks = find_worst_leaks([part.run.results for part in evidence.parts])
+    return Diagnosis(
+        evidence.name,
+        evidence.split,
+        len(evidence),
+        len(evidence.draws.names),
+        sections,
+        [describe_leaks(leaks)] if leaks else [],
+    )
 
 
 def diagnose_training(
@@ -239,4 +248,7 @@ def print_diagnosis(diagnosis: Diagnosis) -> None:
     table.add_column(f"{diagnosis.clips} clips of {diagnosis.subjects} subjects", overflow="fold")
     for section in diagnosis.sections.values():
         table.add_row(section.title, replace_unprintable(section.summary))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for note in diagnosis.notes:
+        console.print(escape(replace_unprintable(note)), highlight=False)
