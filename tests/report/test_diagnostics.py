@@ -1,5 +1,6 @@
 """Claims about diagnostics on pages."""
 
+import math
 import shutil
 
 import pytest
@@ -12,14 +13,16 @@ from avfusion.report.sweep_page import report_sweep
 
 from .conftest import HOSTILE, Page, check_self_contained
 
+ROWS = [[HOSTILE, 3, (0.515625, 0.25, 0.75)], ["b", 1, (1.0, math.nan, math.nan)]]
 GROUPS = Section(
     "Groups",
     f"worst class {HOSTILE}",
     {"worst": 0.515625},
-    [Table("By class", ["class", "clips", "recall"], [[HOSTILE, 3, (0.515625, 0.25, 0.75)]])],
+    [Table("By class", ["class", "clips", "recall"], ROWS)],
     [Chart("groups_class", "By class.", "recall", "class", [Line("", [HOSTILE, "b"], [0.5, 1.0])])],
     ["Best and worst are among all."],
 )
+WITHOUT = ["b", "1", "1.0000"]  # no interval
 FAILED = Section("Attention", "Not measured: This network has no attention.")
 
 
@@ -48,7 +51,7 @@ def test_the_page_of_a_run_shows_them_where_they_are(folder, hostile_run):
     text = page.text("diagnostics")
     assert "a: 12 clips of 1 subject, of the test split." in text
     assert FAILED.summary in text and GROUPS.summary in text
-    assert page.table("diagnostics")[1] == [HOSTILE, "3", "0.5156 [0.2500, 0.7500]"]
+    assert page.table("diagnostics")[1:] == [[HOSTILE, "3", "0.5156 [0.2500, 0.7500]"], WITHOUT]
     assert 0.515625 in page.numbers("diagnostics")
     assert page.notes("diagnostics") == [*LEAKS, *GROUPS.notes]
     assert "groups_class" in [figure.name for figure in report.figures]
@@ -59,6 +62,7 @@ def test_a_page_of_their_own_has_a_section_for_each_part_of_each_setting(tmp_pat
     check_self_contained(one)
     assert one.sections == ["groups", "attention"]
     assert one.table("groups")[0] == ["class", "clips", "recall"]
+    assert one.table("groups")[2] == WITHOUT
     assert one.notes("groups") == [*LEAKS, *GROUPS.notes]
     two = Page(write_page(tmp_path, [diagnosis(), diagnosis("b")]).read_text(encoding="utf-8"))
     assert two.sections == ["a:-groups", "a:-attention", "b:-groups", "b:-attention"]
