@@ -4,9 +4,10 @@ import csv
 import shutil
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
-from conftest import results, tone, write_recordings, write_sound
+from conftest import results, tone, write_recordings, write_sound, write_video
 from speech_checkpoints import write_checkpoint
 
 from avfusion.evaluation.predictions import load_predictions
@@ -52,9 +53,10 @@ def test_a_speech_network_goes_all_the_way(run, tmp_path):
     assert logits.numel() == 4 and logits.abs().max() > 0  # they have learned
 
     shutil.rmtree(wavlm)  # 100 kB, which travel in the checkpoint
-    picture = next((corpus).glob("*.png"))
     sound = write_sound(tmp_path / "voice.mp3", tone(1.3, 44_100), 44_100)
-    for name, recording in (("both", f"{picture} + {sound}"), ("voice", sound)):
+    pictures, times = [np.full((48, 48, 3), 99, np.uint8)] * 13, np.arange(13) / 10
+    video = write_video(tmp_path / "both.mp4", pictures, times.tolist(), tone(1.3))
+    for name, recording in (("both", video), ("voice", sound)):
         run(
             "predict",
             f"ckpt_path={folder}",
