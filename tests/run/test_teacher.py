@@ -5,7 +5,7 @@ import torch
 from conftest import load, quiet_trainer, save_teacher
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.run import build
+from avfusion.run import build, notebook
 from avfusion.run.configuration import with_description
 from avfusion.run.teacher import list_streams, read_teacher
 
@@ -65,6 +65,16 @@ def test_a_teacher_learns_nothing_drops_out_nothing_and_is_in_no_checkpoint(part
     assert learned == own
 
 
+def test_a_notebook_builds_the_distillation_that_the_program_does(party_store, teacher):
+    folder, _ = teacher
+    cfg = configure(party_store, folder, "model=audio_only")
+    ours, data = notebook.build(cfg)
+    theirs, _ = build_student(cfg)
+    assert ours.recipe == theirs.recipe and list(ours.remedies) == ["distillation"]
+    assert all(torch.equal(value, theirs.state_dict()[n]) for n, value in ours.state_dict().items())
+    assert data.network_streams == ("mfcc",)
+
+
 def test_the_first_weights_are_those_without_a_teacher(party_store, teacher):
     folder, _ = teacher
     with_one, _ = build_student(configure(party_store, folder))
@@ -76,7 +86,8 @@ def test_the_first_weights_are_those_without_a_teacher(party_store, teacher):
 
 def test_the_encoder_of_a_stream_that_only_the_teacher_reads_does_not_travel(mapped_store):
     data = FaceAudioDataModule(str(mapped_store), streams=["mfcc"], more_streams=["face_map"])
-    assert data.streams == ("mfcc", "face_map") and data.encoders == {}
+    assert data.streams == ("mfcc", "face_map") and data.network_streams == ("mfcc",)
+    assert data.encoders == {}
     assert set(FaceAudioDataModule(str(mapped_store), streams=["face_map"]).encoders) == {
         "face_map"
     }

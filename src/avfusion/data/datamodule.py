@@ -186,6 +186,11 @@ class FaceAudioDataModule(L.LightningDataModule):
         return tuple(self.asked)
 
     @property
+    def network_streams(self) -> tuple[str, ...]:
+        """The names of those that the network reads."""
+        return tuple(name for name in self.streams if name not in self.more_streams)
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that are read, also where they are taken away."""
         return self._find_modalities(self.store)
@@ -339,12 +344,12 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     @cached_property
     def encoders(self) -> dict[str, dict[str, Tensor]]:
-        """The weights of what computed the streams that are read, by stream.
+        """The weights of what computed the streams that the network reads, by stream.
 
         Those that are too large to travel stay where they are.
         """
-        own = [name for name in self.streams if name not in self.more_streams]
-        return {name: self.store.encoder(name) for name in own if self.store.has_weights(name)}
+        read = self.network_streams
+        return {name: self.store.encoder(name) for name in read if self.store.has_weights(name)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a position."""

@@ -31,6 +31,7 @@ from avfusion.run.make import make_task
 from avfusion.run.restore import find_encoders, recording_features, restore_task
 from avfusion.run.shorthands import expand_shorthands
 from avfusion.run.streams import drop_unread_encoder, find_streams
+from avfusion.run.teacher import build_distillation, read_teacher
 from avfusion.training.task import FusionTask
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,8 @@ def predict_files(
         FileNotFoundError: There is no recording, or no encoder of a stream that the network reads.
         ValueError: No recording can be used, or they lack what the network reads.
     """
-    return _predict(files, task, data.description, data.streams, data.batch_size, data.encoders)
+    streams = data.network_streams
+    return _predict(files, task, data.description, streams, data.batch_size, data.encoders)
 
 
 def _predict(
@@ -147,10 +149,13 @@ def compose_config(*overrides: str, program: str = "train") -> DictConfig:
 
 def build(cfg: DictConfig) -> tuple[FusionTask, FaceAudioDataModule]:
     """Build an untrained task and its data, whose store is prepared where necessary."""
-    data = build_data(cfg)
+    teacher = read_teacher(cfg)
+    data = build_data(cfg, teacher=teacher)
     cfg = with_description(cfg, data.description)
+    distillation = None if teacher is None else build_distillation(cfg, teacher, data)
     L.seed_everything(cfg.seed, verbose=False)
-    task = make_task(cfg.model, data.target, make_recipe(cfg, data, None))
+    recipe = make_recipe(cfg, data, None, teacher)
+    task = make_task(cfg.model, data.target, recipe, distillation)
     check_task(task)
     return task, data
 
