@@ -374,7 +374,7 @@ def test_the_next_command_of_a_published_corpus_takes_its_protocol_where_the_sto
         indexed(tmp_path / str(len(some)), some, features=settings) for some in (clips, clips[:5])
     )
     title, command = describe_next_command(whole, found["ravdess"])
-    assert "on all of its folds with -m sweep=folds" in title
+    assert "(all folds: -m sweep=folds)" in title
     assert "data.protocol=luna_jimenez_5 data.fold=0" in command
     _, command = describe_next_command(part, found["ravdess"])
     assert "protocol" not in command and "data.splits=" in command

@@ -257,8 +257,7 @@ def describe_next_command(store: Store, protocol: SplitProtocol | None = None) -
         options = ["data.allow_subject_overlap=true"] * bool(shares)
         options += [f"data.protocol={protocol.name}", "data.fold=0"]
         return [
-            "Train on it by a protocol of the literature, on all of its folds with -m sweep=folds, "
-            "on one with:",
+            "Train on it by the protocol of its corpus (all folds: -m sweep=folds), one fold with:",
             " ".join([train, *options, *suggest_overrides(store, folds)]),
         ]
 
