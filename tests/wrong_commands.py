@@ -7,6 +7,29 @@ AUGMENTED = "data/augmentation=default data.augmentation"
 
 # Ended by one sentence of this project.
 OURS = [
+    # The benchmark
+    ("benchmark 'benchmark.against=[lowrnk]'", "There is no model=lowrnk: did you mean lowrank?"),
+    (
+        "benchmark 'benchmark.against=[tiled@x]'",
+        "benchmark.against=tiled@x must name a number of threads behind @, as in tiled@1",
+    ),
+    ("benchmark 'benchmark.against=[lowrank]'", "benchmark.against names lowrank twice"),
+    ("benchmark 'benchmark.frames=[49, 0]'", "benchmark.frames must be at least 1, each of them"),
+    ("benchmark benchmark.batch_size=8", "benchmark.batch_size must be a list ... got 8"),
+    ("benchmark trainer=cpu trainer.devices=2", "one process, got 2: set trainer.devices=1"),
+    (
+        "benchmark audio=wavlm",
+        "The network reads wavlm, whose shape is not known: ... '+description.streams.wavlm={modal",
+    ),
+    ("benchmark trainer.precision=64-true", "64-true is not measured: choose one of 32-true, bf16"),
+    (
+        "benchmark model=sum 'benchmark.roofline={flops: 1e12}'",
+        "benchmark.roofline must name FLOPs and bytes per second above 0, as in {flops: 67e12,",
+    ),
+    (
+        "benchmark model=audio_only data.batch_size=2 'benchmark.against=[tiled]'",
+        "benchmark.against=[tiled] needs the attention by concatenation: set model/attention=",
+    ),
     # Types
     ("train trainer.max_epochs=ten", "trainer.max_epochs must be a whole number ... got 'ten'"),
     ("train trainer.max_epochs=null", "trainer.max_epochs must be a whole number, got null"),

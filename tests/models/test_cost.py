@@ -5,7 +5,8 @@ import torch
 from conftest import MODELS, build, toy_clips
 from torch import nn
 
-from avfusion.models.cost import count_megaflops, count_parameters
+from avfusion.benchmark.step import compute_loss
+from avfusion.models.cost import count_megaflops, count_parameters, count_step
 
 
 def test_parameters_are_counted_once_where_parts_share_them():
@@ -46,3 +47,43 @@ class AskingForLengths(nn.Module):
 def test_a_network_that_asks_for_numbers_is_counted_as_one_that_does_not(model):
     network, clips = build(model).network, toy_clips(2)
     assert count_megaflops(AskingForLengths(network), clips) == count_megaflops(network, clips)
+
+
+def product_flops(*sizes):
+    """Multiplications and additions of a product of matrices, whose sizes are multiplied."""
+    return 2 * int(torch.tensor(sizes).prod())
+
+
+def test_the_step_of_one_layer_costs_its_product_two_times():
+    layer, clips = nn.Linear(75, 7), toy_clips(2, frames=12)
+    cost = count_step(layer, clips, lambda layer, clips: layer(clips.streams["mfcc"]).sum())
+    # Nothing wants the gradient of the frames.
+    assert cost.flops == 2 * product_flops(2 * 12, 75, 7)
+    # The frames are read twice, the outputs are written and summed.
+    assert cost.traffic > 4 * (2 * 2 * 12 * 75 + 2 * 75 * 7 + 2 * 2 * 12 * 7)
+    assert layer.weight.grad is None and layer.weight.device.type == "cpu"
+
+
+def test_the_step_of_lowrank_costs_its_products():
+    batch, frames, classes, glimpses, width = 4, 12, 3, 2, 256
+    task = build("lowrank", "model/face_encoder=precomputed").train()
+    clips = toy_clips(batch, frames=frames, size=5)
+    channels, positions, hidden = 3, 5 * 5, 512
+    gates = 4 * width
+
+    # Forward, weight gradients and gradients of the inputs, where these are wanted.
+    lower = product_flops(batch * frames, 75, gates)
+    upper = product_flops(batch * frames, width, gates)
+    states = 2 * product_flops(batch, width, gates)  # of each of both LSTMs, per frame
+    lstms = 2 * lower + 3 * upper + frames * 3 * states
+    lstms -= states  # of the first states
+    look = 2 * product_flops(batch * positions, channels, hidden)
+    look += 3 * product_flops(batch, 2 * width, hidden)
+    look += 3 * product_flops(batch * positions, hidden, glimpses)
+    look += 2 * product_flops(batch, glimpses, positions, channels)
+    face = product_flops(batch, glimpses * channels, 256)
+    audio = product_flops(batch, 2 * width, 256)
+    head = product_flops(batch, 256, 400) + product_flops(batch, 400, classes)
+    answers = 1 + glimpses  # from both glimpses, and from each alone
+    expected = lstms + look + 3 * answers * (face + audio + head)
+    assert count_step(task, clips, compute_loss).flops == expected

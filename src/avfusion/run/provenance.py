@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 PACKAGES = ("avfusion", "lightning", "torchmetrics", "hydra-core", "numpy", "av")
+FILE = "provenance.json"
 SOURCE_FOLDER = Path(__file__).parent
 
 
@@ -30,7 +31,7 @@ def write_provenance(folder: Path) -> None:
         },
         "machine": _describe_machine(),
     }
-    (folder / "provenance.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (folder / FILE).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
     if changes:
         (folder / "git.diff").write_text(changes + "\n", encoding="utf-8")

@@ -28,6 +28,7 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "temperature": bool,
         "figure_format": str,
         "workers": PositiveInt | None,
+        "compile": bool,
     },
     "prepare": {
         "stores": str,
@@ -46,6 +47,20 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "check_val_every_n_epoch": PositiveInt | None,
         "log_every_n_steps": NonNegativeInt | None,
         "gradient_clip_val": NonNegativeFloat | None,
+    },
+    "benchmark": {
+        "against": list[str],
+        "batch_size": list[PositiveInt],
+        "frames": list[PositiveInt] | None,
+        "map_size": list[PositiveInt] | None,
+        "rounds": PositiveInt,
+        "steps": PositiveInt,
+        "warmup": NonNegativeInt,
+        "product_size": PositiveInt | None,
+        "epochs": NonNegativeInt,
+        "loop_rounds": PositiveInt,
+        "loop_batches": PositiveInt,
+        "roofline": Mapping[str, float] | None,
     },
     "callbacks.early_stopping": {"patience": NonNegativeInt},
 }
@@ -145,16 +160,16 @@ def fits_type(value: Any, kind: Any) -> bool:
 
 def _violated_bounds(value: Any, kind: Any) -> Iterator[float]:
     """Yield the bounds of a type that a value, or a value within it, stays below."""
-    if isinstance(value, list):
+    if get_origin(kind) in (Union, UnionType):
+        for inner in get_args(kind):
+            yield from _violated_bounds(value, inner)
+    elif isinstance(value, list):
         for one, inner in product(value, get_args(kind)):
             yield from _violated_bounds(one, inner)
     elif get_origin(kind) is Annotated:
         bounds = [bound for bound in kind.__metadata__ if isinstance(bound, AtLeast)]
         number = isinstance(value, int | float)
         yield from (minimum for (minimum,) in bounds if number and value < minimum)
-    elif get_origin(kind) in (Union, UnionType):
-        for inner in get_args(kind):
-            yield from _violated_bounds(value, inner)
 
 
 def _is_unresolved(value: Any) -> bool:

@@ -1,20 +1,9 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
+from avfusion.benchmark.tiled import TiledAttention
 from avfusion.models.attention import ConcatAttention
-
-
-def tiled(attention, face_map, audio):
-    """As the seed network computes it: the voice beside every position, then convolutions."""
-    tiles = audio[:, :, None, None, None].expand(-1, -1, *face_map.shape[2:])
-    both = torch.cat([face_map, tiles], dim=1)
-    hidden = torch.cat([attention.face_hidden.weight, attention.audio_hidden.weight], dim=1)
-    hidden = F.conv3d(both, hidden[..., None, None, None], attention.face_hidden.bias).relu()
-    logits = F.conv3d(hidden, attention.glimpse_logits.weight[..., None, None, None])
-    weights = logits.flatten(2).softmax(dim=-1)
-    return torch.einsum("bgp,bcp->bgc", weights, face_map.flatten(2)).flatten(1), weights
 
 
 @pytest.mark.parametrize("size", [(1, 3, 5), (4, 2, 3)])
@@ -24,7 +13,7 @@ def test_equals_the_tiled_form_forward_and_backward(size):
     face_map = torch.randn(2, 6, *size, dtype=torch.double, requires_grad=True)
     audio = torch.randn(2, 5, dtype=torch.double, requires_grad=True)
     inputs = [face_map, audio, *attention.parameters()]
-    split, whole = attention(face_map, audio), tiled(attention, face_map, audio)
+    split, whole = attention(face_map, audio), TiledAttention(attention)(face_map, audio)
     cotangents = [torch.randn_like(output) for output in whole]
     for ours, theirs in zip(split, whole, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
