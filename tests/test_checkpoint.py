@@ -56,6 +56,16 @@ def test_of_a_run_the_checkpoint_of_that_name_is_found_and_a_file_is_itself(tmp_
     assert find_checkpoint(str(folder / "best.ckpt"), "last") == folder / "best.ckpt"
 
 
+def test_the_last_checkpoint_is_the_best_of_a_run_that_chooses_none(tmp_path):
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.parent.mkdir()
+    last.touch()
+    assert find_checkpoint(str(tmp_path), "best") == last
+    best = last.with_name("best.ckpt")
+    best.touch()
+    assert find_checkpoint(str(tmp_path), "best") == best
+
+
 def test_a_missing_checkpoint_is_named_with_where_it_was_looked_for(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere.ckpt"):
         with pytest.raises(FileNotFoundError, match=f"No checkpoint at {path}"):

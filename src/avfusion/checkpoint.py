@@ -48,10 +48,14 @@ class Recipe:
 def find_checkpoint(path: str, name: str) -> Path:
     """Find a checkpoint file: the path itself or, in the folder of a run, the one of this name.
 
-    ``name`` is best or last.
+    ``name`` is best or last. A run that chooses no epoch (``callbacks.checkpoint=null``) has tested
+    its last one, which then is its best.
     """
     given = Path(path)
     file = given / "checkpoints" / f"{name}.ckpt" if given.is_dir() else given
+    if name == "best" and given.is_dir() and not file.is_file():
+        last = file.with_name("last.ckpt")
+        file = last if last.is_file() else file
     if not file.is_file():
         raise FileNotFoundError(
             f"No checkpoint at {file}: give the folder of a run, such as "
