@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from rich.console import Console
 from ticks import TINY, Ticks
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from avfusion.benchmark import measure as measuring
@@ -127,8 +129,12 @@ def test_json_has_units_and_every_result(measured, tmp_path):
 def test_growth_is_drawn_over_each_size_that_varies(measured):
     steps = measured[1].steps
     assert list_growing(steps) == ["map_size"]
-    (panel,) = growth_figure(steps).axes
-    assert panel.get_xlabel() == "rows and columns of the face map"
+    figure = growth_figure(steps)
+    (panel,) = figure.axes
+    assert panel.get_xlabel() == "rows of the face map"
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in panel.get_yticklabels(which="both")]
+    assert "2000" in labels and not any("$" in label for label in labels)
     assert [list(line[0].get_xdata()) for line in panel.containers] == [[2, 3]] * 3
 
 
@@ -144,6 +150,35 @@ def test_time_is_shared_among_products_recurrence_and_the_rest():
     with profile(activities=[ProfilerActivity.CPU]) as found:
         gru(torch.randn(50, 3, 4))[0].sum().backward()
     assert share_time(found.events())["products"] < 0.05
+
+
+def test_the_time_of_a_gpu_is_that_of_the_operations_that_gave_it_work():
+    def operation(name, device_time, start, parent=None, device=DeviceType.CPU):
+        return SimpleNamespace(
+            name=name,
+            self_device_time_total=device_time,
+            device_type=device,
+            cpu_parent=parent,
+            sequence_nr=start,
+            time_range=SimpleNamespace(start=start),
+        )
+
+    lstm = operation("aten::lstm", 0, 0)
+    back = operation("autograd::engine::evaluate_function: CudnnRnnBackward0", 0, 0)
+    events = [
+        lstm,
+        operation("aten::_cudnn_rnn", 30, 1, lstm),
+        operation("aten::addmm", 20, 2),
+        operation("ampere_sgemm", 20, 2, device=DeviceType.CUDA),
+        operation("aten::relu", 10, 3),
+        back,
+        operation("aten::_cudnn_rnn_backward", 40, 4, back),
+    ]
+    expected = {"products": 0.2, "recurrence": 0.7, "memory": 0.1}
+    assert share_time(events, on_device=True) == pytest.approx(expected)
+
+
+def test_reading_has_its_share_beside_those_of_the_step():
     assert share_with_reading({"products": 0.5, "memory": 0.5}, step=3, reading=1) == {
         "products": 0.375,
         "memory": 0.375,

@@ -36,6 +36,7 @@ from avfusion.run.streams import find_streams
 PRODUCT_SIZE = {"cpu": 2048, "cuda": 8192}  # rows of a square matrix
 STORE, GATHER = "store", "numpy gather"
 MIB = 2**20
+MAX_PROFILED_STEPS = 10
 
 
 class Roofline(NamedTuple):
@@ -326,7 +327,8 @@ def summarize_step(
     totals = _totals(taken)
     seconds = Spread.of(totals).median
     rate = step.cost.flops / seconds
-    shares = share_with_reading(profile_step(step), seconds, reading)
+    profiled = min(MAX_PROFILED_STEPS, 1 + int(1 / seconds))  # about a second of them
+    shares = share_with_reading(profile_step(step, profiled), seconds, reading)
     maps = [one for one in step.clips.streams.values() if one.ndim == 5]
     return StepResult(
         side.name,

@@ -167,7 +167,7 @@ def measure_peak_memory(step: Step) -> float:
     return [float("nan"), *get_peak_memory(device).values()][-1]
 
 
-def profile_step(step: Step) -> dict[str, float]:
+def profile_step(step: Step, steps: int = 1) -> dict[str, float]:
     """Measure which part of a step's time goes to products, to recurrence and to the rest.
 
     Recurrence are LSTMs and GRUs as wholes, with their products; the rest are elementwise
@@ -179,14 +179,17 @@ def profile_step(step: Step) -> dict[str, float]:
     activities = [ProfilerActivity.CPU]
     activities += [ProfilerActivity.CUDA] if device.type == "cuda" else []
     with warnings.catch_warnings(action="ignore"), profile(activities=activities) as found:
-        step()
+        for _ in range(steps):
+            step()
         step.clock.wait()
     return share_time(found.events() or [], on_device=device.type == "cuda")
 
 
 def share_time(events: Any, on_device: bool = False) -> dict[str, float]:
     """Share the time of profiled operations among products, recurrence and memory."""
-    events = sorted(events, key=lambda event: event.time_range.start)
+    # Kernels of a GPU count for the operations that launched them.
+    operations = [event for event in events if event.device_type.name == "CPU"]
+    events = sorted(operations, key=lambda event: event.time_range.start)
     forward = [event for event in events if not _is_within(event, re.compile(BACKWARD))]
     # Of forward operations with one number, the last one has made the backward operation.
     recurrent = {event.sequence_nr: _is_within(event, RECURRENCE) for event in forward}

@@ -24,7 +24,7 @@ UNITS = {
     "the same precision, measured in the same rounds",
     "time_shares": "parts of the time of step and reading: products (of matrices, convolutions), "
     "recurrence (LSTMs and GRUs, with their products), memory (elementwise operations, copies, "
-    "sums, optimizer) by the profile of one step, reading of a batch as measured",
+    "sums, optimizer) by a profile of up to ten steps, reading of a batch as measured",
     "bound_by": "the largest of time_shares",
     "activations_mib": "kept by the forward pass for the backward pass, beside weights and batch",
     "peak_memory_mib": "during a step: what torch has allocated on a GPU, or else what the process "

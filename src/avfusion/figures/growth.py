@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from avfusion.benchmark.measure import StepResult
 from avfusion.figures.style import get_line_style
@@ -10,7 +11,7 @@ from avfusion.figures.style import get_line_style
 AXES = {
     "batch_size": "clips of a batch",
     "frames": "audio frames",
-    "map_size": "rows and columns of the face map",
+    "map_size": "rows of the face map",
 }
 
 
@@ -26,7 +27,7 @@ def growth_figure(steps: Sequence[StepResult]) -> Figure:
     """
     growing = list_growing(steps)
     sides = list(dict.fromkeys(one.side for one in steps))
-    figure = Figure(figsize=(3.6 * len(growing), 3.2), layout="constrained")
+    figure = Figure(figsize=(max(4.5, 3.2 * len(growing)), 3.2), layout="constrained")
     panels = figure.subplots(1, len(growing), squeeze=False, sharey=True)[0]
     for panel, name in zip(panels, growing, strict=True):
         others = [other for other in growing if other != name]
@@ -52,6 +53,9 @@ def growth_figure(steps: Sequence[StepResult]) -> Figure:
         panel.set_yscale("log")
         values = sorted({getattr(one, name) for one in steps})
         panel.set_xticks(values, labels=list(map(str, values)))
+        panel.minorticks_off()
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         panel.set_xlabel(AXES[name])
         panel.grid()
 
