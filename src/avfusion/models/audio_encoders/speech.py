@@ -1,6 +1,7 @@
 """Pretrained speech networks that learn along: their last blocks, or low-rank updates."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.layers.lora import PROJECTIONS, add_lora
 from avfusion.models.speech import build_network, load_network, read_architecture
 from avfusion.models.speech.loading import read_revision
+from avfusion.models.speech.whisper_copies import CONVERTED, locate_weights
 
 LAYERS = ("last", "all")
 SAMPLE_RATE = 16_000
@@ -24,11 +26,12 @@ class Speech(nn.Module):
     """A network of transformers for speech, such as WavLM or Whisper, that reads the waveform.
 
     ``name`` is an id of the Hugging Face hub, of which ``revision`` is a branch, tag or commit, or
-    a folder. ``freeze`` is all, none, or how many of its first blocks stay as they are, with all
-    that is no block. ``lora_rank`` adds low-rank updates, scaled by ``lora_alpha / lora_rank``, to
-    queries and values of the blocks that are frozen; zero adds none. ``layers`` is last, or all for
-    a learned mean of the blocks, each of which is normalized first. ``projection`` is the width of
-    a linear map of each frame, with ``dropout`` before it.
+    a folder; None is Whisper tiny.en, from a copy on this machine. ``freeze`` is all, none, or how
+    many of its first blocks stay as they are, with all that is no block. ``lora_rank`` adds
+    low-rank updates, scaled by ``lora_alpha / lora_rank``, to queries and values of the blocks that
+    are frozen; zero adds none. ``layers`` is last, or all for a learned mean of the blocks, each of
+    which is normalized first. ``projection`` is the width of a linear map of each frame, with
+    ``dropout`` before it.
 
     A checkpoint holds what is learned, and says where the frozen weights were read: they are read
     there again, and refused if their ``sha256`` is another one. ``architecture`` is what a network
@@ -37,7 +40,7 @@ class Speech(nn.Module):
 
     def __init__(
         self,
-        name: str,
+        name: str | None,
         revision: str | None = None,
         freeze: str | int = "all",
         lora_rank: int = 0,
@@ -69,11 +72,13 @@ class Speech(nn.Module):
 
         self.stream = stream
         self.name, self.revision = name, revision
-        self.architecture = architecture or read_architecture(name, revision)
+        if architecture is None or freeze != "none":
+            name, revision = _locate_weights(name, revision, sha256)
+        self.architecture = architecture or read_architecture(str(name), revision)
         if architecture is not None and freeze == "none":
             self.network: Any = build_network(architecture)  # the checkpoint holds all of it
         else:
-            self.network = _load_network(name, revision, self.architecture, sha256)
+            self.network = _load_network(str(name), revision, self.architecture, sha256)
 
         self.freeze = freeze
         self.learning = _freeze_blocks(self.network, freeze)
@@ -137,10 +142,12 @@ class Speech(nn.Module):
 
     def reference(self) -> dict[str, Any]:
         """Arguments by which a checkpoint finds the weights that it does not hold."""
-        folder = Path(self.name)
+        name, revision = self.name, self.revision
+        if name is not None and CONVERTED not in name:
+            revision = read_revision(name, revision)
         return {
-            "name": str(folder.absolute()) if folder.is_dir() else self.name,
-            "revision": read_revision(self.name, self.revision),
+            "name": str(Path(name).absolute()) if name and Path(name).is_dir() else name,
+            "revision": revision,
             "architecture": dict(self.architecture),
             "sha256": self.sha256,
         }
@@ -151,18 +158,32 @@ class Speech(nn.Module):
         found = digest_weights({name: value for name, value in state.items() if name in frozen})
         if expected not in (None, found):
             raise ValueError(
-                f"The frozen weights of {self.name} have the SHA-256 {found}, and the network was "
-                f"trained with {expected}: say where those lie with "
+                f"The frozen weights of {self.name or 'Whisper'} have the SHA-256 {found}, and the "
+                f"network was trained with {expected}: say where those lie with "
                 "+encoders.waveform.name=<folder>."
             )
         return found
 
 
+def _locate_weights(
+    name: str | None, revision: str | None, sha256: str | None
+) -> tuple[str, str | None]:
+    with _explain_reference(sha256):
+        return locate_weights(name, revision)
+
+
 def _load_network(
     name: str, revision: str | None, architecture: Mapping[str, Any], sha256: str | None
 ) -> nn.Module:
-    try:
+    with _explain_reference(sha256):
         return load_network(name, revision, architecture)
+
+
+@contextmanager
+def _explain_reference(sha256: str | None) -> Iterator[None]:
+    """Say of weights that a checkpoint refers to how to name their place."""
+    try:
+        yield
     except FileNotFoundError as error:
         if sha256 is None:
             raise
