@@ -1,5 +1,6 @@
 """Claims about losses that weigh as much as they generalize."""
 
+import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
@@ -99,3 +100,18 @@ def test_what_cannot_be_blended_is_refused_in_a_sentence(data):
     task = heads_task(data, "model.unimodal_heads.face=0.5")
     with pytest.raises(ValueError, match=r"face, audio, both = \[0.5, 1.0, 1.0\]: leave them at 1"):
         GradientBlending().check(task, data)
+
+
+def test_the_clips_of_the_test_are_not_learned_from(party_store):
+    data = FaceAudioDataModule(str(party_store), batch_size=8, validation="test")
+    with pytest.raises(ValueError, match=r"data\.validation=test makes those of the test: leave"):
+        GradientBlending().check(heads_task(data), data)
+
+
+def test_a_process_whose_part_of_the_clips_is_empty_adds_nothing(data, monkeypatch):
+    task, trainer = heads_task(data), quiet_trainer(max_steps=1, limit_val_batches=0)
+    trainer.fit(task, datamodule=data)
+    monkeypatch.setattr(L.Trainer, "global_rank", 1)
+    monkeypatch.setattr(L.Trainer, "world_size", 2)
+    found = GradientBlending(clips=1).sum_losses(trainer, task, data.dataset("val"))
+    assert found.tolist() == [[0, 0, 0], [0, 0, 0]]

@@ -37,7 +37,13 @@ class GradientBlending(L.Callback):
         self.losses: Tensor | None = None  # [train and val, face and audio and both], last measured
 
     def check(self, task: FusionTask, data: FaceAudioDataModule) -> None:
-        """Refuse a task without unimodal heads, or with weights that would be overwritten."""
+        """Refuse a task without heads or with weights of its own, and to learn from the test."""
+        if data.splits.validates_on_test:
+            raise ValueError(
+                "Gradient blending learns weights of the losses from validation clips, which "
+                "data.validation=test makes those of the test: leave data.validation at null, or "
+                "leave out callbacks.gradient_blending (remedy=auxiliary_heads)."
+            )
         heads = _get_heads(task)
         if heads.weights.tolist() != [1.0, 1.0, 1.0]:
             raise ValueError(
@@ -99,7 +105,7 @@ class GradientBlending(L.Callback):
 
         task.eval()
         with trainer.precision_plugin.forward_context():
-            for positions in own.split(data.batch_size):
+            for positions in own.split(data.batch_size) if len(own) else ():
                 read = dataset.__getitems__(positions.tolist()).with_floats()
                 clips = trainer.strategy.batch_to_device(read)
                 clips = trainer.precision_plugin.convert_input(clips)._replace(label=clips.label)
