@@ -222,3 +222,27 @@ def test_numbers_have_no_probability_and_are_refused(data):
         OGMGE().check(task, data)
     with pytest.raises(ValueError, match="last_epoch=1 comes before first_epoch=2"):
         OGMGE(first_epoch=2, last_epoch=1)
+
+
+def test_what_a_network_learns_of_each_modality_is_found_on_clips_of_both_in_its_precision(
+    data, monkeypatch
+):
+    given = []
+
+    def find(network, clips):
+        given.append(clips)
+        return {"face": [nn.Parameter()], "audio": [nn.Parameter()]}
+
+    monkeypatch.setattr("avfusion.callbacks.ogm_ge.find_unimodal_parameters", find)
+    store, rows = data.store, data.splits.rows("train")
+    has_face = store.has_face.copy()
+    has_face[rows[:9]] = False
+    monkeypatch.setattr(store, "has_face", has_face)
+    OGMGE().check(build_for(data, "lowrank").to(torch.bfloat16), data)
+    assert given[0].row.tolist() == rows[9:17].tolist()
+    assert {one.dtype for one in given[0].streams.values()} == {torch.bfloat16}
+
+
+def test_clips_without_one_of_the_modalities_are_refused(data):
+    with pytest.raises(ValueError, match=r"no training clip of .* has both: leave it out"):
+        OGMGE().check(build_for(data, "lowrank"), data.without("face"))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -70,15 +71,24 @@ class OGMGE(L.Callback):
         self.scores: Tensor | None = None  # of face and voice, in the batches since the last step
 
     def check(self, task: FusionTask, data: FaceAudioDataModule) -> None:
-        """Refuse a target without probabilities, and a network that does not read both."""
+        """Refuse a target without probabilities, and clips or a network without both modalities."""
         if task.target.limits is None:
             raise ValueError(
                 "OGM-GE compares probabilities of true classes, and these clips have "
                 f"{task.target.has}: choose another remedy."
             )
         dataset = data.dataset("train")
-        clips = dataset.__getitems__(list(range(min(8, len(dataset))))).with_floats()
-        clips = clips.map(lambda part: part.to(task.device))
+        has_both = (dataset.store.has_face & dataset.store.has_audio)[dataset.rows]
+        if not has_both.any():
+            raise ValueError(
+                "OGM-GE compares the face and the voice of a clip, and no training clip of "
+                f"{data.path} has both: leave it out (remedy=none)."
+            )
+        clips = dataset.__getitems__(np.flatnonzero(has_both)[:8].tolist()).with_floats()
+        learned = next(task.network.parameters())
+        clips = clips.map(
+            lambda part: part.to(learned if part.is_floating_point() else learned.device)
+        )
         self.modulated = find_unimodal_parameters(task.network, clips)
 
         for modality, parameters in self.modulated.items():
