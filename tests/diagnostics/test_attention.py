@@ -62,6 +62,34 @@ def test_glimpses_have_the_entropy_and_the_agreement_of_their_weights(data):
     assert found["agreement"] == pytest.approx(1, rel=1e-5)
 
 
+def test_a_glimpse_cannot_look_at_padding(data, monkeypatch):
+    """One that looks everywhere alike has the highest entropy, the logarithm of its steps."""
+
+    class Steps(nn.Module):
+        stream = "mfcc"
+
+        def forward(self, frames):
+            return frames.transpose(1, 2)[..., None, None]
+
+    class Even(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.face_encoder = Steps()
+
+        def forward(self, clips):
+            frames, lengths = clips.sequence("mfcc")
+            self.face_encoder(frames)
+            known = torch.arange(frames.shape[1]) < lengths[:, None]
+            glimpses = (known / lengths[:, None])[:, None, :, None, None]
+            return Scores(torch.zeros(len(lengths), 8), glimpses)
+
+    steps = 2 + np.arange(len(data.store)) % 17  # of 19
+    monkeypatch.setattr(data.store, "lengths", lambda name: steps)
+    found = Attention().measure(examine(data, Even())).numbers
+    expected = pytest.approx(np.log(steps[data.splits.rows("test")]).mean(), rel=1e-5)
+    assert found["entropy"] == expected and found["highest_entropy"] == expected
+
+
 def test_attention_at_what_the_answer_rests_on_is_faithful(data):
     section = Attention().measure(examine(data, Looker(data, (1, 2))))
     deletion, insertion = section.charts

@@ -111,7 +111,7 @@ class Attention:
     def run(self, evidence: Evidence) -> "Found":
         """Run the networks over their clips that have a face."""
         statistics = np.zeros(5)
-        positions: list[int] = []
+        highest: list[Tensor] = []
         qualities: list[Float64[np.ndarray, "clips orders kinds parts"]] = []
         for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
             among = np.flatnonzero(network.data.store.has_face[part.rows])
@@ -119,15 +119,15 @@ class Attention:
             among = np.sort(random.permutation(among)[: self.clips])
             for batch in run_deletions(network, part.rows[among], self.seed):
                 statistics += batch.statistics.numpy()
-                positions.append(batch.positions)
-                if batch.positions > 1:
+                highest.append(batch.positions.log())
+                if batch.positions.max() > 1:
                     places = part.places[np.searchsorted(part.rows, batch.rows.numpy())]
                     qualities.append(_judge(evidence, batch.outputs.numpy(), places))
 
         entropy, largest, similarity, clips, pairs = statistics.tolist()
         numbers = {
             "entropy": entropy / clips,
-            "highest_entropy": float(np.log(positions).mean()),
+            "highest_entropy": float(torch.cat(highest).mean()),
             "largest_weight": largest / clips,
         }
         if pairs:
@@ -150,11 +150,14 @@ class Found(NamedTuple):
 
 
 class Deletions(NamedTuple):
-    """What a batch gives: sums of ``sum_statistics``, how many positions its maps have, outputs."""
+    """What a batch gives: sums of ``sum_statistics``, how many positions each map has, outputs.
+
+    Padding is no position.
+    """
 
     rows: Int64[Tensor, "batch"]
     statistics: Float[Tensor, "5"]
-    positions: int
+    positions: Int64[Tensor, "batch"]
     outputs: Float[Tensor, "batch orders kinds parts outputs"]
 
 
@@ -204,7 +207,10 @@ class DeletionPass(ForwardPass):
 
         outputs = torch.stack(every, dim=1).unflatten(1, (len(ORDERS), len(KINDS)))
         return Deletions(
-            clips.row.cpu(), sum_statistics(glimpses).cpu(), known.shape[1], to_cpu(outputs)
+            clips.row.cpu(),
+            sum_statistics(glimpses).cpu(),
+            known.sum(dim=1).cpu(),
+            to_cpu(outputs),
         )
 
 
