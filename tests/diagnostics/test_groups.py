@@ -6,6 +6,7 @@ import pytest
 from avfusion.diagnostics.groups import Groups
 from avfusion.evaluation.out_of_fold import Pooled
 from avfusion.evaluation.pooled_scores import score_attributes, score_classes
+from avfusion.evaluation.subject_bootstrap import draw_subjects
 
 from .evidence_by_hand import NAMES, evidence_of
 
@@ -94,3 +95,22 @@ def test_numbers_are_grouped_by_their_errors_the_largest_first():
     assert section.numbers["score/subject/ann"] == pytest.approx((1 + 0.5) / 2)
     assert section.numbers["gap/subject"] == pytest.approx(0.75)
     assert any("Numbers have no classes" in note for note in section.notes)
+
+
+@pytest.mark.parametrize("kind", ["single_label", "continuous"])
+def test_the_interval_of_a_gap_reaches_below_zero_where_the_worst_could_be_the_better(kind):
+    """Six subjects, each with one clip of either group: the gap is the mean of differences."""
+    right = np.array([[1, 1, 0, 0, 1, 0], [0, 0, 1, 1, 1, 1]])
+    wrong = 1 - right.reshape(-1)
+    outputs = np.eye(3)[wrong] if kind == "single_label" else wrong[:, None]
+    targets = np.zeros(12 if kind == "single_label" else (12, 1))
+    evidence = evidence_of(
+        outputs, targets, kind, names=["a", "b", "c"] if kind == "single_label" else ["a"],
+        subjects=[f"s{subject}" for subject in range(6)] * 2,
+        attributes={"camera": ["old"] * 6 + ["new"] * 6},
+    )  # fmt: skip
+    gap, low, high = rows_of(Groups().measure(evidence), "By camera")["gap from new to old"][1]
+    means = draw_subjects(6) @ (right[1] - right[0]) / 6
+    assert gap == pytest.approx(1 / 6)
+    assert (low, high) == pytest.approx((np.quantile(means, 0.025), np.quantile(means, 0.975)))
+    assert low < 0

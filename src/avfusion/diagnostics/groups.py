@@ -41,8 +41,8 @@ class Groups:
     What is scored is the part of the clips that is right (of several classes per clip, of the
     decisions; of the clips of a class, its recall), or the mean absolute error of numbers. The gap
     is between the best and the worst group of a kind, among those of ``min_clips`` and more; its
-    interval is that of the difference of these two. A group of one subject has no interval: nothing
-    says how other people would fare.
+    interval is that of the difference of these two, below zero where the worst could be the better.
+    A group of one subject has no interval: nothing says how other people would fare.
     """
 
     title = "Groups"
@@ -76,7 +76,8 @@ class Groups:
             if len(large) > 1:
                 worst, best = large[0], large[-1]
                 gap = abs(best.score - worst.score)
-                low, high = find_interval(np.abs(draws[best.name] - draws[worst.name]))
+                sign = 1 if classes else -1  # of errors, the best are the smallest
+                low, high = find_interval(sign * (draws[best.name] - draws[worst.name]))
                 rows.append([f"gap from {best.name} to {worst.name}", None, (gap, low, high)])
                 numbers |= {f"worst/{kind}": worst.score, f"gap/{kind}": gap}
                 summaries.append(f"worst {kind} {worst.name} {worst.score:.3f} (gap {gap:.3f})")
