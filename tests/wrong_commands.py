@@ -130,7 +130,7 @@ OURS = [
     ),
     (f"train {STORE} ckpt_path=$run seed=7", "trained with another seed (0 there, 7 here)"),
     # Remedies
-    ("train remedy=distillation", "distill_from has no value: give it on the command line"),
+    ("train remedy=distillation", "remedy=distillation needs a teacher: give distill_from"),
     ("train distill_from=$foreign", "$foreign has no recipe to restore its network from"),
     ("train remedy=ema callbacks.ema.decay=2", "callbacks.ema.decay must lie in [0, 1), got 2"),
     ("train data.balance=age", "data.balance must be null, class, subject or ... got age"),

@@ -114,6 +114,14 @@ def test_noise_has_the_spectrum_of_voices_and_babble_is_their_sum():
     assert found[500] == pytest.approx(found[1500], rel=1e-6)  # equally loud
 
 
+@pytest.mark.parametrize("name", ["noise", "babble"])
+def test_silent_clips_are_no_noise(name):
+    silent = np.zeros(RATE, np.int16)
+    ours = KNOWN[name].corrupt_sound(SOUND, 3, draw(), [silent, *OTHERS])
+    assert np.array_equal(ours, KNOWN[name].corrupt_sound(SOUND, 3, draw(), OTHERS))
+    assert np.array_equal(KNOWN[name].corrupt_sound(SOUND, 3, draw(), [silent]), SOUND)
+
+
 def test_reverberation_decays_by_60_dB_in_the_time_asked_for():
     for seconds in KNOWN["reverberation"].strengths:
         response = draw_impulse_response(seconds, draw())

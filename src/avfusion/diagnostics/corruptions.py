@@ -58,15 +58,15 @@ class Corruption:
         generator: np.random.Generator,
         others: Sequence[Int16[np.ndarray, "_"]] = (),
     ) -> Int16[np.ndarray, "samples"]:
-        """Corrupt a sound of its true length; ``others`` are of other clips.
+        """Corrupt a sound of its true length; ``others`` are of other clips, silent ones left out.
 
         Where the result would exceed full scale it is lowered as a whole, so that nothing is
         clipped unasked and a ratio of signal to noise stays what it is.
         """
-        if level == 0 or not sound.any():
+        mixed = [other / FULL_SCALE for other in others if other.any()]
+        if level == 0 or not sound.any() or (others and not mixed):
             return sound.copy()
 
-        mixed = [other / FULL_SCALE for other in others]
         wave = self.apply(sound / FULL_SCALE, self.strengths[level - 1], generator, mixed)
         limit = (FULL_SCALE - 1) / FULL_SCALE
         peak = float(np.abs(wave).max())

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -22,9 +23,12 @@ def read_teacher(cfg: DictConfig) -> Start | None:
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
-        ValueError: The file is no checkpoint of this project.
+        ValueError: The file is no checkpoint of this project, or distillation names none.
     """
     if cfg.distill_from is None:
+        choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+        if "distillation" in str(choices.get("remedy")):
+            raise ValueError("remedy=distillation needs a teacher: give distill_from=<run>.")
         return None
     file = find_checkpoint(cfg.distill_from, "best")
     return Start(file, read_checkpoint(file), resumes=False)
