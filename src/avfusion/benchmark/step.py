@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import get_object
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
@@ -94,22 +96,24 @@ def build_task(side: Side, data: FaceAudioDataModule) -> FusionTask:
     Raises:
         ValueError: It has several optimizers, or no attention that could be tiled.
     """
-    cfg = with_description(side.cfg, data.description)
-    cfg.data.batch_size = data.batch_size
+    changes: dict[str, Any] = {"data": {"batch_size": data.batch_size}}
+    if side.is_tiled:
+        attention = side.cfg.model.network.get("attention")
+        if attention is None or get_object(attention._target_) is not ConcatAttention:
+            raise ValueError(
+                "benchmark.against=[tiled] needs the attention by concatenation: set "
+                "model/attention=concat, or choose a model that has it, such as model=lowrank."
+            )
+        name = f"{TiledAttention.__module__}.{TiledAttention.__name__}"
+        changes["model"] = {"network": {"attention": {"_target_": name}}}
+
+    cfg: Any = OmegaConf.merge(with_description(side.cfg, data.description), changes)
     task = make_task(cfg.model, data.target)
     if not task.automatic_optimization:
         raise ValueError(
             "model/alignment=alternating takes steps with two optimizers, which are not measured: "
             "set model/alignment=none."
         )
-    if side.is_tiled:
-        attention = getattr(task.network, "attention", None)
-        if not isinstance(attention, ConcatAttention):
-            raise ValueError(
-                "benchmark.against=[tiled] needs the attention by concatenation: set "
-                "model/attention=concat, or choose a model that has it, such as model=lowrank."
-            )
-        task.network.attention = TiledAttention(attention)
     return task
 
 

@@ -13,13 +13,15 @@ def test_equals_the_tiled_form_forward_and_backward(size):
     face_map = torch.randn(2, 6, *size, dtype=torch.double, requires_grad=True)
     audio = torch.randn(2, 5, dtype=torch.double, requires_grad=True)
     inputs = [face_map, audio, *attention.parameters()]
-    split, whole = attention(face_map, audio), TiledAttention(attention)(face_map, audio)
+    tiled = TiledAttention(channels=6, audio_dim=5, hidden_dim=8, glimpses=3).double()
+    tiled.load_state_dict(attention.state_dict())
+    split, whole = attention(face_map, audio), tiled(face_map, audio)
     cotangents = [torch.randn_like(output) for output in whole]
     for ours, theirs in zip(split, whole, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
     for ours, theirs in zip(
         torch.autograd.grad(split, inputs, cotangents),
-        torch.autograd.grad(whole, inputs, cotangents),
+        torch.autograd.grad(whole, [face_map, audio, *tiled.parameters()], cotangents),
         strict=True,
     ):
         assert ours.abs().max() > 1e-3
