@@ -1,14 +1,18 @@
 """Claims about attention: how it looks, and whether the answer rests on it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from conftest import build_for
+from conftest import build_for, quiet_trainer
 from torch import nn
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.diagnostics.attention import PARTS, Attention, replace_positions
+from avfusion.diagnostics.attention import PARTS, Attention, describe_layers, replace_positions
+from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.section import NotMeasured
+from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.networks import Scores
 
 from .oracle import examine
@@ -122,6 +126,23 @@ def test_replaced_positions_hold_the_mean_of_the_known_ones():
     replaced = torch.tensor([[True, False, False, False]])
     found = replace_positions(face_map, replaced, known)
     assert found.flatten(2)[0].tolist() == [[1, 1, 2, 3], [5, 5, 6, 7]]
+
+
+def test_weights_of_layers_are_the_mean_over_networks(data):
+    networks = []
+    for shares in ((1, 2, 5), (1, 1, 2)):
+        task = build_for(data, "lowrank")
+        task.network.audio_encoder.layer_weights = LayerWeights(3)
+        task.network.audio_encoder.layer_weights.logits.data = torch.tensor(shares).log()
+        networks.append(TestedNetwork(task, data, quiet_trainer(), Path("any.ckpt")))
+
+    section = describe_layers(networks)
+    expected = [(1 / 8 + 1 / 4) / 2, (2 / 8 + 1 / 4) / 2, (5 / 8 + 1 / 2) / 2]
+    assert list(section.numbers.values()) == pytest.approx(expected, abs=1e-6)
+    assert next(iter(section.numbers)) == "layers/audio_encoder/0"
+    assert section.charts[0].lines[0].y == pytest.approx(expected, abs=1e-6)
+    without = TestedNetwork(build_for(data, "lowrank"), data, quiet_trainer(), Path("any.ckpt"))
+    assert not describe_layers([without]).numbers
 
 
 @pytest.mark.parametrize("model", ["lowrank", pytest.param("bottleneck", marks=pytest.mark.slow)])
