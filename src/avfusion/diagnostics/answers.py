@@ -1,4 +1,4 @@
-"""What outputs say of clips: probabilities, confidence, and whether they are right."""
+"""Answers that outputs give for clips: probabilities, confidence, and whether they are right."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What stands in for a modality that is taken away from clips."""
+"""Stand-ins for a modality that is taken away from clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
