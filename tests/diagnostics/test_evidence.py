@@ -92,7 +92,7 @@ def test_answers_are_those_of_a_case_by_hand():
     assert found.confidence.tolist() == pytest.approx([0.7, 0.5])
     assert found.right.tolist() == [1, 0]
     assert found.true_probability.tolist() == pytest.approx([0.7, 0.25])
-    assert found.surprise.tolist() == pytest.approx(-np.log([0.7, 0.25]))
+    assert found.nll.tolist() == pytest.approx(-np.log([0.7, 0.25]))
 
     logit = np.log(3)  # of a probability of 3/4
     several = evidence_of([[logit, logit], [-logit, logit]], [[1, 0], [0, 1]], "multi_label")
@@ -100,9 +100,7 @@ def test_answers_are_those_of_a_case_by_hand():
     assert found.confidence.tolist() == pytest.approx([0.75, 0.75])
     assert found.right.tolist() == [0.5, 1]
     assert found.true_probability.tolist() == pytest.approx([0.5, 0.75])
-    assert found.surprise.tolist() == pytest.approx(
-        [-(np.log(0.75) + np.log(0.25)) / 2, -np.log(0.75)]
-    )
+    assert found.nll.tolist() == pytest.approx([-(np.log(0.75) + np.log(0.25)) / 2, -np.log(0.75)])
 
 
 def test_scores_are_the_metrics_of_the_target():

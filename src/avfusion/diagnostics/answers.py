@@ -29,7 +29,7 @@ class Answers(NamedTuple):
         confidence: Probability of what is decided.
         right: 1 where the decision is right, 0 where it is wrong.
         true_probability: Probability of what is true.
-        surprise: Its negative logarithm.
+        nll: Its negative logarithm.
         exclusive: Whether a clip has one class and no other.
     """
 
@@ -39,7 +39,7 @@ class Answers(NamedTuple):
     confidence: Float64[np.ndarray, "clips"]
     right: Float64[np.ndarray, "clips"]
     true_probability: Float64[np.ndarray, "clips"]
-    surprise: Float64[np.ndarray, "clips"]
+    nll: Float64[np.ndarray, "clips"]
     exclusive: bool
 
 
@@ -65,14 +65,14 @@ def answer(target: Target, outputs: Outputs, targets: Encoded) -> Answers:
         confidence, decided = probabilities.max(dim=1)
         found = torch.zeros_like(has).scatter(1, decided[:, None], True)
         right = (found & has).any(dim=1).double()
-        true_probability, surprise = logs[has].exp(), -logs[has]
+        true_probability, nll = logs[has].exp(), -logs[has]
     else:
         true_logs = torch.where(has, F.logsigmoid(logits), F.logsigmoid(-logits))
         probabilities = logits.sigmoid()
         confidence = torch.maximum(probabilities, 1 - probabilities).mean(dim=1)
         found = logits > 0
         right = (found == has).double().mean(dim=1)
-        true_probability, surprise = true_logs.exp().mean(dim=1), -true_logs.mean(dim=1)
+        true_probability, nll = true_logs.exp().mean(dim=1), -true_logs.mean(dim=1)
 
     return Answers(
         probabilities.numpy(),
@@ -81,7 +81,7 @@ def answer(target: Target, outputs: Outputs, targets: Encoded) -> Answers:
         confidence.numpy(),
         right.numpy(),
         true_probability.numpy(),
-        surprise.numpy(),
+        nll.numpy(),
         target.exclusive,
     )
 

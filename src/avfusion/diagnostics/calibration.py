@@ -125,7 +125,7 @@ class Calibration:
             "mean_confidence": float(answers.confidence.mean()),
             "ece": bin_events(*events, self.bins).error,
             "ece_equal_mass": bin_events(*events, self.bins, equal_mass=True).error,
-            "nll": float(answers.surprise.mean()),
+            "nll": float(answers.nll.mean()),
             **decompose_brier(answers),
         }
 

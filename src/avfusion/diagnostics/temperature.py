@@ -35,12 +35,12 @@ def fit_temperature(
     if answer(target, outputs, targets).right.all():
         return 1.0
 
-    def surprise(logarithm: float) -> float:
+    def nll(logarithm: float) -> float:
         scaled = outputs.astype(np.float64) / np.exp(logarithm)
-        return float(answer(target, scaled, targets).surprise.mean())
+        return float(answer(target, scaled, targets).nll.mean())
 
     low, high = np.log(RANGE)
-    found = minimize_scalar(surprise, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    found = minimize_scalar(nll, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))
 
 
