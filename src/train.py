@@ -32,6 +32,7 @@ def main(cfg: DictConfig) -> float:
 
     from avfusion.callbacks.pruning import was_pruned
     from avfusion.callbacks.resume import exit_on_sigterm
+    from avfusion.callbacks.save_predictions import predict_validation
     from avfusion.callbacks.timing import get_timing
     from avfusion.run import build
     from avfusion.run.checks import check_training
@@ -75,6 +76,7 @@ def main(cfg: DictConfig) -> float:
         trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
         results = collect_results(trainer, task, data, overlap) | results
         results |= status_after_test(results)
+        predict_validation(trainer, task, data)
 
     report_results(output_folder(), trainer, results, hyperparameters)
     diagnose_training(output_folder(), trainer, measurements, cfg)

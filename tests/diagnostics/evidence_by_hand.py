@@ -35,8 +35,7 @@ def evidence_of(
         np.array(subjects),
         encoded,
         found,
-        [],
-        **options,
+        **{"parts": [], **options},
     )
 
 

@@ -72,7 +72,7 @@ class Oracle(nn.Module):
 def examine(data: FaceAudioDataModule, network: nn.Module, **options: object) -> Evidence:
     """Evidence on the tested clips of some data, of a network that answers them here."""
     task = FusionTask(network, nn.CrossEntropyLoss(), data.target)
-    tested = TestedNetwork(task, data, quiet_trainer(), Path("no/checkpoint"))
+    tested = TestedNetwork(task, data, quiet_trainer())
     rows, outputs, targets = tested.compute().labeled(data.target)
     ids, subjects = (np.array(data.store.texts(name))[rows] for name in ("clip_id", "subject"))
     parts = [Part(None, 0, np.arange(len(rows)), rows)]

@@ -1,7 +1,5 @@
 """Claims about attention: how it looks, and whether the answer rests on it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,11 +8,13 @@ from torch import nn
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.diagnostics.attention import PARTS, Attention, describe_layers, replace_positions
+from avfusion.diagnostics.evidence import Part
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.section import NotMeasured
 from avfusion.models.layers.layer_weights import LayerWeights
 from avfusion.models.networks import Scores
 
+from .evidence_by_hand import evidence_of
 from .oracle import examine
 
 GRID = 4  # rows and columns of the maps of the networks below
@@ -134,15 +134,16 @@ def test_weights_of_layers_are_the_mean_over_networks(data):
         task = build_for(data, "lowrank")
         task.network.audio_encoder.layer_weights = LayerWeights(3)
         task.network.audio_encoder.layer_weights.logits.data = torch.tensor(shares).log()
-        networks.append(TestedNetwork(task, data, quiet_trainer(), Path("any.ckpt")))
+        networks.append(TestedNetwork(task, data, quiet_trainer()))
 
-    section = describe_layers(networks)
+    parts = [Part(None, 0, None, None, number) for number in range(2)]
+    section = describe_layers(evidence_of([[1.0, 0.0]], [0], networks=networks, parts=parts))
     expected = [(1 / 8 + 1 / 4) / 2, (2 / 8 + 1 / 4) / 2, (5 / 8 + 1 / 2) / 2]
     assert list(section.numbers.values()) == pytest.approx(expected, abs=1e-6)
     assert next(iter(section.numbers)) == "layers/audio_encoder/0"
     assert section.charts[0].lines[0].y == pytest.approx(expected, abs=1e-6)
-    without = TestedNetwork(build_for(data, "lowrank"), data, quiet_trainer(), Path("any.ckpt"))
-    assert not describe_layers([without]).numbers
+    without = examine(data, build_for(data, "lowrank").network)
+    assert not describe_layers(without).numbers
 
 
 @pytest.mark.parametrize("model", ["lowrank", pytest.param("bottleneck", marks=pytest.mark.slow)])

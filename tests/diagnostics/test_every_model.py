@@ -11,11 +11,13 @@ from conftest import MODELS, build_task, load, quiet_trainer
 from omegaconf import OmegaConf
 
 from avfusion.callbacks import SavePredictions
+from avfusion.callbacks.save_predictions import predict_validation
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.diagnostics.answers import has_classes
 from avfusion.evaluation.predictions import load_predictions
 from avfusion.evaluation.runs import find_runs
 from avfusion.run.diagnosis import diagnose, gather_settings, make_measurements
+from avfusion.run.results import describe_plan
 from avfusion.run.streams import find_streams
 
 FEW = {
@@ -28,7 +30,7 @@ ONE_MODALITY = ("audio_only", "face_only", "lenet")
 
 
 def write_tested_run(
-    folder: Path, store: Path, model: str, *overrides: str, **data: object
+    folder: Path, store: Path, model: str, *overrides: str, validated: bool = False, **data: object
 ) -> Path:
     """Write what the training of an untrained network leaves once it is tested."""
     given = (f"data.{key}={value}" for key, value in data.items())
@@ -43,16 +45,17 @@ def write_tested_run(
         "_target_": f"{type(task.target).__module__}.{type(task.target).__qualname__}",
         "_partial_": True,
     }
-    (folder / "checkpoints").mkdir(parents=True)
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(parents=True)
     checkpoint = {"state_dict": task.state_dict(), "recipe": recipe}
-    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
+    torch.save(checkpoint, checkpoints / "best.ckpt")
 
     trainer = quiet_trainer(callbacks=[SavePredictions(str(folder))])
     (results,) = trainer.test(task, datamodule=module, verbose=False)
+    if validated:
+        predict_validation(trainer, task, module)
     splits = module.splits
-    plan = (
-        {"data/fold": splits.fold, "data/folds": json.dumps(splits.folds)} if splits.folds else {}
-    )
+    plan = describe_plan(splits)
     (folder / "results.json").write_text(json.dumps(results | {"data/split": "test"} | plan))
     config = {"model": model, "seed": cfg.seed, "data": {"fold": data.get("fold")}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -67,7 +70,8 @@ def diagnosed(folder: Path, *overrides: str):
         "callbacks.progress=null",
     )
     cfg = load("diagnose", f"ckpt_path={folder}", *options, *overrides)
-    cfg.diagnostics = OmegaConf.merge(cfg.diagnostics, FEW)
+    few = {name: own for name, own in FEW.items() if name in cfg.diagnostics}
+    cfg.diagnostics = OmegaConf.merge(cfg.diagnostics, few)
     (evidence,) = gather_settings(find_runs([str(folder)]))
     return diagnose(evidence, make_measurements(cfg.diagnostics), cfg)
 
@@ -145,6 +149,25 @@ def test_a_temperature_that_has_seen_the_test_clips_says_so(recordings_store, tm
     plan = {"splits": "{folds: 3}", "fold": 0, "validation": "test"}
     found = diagnosed(write_tested_run(tmp_path / "run", recordings_store, "concat", **plan))
     assert any("data.validation=test" in note for note in found.sections["calibration"].notes)
+
+
+def test_the_temperature_of_kept_validation_predictions_is_that_of_a_forward_pass(
+    recordings_store, tmp_path
+):
+    only = ("diagnostics=quick", "diagnostics.selective=null", "diagnostics.groups=null")
+    found = []
+    for validated in (False, True):
+        folder = tmp_path / str(validated)
+        torch.manual_seed(0)
+        run = write_tested_run(folder, recordings_store, "concat", validated=validated)
+        numbers = diagnosed(run, *only).sections["calibration"].numbers
+        found.append(numbers["temperature"])
+        (run / "checkpoints" / "temperature.json").unlink()
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+
+    torch.save({}, run / "checkpoints" / "best.ckpt")  # which is no network, and is not read
+    numbers = diagnosed(run, *only).sections["calibration"].numbers
+    assert numbers["temperature"] == found[1]
 
 
 def test_without_the_store_predictions_are_enough_for_the_rest(recordings_store, tmp_path):

@@ -1,15 +1,27 @@
 """Claims about evidence: what runs have predicted, pooled over folds and seeds."""
 
+from dataclasses import replace
+from weakref import WeakSet
+
 import numpy as np
 import pytest
+from conftest import quiet_trainer
 from omegaconf import OmegaConf
+from torch import nn
 
 from avfusion.diagnostics.calibration import Calibration
 from avfusion.diagnostics.evidence import gather_evidence
 from avfusion.diagnostics.groups import Groups
+from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.selective import SelectivePrediction
 from avfusion.evaluation.predictions import load_predictions
-from avfusion.run.diagnosis import diagnose, find_tested_runs, gather_settings
+from avfusion.run import diagnosis
+from avfusion.run.diagnosis import (
+    RestoredNetworks,
+    diagnose,
+    find_tested_runs,
+    gather_settings,
+)
 
 from ..evaluation.pooled_runs import predict, write_fold, write_sweep
 from .evidence_by_hand import evidence_of
@@ -57,6 +69,31 @@ def test_data_leakage_is_said_of_a_diagnosis(tmp_path):
     (evidence,) = gather_settings(find_tested_runs(str(tmp_path)))
     (note,) = diagnose(evidence, {"groups": Groups()}, OmegaConf.create()).notes
     assert "shared subjects (2)" in note
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(15, [1, 2, 2]), (32, [1, 2, 3])])
+def test_no_more_networks_of_a_sweep_are_in_memory_than_there_is_room_for(
+    limit, expected, tmp_path, monkeypatch
+):
+    """A network of 16 bytes, and the one of the loop."""
+    runs = write_sweep(tmp_path, {"concat": 0.7})
+    alive, counts = WeakSet(), []
+
+    class Counted(TestedNetwork):
+        def __init__(self, *_):
+            self.network = nn.Linear(3, 1)
+            alive.add(self)
+            counts.append(len(alive))
+
+    monkeypatch.setattr(diagnosis, "restore", lambda cfg, trainer: (cfg.ckpt_path, None, {}))
+    monkeypatch.setattr(diagnosis, "build_trainer", lambda cfg: quiet_trainer())
+    monkeypatch.setattr(diagnosis, "TestedNetwork", Counted)
+    monkeypatch.setattr(diagnosis, "MAX_BYTES", limit)
+    networks = RestoredNetworks(runs, "test", OmegaConf.create({"trainer": {"precision": None}}))
+    (evidence,) = gather_settings(runs)
+    evidence = replace(evidence, networks=networks)
+    assert len([part.run for part, _ in evidence.pair_networks()]) == 3
+    assert networks[2] is networks[2] and counts == expected
 
 
 def test_a_test_without_a_modality_is_no_evidence(tmp_path):

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from copy import copy
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -45,7 +46,7 @@ def gather(root, model, *overrides, **options):
     with torch.no_grad():
         for weight in task.parameters():
             weight += 0.05 * torch.randn_like(weight)
-    network = TestedNetwork(task, data, quiet_trainer(), root)
+    network = TestedNetwork(task, data, quiet_trainer())
     rows, outputs, targets = network.compute().labeled(data.target)
     ids, subjects = (np.array(data.store.texts(name))[rows] for name in ("clip_id", "subject"))
     parts = [Part(None, 0, np.arange(len(rows)), rows)]
@@ -72,7 +73,7 @@ def split_folds(evidence, repetitions=1):
         evidence.outputs.repeat(repetitions, 0),
     )
     own = {"parts": parts, "networks": networks, "outputs": outputs, "computed": {}}
-    return Evidence(**vars(evidence) | own)
+    return replace(evidence, **own)
 
 
 def test_the_area_is_the_mean_height_of_the_curve():
@@ -122,7 +123,7 @@ def test_clips_are_chosen_by_seed_in_their_order(evidence):
     folds = split_folds(evidence)
     taken = take_clips(folds, np.array([1, 4, 5, 9]))
     assert [part.places.tolist() for part in taken.parts] == [[1], [0, 2, 3]]
-    again = compute(taken, lambda clips, data: clips)
+    (again,) = compute(taken, [lambda clips, data: clips])
     assert np.allclose(again, evidence.outputs[:, [1, 4, 5, 9]], atol=1e-6)
     assert len(take_clips(folds, np.array([2, 4])).parts) == 1
 
@@ -134,7 +135,7 @@ def test_level_0_through_all_that_is_computed_again_gives_the_bytes_of_the_clean
 
     def outputs(one, level):
         change = partial(robustness._corrupt, corrupter=corrupter, corruption=one, level=level)
-        return compute(evidence, change)
+        return compute(evidence, [change])[0]
 
     for one in CORRUPTIONS:
         assert (outputs(one, len(one.strengths)) != evidence.outputs).any(), one.name

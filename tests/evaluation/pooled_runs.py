@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from avfusion.evaluation.predictions import Predictions
+from avfusion.evaluation.predictions import VALIDATION_FILE_NAME, Predictions
 from avfusion.evaluation.runs import Run, read_run
 
 CLASSES = ["angry", "happy", "sad"]
@@ -44,6 +44,7 @@ def write_fold(
     seed: int = 1,
     model: str = "lowrank",
     config: dict | None = None,
+    validation: Predictions | None = None,
     **results: object,
 ) -> Run:
     """Write what a job of one fold leaves."""
@@ -58,6 +59,8 @@ def write_fold(
         known |= {"data/fold": fold, "data/folds": json.dumps(sizes)}
     (folder / "results.json").write_text(json.dumps(known | results))
     predictions.save(folder)
+    if validation is not None:
+        validation.save(folder, VALIDATION_FILE_NAME)
     return read_run(folder)
 
 

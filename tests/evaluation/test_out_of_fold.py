@@ -14,6 +14,7 @@ from avfusion.evaluation.out_of_fold import (
     pool_settings,
     stack_outputs,
 )
+from avfusion.evaluation.predictions import VALIDATION_FILE_NAME, load_validation_predictions
 from avfusion.evaluation.runs import read_run
 
 from .pooled_runs import draw_clips, draw_taken, predict, write_fold, write_sweep
@@ -112,21 +113,71 @@ def test_ensembles_are_of_the_seeds_of_a_setting_and_of_all_settings(tmp_path):
     ]
 
 
-def test_a_stacked_regression_learns_what_each_setting_means_and_sees_no_label_of_its_fold(
-    tmp_path,
-):
-    """One setting always names the next class, another is right in a third of the clips."""
-    settings, _ = pool_settings(write_sweep(tmp_path, {"a": 1.0, "b": 0.0}, seeds=(1,)))
-    wrong = replace(settings[0], outputs=np.roll(settings[0].outputs, 1, axis=-1))
-    (stacked,) = add_ensembles([wrong, settings[1]], "stacked")
-    assert not wrong.correct.any() and stacked.correct.all()
+def write_answers(root, settings, validation, fold_of_validation=lambda fold: (fold + 1) % 3):
+    """Write settings over three folds, by what they take a class for in test and validation."""
+    ids, subjects, true, folds = draw_clips()
+    sizes = {str(fold): int((folds == fold).sum()) for fold in range(3)}
+    runs = []
+    for model, take in settings.items():
+        for fold in range(3):
+            tested, own = folds == fold, folds == fold_of_validation(fold)
+            taken = [take(true[some]) for some in (tested, own)]
+            test = predict(ids[tested], subjects[tested], true[tested], taken[0])
+            val = predict(ids[own], subjects[own], validation(true[own]), taken[1])
+            folder = root / f"{model}{fold}"
+            runs.append(write_fold(folder, test, str(fold), sizes, 1, model, validation=val))
+    return runs
+
+
+def move_on(classes):
+    return (classes + 1) % 3
+
+
+ANSWERS = {"a": move_on, "b": np.zeros_like}  # one is always wrong in the same way
+
+
+def test_a_stacked_regression_learns_from_validation_what_each_setting_means(tmp_path):
+    settings, _ = pool_settings(write_answers(tmp_path / "1", ANSWERS, np.copy))
+    (stacked,) = add_ensembles(settings, "stacked")
+    assert not settings[0].correct.any() and stacked.correct.all()
     assert stacked.predictor == "ensemble" and len(stacked.runs) == 6
 
-    others = np.where(wrong.folds == 0, (wrong.targets + 1) % 3, wrong.targets)
-    relabeled = [replace(one, targets=others) for one in (wrong, settings[1])]
-    again, own = stack_outputs("s", relabeled).outputs[0], wrong.folds == 0
-    assert np.array_equal(again[own], stacked.outputs[0, own])
-    assert not np.allclose(again[~own], stacked.outputs[0, ~own])
+    settings, _ = pool_settings(write_answers(tmp_path / "2", ANSWERS, move_on))
+    (taught,) = add_ensembles(settings, "stacked")  # by validation clips with other labels
+    assert taught.predicted[0].tolist() == move_on(taught.targets).tolist()
+
+
+def test_the_regression_of_a_fold_sees_the_labels_of_its_validation_clips_alone(tmp_path):
+    settings, _ = pool_settings(write_answers(tmp_path, ANSWERS, np.copy))
+    before = stack_outputs("s", settings)
+    relabeled = [replace(one, targets=move_on(one.targets)) for one in settings]
+    assert np.array_equal(stack_outputs("s", relabeled).outputs, before.outputs)
+
+    for run in settings[0].runs[:1] + settings[1].runs[:1]:
+        known = load_validation_predictions(run.folder)
+        replace(known, targets=move_on(known.targets)).save(run.folder, VALIDATION_FILE_NAME)
+    after, own = stack_outputs("s", settings), before.folds == 0
+    assert not np.allclose(after.outputs[0, own], before.outputs[0, own])
+    assert np.array_equal(after.outputs[0, ~own], before.outputs[0, ~own])
+
+
+def test_no_regression_is_fitted_to_clips_of_the_test_or_to_clips_that_one_has_not_answered(
+    tmp_path,
+):
+    runs = write_answers(tmp_path / "1", ANSWERS, np.copy, lambda fold: fold)
+    with pytest.raises(ValueError, match=r"fold 0 validates on 16 clips of its test.*validation"):
+        stack_outputs("s", pool_settings(runs)[0])
+
+    settings, _ = pool_settings(write_answers(tmp_path / "2", ANSWERS, np.copy))
+    folder = settings[1].runs[1].folder
+    known = load_validation_predictions(folder)
+    known.take(np.arange(1, len(known))).save(folder, VALIDATION_FILE_NAME)
+    with pytest.raises(ValueError, match=f"{folder} validates on other clips"):
+        stack_outputs("s", settings)
+
+    (folder / VALIDATION_FILE_NAME).unlink()
+    with pytest.raises(FileNotFoundError, match=r"no .*val_predictions\.npz: write it with python"):
+        stack_outputs("s", settings)
 
 
 def test_an_ensemble_of_other_clips_is_refused(tmp_path):
@@ -137,8 +188,6 @@ def test_an_ensemble_of_other_clips_is_refused(tmp_path):
     for fuse in (average_outputs, stack_outputs):
         with pytest.raises(ValueError, match="0 and 1 are not tested on the same folds"):
             fuse("all", settings)
-    with pytest.raises(ValueError, match="0 has no folds, on the others of which"):
-        stack_outputs("all", settings[:1])
 
 
 def test_spellings_of_a_subject_are_one_and_clips_of_nobody_are_alone(tmp_path):

@@ -9,8 +9,14 @@ from conftest import build_for, quiet_trainer
 from sklearn.metrics import average_precision_score
 
 from avfusion.callbacks import SavePredictions
+from avfusion.callbacks.save_predictions import predict_validation
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.evaluation.predictions import FILE_NAME, VERSION, load_predictions
+from avfusion.evaluation.predictions import (
+    FILE_NAME,
+    VERSION,
+    load_predictions,
+    load_validation_predictions,
+)
 
 ARRAYS = {"version", "split", "store", "labels", "output_names", "rows", "clip_ids", "subjects"}
 ARRAYS |= {"outputs", "targets", "boxes", "modalities"}
@@ -101,6 +107,23 @@ def test_a_test_without_a_face_says_so_and_knows_no_boxes(tested, tmp_path):
     with torch.no_grad():
         logits = task.network.eval()(deaf).logits
     np.testing.assert_allclose(found.outputs, logits.numpy(), atol=1e-4)
+
+
+def test_validation_clips_get_a_file_of_their_own_which_is_that_of_a_test_on_them(tested, tmp_path):
+    _, _, task, data = tested
+    trainer = quiet_trainer(callbacks=[SavePredictions(str(tmp_path))])
+    trainer.predict(task, datamodule=data)
+    predict_validation(trainer, task, data.reading("val"))
+    assert not list(tmp_path.iterdir())  # of other predictions, and where validation is the test
+
+    predict_validation(trainer, task, data)
+    found = load_validation_predictions(tmp_path)
+    trainer.test(task, datamodule=data.reading("val"), verbose=False)
+    expected = load_predictions(tmp_path)
+    assert found.split == "val" and found.rows.tolist() == data.splits.rows("val").tolist()
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    np.testing.assert_array_equal(found.targets, expected.targets)
+    np.testing.assert_array_equal(found.glimpses.peaks, expected.glimpses.peaks)
 
 
 def test_a_file_of_an_earlier_version_had_all_modalities(tested, tmp_path):

@@ -1,4 +1,4 @@
-"""Predictions of a test, written to ``predictions.npz``."""
+"""Predictions of a test and of validation, written to the folder of a run."""
 
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,43 @@ from torch import Tensor
 from avfusion.callbacks.resume import gather_objects
 from avfusion.dashboard.last_outputs import LastOutputs
 from avfusion.data.batch import Clips
-from avfusion.evaluation.predictions import FILE_NAME, GlimpsePeaks, Predictions
+from avfusion.evaluation.predictions import (
+    FILE_NAME,
+    VALIDATION_FILE_NAME,
+    GlimpsePeaks,
+    Predictions,
+)
 from avfusion.training.metrics.pointing import pointing
 
 
 class SavePredictions(L.Callback):
-    """Write ``predictions.npz`` at the end of each test, over all processes.
+    """Write ``predictions.npz``, or a file of another name, at the end of each test.
 
     What the network returns is kept on its device until then: a few numbers per clip, for which the
-    device is never waited for. A file of an earlier test is removed as a test begins.
+    device is never waited for. A file of an earlier test is removed as a test begins. Clips of all
+    processes are in the file. After the test of a training, ``predict_validation`` lets it write
+    ``val_predictions.npz``, too.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, name: str = FILE_NAME) -> None:
         self.folder = Path(folder)
+        self.name = name
+        self.validates = False
         self.last = LastOutputs()
         self.batches: list[dict[str, Tensor]] = []
 
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network."""
         if trainer.is_global_zero:
-            (self.folder / FILE_NAME).unlink(missing_ok=True)
+            (self.folder / self.name).unlink(missing_ok=True)
+        self._listen(pl_module)
+
+    def on_predict_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Listen to the network, where it answers the validation clips of a training."""
+        if self.validates:
+            self._listen(pl_module)
+
+    def _listen(self, pl_module: Any) -> None:
         self.batches = []
         self.last.listen(pl_module.network)
 
@@ -50,8 +67,31 @@ class SavePredictions(L.Callback):
             kept |= find_peaks(glimpses, batch.box)
         self.batches.append(kept)
 
+    def on_predict_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Clips, *_: Any
+    ) -> None:
+        """Keep the outputs of a batch."""
+        if self.validates:
+            self.on_test_batch_end(trainer, pl_module, outputs, batch)
+
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the clips of all processes, each once, in the order of the store."""
+        self._write(trainer, self.name)
+
+    def on_predict_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the validation clips of a training."""
+        if self.validates:
+            self._write(trainer, VALIDATION_FILE_NAME)
+
+    def predict(self, trainer: L.Trainer, task: L.LightningModule, data: Any) -> None:
+        """Write ``val_predictions.npz`` of the weights that a task has, by one pass."""
+        self.validates = True
+        try:
+            trainer.predict(task, datamodule=data.reading("val"), return_predictions=False)
+        finally:
+            self.validates = False
+
+    def _write(self, trainer: L.Trainer, name: str) -> None:
         self.last.stop()
         own = {
             name: torch.cat([batch[name] for batch in self.batches]).cpu().numpy()
@@ -83,7 +123,14 @@ class SavePredictions(L.Callback):
             boxes=data.store.boxes[rows],
             glimpses=glimpses,
             **arrays,
-        ).save(self.folder)
+        ).save(self.folder, name)
+
+
+def predict_validation(trainer: L.Trainer, task: L.LightningModule, data: Any) -> None:
+    """Write the predictions of validation where those of the test, another split, are written."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # a connector sets it
+        if isinstance(callback, SavePredictions) and data.eval_split != "val":
+            callback.predict(trainer, task, data)
 
 
 def find_peaks(

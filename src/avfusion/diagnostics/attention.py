@@ -1,6 +1,5 @@
 """Attention: how narrow glimpses are, where they look, and whether the answer rests on that."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -57,7 +56,7 @@ class Attention:
 
     def measure(self, evidence: Evidence) -> Section:
         """Measure glimpses, their faithfulness, and the weights of layers."""
-        layers = describe_layers(evidence.find_networks())
+        layers = describe_layers(evidence)
         try:
             glimpses = self.describe_glimpses(evidence)
         except NotMeasured as error:
@@ -113,7 +112,7 @@ class Attention:
         statistics = np.zeros(5)
         highest: list[Tensor] = []
         qualities: list[Float64[np.ndarray, "clips orders kinds parts"]] = []
-        for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
+        for part, network in evidence.pair_networks():
             among = np.flatnonzero(network.data.store.has_face[part.rows])
             random = np.random.default_rng(self.seed)
             among = np.sort(random.permutation(among)[: self.clips])
@@ -257,8 +256,9 @@ def _judge(
     return judged.reshape(len(outputs), *shape)
 
 
-def describe_layers(networks: Sequence[TestedNetwork]) -> Section:
+def describe_layers(evidence: Evidence) -> Section:
     """Average the learned weights of layers over networks."""
+    networks = (network for _, network in evidence.pair_networks())
     each = [list_layer_weights(network.network.state_dict()) for network in networks]
     numbers: dict[str, float] = {}
     charts = []

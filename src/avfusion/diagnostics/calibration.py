@@ -3,15 +3,18 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64, Shaped
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
 from avfusion.bounds import PositiveInt
+from avfusion.checkpoint import find_checkpoint
 from avfusion.diagnostics.answers import Answers
 from avfusion.diagnostics.evidence import Evidence, Stacked
 from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section, Table
 from avfusion.diagnostics.temperature import fit_temperature, write_temperature
+from avfusion.evaluation.leak_marks import TEST_VALIDATION
+from avfusion.evaluation.predictions import load_validation_predictions
 
 TITLES = {
     "accuracy": "accuracy",
@@ -25,6 +28,7 @@ TITLES = {
     "uncertainty": "its uncertainty",
 }
 
+NOT_FITTED = "No temperature was fitted."
 VALIDATES_ON_TEST = (
     "The temperature has seen the test clips, as data.validation=test validates on them."
 )
@@ -59,15 +63,16 @@ class Calibration:
     uncertainty (Murphy, 1973); the parts are estimated without bins, by isotonic regression of
     each class, so that they add up (Dimitriadis et al., 2021, https://arxiv.org/abs/2008.03033).
 
-    ``temperature`` is fitted to the validation clips and written beside the checkpoint.
+    ``temperature`` is fitted to the validation clips and written beside the checkpoint. What the
+    network answers to them is in the folder of the run, or is computed where it is not.
     """
 
     title = "Calibration"
+    needs_networks = False
 
     def __init__(self, bins: PositiveInt = 15, temperature: bool = True) -> None:
         self.bins = bins
         self.temperature = temperature
-        self.needs_networks = temperature
 
     def measure(self, evidence: Evidence) -> Section:
         """Measure how far the probabilities can be taken at their word."""
@@ -78,12 +83,12 @@ class Calibration:
             try:
                 scaled, temperatures = scale_evidence(evidence)
             except NotMeasured as error:
-                notes.append(f"No temperature was fitted. {error}")
+                notes.append(f"{NOT_FITTED} {error}")
             else:
                 stages["with its temperature"] = scaled
                 numbers["temperature"] = float(np.mean(temperatures))
                 notes += _describe_temperatures(temperatures)
-                if any(one.data.splits.validates_on_test for one in evidence.networks):
+                if any(part.run.results.get(TEST_VALIDATION) for part in evidence.parts):
                     notes.append(VALIDATES_ON_TEST)
 
         lines = []
@@ -190,17 +195,40 @@ def _decompose(
 def scale_evidence(evidence: Evidence) -> tuple[Stacked, list[float]]:
     """Divide the outputs of each network by its temperature, which is written beside it."""
     scaled, temperatures = evidence.outputs.astype(np.float64), []
-    for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
-        if not len(network.data.splits.rows("val")):
-            raise NotMeasured("There are no validation clips.")
-        known = network.compute(split="val").labeled(evidence.target)
-        if not len(known.rows):
+    for number, part in enumerate(evidence.parts):
+        outputs, targets = answer_validation(evidence, number)
+        if not len(outputs):
             raise NotMeasured("No validation clip has a known label.")
-        temperature = fit_temperature(evidence.target, known.outputs, known.targets)
-        write_temperature(network.checkpoint, temperature, len(known.rows))
+        temperature = fit_temperature(evidence.target, outputs, targets)
+        try:
+            checkpoint = find_checkpoint(str(part.run.folder), "best")
+        except FileNotFoundError as error:
+            raise NotMeasured(str(error)) from error
+        write_temperature(checkpoint, temperature, len(outputs))
         scaled[part.repetition, part.places] /= temperature
         temperatures.append(temperature)
     return scaled, temperatures
+
+
+def answer_validation(
+    evidence: Evidence, number: int
+) -> tuple[Float[np.ndarray, "clips outputs"], Shaped[np.ndarray, "clips *outputs"]]:
+    """Find the outputs of the network of a part for its validation clips, with their labels.
+
+    They are in the folder of the run, unless it is of an earlier version, and computed otherwise.
+    """
+    part = evidence.parts[number]
+    try:
+        known = load_validation_predictions(part.run.folder).labeled()
+    except (ValueError, FileNotFoundError) as error:
+        if not evidence.networks:
+            raise NotMeasured(f"{error}") from error
+        network = evidence.networks[part.network]
+        if not len(network.data.splits.rows("val")):
+            raise NotMeasured("There are no validation clips.") from None
+        _, *computed = network.compute(split="val").labeled(evidence.target)
+        return computed[0], computed[1]
+    return known.outputs, known.targets
 
 
 def _describe_temperatures(temperatures: list[float]) -> list[str]:

@@ -130,7 +130,7 @@ class Contribution:
     def project(self, evidence: Evidence) -> dict[str, dict[str, float]]:
         """Compare the scores of the networks and of their projections, on the same clips."""
         found: dict[int, list[tuple[Outputs, Outputs, Encoded]]] = defaultdict(list)
-        for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
+        for part, network in evidence.pair_networks():
             among = find_complete(part, network)
             random = np.random.default_rng(self.seed)
             among = np.sort(random.permutation(among)[: self.clips])
@@ -153,7 +153,7 @@ class Contribution:
         if not has_classes(evidence.target):
             raise NotMeasured("Numbers have no label of the face or of the voice that could win.")
         shares: dict[int, list[Float64[np.ndarray, "decisions sides"]]] = defaultdict(list)
-        for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
+        for part, network in evidence.pair_networks():
             among = find_complete(part, network)
             rows, targets = part.rows[among], evidence.targets[part.places[among]]
             own = np.arange(len(among))

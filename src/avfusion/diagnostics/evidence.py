@@ -1,10 +1,10 @@
 """Evidence that diagnostics are drawn from: outputs for tested clips, and the networks behind."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64, Shaped
@@ -27,12 +27,25 @@ Stacked = Float[np.ndarray, "repetitions clips outputs"]
 
 
 class Part(NamedTuple):
-    """The clips that one run has tested, by their places in the evidence and rows in its store."""
+    """The clips that one run has tested, by their places in the evidence and rows in its store.
+
+    ``network`` is the place of its network among those of the evidence.
+    """
 
     run: Run
     repetition: int
     places: Int64[np.ndarray, "some"]
     rows: Int64[np.ndarray, "some"]
+    network: int = 0
+
+
+@runtime_checkable
+class Networks(Protocol):
+    """Networks by their places; who asks for one may wait until it is restored."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> TestedNetwork: ...
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,8 @@ class Evidence:
         attributes: What else is known of the clips, by name.
         hits: Whether attention points at the face of each clip, where boxes are known.
         parts: Which run has tested which clips.
-        networks: Those of the parts, in their order; none where they cannot be restored,
-            which ``missing`` explains.
+        networks: Those of the parts, which may be restored as they are asked for; none where they
+            were left out.
         computed: What was computed already, by what was changed.
     """
 
@@ -59,37 +72,46 @@ class Evidence:
     parts: Sequence[Part]
     hits: Float[np.ndarray, "repetitions clips"] | None = None
     attributes: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
-    networks: Sequence[TestedNetwork] = ()
-    missing: str = ""
+    networks: Networks = ()
     computed: dict[Change, Stacked] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
-    @property
+    @cached_property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that the networks read."""
-        return self.find_networks()[0].modalities
+        return next(network.modalities for _, network in self.pair_networks())
 
-    def find_networks(self) -> Sequence[TestedNetwork]:
-        """The networks of the parts, or ``NotMeasured`` where they are not at hand."""
+    def pair_networks(self) -> Iterator[tuple[Part, TestedNetwork]]:
+        """Pair each part with its network, one after the other, as not all need fit into memory.
+
+        Raises:
+            NotMeasured: They are not at hand.
+        """
         if not self.networks:
-            raise NotMeasured(f"This needs forward passes: {self.missing or 'they were left out.'}")
-        return self.networks
+            raise NotMeasured("This needs forward passes, which were left out.")
+        for part in self.parts:
+            yield part, self.networks[part.network]
 
     def compute(self, change: Change) -> Stacked:
         """Compute the outputs for the same clips, changed, each by the network that tested it.
 
         The same change, or an equal one, is computed once.
         """
-        if change not in self.computed:
-            found = np.empty_like(self.outputs)
-            for part, network in zip(self.parts, self.find_networks(), strict=True):
+        return self.compute_each([change])[0]
+
+    def compute_each(self, changes: Sequence[Change]) -> list[Stacked]:
+        """Compute the outputs for the same clips, changed in several ways, network by network."""
+        new = {change: np.empty_like(self.outputs) for change in changes}
+        new = {change: found for change, found in new.items() if change not in self.computed}
+        for part, network in self.pair_networks() if new else ():
+            for change, found in new.items():
                 computed = network.compute(change)
                 among = np.searchsorted(computed.rows, part.rows)
                 found[part.repetition, part.places] = computed.outputs[among]
-            self.computed[change] = found
-        return self.computed[change]
+        self.computed.update(new)
+        return [self.computed[change] for change in changes]
 
     def answer(self, outputs: Float[np.ndarray, "clips outputs"]) -> Answers:
         """Read the answers of the outputs of one repetition."""
@@ -196,9 +218,12 @@ def _pool(members: Sequence[tuple[Run, Predictions]]) -> _Pooled:
 def _find_parts(
     repetitions: Sequence[Sequence[tuple[Run, Predictions]]], clip_ids: Shaped[np.ndarray, "clips"]
 ) -> list[Part]:
-    return [
-        Part(run, number, np.searchsorted(clip_ids, known.clip_ids), known.rows)
+    every = [
+        (number, run, predictions.labeled())
         for number, members in enumerate(repetitions)
         for run, predictions in members
-        for known in [predictions.labeled()]
+    ]
+    return [
+        Part(run, number, np.searchsorted(clip_ids, known.clip_ids), known.rows, network)
+        for network, (number, run, known) in enumerate(every)
     ]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -113,18 +112,14 @@ class TestedNetwork:
         task: With the weights of its checkpoint.
         data: That reads the tested split.
         trainer: Of one process.
-        checkpoint: The file of the weights.
     """
 
     __test__ = False  # pytest takes it for a test otherwise
 
-    def __init__(
-        self, task: FusionTask, data: FaceAudioDataModule, trainer: L.Trainer, checkpoint: Path
-    ) -> None:
+    def __init__(self, task: FusionTask, data: FaceAudioDataModule, trainer: L.Trainer) -> None:
         self.network: nn.Module = task.network
         self.data = data
         self.trainer = trainer
-        self.checkpoint = checkpoint
 
     @property
     def modalities(self) -> tuple[str, ...]:

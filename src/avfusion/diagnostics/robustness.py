@@ -76,7 +76,6 @@ class RobustnessCurves:
 
     def measure(self, evidence: Evidence) -> Section:
         """Measure every score of the target at each level of each corruption."""
-        evidence.find_networks()
         places = choose_places(len(evidence), self.clips, self.seed)
         some = take_clips(evidence, places)
         reasons, stages = self._compute_levels(some)
@@ -125,7 +124,7 @@ class RobustnessCurves:
             for level in name_levels(one)
         }
         reasons: dict[str, str] = {}
-        for number, (part, network) in enumerate(zip(some.parts, some.networks, strict=True)):
+        for number, (part, network) in enumerate(some.pair_networks()):
             data, device = network.data, network.trainer.strategy.root_device
             split = data.splits.rows(data.eval_split)
             corrupter = CorruptedClips(
@@ -177,13 +176,12 @@ def choose_places(count: int, clips: int | None, seed: int) -> Int64[np.ndarray,
 
 def take_clips(evidence: Evidence, places: Int64[np.ndarray, "_"]) -> Evidence:
     """Take the evidence on some clips, by their places, which are in order."""
-    parts, networks = [], []
-    for part, network in zip(evidence.parts, evidence.find_networks(), strict=True):
+    parts = []
+    for part in evidence.parts:
         kept = np.isin(part.places, places)
         if kept.any():
             own = np.searchsorted(places, part.places[kept])
             parts.append(part._replace(places=own, rows=part.rows[kept]))
-            networks.append(network)
 
     return replace(
         evidence,
@@ -197,7 +195,6 @@ def take_clips(evidence: Evidence, places: Int64[np.ndarray, "_"]) -> Evidence:
             for name, values in evidence.attributes.items()
         },
         parts=parts,
-        networks=networks,
         computed={},
     )
 
@@ -236,21 +233,21 @@ def compute_without(
     evidence: Evidence, some: Evidence, places: Int64[np.ndarray, "_"]
 ) -> dict[str, Stacked]:
     """Compute the outputs for some clips without each modality, unless all have been computed."""
-    found = {}
-    for modality in find_removable(some):
-        change = TakenAway((modality,))
-        is_known = change in evidence.computed
-        outputs = evidence.computed[change][:, places] if is_known else compute(some, change)
-        found[f"without/{modality}"] = outputs
+    changes = {f"without/{modality}": TakenAway((modality,)) for modality in find_removable(some)}
+    known = {name: one for name, one in changes.items() if one in evidence.computed}
+    found = {name: evidence.computed[one][:, places] for name, one in known.items()}
+    new = {name: one for name, one in changes.items() if name not in known}
+    return found | dict(zip(new, compute(some, list(new.values())), strict=True))
+
+
+def compute(evidence: Evidence, changes: Sequence[Change]) -> list[Stacked]:
+    """Compute the outputs for clips changed in several ways, by the networks that tested them."""
+    found = [np.empty_like(evidence.outputs) for _ in changes]
+    for part, network in evidence.pair_networks() if changes else ():
+        for change, outputs in zip(changes, found, strict=True):
+            computed = compute_part(network, part.rows, change)
+            outputs[part.repetition, part.places] = computed
     return found
-
-
-def compute(evidence: Evidence, change: Change) -> Stacked:
-    """Compute the outputs for changed clips, each by the network that tested it."""
-    outputs = np.empty_like(evidence.outputs)
-    for part, network in zip(evidence.parts, evidence.networks, strict=True):
-        outputs[part.repetition, part.places] = compute_part(network, part.rows, change)
-    return outputs
 
 
 def compute_part(
@@ -277,7 +274,7 @@ def _corrupt(
 def predict_constants(evidence: Evidence) -> Stacked:
     """Predict for every clip what the training clips of its network have most often."""
     outputs = np.empty_like(evidence.outputs)
-    for part, network in zip(evidence.parts, evidence.networks, strict=True):
+    for part, network in evidence.pair_networks():
         data = network.data
         labels = torch.from_numpy(data.target.read_labels(data.store)[data.splits.rows("train")])
         outputs[part.repetition, part.places] = predict_constant(data.target, labels).numpy()

@@ -72,12 +72,14 @@ class Subsets:
 def compute_subsets(evidence: Evidence, stand_in: str = "network") -> dict[str, Stacked]:
     """Compute the outputs for each subset of the modalities that the networks read, all first."""
     read = evidence.modalities
-    subsets = {"both" if len(read) > 1 else f"{read[0]} only": evidence.outputs}
+    removed = {}
     if len(read) > 1:
-        for kept in read:
-            others = tuple(name for name in read if name != kept)
-            subsets[f"{kept} only"] = evidence.compute(TakenAway(others, stand_in))
-    return subsets | {"none": evidence.compute(TakenAway(read, stand_in))}
+        others = {kept: tuple(name for name in read if name != kept) for kept in read}
+        removed = {f"{kept} only": TakenAway(away, stand_in) for kept, away in others.items()}
+    removed["none"] = TakenAway(read, stand_in)
+    computed = evidence.compute_each(list(removed.values()))
+    whole = {"both" if len(read) > 1 else f"{read[0]} only": evidence.outputs}
+    return whole | dict(zip(removed, computed, strict=True))
 
 
 def count_rises(evidence: Evidence) -> dict[str, float]:

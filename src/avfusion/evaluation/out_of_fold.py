@@ -13,7 +13,11 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from avfusion.corpora.spelling import normalize_name
 from avfusion.evaluation.aggregate import name_settings
 from avfusion.evaluation.leak_marks import find_worst_leaks
-from avfusion.evaluation.predictions import Predictions, load_predictions
+from avfusion.evaluation.predictions import (
+    Predictions,
+    load_predictions,
+    load_validation_predictions,
+)
 from avfusion.evaluation.runs import Run
 from avfusion.evaluation.subject_bootstrap import Counts, count_classes
 from avfusion.messages import join_items, pluralize
@@ -263,37 +267,86 @@ def stack_outputs(name: str, members: Sequence[Pooled]) -> Pooled:
     """Fuse what some settings predict by a logistic regression: stacking (Wolpert, 1992).
 
     Its features are the logarithms of probabilities, averaged over the repetitions of a setting.
-    That of a fold is fitted on the out-of-fold predictions of all other folds.
+    That of a fold is fitted on the validation clips of this fold, as its own networks answer them.
 
     Raises:
-        ValueError: They are tested on different clips, in different folds, or without folds.
+        FileNotFoundError: Runs have no validation predictions.
+        ValueError: They are tested on different clips, or in different folds, or they validate on
+            different clips, or on those of the test.
     """
     from sklearn.linear_model import LogisticRegression
 
     _check_same_folds(members)
     first = members[0]
-    if len(first.fold_names) < 2:
-        raise ValueError(
-            f"{first.name} has no folds, on the others of which a logistic regression is fitted."
-        )
-
-    features = np.concatenate([_average_probabilities(one) for one in members], axis=1)
-    outputs = np.full((len(first), len(first.output_names)), -1e3)  # of untrained classes
-    for fold in range(len(first.fold_names)):
-        tested, others = first.folds == fold, first.folds != fold
-        mean, deviation = features[others].mean(axis=0), features[others].std(axis=0)
-        scaled = (features - mean) / np.maximum(deviation, 1e-6)
+    features = np.concatenate([_average_probabilities(one.outputs) for one in members], axis=1)
+    outputs = np.full((len(first), len(first.output_names)), -1e3)  # of unknown classes
+    for number, fold in enumerate(first.fold_names):
+        tested = first.folds == number
+        validation = _read_validation(members, fold, first.clip_ids[tested])
+        mean, deviation = validation.features.mean(axis=0), validation.features.std(axis=0)
+        scale = np.maximum(deviation, 1e-6)
         model = LogisticRegression(C=STACKING_STRENGTH, max_iter=1000)
-        model.fit(scaled[others], first.targets[others])
+        model.fit((validation.features - mean) / scale, validation.targets)
         places = np.ix_(np.flatnonzero(tested), model.classes_)
-        outputs[places] = model.predict_log_proba(scaled[tested])
+        outputs[places] = model.predict_log_proba((features[tested] - mean) / scale)
     return _join(name, members, outputs[None])
 
 
-def _average_probabilities(pooled: Pooled) -> Float[np.ndarray, "clips classes"]:
+class _Validation(NamedTuple):
+    """What a regression of one fold is fitted to: all settings' answers to its validation clips."""
+
+    features: Float[np.ndarray, "clips features"]
+    targets: Int64[np.ndarray, "clips"]
+
+
+def _read_validation(
+    members: Sequence[Pooled], fold: str, tested: Shaped[np.ndarray, "some"]
+) -> _Validation:
+    """Read what the networks of a fold have answered to its validation clips.
+
+    Raises:
+        ValueError: They have none, others than each other, or those of the test.
+    """
+    where = f"fold {fold}" if fold else "these runs"
+    first: Predictions | None = None
+    features = []
+    for member in members:
+        outputs = []
+        for run in member.runs:
+            if str(run.results.get("data/fold", "")) != fold:
+                continue
+            known = load_validation_predictions(run.folder).labeled()
+            known = known.take(np.argsort(known.clip_ids, kind="stable"))
+            first = known if first is None else first
+            same = np.array_equal(known.clip_ids, first.clip_ids)
+            if not same or known.output_names != member.output_names:
+                raise ValueError(
+                    f"{run.folder} validates on other clips, or classes, than {where} otherwise: "
+                    "a regression is fitted to clips that all networks have answered."
+                )
+            outputs.append(known.outputs)
+        features.append(_average_probabilities(np.stack(outputs)))
+
+    assert first is not None
+    if (seen := int(np.isin(first.clip_ids, tested).sum())) > 0:
+        raise ValueError(
+            f"{where} validates on {pluralize(seen, 'clip')} of its test, to which no regression "
+            "may be fitted: train with data.validation=null, on clips of their own."
+        )
+    if len(np.unique(first.targets)) < 2:
+        raise ValueError(
+            f"the {pluralize(len(first), 'validation clip')} of {where} have fewer than two "
+            "classes, which a logistic regression tells apart: validate on more subjects."
+        )
+    return _Validation(np.concatenate(features, axis=1), first.targets)
+
+
+def _average_probabilities(
+    outputs: Float[np.ndarray, "repetitions clips classes"],
+) -> Float[np.ndarray, "clips classes"]:
     """Logarithms of the mean probabilities of all repetitions."""
-    outputs = torch.from_numpy(pooled.outputs.astype(np.float64))
-    averaged: np.ndarray = outputs.softmax(dim=-1).mean(dim=0).clamp(min=1e-6).log().numpy()
+    probabilities = torch.from_numpy(outputs.astype(np.float64)).softmax(dim=-1)
+    averaged: np.ndarray = probabilities.mean(dim=0).clamp(min=1e-6).log().numpy()
     return averaged
 
 

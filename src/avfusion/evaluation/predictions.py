@@ -1,8 +1,8 @@
-"""Predictions of a test: ``predictions.npz`` in the folder of a run.
+"""Predictions of a test, ``predictions.npz``, and of validation, ``val_predictions.npz``, of a run.
 
-Reports, diagnostics and ensembles read this file, and need not build the network again. It loads
-with ``numpy.load(path, allow_pickle=False)``, holds each tested clip once, in the order of the
-store, and these arrays:
+Reports, diagnostics and ensembles read these files, and need not build the network again. They
+load with ``numpy.load(path, allow_pickle=False)``, hold each clip once, in the order of the store,
+and these arrays:
 
 =================  =================  ==============================  ==============================
 array              dtype              shape                           content
@@ -58,6 +58,7 @@ from avfusion.files import atomic_write
 from avfusion.targets import Target, choose_target
 
 FILE_NAME = "predictions.npz"
+VALIDATION_FILE_NAME = "val_predictions.npz"  # of the same checkpoint
 VERSION = 2  # of the layout; in 1, output_names were class_names
 
 
@@ -138,29 +139,44 @@ class Predictions:
         own = {name: v[places] for name, v in each.items() if isinstance(v, np.ndarray)}
         return replace(self, glimpses=glimpses, **own)
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, name: str = FILE_NAME) -> Path:
         """Write the file into a folder, and replace one that is there."""
         names = [field.name for field in fields(self) if field.name != "glimpses"]
         arrays = {name: np.array(getattr(self, name)) for name in names}
         if self.glimpses is not None:
             arrays |= self.glimpses._asdict()
 
-        path = folder / FILE_NAME
+        path = folder / name
         with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, version=VERSION, **arrays)
         return path
 
 
 def load_predictions(folder: Path, split: str = "test") -> Predictions:
-    """Read the file in the folder of a run.
+    """Read the file of the test in the folder of a run.
 
     Raises:
         FileNotFoundError: There is none; the error names the command that writes it for ``split``.
         ValueError: The file is broken, or of another version.
     """
-    path = folder / FILE_NAME
-    own = "" if split == "test" else f" split={split}"
-    command = f"python src/eval.py ckpt_path={folder} callbacks.predictions.folder={folder}{own}"
+    return _load(folder / FILE_NAME, "" if split == "test" else f" split={split}")
+
+
+def load_validation_predictions(folder: Path) -> Predictions:
+    """Read the file of the validation clips in the folder of a run.
+
+    Raises:
+        FileNotFoundError: There is none; the error names the command that writes it.
+        ValueError: The file is broken, or of another version.
+    """
+    name = VALIDATION_FILE_NAME
+    return _load(folder / name, f" callbacks.predictions.name={name} split=val")
+
+
+def _load(path: Path, options: str) -> Predictions:
+    folder = path.parent
+    command = f"python src/eval.py ckpt_path={folder} callbacks.predictions.folder={folder}"
+    command += options
     if not path.is_file():
         raise FileNotFoundError(f"There is no {path}: write it with {command}")
 

@@ -13,9 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from avfusion.checkpoint import find_checkpoint
 from avfusion.console import replace_unprintable
 from avfusion.diagnostics.evidence import Evidence, gather_evidence
 from avfusion.diagnostics.networks import TestedNetwork
@@ -44,6 +44,7 @@ from avfusion.run.restore import restore
 
 log = logging.getLogger(__name__)
 EVENTS = "events.out.tfevents.*"
+MAX_BYTES = 2**30  # of networks in memory, beside the one that is restored last
 FOLDER = "diagnostics"  # of charts, and the name of the run in TensorBoard
 
 
@@ -119,19 +120,39 @@ def _find_attributes(evidence: Evidence) -> dict[str, list[str | None]]:
         return {}
 
 
-def restore_networks(evidence: Evidence, cfg: DictConfig) -> Evidence:
-    """Restore the networks behind the evidence, or say why they cannot be."""
-    networks: list[TestedNetwork] = []
-    for part in evidence.parts:
-        own = _configure(cfg, part.run, evidence.split)
-        try:
-            trainer = networks[0].trainer if networks else build_trainer(own)
-            file = find_checkpoint(str(part.run.folder), "best")
-            task, data, _ = restore(own, trainer)
-        except (ValueError, OSError) as error:
-            return replace(evidence, networks=(), missing=str(error))
-        networks.append(TestedNetwork(task, data, trainer, file))
-    return replace(evidence, networks=networks)
+class RestoredNetworks:
+    """Networks of some runs, restored as they are asked for.
+
+    Those of a sweep over folds and seeds, all at once, may be more than a machine has room for: of
+    larger ones than ``MAX_BYTES`` together, some are let go and restored again.
+    """
+
+    def __init__(self, runs: Sequence[Run], split: str, cfg: DictConfig) -> None:
+        self.runs, self.split, self.cfg = runs, split, cfg
+        self.trainer: L.Trainer | None = None
+        self.kept: dict[int, TestedNetwork] = {}
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, number: int) -> TestedNetwork:
+        """Restore a network, or raise ``NotMeasured`` with the reason why it cannot be."""
+        if number not in self.kept:
+            own = _configure(self.cfg, self.runs[number], self.split)
+            if sum(count_bytes(one.network) for one in self.kept.values()) > MAX_BYTES:
+                self.kept.clear()  # before another is in memory
+            try:
+                self.trainer = self.trainer or build_trainer(own)
+                task, data, _ = restore(own, self.trainer)
+            except (ValueError, OSError) as error:
+                raise NotMeasured(f"This needs forward passes: {error}") from error
+            self.kept[number] = TestedNetwork(task, data, self.trainer)
+        return self.kept[number]
+
+
+def count_bytes(network: nn.Module) -> int:
+    """Count the bytes of the weights of a network."""
+    return sum(weights.nbytes for weights in network.state_dict().values())
 
 
 def _configure(cfg: DictConfig, run: Run, split: str) -> DictConfig:
@@ -155,8 +176,8 @@ def diagnose(
     evidence: Evidence, measurements: Mapping[str, Measurement], cfg: DictConfig
 ) -> Diagnosis:
     """Measure every section; what cannot be measured says why."""
-    if any(one.needs_networks for one in measurements.values()):
-        evidence = restore_networks(evidence, cfg)
+    runs = [part.run for part in evidence.parts]
+    evidence = replace(evidence, networks=RestoredNetworks(runs, evidence.split, cfg))
 
     sections = {}
     for name, measurement in measurements.items():

@@ -48,7 +48,7 @@ def pool_runs(
     if ensemble is not None and networks:
         try:
             settings += add_ensembles(networks, ensemble)
-        except ValueError as error:
+        except (ValueError, FileNotFoundError) as error:
             sentences.append(f"Without an ensemble: {error}")
     if baselines and networks:
         settings, reason = add_baselines(settings)
