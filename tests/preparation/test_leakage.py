@@ -11,6 +11,7 @@ from avfusion.preparation.leakage import (
     find_leaks,
     find_repeats,
     find_shared_subjects,
+    find_split_leaks,
     refuse_leaks,
     refuse_splits,
 )
@@ -86,6 +87,65 @@ def test_a_plan_that_leaks_is_refused_with_the_plan_and_what_allows_it(store):
         refuse(kinds, "sessions", "x0")
     refuse([*kinds, "subject_overlap"], "sessions", "x0")
     refuse([], {"train": [0, 8]})
+
+
+FACE, VOICE = ({"has_face": face, "has_audio": not face} for face in (True, False))
+
+
+def takes_of(folder, *clips, splits=("train", "test")):
+    """Takes in two splits, of clips that are the one after the other in the first or the second."""
+    records = [
+        clip_record(clip_id, **{"subject": "s", "label": "a", "split": splits[n % 2]} | known)
+        for n, (clip_id, known) in enumerate(clips)
+    ]
+    store = indexed(folder, records)
+    return find_split_leaks(store, split_by(store))["same_take_in_two_splits"]
+
+
+@pytest.mark.parametrize(
+    ("face", "voice"),
+    [
+        ("02-01-06-01-02-01-12", "03-01-06-01-02-01-12"),  # of RAVDESS
+        ("happy_07_video", "happy_07_audio"),
+        ("Face 7", "voice-7"),
+    ],
+)
+def test_face_and_voice_of_a_take_are_told_by_ids_but_for_the_modality(face, voice, tmp_path):
+    pair = (face, FACE), (voice, VOICE)
+    assert takes_of(tmp_path / "1", *pair) == [f"{face} (train) = {voice} (test)"]
+    assert takes_of(tmp_path / "2", *pair, splits=("train", "train")) == []
+    for other in ({"subject": "t"}, {"label": "b"}, {"has_face": True}):
+        assert takes_of(tmp_path / str(other), pair[0], (voice, VOICE | other)) == []
+    unknown = {"subject": ""}
+    assert takes_of(tmp_path / "3", (face, FACE | unknown), (voice, VOICE | unknown)) == []
+
+
+def test_face_and_voice_of_a_take_are_told_by_their_files(tmp_path):
+    face = ("a", FACE | {"face_source": "VideoFlash/1001_IEO_HAP_HI.flv"})
+    voice = ("b", VOICE | {"audio_source": "AudioWAV/1001_IEO_HAP_HI.wav"})
+    assert takes_of(tmp_path / "1", face, voice) == ["a (train) = b (test)"]
+    again = ("c", FACE | {"face_source": "other/1001_IEO_HAP_HI.flv"})
+    assert takes_of(tmp_path / "2", face, voice, again) == []  # nobody knows which is meant
+    other = ("b", VOICE | {"audio_source": "AudioWAV/1001_IEO_SAD_HI.wav"})
+    assert takes_of(tmp_path / "3", face, other) == []
+
+
+def test_a_column_tells_takes_and_then_names_do_not(tmp_path):
+    one, same, other = ({"attributes": (("take", name),)} for name in ("7", " 7", "8"))
+    assert takes_of(tmp_path / "1", ("x", one), ("y", same)) == ["x (train) = y (test)"]
+    assert takes_of(tmp_path / "2", ("x", one), ("y", same | {"subject": "t"})) == []
+    assert takes_of(tmp_path / "3", ("face 1", FACE | one), ("voice 1", VOICE | other)) == []
+
+
+def test_a_take_in_two_splits_is_refused_unless_it_is_allowed(tmp_path):
+    halves = (("face_1", "train", FACE), ("voice_1", "test", VOICE))
+    clips = [clip_record(name, subject="s", split=split, **own) for name, split, own in halves]
+    store = indexed(tmp_path, clips)
+    splits = split_by(store)
+    leaks, allowed = find_split_leaks(store, splits), ["subject_overlap"]
+    with pytest.raises(ValueError, match=r"same take is in two splits.*face_1 \(train\) = voice_1"):
+        refuse_splits(store, splits, leaks, allowed)
+    refuse_splits(store, splits, leaks, [*allowed, "same_take_in_two_splits"])
 
 
 def test_what_is_in_the_nature_of_a_corpus_is_allowed_in_its_store(store, tmp_path):

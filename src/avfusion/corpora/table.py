@@ -17,6 +17,7 @@ MEDIA_COLUMNS = ("video_path", "image_path", "audio_path")
 BOX_COLUMNS = ("box_left", "box_top", "box_right", "box_bottom")
 FEATURE_COLUMNS = ("face_features", "audio_features")
 ATTRIBUTE_PREFIX = "attribute."  # of columns of what else is known of a clip, such as its gender
+TAKE_COLUMN = f"{ATTRIBUTE_PREFIX}take"  # clips of one take, which no two splits may share
 COLUMNS = (
     *REQUIRED_COLUMNS,
     "session",

@@ -35,6 +35,7 @@ class UnlabeledRecordings:
     allowed_leaks: Collection[str] = (
         "same_sound_in_two_splits",
         "same_picture_in_two_splits",
+        "same_take_in_two_splits",
         "two_labels_for_one_recording",
         "untrained_classes",
     )

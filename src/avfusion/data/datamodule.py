@@ -101,6 +101,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         allow_subject_overlap: bool = False,
         allow_same_sound_in_two_splits: bool = False,
         allow_same_picture_in_two_splits: bool = False,
+        allow_same_take_in_two_splits: bool = False,
         allow_untrained_classes: bool = False,
         eval_split: str = "test",
         batch_size: int = 32,
@@ -143,6 +144,7 @@ class FaceAudioDataModule(L.LightningDataModule):
             "same_sound_in_two_splits": allow_same_sound_in_two_splits,
             # Who wants the same people in two splits may show the same photograph of them.
             "same_picture_in_two_splits": allow_same_picture_in_two_splits or allow_subject_overlap,
+            "same_take_in_two_splits": allow_same_take_in_two_splits,
             "untrained_classes": allow_untrained_classes,
         }
         self.allowed_leaks = [name for name, is_allowed in allowed.items() if is_allowed]

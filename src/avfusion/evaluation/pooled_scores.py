@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Shaped
 
-from avfusion.corpora.table import ATTRIBUTE_PREFIX
+from avfusion.corpora.table import ATTRIBUTE_PREFIX, TAKE_COLUMN
 from avfusion.data.store import Store
 from avfusion.evaluation.out_of_fold import Pooled, group_subjects
 from avfusion.evaluation.subject_bootstrap import (
@@ -231,8 +231,9 @@ def take_clips(pooled: Pooled, among: Bool[np.ndarray, "clips"]) -> Pooled:
 def read_attributes(
     clip_ids: Shaped[np.ndarray, "clips"], store: Store
 ) -> dict[str, list[str | None]]:
-    """Read the attributes of the clips that a store knows any of."""
-    columns = [name for name in store.index.names if name.startswith(ATTRIBUTE_PREFIX)]
+    """Read the attributes of the clips that a store knows any of, but for their takes."""
+    names = (name for name in store.index.names if name.startswith(ATTRIBUTE_PREFIX))
+    columns = [name for name in names if name != TAKE_COLUMN]
     rows = {str(name): row for row, name in enumerate(store.texts("clip_id"))}
     places = [rows.get(clip) for clip in clip_ids.tolist()]
     return {

@@ -21,9 +21,9 @@ from avfusion.files import hash_file, open_csv
 from avfusion.messages import join_items
 from avfusion.preparation.leakage import (
     CONTENT_COLUMNS,
-    find_leaks,
     find_repeats,
     find_shared_subjects,
+    find_split_leaks,
 )
 from avfusion.preparation.near_duplicates import (
     Fingerprints,
@@ -69,7 +69,7 @@ def describe_splits(store: Store, splits: Splits, streams: Collection[str] = ())
     """
     told, training = store.description, splits.where("train")
     classes_of = choose_target(told).classes_of
-    clips = splits.tabulate(store.columns("subject", *CONTENT_COLUMNS))
+    clips = splits.tabulate(store.columns("subject"))
     classes = count_classes(store.labels.counts(training), classes_of)
     described = dict(told["streams"])
     described |= {
@@ -92,7 +92,7 @@ def describe_splits(store: Store, splits: Splits, streams: Collection[str] = ())
         "class_counts": [classes[label] for label in told["output_names"]],
         "clips": splits.counts(),
         "shared_subjects": find_shared_subjects(clips),
-        "leaks": find_leaks(clips, classes_of) | told["leaks"],
+        "leaks": find_split_leaks(store, splits, classes_of) | told["leaks"],
         "streams": described,
     }
 

@@ -14,12 +14,14 @@ from avfusion.data.index import Codes, read_numbers
 from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 from avfusion.messages import join_items, pluralize
+from avfusion.preparation.takes import find_split_takes
 
 Clip = Mapping[str, Any]  # its row of these columns
 CONTENT_COLUMNS = ("clip_id", "label", "face_digest", "audio_digest")
 EXPLANATIONS = {
     "same_sound_in_two_splits": "The same sound is in two splits, so a test would score memory",
     "same_picture_in_two_splits": "The same picture is in two splits, so a test would score memory",
+    "same_take_in_two_splits": "The same take is in two splits, so a test would score memory",
     "two_labels_for_one_recording": "The same recording has more than one label",
     "untrained_classes": "There are clips to validate or test on, but none to train on, of classes",
 }
@@ -55,6 +57,15 @@ def find_leaks(clips: pa.Table, classes_of: ClassesOf = keep_label) -> dict[str,
         ),
         "untrained_classes": find_untrained_classes(clips, classes_of),
     }
+
+
+def find_split_leaks(
+    store: Store, splits: Splits, classes_of: ClassesOf = keep_label
+) -> dict[str, list[str]]:
+    """Find what is wrong with the splits of a store: see ``find_leaks``; takes in several."""
+    clips = splits.tabulate(store.columns(*CONTENT_COLUMNS))
+    takes = {"same_take_in_two_splits": find_split_takes(store, splits)}
+    return find_leaks(clips, classes_of) | takes
 
 
 def find_shared_subjects(clips: pa.Table) -> list[str] | None:

@@ -13,7 +13,14 @@ from avfusion.corpora.labels import ClassesOf
 from avfusion.corpora.spelling import normalize_name
 from avfusion.data.index import Codes, to_numpy
 from avfusion.data.protocols import SplitProtocol
-from avfusion.data.splits import Plan, format_values, make_plan, split_clips
+from avfusion.data.splits import (
+    Plan,
+    Splits,
+    format_values,
+    make_plan,
+    number_splits,
+    split_clips,
+)
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, Features, Stream
 from avfusion.features.identity import CLASS, name_of
@@ -26,11 +33,10 @@ from avfusion.preparation.description import (
     skipped_reasons,
 )
 from avfusion.preparation.leakage import (
-    CONTENT_COLUMNS,
     describe_leaks,
     describe_subject_overlap,
-    find_leaks,
     find_shared_subjects,
+    find_split_leaks,
     refuse_splits,
 )
 from avfusion.preparation.near_duplicates import describe_near_duplicates
@@ -92,7 +98,8 @@ def summarize_store(
     if not any(Codes.of(clips["subject"]).names):
         lines.append("Nothing says who is in which clip: that splits share nobody is unknown.")
     assigned = tabulate_clips(store)
-    leaks = find_leaks(assigned, target.classes_of)
+    own_splits = Splits(number_splits(Codes.of(store.columns("split")["split"])), "", {}, path)
+    leaks = find_split_leaks(store, own_splits, target.classes_of)
     allowed = {*description["allowed_leaks"]}
     recorded = {name: found for name, found in leaks.items() if name in allowed}
     for name, found in (recorded | description["leaks"]).items():
@@ -161,8 +168,8 @@ def list_streams(plan: Preparation) -> str:
 
 
 def tabulate_clips(store: Store) -> pa.Table:
-    """What leaks are found by of the clips that the corpus itself assigns to a split."""
-    clips = store.columns("split", "subject", *CONTENT_COLUMNS)
+    """Split and subject of the clips that the corpus itself assigns to a split."""
+    clips = store.columns("split", "subject")
     return clips.filter(pc.is_in(clips["split"], pa.array(SPLITS)))
 
 
@@ -278,9 +285,7 @@ def count_usable(store: Store, plan: Plan) -> dict[str, int]:
     """How many clips each split has by a plan, none where it is refused."""
     try:
         splits = split_clips(plan, store)
-        leaks = find_leaks(
-            splits.tabulate(store.columns(*CONTENT_COLUMNS)), get_class_parser(store)
-        )
+        leaks = find_split_leaks(store, splits, get_class_parser(store))
         refuse_splits(store, splits, leaks, store.description["allowed_leaks"])
     except ValueError:
         return dict.fromkeys(SPLITS, 0)

@@ -45,6 +45,7 @@ SPLIT_ARGUMENTS = {
     "allow_subject_overlap",
     "allow_same_sound_in_two_splits",
     "allow_same_picture_in_two_splits",
+    "allow_same_take_in_two_splits",
     "allow_untrained_classes",
 }
 
