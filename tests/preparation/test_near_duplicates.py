@@ -8,7 +8,7 @@ import pytest
 from conftest import split_by, write_manifest, write_sound
 from PIL import Image
 
-from avfusion.corpora import Manifest
+from avfusion.corpora import CocktailParty, Manifest
 from avfusion.corpora.voice import synthesize_voice
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
@@ -116,6 +116,15 @@ def test_suspected_copies_are_told_and_listed_and_refuse_nothing(copies, caplog)
         assert data.splits.counts() == {"train": 3, "val": 0, "test": 2}
     assert "in different splits probably have the same sound" in caplog.text
     assert "a (train) = b (test)" in caplog.text and "c (train) = d (test)" in caplog.text
+
+
+def test_where_clips_are_alike_by_nature_none_are_suspected(copies, small_features, monkeypatch):
+    monkeypatch.setattr("avfusion.preparation.workers.run_parallel", _in_turn)
+    corpus = Manifest(str(copies.parents[1]))
+    corpus.allowed_leaks = ["near_duplicates"]
+    store = prepare(corpus, small_features, copies.parents[1] / "alike")
+    assert "probably" not in summarize_store(store) and not (store / FILE_NAME).exists()
+    assert "near_duplicates" in CocktailParty.allowed_leaks
 
 
 def test_copies_within_a_split_are_no_matter_of_its_plan(copies):

@@ -5,7 +5,7 @@ A corpus is a class with
 * ``name``, by which its stores are called;
 * ``on_error``: ``"skip"`` or ``"raise"``, for a clip that cannot be read;
 * ``allowed_leaks``: those leaks of ``avfusion.preparation.leakage`` that are in the nature of this
-  corpus, whatever its splits;
+  corpus, whatever its splits; ``near_duplicates``: its clips are alike and no copies of each other;
 * ``read() -> Contents``, which opens no recording, so that every error in the description of a
   corpus shows before long work starts.
 

@@ -170,7 +170,8 @@ def write_description(
         )
 
     index = Index(root / INDEX)
-    write_near_duplicates(root, find_near_duplicates(index, sounds, pictures))
+    if "near_duplicates" not in allowed_leaks:
+        write_near_duplicates(root, find_near_duplicates(index, sounds, pictures))
     description = describe(
         corpus.name, contents, features, index.columns(*DESCRIBED_COLUMNS), skipped
     ) | {
