@@ -10,6 +10,9 @@ organizers keep the labels of the test to themselves. Without them the official 
 test, as in most of the literature, and a tenth of the training clips validates, so that the best
 epoch is not chosen on the test. Names say nothing of actors.
 
+**Published**: by face and voice, accuracy 60.64 % on the official test, which is not what is tested
+here (Vielzeuf et al., 2018, https://arxiv.org/abs/1808.02668).
+
 **License**: for research, on request. **Download**: https://cs.anu.edu.au/few, 3 GB. Dhall et al.,
 2012, https://doi.org/10.1109/MMUL.2012.26.
 """

@@ -202,6 +202,7 @@ class OfficialSplits:
     name: str
     source: str
     leak: str = ""
+    published: Sequence[str] = ()
 
     def make_plan(self, fold: Fold, seed: int) -> Plan:
         """Plan of the column."""
@@ -239,6 +240,7 @@ class PublishedLists:
     leak: str
     val: float = 0.1
     allow_missing: bool = False
+    published: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for path in self._paths:
@@ -308,82 +310,66 @@ MISSING_CURE = (
 )
 
 
+class ProtocolPlan(Plan):
+    """A plan of a protocol, which it is ``of``."""
+
+    of: Any
+
+    @property
+    def protocol(self) -> str:  # type: ignore[override]
+        """The name of the protocol."""
+        return str(self.of.name)
+
+    @property
+    def leak(self) -> str:  # type: ignore[override]
+        """What it shares between training and test."""
+        return str(self.of.leak)
+
+    @property
+    def spelled(self) -> str:
+        """The protocol with its key."""
+        return str(self)
+
+    def describe_missing(self, store: Store) -> str:
+        """Sentence about what a store lacks of the lists."""
+        return str(self.of.describe_missing(store))
+
+    def __str__(self) -> str:
+        return f"data.protocol={self.of.name}"
+
+
 @dataclass(frozen=True)
-class ProtocolFolds(FoldPlan):
+class ProtocolFolds(ProtocolPlan, FoldPlan):
     """The plan of a protocol's fold."""
 
     of: SubjectFolds | GroupFolds
     fold: Fold
     seed: int = 0
 
-    @property
-    def protocol(self) -> str:  # type: ignore[override]
-        """The name of the protocol."""
-        return self.of.name
-
-    @property
-    def leak(self) -> str:  # type: ignore[override]
-        """What it shares between training and test."""
-        return self.of.leak
-
-    @property
-    def spelled(self) -> str:
-        """The protocol with its key."""
-        return str(self)
-
     def deal(self, store: Store) -> Codes:
         """Fold of each clip."""
         return self.of.deal(store, self.seed)
-
-    def describe_missing(self, store: Store) -> str:
-        """Sentence about what a store lacks of the lists."""
-        return self.of.describe_missing(store)
 
     def record(self) -> dict[str, Any]:
         """The protocol, the fold, and how folds are drawn."""
         plan = {"protocol": self.of.name} | self.of.record()
         return {"plan": plan, "fold": self.fold, "seed": self.seed}
 
-    def __str__(self) -> str:
-        return f"data.protocol={self.of.name}"
-
 
 @dataclass(frozen=True)
-class ProtocolSplits(Plan):
+class ProtocolSplits(ProtocolPlan):
     """The plan of a protocol without folds."""
 
     of: SubjectSplits | OfficialSplits | PublishedLists
     seed: int = 0
 
-    @property
-    def protocol(self) -> str:  # type: ignore[override]
-        """The name of the protocol."""
-        return self.of.name
-
-    @property
-    def leak(self) -> str:  # type: ignore[override]
-        """What it shares between training and test."""
-        return self.of.leak
-
-    @property
-    def spelled(self) -> str:
-        """The protocol with its key."""
-        return str(self)
-
     def assign(self, store: Store) -> Numbers:
         """Split of each clip."""
         return self.of.assign(store, self.seed)
 
-    def describe_missing(self, store: Store) -> str:
-        """Sentence about what a store lacks of the lists."""
-        return self.of.describe_missing(store)
-
     def record(self) -> dict[str, Any]:
         """The protocol."""
         return {"plan": {"protocol": self.of.name} | self.of.record(), "seed": self.seed}
-
-    def __str__(self) -> str:
-        return f"data.protocol={self.of.name}"
 
 
 def require_fold(name: str, fold: Fold, folds: int | None) -> int | str:
