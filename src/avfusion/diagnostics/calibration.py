@@ -93,11 +93,14 @@ class Calibration:
 
         lines = []
         for stage, (name, outputs) in zip(("", "scaled/"), stages.items(), strict=False):
-            found = evidence.average(
-                lambda one: self.measure_answers(evidence.answer(one)), outputs
-            )
-            numbers |= {f"{stage}{key}": float(value) for key, value in found.items()}
-            bins = bin_events(*_pool_events(evidence, outputs), self.bins)
+            found, events = [], []
+            for one in outputs:
+                answers = evidence.answer(one)
+                found.append(self.measure_answers(answers))
+                events.append(list_events(answers))
+            numbers |= {f"{stage}{k}": float(np.mean([one[k] for one in found])) for k in found[0]}
+            probability, happened = map(np.concatenate, zip(*events, strict=True))
+            bins = bin_events(probability, happened, self.bins)
             lines.append(Line(name, bins.probability.tolist(), bins.frequency.tolist()))
 
         rows: list[list[Cell]] = [
@@ -243,13 +246,3 @@ def _describe_temperatures(temperatures: list[float]) -> list[str]:
             "A temperature of 1 was not fitted: every validation clip is answered rightly."
         )
     return notes
-
-
-def _pool_events(
-    evidence: Evidence, outputs: Stacked
-) -> tuple[Float64[np.ndarray, "events"], Float64[np.ndarray, "events"]]:
-    """List the events of all repetitions."""
-    probability, happened = zip(
-        *(list_events(evidence.answer(one)) for one in outputs), strict=True
-    )
-    return np.concatenate(probability), np.concatenate(happened)

@@ -17,22 +17,25 @@ MAX_DRAWN = 40  # groups in a chart
 
 
 class Group(NamedTuple):
-    """Some clips, what is scored of each clip of the split, and the mean over these."""
+    """Some clips: how many, what is scored of each clip of the split, and the mean over these."""
 
     kind: str
     name: str
     among: Bool[np.ndarray, "clips"]
     scores: Float64[np.ndarray, "clips"]
+    clips: int
+    score: float
 
-    @property
-    def clips(self) -> int:
-        """How many there are."""
-        return int(self.among.sum())
-
-    @property
-    def score(self) -> float:
-        """The mean over them."""
-        return float(self.scores[self.among].mean())
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        name: str,
+        among: Bool[np.ndarray, "clips"],
+        scores: Float64[np.ndarray, "clips"],
+    ) -> "Group":
+        """Score these clips."""
+        return cls(kind, name, among, scores, int(among.sum()), float(scores[among].mean()))
 
 
 class Groups:
@@ -63,7 +66,7 @@ class Groups:
             some = [group for group in groups if group.kind == kind]
             some.sort(key=lambda group: (group.score if classes else -group.score, group.name))
             samples = evidence.draws.average([g.scores for g in some], [g.among for g in some])
-            draws = {group.name: own for group, own in zip(some, samples.T, strict=True)}
+            draws = {group.name: own for group, own in zip(some, samples, strict=True)}
             ends = {name: find_interval(own) for name, own in draws.items()}
             rows: list[list[Cell]] = [
                 [group.name, group.clips, (group.score, *ends[group.name])] for group in some
@@ -94,20 +97,26 @@ class Groups:
 
 def find_groups(evidence: Evidence) -> Iterator[Group]:
     """Find the groups of clips, those of each kind together."""
-    scores = evidence.score_clips(evidence.outputs)
-    for number, name in enumerate(evidence.draws.names):
-        yield Group("subject", name, evidence.draws.places == number, scores)
-
+    answers = []
     if has_classes(evidence.target):
-        has = evidence.answer(evidence.outputs[0]).has
-        found = np.mean([evidence.answer(one).found for one in evidence.outputs], axis=0)
-        for number, name in enumerate(evidence.target.output_names):
-            if has[:, number].any():
-                yield Group("class", name, has[:, number], found[:, number])
+        answers = [evidence.answer(one) for one in evidence.outputs]
+        scores = np.mean([one.right for one in answers], axis=0)
+    else:
+        scores = evidence.score_clips(evidence.outputs)
+    for number, name in enumerate(evidence.draws.names):
+        yield Group.of("subject", name, evidence.draws.places == number, scores)
 
-    for attribute, values in evidence.attributes.items():
-        for value in sorted({value for value in values if value}):
-            yield Group(attribute, value, np.array([one == value for one in values]), scores)
+    if answers:
+        has = answers[0].has.T.copy()  # by class, one after the other in memory
+        found = np.mean([one.found.T for one in answers], axis=0)
+        for number, name in enumerate(evidence.target.output_names):
+            if has[number].any():
+                yield Group.of("class", name, has[number], found[number])
+
+    for attribute, known in evidence.attributes.items():
+        values = np.array([value or "" for value in known])
+        for value in sorted({value for value in known if value}):
+            yield Group.of(attribute, value, values == value, scores)
 
 
 def _draw(kind: str, groups: list[Group], ends: dict[str, tuple[float, float]], what: str) -> Chart:
