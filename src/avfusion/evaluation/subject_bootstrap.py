@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int64, Shaped
+from jaxtyping import Bool, Float64, Int64, Shaped
 from scipy import stats
 
 SAMPLES = 10_000  # draws of subjects
@@ -23,9 +23,13 @@ SCORES = ("UAR", "WAR", "macro F1", "weighted F1")
 class Counts(NamedTuple):
     """How many clips of each class there are, are found, and are predicted, over any groups."""
 
-    true: Int[np.ndarray, "*groups classes"]
-    found: Int[np.ndarray, "*groups classes"]
-    predicted: Int[np.ndarray, "*groups classes"]
+    true: Shaped[np.ndarray, "*groups classes"]
+    found: Shaped[np.ndarray, "*groups classes"]
+    predicted: Shaped[np.ndarray, "*groups classes"]
+
+    def with_floats(self) -> "Counts":
+        """The same counts; their products are exact, and BLAS has none of whole numbers."""
+        return Counts(*(part.astype(np.float64) for part in self))
 
 
 def count_classes(
@@ -77,6 +81,7 @@ def resample_scores(
 ) -> dict[str, Float64[np.ndarray, "samples"]]:
     """Score each draw of subjects: the mean over repetitions, each with counts by subject."""
     parts: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}
+    counts = [one.with_floats() for one in counts]
     for some in _split(draws):
         every = [score_counts(Counts(*(some @ part for part in one))) for one in counts]
         for name in SCORES:
@@ -89,6 +94,7 @@ def resample_recalls(
 ) -> Float64[np.ndarray, "samples classes"]:
     """Recall of each class in each draw, the mean over repetitions; NaN without clips."""
     parts = []
+    counts = [one.with_floats() for one in counts]
     with np.errstate(invalid="ignore", divide="ignore"):
         for some in _split(draws):
             parts.append(np.mean([some @ one.found / (some @ one.true) for one in counts], axis=0))
@@ -97,7 +103,7 @@ def resample_recalls(
 
 def _split(draws: np.ndarray) -> Iterator[np.ndarray]:
     for first in range(0, len(draws), DRAWS_AT_ONCE):
-        yield draws[first : first + DRAWS_AT_ONCE]
+        yield draws[first : first + DRAWS_AT_ONCE].astype(np.float64)
 
 
 def find_interval(values: Float64[np.ndarray, "samples"]) -> tuple[float, float]:
