@@ -182,7 +182,7 @@ def score_modalities(network: nn.Module, target: Target, clips: Clips) -> Float[
     with _in_evaluation(network):
         fused = network(clips).logits
         face = network(clips._replace(has_audio=torch.zeros_like(both))).logits
-        audio = network(clips._replace(has_face=torch.zeros_like(both))).logits
+        audio = network(clips._replace(has_face=torch.zeros_like(both), all_have_face=False)).logits
 
     shares = ((fused + face - audio) / 2, (fused + audio - face) / 2)
     scores = [true_probability(target, share, clips.label)[both].sum() for share in shares]
@@ -216,7 +216,7 @@ def find_unimodal_parameters(network: nn.Module, clips: Clips) -> dict[str, list
 
     whole = _record_inputs(network, clips)
     missing = torch.zeros_like(clips.has_face)
-    faceless = _record_inputs(network, clips._replace(has_face=missing))
+    faceless = _record_inputs(network, clips._replace(has_face=missing, all_have_face=False))
     voiceless = _record_inputs(network, clips._replace(has_audio=missing))
     changed = {
         layer: (_differ(given, faceless[layer]), _differ(given, voiceless[layer]))

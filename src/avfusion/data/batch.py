@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, int16, uint8
 
 UNITS = {uint8: 255, int16: 2**15}  # what stands for one in whole numbers
+FLAT_FIELDS = ("has_face", "has_audio", "label", "box", "row")  # those that are tensors
 
 
 class Mixed(NamedTuple):
@@ -31,6 +32,9 @@ class Clips(NamedTuple):
     has zeros there, lengths of 1, and its flag off. ``box`` is the speaker's face
     (left, top, right, bottom) in fractions of the picture, NaN where unknown; ``row`` finds the
     clip in the index of its store. ``mixed`` is None unless clips are mixtures of two.
+
+    ``all_have_face`` says without a look at the device that no clip lacks its face, so that networks
+    need not search; whoever changes ``has_face`` turns it off.
     """
 
     streams: dict[str, Shaped[Tensor, "batch *item"]]
@@ -41,6 +45,7 @@ class Clips(NamedTuple):
     box: Float[Tensor, "batch 4"]
     row: Int[Tensor, "batch"]
     mixed: Mixed | None = None
+    all_have_face: bool = False
 
     def sequence(
         self, name: str
@@ -88,7 +93,7 @@ class Clips(NamedTuple):
         """Clips with every tensor changed, such as moved to a device."""
         streams = {name: change(values) for name, values in self.streams.items()}
         lengths = {name: change(steps) for name, steps in self.lengths.items()}
-        others = {name: change(getattr(self, name)) for name in self._fields[2:-1]}
+        others = {name: change(getattr(self, name)) for name in FLAT_FIELDS}
         mixed = self.mixed and self.mixed._replace(label=change(self.mixed.label))
         return self._replace(streams=streams, lengths=lengths, mixed=mixed, **others)
 
@@ -96,7 +101,7 @@ class Clips(NamedTuple):
         """Every tensor under a name of its own."""
         lengths = {f"{name}_length": steps for name, steps in self.lengths.items()}
         mixed = {"mixed_label": self.mixed.label} if self.mixed else {}
-        others = {name: getattr(self, name) for name in self._fields[2:-1]}
+        others = {name: getattr(self, name) for name in FLAT_FIELDS}
         return self.streams | lengths | others | mixed
 
 

@@ -42,14 +42,16 @@ class SplitDataset(Dataset[Clips]):
         rows.sort()
         store = self.store
         lengths = {name: store.lengths(name).take(rows) for name in self.sequences}
+        has_face = store.has_face.take(rows)
         return Clips(
             streams={name: store.read(name, rows) for name in self.streams},
             lengths={name: torch.from_numpy(one) for name, one in lengths.items()},
-            has_face=torch.from_numpy(store.has_face.take(rows)),
+            has_face=torch.from_numpy(has_face),
             has_audio=torch.from_numpy(store.has_audio.take(rows)),
             label=torch.from_numpy(self.labels.take(rows, axis=0)),
             box=torch.from_numpy(store.boxes.take(rows, axis=0)),
             row=torch.from_numpy(rows),
+            all_have_face=bool(has_face.all()),
         )
 
 

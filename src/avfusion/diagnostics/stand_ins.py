@@ -73,7 +73,8 @@ def _drop(clips: Clips, modality: str, data: FaceAudioDataModule) -> Clips:
             clips = clips._replace(lengths=lengths)
         clips = clips.with_stream(name, values)
     if modality == "face":
-        return clips._replace(has_face=gone, box=torch.full_like(clips.box, torch.nan))
+        unknown = torch.full_like(clips.box, torch.nan)
+        return clips._replace(has_face=gone, all_have_face=False, box=unknown)
     return clips._replace(has_audio=gone)
 
 

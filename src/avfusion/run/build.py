@@ -26,6 +26,7 @@ from avfusion.data.checks import check_batch, check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.train_test_overlap import check_overlap, digest_training_clips, merge_digests
 from avfusion.features.identity import name_of
+from avfusion.memory import keep_freed_memory
 from avfusion.run.checks import (
     check_devices,
     check_model,
@@ -64,6 +65,7 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
             torch.__version__,
         )
     check_numbered_devices(cfg)
+    keep_freed_memory()
 
     loggers = build_loggers(cfg.get("logger"))
     useless: tuple[type, ...] = () if loggers else (LearningRateMonitor,)

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from avfusion.bounds import NonNegativeFloat
 
+FUSED_DEVICES = ("cpu", "cuda")  # where torch has fused kernels of Adam, AdamW and SGD
+
 
 def build_optimizer(
     network: nn.Module,
@@ -20,14 +23,15 @@ def build_optimizer(
     weight_decay: NonNegativeFloat = 0.0,
     lr_scale: Mapping[str, float] | None = None,
     model_lr_scale: Mapping[str, float] | None = None,
+    fused: bool = False,
     **options: Any,
 ) -> Optimizer:
     """Build ``torch.optim.<name>`` for the parameters that a network learns.
 
     ``lr_scale`` multiplies the learning rate by part of the network, as in ``{face_encoder: 0.1}``;
     of two names that hold a parameter the longer one counts. ``model_lr_scale`` is that of the
-    model (``model.lr_scale``), and both multiply. Biases and gains do not decay. ``options`` go to
-    torch.
+    model (``model.lr_scale``), and both multiply. Biases and gains do not decay. ``fused`` updates
+    all parameters by one kernel, where their device and type have one. ``options`` go to torch.
     """
     if not 0 < lr < math.inf:
         raise ValueError(f"optimizer.lr must be positive and finite, got {lr}.")
@@ -59,7 +63,13 @@ def build_optimizer(
         )
     ]
 
-    return getattr(torch.optim, name)(groups, lr=lr, weight_decay=weight_decay, **options)
+    if fused and all(map(_has_fused_kernel, chain(*parameters.values()))):
+        options["fused"] = True
+    optimizer = getattr(torch.optim, name)(groups, lr=lr, weight_decay=weight_decay, **options)
+    # Private: torch's mark of fused optimizers, which unscale gradients themselves where a scaler
+    # lets them, so that Lightning would clip none. Without it, they are unscaled before.
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
 
 
 def cosine_schedule(optimizer: Optimizer, total_steps: int, warmup: float = 0.1) -> LambdaLR:
@@ -83,6 +93,10 @@ def cosine_schedule(optimizer: Optimizer, total_steps: int, warmup: float = 0.1)
 def constant_schedule(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     """Keep the learning rate as it is."""
     return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def _has_fused_kernel(parameter: nn.Parameter) -> bool:
+    return parameter.device.type in FUSED_DEVICES and parameter.is_floating_point()
 
 
 def _check_lr_scale(network: nn.Module, scale: Mapping[str, float], key: str) -> None:

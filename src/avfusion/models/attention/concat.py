@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from avfusion.models.initialization import init_he
 from avfusion.models.layers.masked_softmax import masked_softmax
+from avfusion.models.layers.position_linear import PositionLinear, list_positions
 
 
 class ConcatAttention(nn.Module):
@@ -37,7 +38,7 @@ class ConcatAttention(nn.Module):
             raise ValueError(f"hidden_dim of the attention must be at least 1, got {hidden_dim}.")
 
         self.face_dim = glimpses * channels
-        self.face_hidden = nn.Linear(channels, hidden_dim)
+        self.face_hidden = PositionLinear(channels, hidden_dim)
         self.audio_hidden = nn.Linear(audio_dim, hidden_dim, bias=False)
         self.glimpse_logits = nn.Linear(hidden_dim, glimpses, bias=False)
         self.logit_relu = nn.ReLU() if logit_relu else nn.Identity()
@@ -51,8 +52,8 @@ class ConcatAttention(nn.Module):
         mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
         """Collect a face vector with each glimpse, and the weights."""
-        positions = face_map.flatten(2).transpose(1, 2)
-        hidden = torch.relu(self.face_hidden(positions) + self.audio_hidden(audio)[:, None])
+        positions = list_positions(face_map)
+        hidden = (self.face_hidden(positions) + self.audio_hidden(audio)[:, None]).relu_()
         logits = self.logit_relu(self.glimpse_logits(hidden)).transpose(1, 2)
         weights = masked_softmax(self.logit_dropout(logits), mask)
         return torch.bmm(weights, positions).flatten(1), weights

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from avfusion.models.fusion.mcb import MCBFusion
 from avfusion.models.initialization import init_he
 from avfusion.models.layers.masked_softmax import masked_softmax
+from avfusion.models.layers.position_linear import PositionLinear, list_positions
 
 
 class MCBAttention(nn.Module):
@@ -32,7 +33,7 @@ class MCBAttention(nn.Module):
 
         self.face_dim = glimpses * channels
         self.product = MCBFusion(channels, audio_dim, bins, seed=seed)
-        self.hidden = nn.Linear(bins, hidden_dim)
+        self.hidden = PositionLinear(bins, hidden_dim)
         self.glimpse_logits = nn.Linear(hidden_dim, glimpses, bias=False)
         init_he(self)
         # The product has length one: a mean square of 1 / bins.
@@ -45,7 +46,7 @@ class MCBAttention(nn.Module):
         mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
         """Collect a face vector with each glimpse, and the weights."""
-        positions = face_map.flatten(2).transpose(1, 2)
+        positions = list_positions(face_map)
         face_spectrum = self.product.spectrum(positions, self.product.face_sketch)
         audio_spectrum = self.product.spectrum(audio, self.product.audio_sketch)[:, None]
         product = self.product.convolved(face_spectrum * audio_spectrum)

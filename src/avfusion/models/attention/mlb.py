@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from avfusion.models.initialization import init_he
 from avfusion.models.layers.activation import make_activation
 from avfusion.models.layers.masked_softmax import masked_softmax
+from avfusion.models.layers.position_linear import PositionLinear, list_positions
 
 
 class MLBAttention(nn.Module):
@@ -35,12 +36,12 @@ class MLBAttention(nn.Module):
 
         self.face_dim = glimpses * channels
         self.activation = make_activation(activation)
-        self.face_factors = nn.Linear(channels, hidden_dim)
+        self.face_factors = PositionLinear(channels, hidden_dim)
         self.audio_factors = nn.Linear(audio_dim, hidden_dim)
         widths = [hidden_dim, *layers]
         self.layers = nn.Sequential()
         for before, after in zip(widths[:-1], layers, strict=True):
-            self.layers += nn.Sequential(nn.Linear(before, after), nn.ReLU())
+            self.layers += nn.Sequential(PositionLinear(before, after), nn.ReLU())
         self.glimpse_logits = nn.Linear(widths[-1], glimpses, bias=False)
         init_he(self)
 
@@ -51,7 +52,7 @@ class MLBAttention(nn.Module):
         mask: Bool[Tensor, "batch positions"] | None = None,
     ) -> tuple[Float[Tensor, "batch face_dim"], Float[Tensor, "batch glimpses positions"]]:
         """Collect a face vector with each glimpse, and the weights."""
-        positions = face_map.flatten(2).transpose(1, 2)
+        positions = list_positions(face_map)
         face_factors = self.activation(self.face_factors(positions))
         product = face_factors * self.activation(self.audio_factors(audio))[:, None]
         logits = self.glimpse_logits(self.layers(product)).transpose(1, 2)

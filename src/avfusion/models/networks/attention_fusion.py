@@ -71,7 +71,7 @@ class AttentionFusion(nn.Module):
         _, audio = self.audio_encoder(*clips.sequence(self.audio_encoder.stream))
         audio = self.no_audio(audio, clips.has_audio)
         face_map = self.face_encoder(*clips.read(self.face_encoder.stream))
-        face_map = self.no_face(face_map, clips.has_face)
+        face_map = self.no_face(face_map, clips.has_face, clips.all_have_face)
         mask = clips.position_mask(self.face_encoder.stream, face_map.shape[2:])
         face, weights = self.attention(face_map, audio, mask)
         unimodal = collect_unimodal(face_map, mask, audio, clips)

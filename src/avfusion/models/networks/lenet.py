@@ -72,7 +72,7 @@ class LeNet(nn.Module):
         pooled = F.adaptive_avg_pool2d(upper, POOLED_SIZE)
         vectors = F.relu(self.seen(pooled.flatten(1)))
         face = vectors.unflatten(0, pictures.shape[:2]).mean(dim=1)
-        return Scores(self.head(self.no_face(face, clips.has_face)), None)
+        return Scores(self.head(self.no_face(face, clips.has_face, clips.all_have_face)), None)
 
 
 def _pad_to_input_size(

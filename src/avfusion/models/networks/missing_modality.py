@@ -57,9 +57,19 @@ class MissingModality(nn.Module):
             self.register_buffer("vector", torch.zeros(dim), persistent=False)
 
     def forward(
-        self, features: Float[Tensor, "batch dim *map"], present: Bool[Tensor, "batch"]
+        self,
+        features: Float[Tensor, "batch dim *map"],
+        present: Bool[Tensor, "batch"],
+        all_present: bool = False,
     ) -> Float[Tensor, "batch dim *map"]:
-        """Keep the features of clips that have them; put the vector at each place of the others."""
+        """Keep the features of clips that have them; put the vector at each place of the others.
+
+        Where it is known that all clips have them, they are not copied; a learned vector stays in
+        the graph, so that all processes of a training have the same gradients.
+        """
+        if all_present and not (self.training and isinstance(self.vector, nn.Parameter)):
+            assert not present.is_cpu or torch.compiler.is_compiling() or present.all()
+            return features
         beside = [1] * (features.ndim - 2)
         vector = self.vector.to(features.dtype).view(1, -1, *beside)
         return torch.where(present.view(-1, 1, *beside), features, vector)
@@ -92,4 +102,5 @@ class ModalityDropout(nn.Module):
         return clips._replace(
             has_face=clips.has_face & ~(both & (chance < self.p / 2)),
             has_audio=clips.has_audio & ~(both & (chance >= self.p / 2) & (chance < self.p)),
+            all_have_face=False,
         )

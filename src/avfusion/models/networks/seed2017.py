@@ -101,7 +101,7 @@ class Seed2017(nn.Module):
     def forward(self, clips: Clips) -> Scores:
         """Classify clips: log-probabilities ``[batch, classes]`` and what serves as glimpses."""
         face_map = self.face_encoder(clips.streams[self.face_encoder.stream])
-        face_map = self.no_face(face_map, clips.has_face)
+        face_map = self.no_face(face_map, clips.has_face, clips.all_have_face)
         batch, size = len(face_map), face_map.shape[2:]
         repaired = "states" in self.repairs
         full = batch if repaired else self.first_states.shape[2]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from avfusion.data.batch import Clips
 from avfusion.models.audio_encoders.pooling import AttentivePooling, MeanPooling
 from avfusion.models.initialization import init_he
+from avfusion.models.layers.position_linear import PositionLinear, list_positions
 from avfusion.models.layers.transformer import positional_encoding
 from avfusion.models.networks.missing_modality import (
     Missing,
@@ -82,7 +83,7 @@ class TokenFusion(nn.Module):
         length = torch.where(clips.has_audio, length, 1)  # one vector in its place is enough
 
         face_map = self.face_encoder(*clips.read(self.face_encoder.stream))
-        face_map = self.no_face(face_map, clips.has_face)
+        face_map = self.no_face(face_map, clips.has_face, clips.all_have_face)
 
         mask = clips.position_mask(self.face_encoder.stream, face_map.shape[2:])
         unimodal = collect_unimodal(face_map, mask, vector, clips)
@@ -118,7 +119,7 @@ class Tokens(nn.Module):
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
-        self.project = nn.Linear(channels, dim)
+        self.project = PositionLinear(channels, dim)
         self.norm = nn.LayerNorm(dim)
         init_he(self)
 
@@ -126,7 +127,7 @@ class Tokens(nn.Module):
         self, features: Float[Tensor, "batch channels *size"]
     ) -> Float[Tensor, "batch places dim"]:
         """Make the tokens of a map or sequence, row by row."""
-        tokens = self.norm(self.project(features.flatten(2).transpose(1, 2)))
+        tokens = self.norm(self.project(list_positions(features)))
         size, dim = features.shape[2:], tokens.shape[-1]
         return tokens + positional_encoding(size, dim, tokens.device).to(tokens)
 

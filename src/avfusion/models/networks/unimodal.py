@@ -39,7 +39,7 @@ class FaceOnly(nn.Module):
         """Classify clips: logits ``[batch, classes]``, glimpses ``[batch, glimpses, *map]``."""
         clips = self.modality_dropout(clips)
         face_map = self.face_encoder(*clips.read(self.face_encoder.stream))
-        face_map = self.no_face(face_map, clips.has_face)
+        face_map = self.no_face(face_map, clips.has_face, clips.all_have_face)
         mask = clips.position_mask(self.face_encoder.stream, face_map.shape[2:])
         face, weights = self.attention(face_map, self.query.expand(len(face_map), -1), mask)
         return Scores(self.head(face), weights.unflatten(-1, face_map.shape[2:]))
