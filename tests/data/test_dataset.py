@@ -40,6 +40,15 @@ def test_a_batch_is_in_the_order_of_the_store_and_leaves_the_split_alone(store):
     assert np.array_equal(dataset.rows, rows)
 
 
+def test_a_batch_knows_whether_all_of_its_clips_have_a_face(store, monkeypatch):
+    dataset = SplitDataset(store, TRAIN, TARGET)
+    has_face = store.has_face.copy()
+    has_face[TRAIN[3]] = False
+    monkeypatch.setattr(store, "has_face", has_face)
+    assert dataset.__getitems__([0, 2, 4]).all_have_face is True
+    assert dataset.__getitems__([0, 3, 4]).all_have_face is False
+
+
 def test_audio_frames_end_with_the_longest_clip_of_the_batch(store):
     dataset = SplitDataset(store, TRAIN, TARGET)
     for positions in ([0], [0, 4], [1, 3], list(range(16))):

@@ -103,7 +103,8 @@ def test_a_test_without_a_face_says_so_and_knows_no_boxes(tested, tmp_path):
     assert np.isnan(found.boxes).all() and np.isnan(found.glimpses.attention_hit).all()
     assert deprived["test/loss"] != scores["loss"]
     clips = data.dataset("test").__getitems__(list(range(len(found)))).with_floats()
-    deaf = clips._replace(has_face=torch.zeros_like(clips.has_face))
+    no_face = torch.zeros_like(clips.has_face)
+    deaf = clips._replace(has_face=no_face, all_have_face=False)
     with torch.no_grad():
         logits = task.network.eval()(deaf).logits
     np.testing.assert_allclose(found.outputs, logits.numpy(), atol=1e-4)

@@ -1,8 +1,11 @@
 """Claims about optimizers and the parts of a network."""
 
+import copy
+
 import pytest
 import torch
 from conftest import build
+from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 
 from avfusion.training.optimizer import build_optimizer
@@ -97,3 +100,49 @@ def rates_of(optimizer, network):
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"]
     return rates(optimizer, network)
+
+
+def take_steps(network, optimizer, steps):
+    for step in range(steps):
+        for place, parameter in enumerate(network.parameters()):
+            generator = torch.Generator().manual_seed(100 * step + place)
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["AdamW", "Adam"])
+def test_a_fused_optimizer_takes_the_same_steps(network, name):
+    other = copy.deepcopy(network)
+    for one, fused in ((network, True), (other, False)):
+        optimizer = build_optimizer(one, name, lr=0.1, weight_decay=0.3, fused=fused)
+        assert bool(optimizer.param_groups[0].get("fused")) == fused
+        take_steps(one, optimizer, 5)
+    for ours, theirs in zip(network.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_training_from_before_goes_on_as_it_would_have_without_a_fused_optimizer(network):
+    before = build_optimizer(network, "AdamW", lr=0.1)
+    take_steps(network, before, 2)
+    resumed = copy.deepcopy(network)
+    after = build_optimizer(resumed, "AdamW", lr=0.1, fused=True)
+    after.load_state_dict(copy.deepcopy(before.state_dict()))
+    for one, optimizer in ((network, before), (resumed, after)):
+        take_steps(one, optimizer, 3)
+    for ours, theirs in zip(network.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_weights_of_a_device_without_fused_kernels_are_updated_as_torch_does_it(network):
+    optimizer = build_optimizer(network.to("meta"), "AdamW", lr=0.1, fused=True)
+    assert not optimizer.param_groups[0]["fused"]
+
+
+def test_gradients_are_clipped_before_a_fused_optimizer_in_mixed_precision(network):
+    optimizer = build_optimizer(network, "AdamW", lr=0.1, fused=True)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    precision = MixedPrecision("bf16-mixed", "cpu")
+    precision.clip_gradients(optimizer, 0.5)
+    norm = torch.stack([parameter.grad.norm() for parameter in network.parameters()]).norm()
+    assert norm.item() == pytest.approx(0.5, rel=1e-4)

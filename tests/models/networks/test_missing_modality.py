@@ -70,6 +70,24 @@ def test_the_vector_of_a_missing_face_fills_the_map_at_each_place():
     assert (filled[0] == 0).all() and (filled[1] == 7).all()
 
 
+def test_a_map_is_handed_on_where_no_face_is_missing_unless_the_vector_has_to_learn():
+    features, all_present = torch.randn(2, 3, 1, 4, 5), torch.ones(2, dtype=torch.bool)
+    zeros, learned = MissingModality(3, learned=False), MissingModality(3, learned=True)
+    assert zeros(features, all_present, True) is learned.eval()(features, all_present, True)
+    assert torch.equal(zeros(features, all_present), features)
+    learned.train()(features, all_present, True).sum().backward()
+    assert not learned.vector.grad.any()  # which processes have to exchange
+    with pytest.raises(AssertionError):
+        zeros(features, torch.tensor([True, False]), True)
+
+
+def test_modality_dropout_no_longer_knows_that_no_face_is_missing():
+    clips = toy_clips(8)._replace(all_have_face=True)
+    assert not ModalityDropout(0.9).train()(clips).all_have_face
+    assert ModalityDropout(0.9).eval()(clips).all_have_face
+    assert ModalityDropout(0.0).train()(clips).map(lambda part: part[:2]).all_have_face
+
+
 @pytest.mark.parametrize("p", [-0.1, 1.0])
 def test_a_modality_dropout_outside_of_its_range_is_refused(p):
     with pytest.raises(ValueError, match=f"modality_dropout .*{p}"):

@@ -93,7 +93,7 @@ class ConvNet(nn.Module):
                 layers += [WeightStandardizedConv2d(before, width, 3, stride=2, bias=False)]
             else:
                 layers += [WeightStandardizedConv2d(before, width, 3, padding=1, bias=False)]
-            layers += [nn.GroupNorm(norm_groups, width), nn.ReLU()]
+            layers += [nn.GroupNorm(norm_groups, width), nn.ReLU(inplace=True)]
             before = width
 
         self.layers = nn.Sequential(*layers)
