@@ -1,7 +1,7 @@
 """Batch of clips."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -33,8 +33,8 @@ class Clips(NamedTuple):
     (left, top, right, bottom) in fractions of the picture, NaN where unknown; ``row`` finds the
     clip in the index of its store. ``mixed`` is None unless clips are mixtures of two.
 
-    ``all_have_face`` says without a look at the device that no clip lacks its face, so that networks
-    need not search; whoever changes ``has_face`` turns it off.
+    ``all_have_face`` says without a look at the device that no clip lacks its face, so that
+    networks need not search; whoever changes ``has_face`` turns it off.
     """
 
     streams: dict[str, Shaped[Tensor, "batch *item"]]
@@ -93,7 +93,7 @@ class Clips(NamedTuple):
         """Clips with every tensor changed, such as moved to a device."""
         streams = {name: change(values) for name, values in self.streams.items()}
         lengths = {name: change(steps) for name, steps in self.lengths.items()}
-        others = {name: change(getattr(self, name)) for name in FLAT_FIELDS}
+        others: dict[str, Any] = {n: change(getattr(self, n)) for n in FLAT_FIELDS}
         mixed = self.mixed and self.mixed._replace(label=change(self.mixed.label))
         return self._replace(streams=streams, lengths=lengths, mixed=mixed, **others)
 
