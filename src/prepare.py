@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from avfusion.addresses import check_folder
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
 from avfusion.run.errors import exit_on_input_error
@@ -30,6 +31,7 @@ def main(cfg: DictConfig) -> None:
     from avfusion.preparation.description import verify_checksums
     from avfusion.preparation.prepare import Preparation
     from avfusion.preparation.summary import list_streams, preview_store, summarize_store
+    from avfusion.preparation.upload import check_upload, upload_store
     from avfusion.run.corpus_protocol import find_protocol
 
     with exit_on_input_error():
@@ -37,6 +39,8 @@ def main(cfg: DictConfig) -> None:
         corpus = instantiate(cfg.corpus, _convert_="all")
         features = instantiate(cfg.features, _convert_="all")
         stores, limit = cfg.prepare.stores, cfg.prepare.limit
+        check_folder(stores, "prepare.stores")
+        upload = None if cfg.prepare.upload is None else check_upload(cfg.prepare.upload)
         export = None if cfg.prepare.export is None else check_export(Path(cfg.prepare.export))
         if cfg.prepare.dry_run:
             print(preview_store(corpus, features, stores, limit))
@@ -53,11 +57,14 @@ def main(cfg: DictConfig) -> None:
             verify_checksums(store)
         if export is not None:
             export_index(Store(store).index, export)
+        address = None if upload is None else upload_store(store, upload)
 
     choice = HydraConfig.get().runtime.choices["corpus"]
     text = summarize_store(store, already_there, find_protocol(choice, corpus.allowed_leaks))
     (output_folder() / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
+    if address is not None:
+        print(f"Uploaded, to train on anywhere with: data=store data.store={address}")
 
 
 if __name__ == "__main__":

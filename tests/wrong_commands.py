@@ -152,6 +152,22 @@ OURS = [
     ),
     # Stores
     ("train data=store data.store=$old", "in $old has format 1 ... prepare the corpus again"),
+    (
+        "train data=store data.store=s3://me:secret/of@bucket/store",
+        "data.store=s3://***@bucket/store holds credentials or a query, which logs and results",
+    ),
+    (
+        "train data=store data.store=s4://bucket/store",
+        "s4://bucket/store begins with s4://, which fsspec does not know: give s3://, gs://, hf://",
+    ),
+    (
+        "train data=store data.store=file://$nowhere/store",
+        "No store in file://$nowhere/store. Write it there with: python src/prepare.py",
+    ),
+    ("train data.store=s3://bucket/store", "data.store=s3://bucket/store is no folder to make st"),
+    (f"prepare {ROOT} prepare.stores=s3://bucket", "prepare.stores=s3://bucket is no folder to m"),
+    (f"prepare {ROOT} prepare.upload=$empty", "prepare.upload=$empty is no address, such as s3://"),
+    ("train data.cache.size_gb=-1", "data.cache.size_gb must be at least 0, got -1"),
     ("train data=store data.store=$broken", "$broken/description.json does not describe a store"),
     (
         "eval ckpt_path=$run split=tset",

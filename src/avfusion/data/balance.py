@@ -34,7 +34,7 @@ def weigh_clips(
     target: Target,
     labels: Shaped[np.ndarray, "clips *outputs"],
     subjects: Shaped[np.ndarray, "clips"],
-    place: Path,
+    place: str | Path,
 ) -> Float64[Tensor, "clips"]:
     """Weigh clips so that all classes, all subjects, or all pairs of both, are drawn as often.
 

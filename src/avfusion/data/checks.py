@@ -94,7 +94,7 @@ def check_labels(store: Store, splits: Splits, split: str, target: Target) -> No
     other = sorted(named - set(target.output_names))
     if other:
         raise ValueError(
-            f"The {split} split of {store.root} has labels that the network does not know, "
+            f"The {split} split of {store.address} has labels that the network does not know, "
             f"{join_items(other)}: it knows {', '.join(target.output_names)}."
         )
 
@@ -108,7 +108,7 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
         stream = store.streams.get(change.stream)
         if stream is not None and stream.kind != "sequence":
             raise ValueError(
-                f"The {change.stream} of {store.root} has no time axis, along which "
+                f"The {change.stream} of {store.address} has no time axis, along which "
                 "data.augmentation.audio hides stretches: set data/augmentation=none."
             )
         if not change.band:
@@ -117,8 +117,8 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
         known = change.stream == AudioFeatures.stream and audio[CLASS] == name_of(AudioFeatures)
         if change.blocks is None and not known:
             raise ValueError(
-                f"The {change.stream} of {store.root} are no MFCC of {name_of(AudioFeatures)}, and "
-                "data.augmentation.audio hides bands of MFCC and of their differences: set "
+                f"The {change.stream} of {store.address} are no MFCC of {name_of(AudioFeatures)}, "
+                "and data.augmentation.audio hides bands of MFCC and of their differences: set "
                 "data.augmentation.audio.blocks=1 where a frame is one spectrum (of "
                 f"{features} numbers), or data.augmentation.audio.band=0 to hide none."
             )
@@ -126,7 +126,8 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
         if features % blocks:
             raise ValueError(
                 f"data.augmentation.audio.blocks={blocks} does not divide the {features} numbers "
-                f"of an audio frame of {store.root}: name how many parts of one size a frame has."
+                f"of an audio frame of {store.address}: name how many parts of one size a frame "
+                "has."
             )
 
 
@@ -153,7 +154,7 @@ def check_recorded(asked: Sequence[str], store: Store) -> None:
         rows = np.flatnonzero(store.has_modality(name) & to_numpy(digests.is_null()))
         if len(rows):
             raise ValueError(
-                f"{pluralize(len(rows), 'clip')} of {store.root}, such as "
+                f"{pluralize(len(rows), 'clip')} of {store.address}, such as "
                 f"{store.record(int(rows[0])).clip_id}, bring {brought} and no recording, so "
                 f"{name} holds nothing of them: read {brought}, or give their recordings."
             )

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
+from avfusion.data.files import Folder, StoreFiles
 from avfusion.features.clip import Stream
 from avfusion.preparation.statistics import Moments, limit_chunk, sum_moments
 
@@ -31,17 +32,18 @@ LENGTHS = "lengths.npy"
 MOMENTS_FILE = "moments.npy"
 
 
-def read_computed(root: Path) -> "dict[str, ComputedStream]":
+def read_computed(files: StoreFiles) -> "dict[str, ComputedStream]":
     """Open the computed streams of a store, in the order of their names."""
-    files = sorted(root.glob(f"*/{STREAM_FILE}"))
-    return {file.parent.name: ComputedStream(file.parent) for file in files}
+    found = files.find(f"*/{STREAM_FILE}")
+    return {file.parent.name: ComputedStream(file.parent, files) for file in found}
 
 
 class ComputedStream:
     """Values of a computed stream, opened when they are first asked for; rows are of the index."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: StoreFiles | None = None) -> None:
         self.folder = folder
+        self.files = files or Folder(folder.parent)
         self.description: dict[str, Any] = json.loads(
             (folder / STREAM_FILE).read_text(encoding="utf-8")
         )
@@ -68,7 +70,7 @@ class ComputedStream:
     def steps(self) -> Int64[np.ndarray, "clips"]:
         """True steps of each clip: none of one that lacks the modality."""
         if self.is_ragged:
-            return np.load(self.folder / LENGTHS)
+            return np.load(self.files.get(self.folder / LENGTHS))
         return np.full(self.description["clips"], self.stream.shape[bool(self.stream.layers)])
 
     @cached_property
@@ -81,10 +83,14 @@ class ComputedStream:
         """Find the files that hold some clips."""
         return np.searchsorted(self.firsts, rows, side="right") - 1
 
+    def part_file(self, part: int) -> Path:
+        """Where the values of a part are."""
+        return self.folder / f"{part:05d}.npy"
+
     def array(self, part: int) -> np.ndarray:
         """Map a file into memory, as a plain array, whose slices cost less than memmap's."""
         if part not in self.arrays:
-            file = self.folder / f"{part:05d}.npy"
+            file = self.files.get(self.part_file(part))
             self.arrays[part] = np.asarray(np.load(file, mmap_mode="r"))
         return self.arrays[part]
 
@@ -120,7 +126,8 @@ class ComputedStream:
         """Add up the moments of some clips, which have the modality."""
         rows = np.flatnonzero(among)
         if self.stream.kind != "vector":
-            packed = np.asarray(np.load(self.folder / MOMENTS_FILE, mmap_mode="r"))
+            file = self.files.get(self.folder / MOMENTS_FILE)
+            packed = np.asarray(np.load(file, mmap_mode="r"))
             return sum_moments([packed], np.zeros_like(rows), rows)
 
         columns = int(np.prod(self.stream.shape))

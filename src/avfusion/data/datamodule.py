@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from avfusion.addresses import check_address, check_folder, is_address
 from avfusion.corpora import Corpus
 from avfusion.data.balance import find_balanced, weigh_clips
 from avfusion.data.batch import Clips, to_float
@@ -34,6 +35,7 @@ from avfusion.data.dataset import (
     make_loader,
 )
 from avfusion.data.protocols import SplitProtocol
+from avfusion.data.remote import Cache
 from avfusion.data.splits import (
     FoldPlan,
     Plan,
@@ -43,7 +45,7 @@ from avfusion.data.splits import (
     make_plan,
     split_clips,
 )
-from avfusion.data.store import Store
+from avfusion.data.store import Store, open_files
 from avfusion.features import Features
 from avfusion.features.clip import MODALITIES
 from avfusion.preparation.description import describe_splits
@@ -68,8 +70,9 @@ class Opened(NamedTuple):
 class FaceAudioDataModule(L.LightningDataModule):
     """Paired faces and voices from a store.
 
-    ``store`` is the path of a store, or the folder in which ``corpus`` (with ``features``) has or
-    gets one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
+    ``store`` is the path of a store, an address that it is read from through a ``cache`` (see
+    ``avfusion.data.remote``), or the folder in which ``corpus`` (with ``features``) has or gets
+    one. ``root`` is where the files of ``corpus`` are, for its configuration to refer to.
     ``target`` makes what is predicted from the store's description, by default as its labels are.
     ``splits``, ``fold`` and ``split_seed`` spell the split plan, see ``avfusion.data.splits``; a
     ``protocol`` takes the place of ``splits``. ``validation`` is another fold to validate on, or
@@ -115,12 +118,18 @@ class FaceAudioDataModule(L.LightningDataModule):
         validation: int | str | None = None,
         balance: Sequence[str] | str | None = None,
         more_streams: Sequence[str] = (),
+        cache: Cache | None = None,
     ) -> None:
         super().__init__()
         check_reading(batch_size, eval_split, num_workers)
         if corpus is not None and features is not None:
             check_streams(streams or (), features.names, f"What is prepared in {store}")
-        self.path = Path(store)
+        makes_store = corpus is not None and features is not None
+        if is_address(store) and not makes_store:
+            self.path: str | Path = check_address(store)
+        else:
+            self.path = check_folder(store)  # stores are made in folders alone
+        self.cache = cache
         self.root = root
         self.corpus = corpus
         self.features = features
@@ -167,8 +176,13 @@ class FaceAudioDataModule(L.LightningDataModule):
             return True
         if not getattr(self.corpus, "is_there", True):
             return False
-        self.preparation = Preparation(self.corpus, self.features, self.path)
+        self.preparation = self._plan_store()
         return self.preparation.is_done
+
+    def _plan_store(self) -> Preparation:
+        """Plan the preparation of the store that the corpus gets here."""
+        assert self.corpus is not None and self.features is not None
+        return Preparation(self.corpus, self.features, self.path)
 
     @property
     def store(self) -> Store:
@@ -220,10 +234,10 @@ class FaceAudioDataModule(L.LightningDataModule):
         """
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
-                preparation = self.preparation or Preparation(self.corpus, self.features, self.path)
+                preparation = self.preparation or self._plan_store()
                 self.path = preparation.carry_out(device=self.device, verify=False)
                 self.corpus = self.preparation = None
-            store = Store(self.path)
+            store = Store(open_files(self.path, self.cache))
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")
             check_recorded(self.asked or (), store)
             check_modalities(self.removed, self._find_modalities(store))
@@ -283,8 +297,17 @@ class FaceAudioDataModule(L.LightningDataModule):
         return to_float(self.store.read(name, clips.row.cpu().numpy()))
 
     def prepare_data(self) -> None:
-        """Make the store where that is possible, and open it."""
+        """Make the store where that is possible, open it, and fetch what is read of it."""
         check_augmentation(self.store, self.augmentation)
+        read = [self.splits.rows(name) for name in self._find_read_splits()]
+        self.store.fetch(self.streams, np.concatenate(read))
+
+    def _find_read_splits(self) -> list[str]:
+        """Find the splits that are read: before a Trainer has begun, those of a training."""
+        stage = self.trainer.state.fn if self.trainer is not None else None
+        if stage is None:
+            return ["train", "val", self.eval_split]
+        return {"fit": ["train", "val"], "validate": ["val"]}.get(stage, [self.eval_split])
 
     def dataset(self, split: str) -> SplitDataset:
         """Clips of one split."""

@@ -142,9 +142,9 @@ class GroupFolds:
         folds = leave_one_out(store, self.by)
         if self.expected not in (None, len(folds.names)):
             raise ValueError(
-                f"data.protocol={self.name} is of {self.expected} {self.by}s, and {store.root} has "
-                f"{len(folds.names)} ({join_items(folds.names)}): prepare the whole corpus, or set "
-                "data.protocol.expected=null."
+                f"data.protocol={self.name} is of {self.expected} {self.by}s, and {store.address} "
+                f"has {len(folds.names)} ({join_items(folds.names)}): prepare the whole corpus, or "
+                "set data.protocol.expected=null."
             )
         return folds
 
@@ -265,7 +265,7 @@ class PublishedLists:
         names, listed = self._name_clips(store), self._read()
         if unlisted := [name for name in names if name not in listed]:
             raise ValueError(
-                f"{store.root} has {pluralize(len(unlisted), 'clip')} that the lists of "
+                f"{store.address} has {pluralize(len(unlisted), 'clip')} that the lists of "
                 f"data.protocol={self.name} lack ({join_items(unlisted)}): give the store of that "
                 "corpus, or the whole lists."
             )
@@ -434,7 +434,7 @@ def number_subjects(
     if (numbers == LEFT_OUT).any():
         unlisted = sorted(codes.in_order(numbers == LEFT_OUT))
         raise ValueError(
-            f"{store.root} has {pluralize(len(unlisted), 'subject')} that data.protocol="
+            f"{store.address} has {pluralize(len(unlisted), 'subject')} that data.protocol="
             f"{protocol.name} does not name ({join_items([name or 'none' for name in unlisted])}): "
             "choose a protocol of this corpus, or data.splits."
         )
@@ -469,7 +469,7 @@ def _describe_missing(name: str, what: str, missing: Sequence[str], store: Store
     if not missing:
         return ""
     return (
-        f"data.protocol={name} names {pluralize(len(missing), what)} that {store.root} lacks "
+        f"data.protocol={name} names {pluralize(len(missing), what)} that {store.address} lacks "
         f"({join_items(missing)})."
     )
 

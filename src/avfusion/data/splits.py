@@ -61,7 +61,7 @@ class Splits:
         plan: The plan that made them, as the command line spells it after ``data.splits=``; a named
             protocol with its key, ``data.protocol=...``.
         record: All that makes them again, in plain containers.
-        root: The store.
+        root: The store: its folder or address.
         protocol: The name of a protocol, empty for other plans.
         leak: Of a protocol that shares subjects between training and test, a sentence about it.
         remark: A sentence about what the store lacks of a protocol.
@@ -73,7 +73,7 @@ class Splits:
     numbers: Numbers
     plan: str
     record: dict[str, Any]
-    root: Path
+    root: str | Path
     protocol: str = ""
     leak: str = ""
     remark: str = ""
@@ -187,7 +187,7 @@ class Column(Plan):
         numbers = number_splits(Codes.of(store.columns("split")["split"]))
         if not (numbers != LEFT_OUT).any():
             raise ValueError(
-                f"The corpus of {store.root} assigns no clip to a split: choose a plan, such as "
+                f"The corpus of {store.address} assigns no clip to a split: choose a plan, such as "
                 f"data.splits='{FRACTIONS}', data.splits='{{folds: 5}}' with data.fold=0, or "
                 "data.splits='{test: 1}' to test on all of it."
             )
@@ -263,7 +263,7 @@ class Ranges(Plan):
         outside = {name: [*span] for name, span in self.ranges.items() if span[1] > clips}
         if outside:
             raise ValueError(
-                f"data.splits={self} goes beyond the {clips} clips of {store.root}: let "
+                f"data.splits={self} goes beyond the {clips} clips of {store.address}: let "
                 f"{' and '.join(outside)} end at {clips} at most."
             )
 
@@ -465,7 +465,7 @@ def split_clips(plan: Plan, store: Store, validation: int | str | None = None) -
         numbers,
         words,
         record,
-        store.root,
+        store.address,
         plan.protocol,
         plan.leak,
         plan.describe_missing(store),
@@ -530,7 +530,7 @@ def deal_groups(
     if filled < used:
         what = "clips" if filled == among.sum() else "subjects"
         raise ValueError(
-            f"{filled} {what} of {store.root} are too few for {plan.spelled}, which keeps "
+            f"{filled} {what} of {store.address} are too few for {plan.spelled}, which keeps "
             f"them apart in {used}: choose another plan."
         )
     return draw_groups(groups.names, sizes, [*shares.values()], seed)[groups.numbers]
@@ -618,7 +618,7 @@ def leave_one_out(store: Store, column: str) -> Codes:
     unknown = int(keys.where("").sum())
     if unknown:
         raise ValueError(
-            f"{unknown} of the {len(store)} clips of {store.root} have no {column}: name its "
+            f"{unknown} of the {len(store)} clips of {store.address} have no {column}: name its "
             f"column when the corpus is prepared (corpus.columns.{column}=...), or choose another "
             "plan, such as data.splits='{folds: 5}'."
         )
@@ -686,7 +686,7 @@ def check_same_clips(
     """Refuse a table that lacks clips of a store, or has others than were prepared."""
     if missing := [name for name in ids if name not in given]:
         raise ValueError(
-            f"{path} lacks {pluralize(len(missing), 'clip')} of {store.root} "
+            f"{path} lacks {pluralize(len(missing), 'clip')} of {store.address} "
             f"({join_items(missing)}): give each a row, with an empty fold where it is to be left "
             "out."
         )
@@ -694,7 +694,7 @@ def check_same_clips(
     others = given.keys() - {*ids}
     if others and (others := others - store.skipped()):
         raise ValueError(
-            f"{path} has {pluralize(len(others), 'clip')} that {store.root} lacks "
+            f"{path} has {pluralize(len(others), 'clip')} that {store.address} lacks "
             f"({join_items(sorted(others))}): correct their clip_id, or give the store of that "
             "corpus."
         )

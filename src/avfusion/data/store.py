@@ -1,5 +1,7 @@
 """A prepared corpus on disk, read at the speed of memory; its splits are decided by who reads it.
 
+It lies in a folder, or at an address in object storage, of which what is read comes into a cache.
+
 <store>/
   description.json   format, class names, sizes, feature settings, checksums
   index.parquet      a record per kept clip: id, label, subject, session, the corpus' own split,
@@ -14,13 +16,12 @@
   <stream>/stream.json  of a stream that an encoder computed: see avfusion.data.computed
 """
 
-import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,16 +29,23 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from torch import Tensor
 
+from avfusion.addresses import is_address
 from avfusion.corpora.numbers import COLUMN_PREFIX
 from avfusion.corpora.spelling import normalize_name
 from avfusion.corpora.table import ATTRIBUTE_PREFIX
 from avfusion.data.computed import LENGTHS, ComputedStream, gather, read_computed
+from avfusion.data.files import DESCRIPTION, Folder, StoreFiles
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, to_numpy
 from avfusion.features.clip import Stream
+from avfusion.files import data_folder, read_csv
 from avfusion.preparation.statistics import Moments, sum_moments
+
+if TYPE_CHECKING:
+    from avfusion.data.remote import Cache
 
 FORMAT = 5  # until 4 output_names were class_names
 INDEX = "index.parquet"
+REPORT = "report.csv"
 MOMENTS = "moments"
 WEIGHTS = "encoder.pt"
 
@@ -45,27 +53,29 @@ WEIGHTS = "encoder.pt"
 class Store:
     """The clips of a store; ``rows`` are positions in its index.
 
+    ``store`` is a folder, an address (``s3://...``), or the files that another store has opened.
     Columns of the index, and the arrays of a stream, are opened when they are first asked for.
     Modalities that are ``removed`` read as those of clips that were recorded without; the index
     still says what was recorded.
     """
 
-    def __init__(self, root: str | Path, removed: Sequence[str] = ()) -> None:
-        self.root = Path(root)
+    def __init__(self, store: str | Path | StoreFiles, removed: Sequence[str] = ()) -> None:
+        self.files = open_files(store) if isinstance(store, str | Path) else store
+        self.root = self.files.root
         self.removed = tuple(removed)
         self.description = read_description(self.root)
-        self.index = Index(self.root / INDEX)
+        self.index = Index(self.files.get(self.root / INDEX))
         self._spell: Callable[[str], str] | None = None
         described = self.description["streams"].items()
         self.streams = {name: Stream.from_plain(values) for name, values in described}
-        self.computed: dict[str, ComputedStream] = read_computed(self.root)
+        self.computed: dict[str, ComputedStream] = read_computed(self.files)
         self.streams |= {name: one.stream for name, one in self.computed.items()}
-        self.opened: dict[str, list[np.ndarray]] = {}  # shards, by stream
+        self.opened: dict[str, Shards] = {}  # by stream
         self._lengths: dict[str, np.ndarray] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let the processes of a loader open the store anew rather than copy it."""
-        return Store, (self.root, self.removed)
+        return Store, (self.files, self.removed)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -160,7 +170,7 @@ class Store:
 
     def without(self, *modalities: str) -> "Store":
         """Open the same clips as if some modalities had not been recorded."""
-        other = Store(self.root, (*self.removed, *modalities))
+        other = Store(self.files, (*self.removed, *modalities))
         other._spell = self._spell
         return other
 
@@ -168,10 +178,43 @@ class Store:
         """Whether a stream belongs to a modality that is removed."""
         return self.streams[name].modality in self.removed
 
-    def shards(self, name: str) -> list[np.ndarray]:
+    @property
+    def address(self) -> str:
+        """The folder of the store, or the address that it comes from."""
+        return self.files.address
+
+    def has_files(self, name: str) -> bool:
+        """Whether there are values of a stream."""
+        return bool(self.files.find(f"{name}/*"))
+
+    def file(self, name: str) -> Path:
+        """The path of a file that lies beside the streams, once it is there."""
+        return self.files.get(self.root / name)
+
+    def fetch(self, names: Sequence[str], rows: Int64[np.ndarray, "rows"]) -> None:
+        """Let what is read of some streams of some clips be on this machine, all at once.
+
+        Otherwise a store that comes from an address is fetched file by file as it is read.
+        """
+        if isinstance(self.files, Folder):
+            return
+        wanted: list[Path] = []
+        for name in names:
+            if self._is_removed(name):
+                continue
+            if name in self.computed:
+                stream = self.computed[name]
+                parts = np.unique(stream.find_parts(rows)).tolist()
+                wanted += map(stream.part_file, parts)
+            else:
+                files = self.shards(name).paths
+                wanted += [files[number] for number in np.unique(self.shard[rows]).tolist()]
+        self.files.fetch(wanted)
+
+    def shards(self, name: str) -> "Shards":
         """Map the shards of a stream; as plain arrays, whose slices cost less than memmap's."""
         if name not in self.opened:
-            self.opened[name] = [map_shard(file) for file in find_shards(self.root / name)]
+            self.opened[name] = Shards(find_shards(self.files, name), self.files)
         return self.opened[name]
 
     def has_modality(self, name: str) -> Bool[np.ndarray, "clips"]:
@@ -182,16 +225,17 @@ class Store:
         """Add up the moments of a stream over some clips, None where it has none."""
         if name in self.computed:
             return self.computed[name].moments(among & self.has_modality(name))
-        files = find_shards(self.root / MOMENTS / name)
+        files = find_shards(self.files, f"{MOMENTS}/{name}")
         if not files:
             return None
         # One after the other: those of a million clips are a gigabyte.
-        return sum_moments(map(map_shard, files), self.shard[among], self.place[among])
+        packed = map(map_shard, map(self.files.get, files))
+        return sum_moments(packed, self.shard[among], self.place[among])
 
     def skipped(self) -> set[str]:
         """Ids of the clips of the corpus that could not be used."""
-        with (self.root / "report.csv").open(newline="", encoding="utf-8") as file:
-            return {row["clip_id"] for row in csv.DictReader(file) if row["outcome"] != "kept"}
+        rows = read_csv(self.file(REPORT))
+        return {row["clip_id"] for row in rows if row["outcome"] != "kept"}
 
     def shown(self, modality: str) -> str:
         """Stream of a modality that people are shown: the first."""
@@ -232,7 +276,7 @@ class Store:
             elif name in self.computed:
                 steps = self.computed[name].steps
             else:
-                steps = np.load(file) if column is None else self.column(column)
+                steps = np.load(self.files.get(file)) if column is None else self.column(column)
             self._lengths[name] = np.maximum(steps, 1).astype(np.int64, copy=False)
         return self._lengths[name]
 
@@ -242,17 +286,74 @@ class Store:
 
     def has_weights(self, name: str) -> bool:
         """Whether the weights of the encoder that computed a stream are kept beside it."""
-        return (self.root / name / WEIGHTS).exists()
+        return bool(self.files.find(f"{name}/{WEIGHTS}"))
 
     def encoder(self, name: str) -> dict[str, Tensor]:
         """Weights of the encoder that computed a stream."""
-        file = self.root / name / WEIGHTS
+        file = self.files.get(self.root / name / WEIGHTS)
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def find_shards(folder: Path) -> list[Path]:
-    """Find the files of the shards in a folder, in their order."""
-    return sorted(folder.glob("[0-9]*.npy"))
+def open_files(place: str | Path, cache: "Cache | None" = None) -> StoreFiles:
+    """Open the files of a store that lies in a folder, or at an address that fsspec knows."""
+    if not is_address(place):
+        return Folder(Path(place))
+
+    from avfusion.data.remote import Cache, open_cached  # where there is an address
+
+    return open_cached(str(place), cache or Cache())
+
+
+def open_recorded(place: str, settings: Mapping[str, Any]) -> Store:
+    """Open the store that a run records, where it was or among the stores of this machine.
+
+    ``settings`` are those of the run, by dotted keys: they say where it is cached.
+
+    Raises:
+        FileNotFoundError: It is at neither place.
+    """
+    if is_address(place):
+        from avfusion.data.remote import Cache
+
+        keys = {key: settings.get(f"data.cache.{key}") for key in ("folder", "size_gb")}
+        return Store(open_files(place, Cache(**{k: one for k, one in keys.items() if one})))
+    recorded = Path(place)
+    for folder in (recorded, Path(data_folder()) / "stores" / recorded.name):
+        if (folder / DESCRIPTION).is_file():
+            return Store(folder)
+    raise FileNotFoundError(
+        f"their store is not at {recorded}, and not among the stores of this machine."
+    )
+
+
+def find_description(place: str | Path, cache: "Cache | None" = None) -> dict[str, Any] | None:
+    """Description of the store at a place, None where a folder holds none."""
+    if not is_address(place) and not (Path(place) / DESCRIPTION).is_file():
+        return None
+    return read_description(open_files(place, cache).root)
+
+
+class Shards(Sequence[np.ndarray]):
+    """The shards of a stream, each mapped when it is first read."""
+
+    def __init__(self, paths: list[Path], files: StoreFiles) -> None:
+        self.paths = paths
+        self.files = files
+        self.arrays: list[np.ndarray | None] = [None] * len(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]
+        array = self.arrays[number]
+        if array is None:
+            array = self.arrays[number] = map_shard(self.files.get(self.paths[number]))
+        return array
+
+
+def find_shards(files: StoreFiles, folder: str) -> list[Path]:
+    """Find the shards in a folder of a store, in their order."""
+    return files.find(f"{folder}/[0-9]*.npy")
 
 
 def map_shard(file: Path) -> np.ndarray:
@@ -267,7 +368,7 @@ def shard_file(root: Path, name: str, shard: int) -> Path:
 
 def read_description(root: Path) -> dict[str, Any]:
     """Description of a store, or say how to make the store."""
-    path = root / "description.json"
+    path = root / DESCRIPTION
     if not path.is_file():
         raise FileNotFoundError(
             f"No store in {root}. Make it with: python src/prepare.py corpus=manifest "

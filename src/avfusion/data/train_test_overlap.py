@@ -124,9 +124,9 @@ def check_overlap(
         if found and name not in allowed:
             raise ValueError(
                 f"{file} was trained on {pluralize(len(found), NOUNS[name.partition('_')[0]])} of "
-                f"the {' and '.join(names)} split of {store.root} ({join_items(found)}), so a test "
-                f"would score memory: choose other clips, or set allow_{name}=true (such as where "
-                "other people have the same names), which every result then records."
+                f"the {' and '.join(names)} split of {store.address} ({join_items(found)}), so a "
+                f"test would score memory: choose other clips, or set allow_{name}=true (such as "
+                "where other people have the same names), which every result then records."
             )
 
     return seen

@@ -144,7 +144,7 @@ class CorruptedClips:
         wanted = [name for name in self.streams if store.streams[name].modality == modality]
         if not wanted:
             raise ValueError(f"the network does not read the {modality}")
-        if source not in store.streams or not (store.root / source).is_dir():
+        if source not in store.streams or not store.has_files(source):
             raise ValueError(f"the store has no {source} to corrupt")
         check_recorded([source], store)
         some = rows[store.has_modality(source)[rows]][:1]

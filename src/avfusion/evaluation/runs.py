@@ -15,7 +15,7 @@ REPEATED_KEYS = re.compile(r"^(seed|data\.seed|(data\.)?(corpus\.)?split_seed|.*
 # Of the training clips, so that they differ between folds; a configuration refers to them.
 MEASURED_KEYS = re.compile(r"^description\.(class_counts|streams\..*\.(mean|std))$")
 IGNORED_KEYS = re.compile(
-    r"^(description|diagnostics|callbacks|logger|trainer\.default_root_dir|ckpt_path|init_from)"
+    r"^(description|diagnostics|callbacks|logger|data\.cache|trainer\.default_root_dir|ckpt_path|init_from)"
 )
 
 

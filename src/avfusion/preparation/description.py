@@ -12,6 +12,7 @@ from avfusion.corpora import Contents, Corpus
 from avfusion.corpora.labels import ClassesOf
 from avfusion.corpora.spelling import escape_surrogates
 from avfusion.data.computed import STREAM_FILE, read_computed
+from avfusion.data.files import Folder
 from avfusion.data.index import BOX, Codes, Index, IndexWriter
 from avfusion.data.splits import Splits
 from avfusion.data.store import FORMAT, INDEX, Store, read_description
@@ -205,7 +206,7 @@ def report_left_out(contents: Contents) -> list[dict[str, str]]:
 
 def verify_checksums(root: Path) -> None:
     """Refuse a store whose files are not those that were written."""
-    computed = read_computed(root)
+    computed = read_computed(Folder(root))
     promised, found = read_description(root)["checksums"], checksums(root, computed)
     for name, one in computed.items():
         promised |= {f"{name}/{file}": sum for file, sum in one.description["checksums"].items()}

@@ -157,7 +157,7 @@ def refuse_splits(
         sentences += [overlap] * bool(overlap)
 
     if sentences:
-        raise ValueError(f"{splits.spelled} of {store.root}: {' '.join(sentences)}")
+        raise ValueError(f"{splits.spelled} of {store.address}: {' '.join(sentences)}")
 
 
 def refuse_leaks(leaks: Mapping[str, Sequence[str]], allowed: Collection[str]) -> None:

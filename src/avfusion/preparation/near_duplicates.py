@@ -127,9 +127,9 @@ def describe_near_duplicates(store: Store, splits: Splits | None = None) -> list
 
     A store of an earlier version lists none.
     """
-    file = store.root / FILE_NAME
-    if not file.is_file():
+    if not store.files.find(FILE_NAME):
         return []
+    file = store.file(FILE_NAME)
     pairs = [(row["kind"], row["clip_id"], row["other"]) for row in read_csv(file)]
     if splits is not None:
         places = _find_splits(store, splits, [clip for _, *two in pairs for clip in two])

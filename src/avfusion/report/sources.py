@@ -1,14 +1,12 @@
 """Sources of the page of a run: its predictions, and the store of their clips."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from avfusion.data.store import Store
+from avfusion.data.store import Store, open_recorded
 from avfusion.evaluation.predictions import Predictions, load_predictions
 from avfusion.evaluation.runs import Run
-from avfusion.files import data_folder
 from avfusion.targets import choose_target
 
 
@@ -41,27 +39,23 @@ def read_sources(run: Run) -> Sources:
         raise ValueError(f"No {predictions.split} clip of {predictions.store} has a known label.")
 
     try:
-        return Sources(predictions, _find_store(predictions))
+        return Sources(predictions, _find_store(predictions, run))
     except (ValueError, OSError) as error:
         return Sources(predictions, None, str(error))
 
 
-def _find_store(predictions: Predictions) -> Store:
-    """Open the store where it was, or where this machine keeps stores."""
-    recorded = Path(predictions.store)
-    for folder in (recorded, Path(data_folder()) / "stores" / recorded.name):
-        if (folder / "description.json").is_file():
-            store = Store(folder)
-            break
-    else:
-        raise FileNotFoundError(
-            f"The clips cannot be shown: their store is not at {recorded}, and not among the "
-            "stores of this machine."
-        )
+def _find_store(predictions: Predictions, run: Run) -> Store:
+    """Open the store of a run's clips, where it is to be found."""
+    try:
+        store = open_recorded(predictions.store, run.config)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"The clips cannot be shown: {error}") from error
 
     rows, known = predictions.rows, np.array(store.texts("clip_id"))
     if rows.max() >= len(known) or not np.array_equal(known[rows], predictions.clip_ids):
-        raise ValueError(f"The clips cannot be shown: {folder} holds others than were tested.")
+        raise ValueError(
+            f"The clips cannot be shown: {store.address} holds others than were tested."
+        )
     store.respell(predictions.target.spell)
 
     return store

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,12 @@ from jaxtyping import Int64
 
 from avfusion.data.protocols import SplitProtocol
 from avfusion.data.splits import Splits, make_plan, split_clips
-from avfusion.data.store import Store
+from avfusion.data.store import Store, open_recorded
 from avfusion.evaluation.out_of_fold import Pooled
 from avfusion.evaluation.predictions import load_predictions
 from avfusion.evaluation.probe import fit_probe, predict_majority, summarize_stream
 from avfusion.evaluation.runs import Run, read_mapping
 from avfusion.features.clip import MODALITIES
-from avfusion.files import data_folder
 from avfusion.run.streams import find_streams
 from avfusion.targets import choose_target
 
@@ -111,24 +109,18 @@ def _find_clips(store: Store, setting: Pooled) -> Int64[np.ndarray, "clips"]:
     rows = {str(name): row for row, name in enumerate(store.texts("clip_id"))}
     names = setting.clip_ids.tolist()
     if missing := [name for name in names if name not in rows]:
-        raise ValueError(f"{store.root} lacks {missing[0]}, which was tested.")
+        raise ValueError(f"{store.address} lacks {missing[0]}, which was tested.")
     return np.array([rows[name] for name in names], np.int64)
 
 
 def open_store(run: Run) -> Store:
-    """Open the store that a run was tested on, where it was or among this machine's stores.
+    """Open the store that a run was tested on.
 
     Raises:
-        FileNotFoundError: It is at neither place.
+        FileNotFoundError: It is not to be found.
     """
     split = str(run.results.get("data/split", "test"))
-    recorded = Path(load_predictions(run.folder, split).store)
-    for folder in (recorded, Path(data_folder()) / "stores" / recorded.name):
-        if (folder / "description.json").is_file():
-            return Store(folder)
-    raise FileNotFoundError(
-        f"their store is not at {recorded}, and not among the stores of this machine."
-    )
+    return open_recorded(load_predictions(run.folder, split).store, run.config)
 
 
 def read_splits(run: Run, store: Store) -> Splits:

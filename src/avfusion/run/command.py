@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from hydra._internal import utils as hydra_utils  # private: what its main() reports errors with
 
+from avfusion.addresses import check_arguments
 from avfusion.console import use_utf8
 from avfusion.run.composition import check_choices
 from avfusion.run.errors import exit_on_input_error, format_error, input_errors, shows_tracebacks
@@ -31,6 +32,7 @@ def run(main: Callable[[], Any]) -> None:
     use_utf8()
     with exit_on_input_error():
         sys.argv[1:] = expand_shorthands(sys.argv[1:])
+        check_arguments(sys.argv[1:])
         check_flags(sys.argv[1:])
 
     run_and_report = hydra_utils.run_and_report

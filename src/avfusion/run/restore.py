@@ -22,7 +22,7 @@ from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.checks import check_modalities, check_streams, find_removed
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.splits import Splits
-from avfusion.data.store import read_description
+from avfusion.data.store import find_description
 from avfusion.data.train_test_overlap import check_overlap
 from avfusion.features import Features, prediction_features
 from avfusion.features.clip import Stream
@@ -204,10 +204,10 @@ def choose_splits(
         return {}
 
     plan: dict[str, Any] = {}
-    path = Path(str(settings["store"])) / "description.json"
     chosen = any(settings.get(key) is not None for key in ("splits", "protocol"))
-    if "data" in cfg and not chosen and path.is_file():
-        if read_description(path.parent)["checksums"] == recipe["description"].get("checksums"):
+    if "data" in cfg and not chosen:
+        store = find_description(settings["store"], instantiate(settings.get("cache")))
+        if store and store["checksums"] == recipe["description"].get("checksums"):
             plan = {key: value for key, value in recipe["data"].items() if key in SPLIT_ARGUMENTS}
             plan |= {} if settings.get("fold") is None else {"fold": settings["fold"]}
 

@@ -22,10 +22,12 @@ class CorpusCheck(Callback):
 
         from hydra.utils import instantiate  # torch is imported only where there is a corpus
 
+        from avfusion.addresses import check_folder
         from avfusion.preparation.prepare import Preparation
         from avfusion.run.checks import check_weights
 
         with exit_on_input_error():
+            check_folder(data.store)
             corpus = instantiate(data.corpus, _convert_="all")
             features = instantiate(data.features, _convert_="all")
             if getattr(corpus, "is_there", True):  # otherwise jobs render or download it

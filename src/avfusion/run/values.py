@@ -39,6 +39,7 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "limit": PositiveInt | None,
         "dry_run": bool,
         "verify": bool,
+        "upload": str | None,
     },
     # Lightning accepts lower values silently, or refuses them only in the middle of the training.
     "trainer": {

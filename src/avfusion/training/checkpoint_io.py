@@ -5,8 +5,18 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import distributed
 
 from avfusion.files import atomic_write
+
+
+def is_elsewhere(path: Path) -> bool:
+    """Whether some processes of a training lack a file that the first one has."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return False
+    there: list[bool] = [False] * distributed.get_world_size()
+    distributed.all_gather_object(there, path.is_file())
+    return there[0] and not all(there)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -24,9 +34,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self.kept = {path: checkpoint}
 
     def load_checkpoint(self, path: str | Path, *given: Any, **options: Any) -> dict[str, Any]:
-        """What was kept of a file, else load it."""
+        """What was kept of a file, else load it: where only the first machine has it, from there.
+
+        Processes load together, so that machines need no disk in common.
+        """
         kept, self.kept = self.kept.get(Path(path)), {}
-        return super().load_checkpoint(path, *given, **options) if kept is None else kept
+        if kept is not None:
+            return kept
+        if not is_elsewhere(Path(path)):
+            return super().load_checkpoint(path, *given, **options)
+
+        is_first = distributed.get_rank() == 0
+        sent = [super().load_checkpoint(path, *given, **options) if is_first else None]
+        distributed.broadcast_object_list(sent, src=0)
+        assert sent[0] is not None
+        return sent[0]
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None

@@ -1,0 +1,117 @@
+"""Upload of a store to object storage: the files of its folder, its description last.
+
+So whoever finds a description finds a whole store, and whoever is interrupted goes on with what is
+not there yet. A computed stream that a store gets later is added in the same way: its stream.json
+comes last.
+"""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from avfusion.addresses import check_address, is_address
+from avfusion.console import is_interactive
+from avfusion.data.computed import STREAM_FILE, read_computed
+from avfusion.data.files import DESCRIPTION, Folder
+from avfusion.data.remote import GB, connect, explain, list_files, read_bytes
+from avfusion.data.store import read_description
+from avfusion.messages import format_duration, pluralize
+
+log = logging.getLogger(__name__)
+KEY = "prepare.upload"
+
+
+def check_upload(address: str) -> str:
+    """Refuse an address that cannot be written to, as far as is known before long work.
+
+    Raises:
+        ValueError: It is no address, or holds credentials.
+        FileNotFoundError: Its bucket is missing.
+        PermissionError: It cannot be reached with the credentials of this environment.
+    """
+    if not is_address(address):
+        raise ValueError(
+            f"{KEY}={address} is no address, such as s3://bucket/stores: prepare.stores=<folder> "
+            "names the folder of stores."
+        )
+    address = check_address(address, KEY)
+    fs, root = connect(address)
+    try:
+        list_files(fs, root)
+    except Exception as error:  # of as many kinds as there are file systems
+        is_new = isinstance(error, FileNotFoundError) and "bucket" not in str(error).lower()
+        if not is_new:
+            raise explain(error, address, "listed") from None
+    return address
+
+
+def upload_store(root: Path, address: str) -> str:
+    """Write what is not there yet of a store below an address; return the address of the store.
+
+    Raises:
+        ValueError: Another store, or another stream, is there.
+        OSError: The address cannot be written to.
+    """
+    place = f"{check_address(address, KEY)}/{root.name}"
+    fs, target = connect(place)
+    try:
+        there = _list_written(fs, target)
+        _check_same(fs, root, target, place, there)
+        missing = [name for name in list_in_order(root) if there.get(name) != _size(root, name)]
+        _write(fs, root, target, place, missing)
+    except ValueError:
+        raise
+    except Exception as error:  # of as many kinds as there are file systems
+        raise explain(error, place, "written") from None
+    return place
+
+
+def list_in_order(root: Path) -> list[str]:
+    """Names of the files of a store: what says that others are whole comes after them."""
+    names = list(read_description(root)["checksums"])
+    for name, stream in read_computed(Folder(root)).items():
+        names += [f"{name}/{file}" for file in stream.description["checksums"]]
+        names.append(f"{name}/{STREAM_FILE}")
+    return [*names, DESCRIPTION]
+
+
+def _list_written(fs: Any, target: str) -> dict[str, int]:
+    try:
+        return list_files(fs, target)
+    except FileNotFoundError as error:
+        if "bucket" in str(error).lower():
+            raise
+        return {}
+
+
+def _check_same(fs: Any, root: Path, target: str, place: str, there: dict[str, int]) -> None:
+    """Refuse to mix a store, or a stream, with another one of its name."""
+    told = [DESCRIPTION, *(f"{name}/{STREAM_FILE}" for name in read_computed(Folder(root)))]
+    for name in told:
+        if name in there and read_bytes(fs, f"{target}/{name}") != (root / name).read_bytes():
+            what = name.rpartition("/")[0]
+            raise ValueError(
+                f"{place} holds another {f'stream {what}' if what else 'store'} than {root}: give "
+                f"another {KEY}, or delete what is there."
+            )
+
+
+def _write(fs: Any, root: Path, target: str, place: str, names: list[str]) -> None:
+    started, whole = time.perf_counter(), sum(_size(root, name) for name in names)
+    columns = (TextColumn("Uploading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True, disable=not is_interactive()) as progress:
+        bar = progress.add_task("", total=whole)
+        for name in names:
+            fs.put_file(str(root / name), f"{target}/{name}")
+            progress.advance(bar, _size(root, name))
+    if names:
+        seconds = format_duration(time.perf_counter() - started)
+        what = pluralize(len(names), "file")
+        log.info("Uploaded %s, %.3g GB, to %s in %s", what, whole / GB, place, seconds)
+
+
+def _size(root: Path, name: str) -> int:
+    return (root / name).stat().st_size
