@@ -28,6 +28,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
+from object_server import ObjectServer, serve_objects
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -567,6 +568,13 @@ def watched(party_store, tmp_path_factory) -> Path:
     trainer.fit(task, datamodule=data)
     trainer.test(task, datamodule=data, verbose=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ObjectServer]:
+    """An S3 server on loopback, and its clients in this process and in programs it starts."""
+    with serve_objects() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

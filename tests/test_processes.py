@@ -1,16 +1,25 @@
 """Several processes train the model of one."""
 
 import os
+import signal
 import socket
-import threading
+import subprocess
+import sys
+from collections import Counter
 from contextlib import suppress
 
+import fork_server
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL_PARTY, SMALL_TEST_ROWS, results
+from conftest import ROOT, SMALL_PARTY, SMALL_TEST_ROWS, results, split_by
+from object_server import BUCKET, SECRET
 
+from avfusion.data.store import Store
 from avfusion.evaluation.predictions import load_predictions
+from avfusion.evaluation.runs import read_run
+from avfusion.preparation.upload import upload_store
+from avfusion.report.sources import read_sources
 
 pytestmark = pytest.mark.slow
 SMALL = (
@@ -105,16 +114,109 @@ def free_port() -> int:
     pytest.fail("no port between 20000 and 30000 is free")
 
 
-def test_two_nodes_end_with_equal_weights(run, tmp_path):
-    port = free_port()
-    nodes = f"--nnodes=2 --nproc-per-node=1 --master-addr=127.0.0.1 --master-port={port}"
-    logs = tmp_path / "logs"
-    ddp = ("trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2")
-    small = (*SMALL, *ddp, *record_ranks(tmp_path / "ranks"), new_folder(logs))
-    first, second = (f"{nodes} --node-rank={rank}" for rank in (0, 1))
-    other = threading.Thread(target=run, args=("train", *small), kwargs={"torchrun": second})
-    other.start()
-    run("train", *small, torchrun=first)
-    other.join()
-    check_ranks(tmp_path / "ranks")
-    assert len(list(logs.iterdir())) == 1
+@pytest.fixture(scope="module")
+def machines(server, party_store, tmp_path_factory):
+    """Two machines after a training: they shared a loopback address and that of a store.
+
+    Each has a working directory, data, cache, home and temporary folder of its own.
+    """
+    root = tmp_path_factory.mktemp("machines")
+    address = upload_store(party_store, f"s3://{BUCKET}/machines")
+    server.requests.clear()
+    nodes = f"--nnodes=2 --nproc-per-node=2 --master-addr=127.0.0.1 --master-port={free_port()}"
+    given = (
+        *("data=store", f"data.store={address}", "data.batch_size=4", *SMALL[1:]),
+        *("trainer=ddp", "trainer.devices=2", "trainer.num_nodes=2", "diagnostics=none"),
+        "trainer.max_epochs=1",
+    )
+    folders = [root / "first", root / "second"]
+    processes = []
+    for rank, folder in enumerate(folders):
+        for name in ("home", "tmp"):
+            (folder / name).mkdir(parents=True)
+        command = [sys.executable, "-m", "torch.distributed.run", *nodes.split()]
+        command += [f"--node-rank={rank}", str(ROOT / "src" / "train.py"), *given]
+        command += [*record_ranks(folder / "ranks")]
+        own = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "AVFUSION_DATA": "data"}
+        own |= {"PYTHONPATH": str(ROOT / "tests"), "CI": "true"}
+        with (folder / "console.log").open("w") as console:
+            processes.append(
+                fork_server.Popen(
+                    command,
+                    cwd=folder,
+                    env=os.environ | own,
+                    stdout=console,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+    try:
+        codes = [process.wait(300) for process in processes]
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert codes == [0, 0], "".join((one / "console.log").read_text()[-3000:] for one in folders)
+    return address, folders, list(server.requests)
+
+
+def test_machines_that_share_nothing_but_addresses_train_one_network(machines, party_store):
+    address, folders, _ = machines
+    saved = [file for folder in folders for file in sorted((folder / "ranks").glob("*.pt"))]
+    assert [file.name for file in saved] == [f"rank{number}.pt" for number in range(4)]
+    ranks = [torch.load(file, weights_only=True) for file in saved]
+    for other in ranks[1:]:
+        assert all(
+            torch.equal(ranks[0]["weights"][name], value)
+            for name, value in other["weights"].items()
+        )
+    tested = [row for rank in ranks for row in rank["rows"]]
+    assert sorted(tested) == split_by(Store(party_store)).rows("test").tolist()
+
+    # The four processes agree on a run folder, whose files the first machine has alone.
+    ours, theirs = ([*(folder / "logs" / "lowrank").iterdir()] for folder in folders)
+    assert [run.name for run in ours] == [run.name for run in theirs]
+    assert results(ours[0])["data/store"] == address
+    assert (ours[0] / "checkpoints" / "best.ckpt").exists()
+    assert not list(theirs[0].rglob("*.ckpt"))
+
+
+def test_the_processes_of_a_machine_fetch_what_they_read_once(machines):
+    _, folders, requests = machines
+    asked = Counter((one.key, one.first) for one in requests if one.first is not None)
+    assert {*asked.values()} == {2}  # machines, not processes
+    read = {key.partition("/")[2].partition("/")[2].partition("/")[2] for key, _ in asked}
+    assert {"index.parquet", "frames/00000.npy", "mfcc/00000.npy"} <= read
+    assert not [name for name in read if name.startswith("waveform")]
+    for folder in folders:
+        fetched = {file.name for file in folder.glob("data/cache/*/*/*/*.npy")}
+        assert fetched == {"00000.npy"} and not list(folder.glob("data/stores"))
+
+
+def test_no_file_of_a_run_holds_credentials(machines):
+    _, folders, _ = machines
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    assert len(files) > 20
+    assert not [file for file in files if SECRET.encode() in file.read_bytes()]
+
+
+def test_what_a_run_records_of_its_store_is_found_from_another_machine(
+    machines, tmp_path, monkeypatch
+):
+    address, folders, _ = machines
+    (folder,) = (folders[0] / "logs" / "lowrank").iterdir()
+    monkeypatch.setenv("AVFUSION_DATA", str(tmp_path / "data"))
+    command = [str(ROOT / "src" / "eval.py"), f"ckpt_path={folder}", "trainer.accelerator=cpu"]
+    given = ["data=store", f"data.store={address}"]
+    done = fork_server.run([sys.executable, *command, *given], cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (tested,) = (tmp_path / "logs" / "eval").glob("*/results.json")
+    there, before = results(tested.parent), results(folder)
+    scores = [name for name in before if name.startswith("test/")]
+    assert {name: there[name] for name in scores} == pytest.approx(
+        {name: before[name] for name in scores}, abs=1e-5, nan_ok=True
+    )
+    sources = read_sources(read_run(folder))  # as the report does
+    assert not sources.missing and sources.store.address == address
+    (cached,) = (tmp_path / "data" / "cache").glob("*/*/")
+    assert sources.store.root == cached

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import one_process
-from object_server import BUCKET, break_off, damage, serve_objects
+from object_server import BUCKET, break_off, damage
 from tiny_encoders import TinyVoice
 
 from avfusion.corpora import Manifest
@@ -32,12 +32,6 @@ from avfusion.preparation.upload import check_upload, upload_store
 
 STORES = f"s3://{BUCKET}/stores"
 PIECE = 20_000  # bytes
-
-
-@pytest.fixture(scope="module")
-def server():
-    with serve_objects() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
