@@ -2,6 +2,7 @@
 
 import errno
 import pickle
+import re
 import shutil
 import signal
 import sys
@@ -16,7 +17,7 @@ import fork_server
 import numpy as np
 import pytest
 import torch
-from conftest import one_process
+from conftest import one_process, write_recordings
 from object_server import BUCKET, break_off, damage
 from tiny_encoders import TinyVoice
 
@@ -364,12 +365,37 @@ def test_what_was_opened_before_is_read_where_the_address_cannot_be_reached(
 
 SENTENCES = {
     f"s3://no-such-bucket/{BUCKET}": "There is no bucket no-such-bucket for s3://no-such-bucket",
-    f"{STORES}/none": f"No store in {STORES}/none. Write it there with: python src/prepare.py",
+    f"{STORES}/bucket": f"No store in {STORES}/bucket. Write it there with: python src/prepare.py",
     "s4://bucket/store": "s4://bucket/store begins with s4://, which fsspec does not know: give",
     "gs://bucket/store": "gs://bucket/store needs a package that is missing: gcsfs (pip install",
     "s3://me:secret/of@bucket/store": "data.store=s3://***@bucket/store holds credentials or a qu",
     "file:///nowhere/store": "No store in file:///nowhere/store. Write it there with",
 }
+
+
+UPLOADS = {
+    "s3://no-such-bucket/stores": "There is no bucket no-such-bucket for s3://no-such-bucket/store",
+    "stores": "prepare.upload=stores is no address, such as s3://bucket/stores: prepare.stores=<f",
+    "s3://me:secret/of@bucket": "prepare.upload=s3://***@bucket holds credentials or a query, whi",
+}
+
+
+@pytest.mark.parametrize("place", UPLOADS)
+def test_what_a_store_cannot_be_written_to_is_refused_before_it_is_made(place):
+    with pytest.raises((ValueError, OSError)) as error:
+        check_upload(place)
+    assert str(error.value).startswith(UPLOADS[place])
+
+
+@pytest.mark.slow
+def test_the_program_uploads_what_it_prepares_and_prints_the_address(server, run, tmp_path, cache):
+    few = write_recordings(tmp_path / "few", subjects=1)
+    prepared = f"corpus.root={few}", f"prepare.stores={tmp_path / 'stores'}", "prepare.workers=1"
+    told = run("prepare", *prepared, f"prepare.upload=s3://{BUCKET}/program").stdout
+    (place,) = re.findall(r"data=store data.store=(s3://\S+)", told)
+    (store,) = (tmp_path / "stores").glob("few-????????")
+    assert place == f"s3://{BUCKET}/program/{store.name}"
+    check_same(open_store(place, cache), store)
 
 
 @pytest.mark.parametrize("place", SENTENCES)

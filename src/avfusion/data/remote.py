@@ -403,6 +403,11 @@ def connect(address: str) -> tuple[Any, str]:
     return fs, path.rstrip("/")
 
 
+def is_missing_bucket(error: Exception) -> bool:
+    """Whether it is a bucket that is not there, not a file in it."""
+    return isinstance(error, FileNotFoundError) and "bucket does not exist" in str(error)
+
+
 def explain(error: Exception, address: str, verb: str = "read") -> Exception:
     """Say in a sentence what is wrong at an address, and what to do; credentials are hidden."""
     kind, reason = type(error).__name__, redact(f"{error}".partition("\n")[0]) or "no reason given"
@@ -413,7 +418,7 @@ def explain(error: Exception, address: str, verb: str = "read") -> Exception:
             "log in as their clients do."
         )
     if isinstance(error, FileNotFoundError):
-        if "bucket" in reason:
+        if is_missing_bucket(error):
             bucket = address.partition("://")[2].partition("/")[0]
             return FileNotFoundError(
                 f"There is no bucket {bucket} for {address}: correct the address, or create it."
@@ -515,7 +520,7 @@ def find_opened(cache: Cache, name: str, address: str) -> CachedStore | None:
 
 def explain_missing(error: FileNotFoundError, fs: Any, root: str, address: str) -> Exception:
     """Say whether a bucket, a store, or the end of one is missing."""
-    if "bucket" in str(error):
+    if is_missing_bucket(error):
         return explain(error, address)
     try:
         found = list_files(fs, root)

@@ -16,7 +16,14 @@ from avfusion.addresses import check_address, is_address
 from avfusion.console import is_interactive
 from avfusion.data.computed import STREAM_FILE, read_computed
 from avfusion.data.files import DESCRIPTION, Folder
-from avfusion.data.remote import GB, connect, explain, list_files, read_bytes
+from avfusion.data.remote import (
+    GB,
+    connect,
+    explain,
+    is_missing_bucket,
+    list_files,
+    read_bytes,
+)
 from avfusion.data.store import read_description
 from avfusion.messages import format_duration, pluralize
 
@@ -42,8 +49,7 @@ def check_upload(address: str) -> str:
     try:
         list_files(fs, root)
     except Exception as error:  # of as many kinds as there are file systems
-        is_new = isinstance(error, FileNotFoundError) and "bucket" not in str(error).lower()
-        if not is_new:
+        if is_missing_bucket(error) or not isinstance(error, FileNotFoundError):
             raise explain(error, address, "listed") from None
     return address
 
@@ -82,7 +88,7 @@ def _list_written(fs: Any, target: str) -> dict[str, int]:
     try:
         return list_files(fs, target)
     except FileNotFoundError as error:
-        if "bucket" in str(error).lower():
+        if is_missing_bucket(error):
             raise
         return {}
 
