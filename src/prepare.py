@@ -38,6 +38,7 @@ def main(cfg: DictConfig) -> None:
         check_config(cfg)
         corpus = instantiate(cfg.corpus, _convert_="all")
         features = instantiate(cfg.features, _convert_="all")
+        executor = instantiate(cfg.prepare.executor, _convert_="all")
         stores, limit = cfg.prepare.stores, cfg.prepare.limit
         check_folder(stores, "prepare.stores")
         upload = None if cfg.prepare.upload is None else check_upload(cfg.prepare.upload)
@@ -45,14 +46,13 @@ def main(cfg: DictConfig) -> None:
         if cfg.prepare.dry_run:
             print(preview_store(corpus, features, stores, limit))
             return
+        executor.check()
         preparation = Preparation(corpus, features, stores, limit)
         if not cfg.prepare.streams:
             print(list_streams(preparation))
             return
         already_there = preparation.is_done
-        store = preparation.carry_out(
-            cfg.prepare.workers, cfg.prepare.device, str(cfg.prepare.precision)
-        )
+        store = preparation.carry_out(executor, cfg.prepare.device, str(cfg.prepare.precision))
         if cfg.prepare.verify:
             verify_checksums(store)
         if export is not None:

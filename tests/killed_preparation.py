@@ -1,6 +1,6 @@
-"""src/prepare.py, killed with its workers: python killed_preparation.py <step>:<journals> ...
+"""src/prepare.py, killed with its workers: python killed_preparation.py <step>:<parts> ...
 
-The step is a function of the shards; the first call of it once there are so many journals kills.
+The step is a function of the shards; the first call of it once so many parts are written kills.
 """
 
 import os
@@ -11,11 +11,11 @@ import sys
 from avfusion.preparation import shards, workers
 
 if __name__ == "__main__":
-    name, journals = sys.argv.pop(1).split(":")
+    name, written = sys.argv.pop(1).split(":")
     step = getattr(shards, name)
 
     def kill(part, *others):
-        if len(list(part.journals.glob("*_*.json"))) >= int(journals):
+        if len({path.stem for path in part.journals.glob("*_*.[jn]*")}) >= int(written):
             os.killpg(0, signal.SIGKILL)
         return step(part, *others)
 

@@ -58,7 +58,7 @@ GIVEN = {"prepare": {"corpus": "manifest"}}  # what a top config cannot do witho
 
 def groups(top: str) -> list[str]:
     text = (CONF / f"{top}.yaml").read_text()
-    return re.findall(r"^  - (?:optional )?(\w+):", text, re.MULTILINE)
+    return re.findall(r"^  - (?:optional )?(\w+)[\w/]*:", text, re.MULTILINE)
 
 
 @cache

@@ -25,7 +25,7 @@ from wrong_commands import CHEAP, OURS, THEIRS, TYPED
 from avfusion.corpora import cocktail_party
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import read_description
-from avfusion.preparation import workers as work
+from avfusion.preparation.executors.local import Here, Local
 
 OTHER_MAPS = {"encoder": {"_target_": "other"}, "weights": "hub", "sha256": "0"}
 HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs and .hydra
@@ -104,7 +104,8 @@ def at_rest(monkeypatch, tmp_path):
     monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: None)
     for owner, name in [
         *[(L.Trainer, name) for name in ("fit", "test", "predict")],
-        *[(module, "run_parallel") for module in (cocktail_party, work)],
+        (cocktail_party, "run_parallel"),
+        *[(executor, "run") for executor in (Local, Here)],
     ]:
         monkeypatch.setattr(owner, name, begin)
     monkeypatch.chdir(tmp_path)

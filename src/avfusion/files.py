@@ -7,6 +7,7 @@ import csv
 import hashlib
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +30,10 @@ def atomic_write(path: Path, *, sync: bool = False, concurrent: bool = False) ->
     Args:
         path: The file to write; its folder exists.
         sync: Wait until the content has reached the disk, so that it survives a power failure.
-        concurrent: Other processes may write the same file at the same time; the last one wins.
+        concurrent: Other processes, on whatever machine, may write the same file at the same time;
+            the last one wins.
     """
-    writer = f".{os.getpid()}" if concurrent else ""
+    writer = f".{secrets.token_hex(8)}" if concurrent else ""  # ids of processes repeat
     partial = path.with_name(f"{path.name}{writer}.partial")
     partial.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from threading import Thread
@@ -20,6 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avfusion.console import is_interactive
 from avfusion.threads import count_cores
 
+KILLED = (
+    "A worker process was killed: memory ran out, or a decoder crashed on a broken file. Free "
+    "memory, or use fewer processes (prepare.workers=1)."
+)
 MAX_FORKED_SIZE = 64  # clips, above which new processes are worth their imports
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -49,37 +53,38 @@ def run_parallel(
         ChildProcessError: A process was killed.
         RuntimeError: A script without ``if __name__ == "__main__":`` would start new processes.
     """
-    processes = max(1, min(workers or count_cores(), len(jobs)))
-    context = _choose_context(sum(sizes))
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with open_pool(len(jobs), sum(sizes), workers) as pool:
+        # Forks begin here, before the bar has a thread whose locks they would inherit.
+        futures = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+        with Progress(*columns, disable=not is_interactive()) as progress:
+            bar = progress.add_task(title, total=sum(sizes))
+            try:
+                for future in as_completed(futures):
+                    number = futures[future]
+                    progress.advance(bar, sizes[number])
+                    yield number, future.result()
+            except BrokenProcessPool as error:
+                raise ChildProcessError(KILLED) from error
+
+
+@contextmanager
+def open_pool(jobs: int, size: int, workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """Open a pool of processes for so many jobs, of so many clips; an error cancels its jobs."""
+    processes = max(1, min(workers or count_cores(), jobs))
+    context = _choose_context(size)
     if context.get_start_method() == "spawn":
         _check_main_guard()
 
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ExitStack() as stack:
-        pool = stack.enter_context(
-            ProcessPoolExecutor(processes, context, initializer=_initialize_worker)
-        )
-        stack.enter_context(warnings.catch_warnings())
+    with warnings.catch_warnings():
         # Python 3.12 warns of forks with threads: workers do not use those of torch.
         warnings.filterwarnings("ignore", ".*use of fork.*", DeprecationWarning)
-        # Forks begin here, before the bar has a thread whose locks they would inherit.
-        futures = {pool.submit(function, job): number for number, job in enumerate(jobs)}
-        progress = stack.enter_context(Progress(*columns, disable=not is_interactive()))
-        bar = progress.add_task(title, total=sum(sizes))
-
-        try:
-            for future in as_completed(futures):
-                number = futures[future]
-                progress.advance(bar, sizes[number])
-                yield number, future.result()
-        except BrokenProcessPool as error:
-            raise ChildProcessError(
-                "A worker process was killed: memory ran out, or a decoder crashed on a broken "
-                "file. Free memory, or use fewer processes (prepare.workers=1)."
-            ) from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        with ProcessPoolExecutor(processes, context, initializer=_initialize_worker) as pool:
+            try:
+                yield pool
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
 
 
 def _choose_context(size: int) -> BaseContext:

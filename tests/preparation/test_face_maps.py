@@ -17,6 +17,7 @@ from avfusion.preparation import prepare as preparation
 from avfusion.preparation import streams as mapping
 from avfusion.preparation import workers as work
 from avfusion.preparation.description import verify_checksums
+from avfusion.preparation.executors.local import Local
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.streams import choose_device
 from avfusion.preparation.summary import preview_store, suggest_overrides, summarize_store
@@ -208,7 +209,7 @@ def test_maps_are_computed_on_the_device_of_the_trainer(
 def test_a_device_that_is_not_there_is_refused_before_anything_is_decoded(
     few, tmp_path, features, monkeypatch, name
 ):
-    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(Local, "run", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=rf"prepare\.device={name} cannot compute streams .*use"):
         prepare(few, features, tmp_path / "stores", device=name)
 

@@ -13,6 +13,7 @@ from avfusion.corpora.voice import synthesize_voice
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 from avfusion.features.fingerprints import fingerprint_picture, fingerprint_sound
+from avfusion.preparation.executors.local import Here, Local
 from avfusion.preparation.near_duplicates import (
     FILE_NAME,
     MAX_DIFFERING,
@@ -98,12 +99,8 @@ def copies(tmp_path_factory, small_features):
     rows[-1]["audio_path"] = "e.wav"
     write_manifest(root, rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("avfusion.preparation.workers.run_parallel", _in_turn)
+        patch.setattr(Local, "run", Here.run)
         return prepare(Manifest(str(root)), small_features, root / "stores")
-
-
-def _in_turn(function, jobs, sizes, title, workers=None):
-    return ((number, function(job)) for number, job in enumerate(jobs))
 
 
 def test_suspected_copies_are_told_and_listed_and_refuse_nothing(copies, caplog):

@@ -13,7 +13,7 @@ from avfusion.features import Policies
 from avfusion.features.audio import decode_audio
 from avfusion.preparation import watchdog as watch
 from avfusion.preparation import workers as work
-from avfusion.preparation.shards import Part, read_journal, write_part
+from avfusion.preparation.shards import Part, read_journal, take_in, write_part
 from avfusion.preparation.statistics import Moments, count_packed, list_standardized
 from avfusion.preparation.workers import allocate
 
@@ -47,9 +47,15 @@ def part(clips, small_features):
     return Part(root, root / "parts", 3, 2, clips, small_features, "skip")
 
 
+def write_and_take_in(part):
+    """As preparation does, which has a worker do the first."""
+    write_part(part)
+    take_in(part)
+
+
 def written(part):
     """Write a part, and read what its journal keeps."""
-    write_part(part)
+    write_and_take_in(part)
     return read_journal(part)
 
 
@@ -68,7 +74,7 @@ def test_every_recording_has_a_place_of_its_own(recordings, tmp_path, small_feat
 
 
 def test_a_part_writes_its_own_places_and_leaves_those_of_bad_clips_empty(part, clips):
-    write_part(part)
+    write_and_take_in(part)
     clip = part.features(clips[0])
     for name in part.features.arrays(1):
         array = np.load(part.root / name / "00003.npy")
@@ -97,7 +103,7 @@ def test_the_report_says_why_a_clip_was_skipped(part):
 
 
 def test_each_clip_that_can_be_used_has_its_moments_whatever_its_split(part, clips):
-    write_part(part)
+    write_and_take_in(part)
     clip = part.features(clips[0])
     for name, table in (("mfcc", clip.audio), ("frames", clip.face.reshape(-1, 3))):
         packed = np.load(part.root / "moments" / name / "00003.npy")
@@ -112,7 +118,7 @@ def test_each_clip_that_can_be_used_has_its_moments_whatever_its_split(part, cli
 def test_a_clip_without_sound_has_moments_of_nothing(part, clips, small_features):
     masking = replace(small_features, policies=Policies(missing="mask"))
     silent = replace(clips[0], audio=None)
-    write_part(part._replace(recordings=[silent], features=masking))
+    write_and_take_in(part._replace(recordings=[silent], features=masking))
     assert np.load(part.root / "moments" / "frames" / "00003.npy")[2, 0] == 32 * 32
     assert not np.load(part.root / "moments" / "mfcc" / "00003.npy").any()
 

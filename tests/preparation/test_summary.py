@@ -27,6 +27,7 @@ from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceFeatures, Features
 from avfusion.features.clip import Stream
 from avfusion.preparation import workers as work
+from avfusion.preparation.executors.local import Local
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.shards import list_note_kinds, write_part
 from avfusion.preparation.summary import (
@@ -149,7 +150,7 @@ def test_what_is_known_to_be_refused_is_told_before_anything_is_decoded(
     root = write_recordings(tmp_path / "recordings")
     manifest = root / "manifest.csv"
     manifest.write_text(manifest.read_text().replace(",s5,", ",S0 ,").replace("high,s5", "new,s5"))
-    monkeypatch.setattr(work, "run_parallel", lambda *_: 1 / 0)
+    monkeypatch.setattr(Local, "run", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(Manifest(str(root)), small_features, tmp_path / "stores")
     assert "are refused in training: 1 subject is in more than one split (s0)" in caplog.text
@@ -159,7 +160,7 @@ def test_what_is_known_to_be_refused_is_told_before_anything_is_decoded(
 def test_a_preview_says_what_would_happen_and_does_nothing(
     recordings, small_features, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(work, "run_parallel", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(Local, "run", lambda *_: pytest.fail("decoded"))
     text = preview_store(Manifest(str(recordings)), small_features, tmp_path / "stores", None)
     assert "would be written: 24 clips" in text and cells(text, "clips") == ["16", "4", "4"]
     assert not (tmp_path / "stores").exists()

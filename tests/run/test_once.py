@@ -12,7 +12,7 @@ from conftest import ROOT, hydra_at_rest, load, one_process
 
 from avfusion.corpora import cocktail_party
 from avfusion.models.face_encoders import ConvNet
-from avfusion.preparation import workers as work
+from avfusion.preparation.executors.local import Here, Local
 from avfusion.run import build as run_build
 from avfusion.training.task import FusionTask
 
@@ -81,12 +81,16 @@ def test_the_model_is_built_a_second_time_only_before_its_data_are_prepared(
     monkeypatch.setenv("AVFUSION_DATA", str(tmp_path))
     built_before_work = []
 
-    def work_on(*given, **named):
+    def render(*given, **named):
         built_before_work.append(counts["FusionTask"])
         return one_process(*given, **named)
 
-    for module in (cocktail_party, work):
-        monkeypatch.setattr(module, "run_parallel", work_on)
+    def decode(executor, work):
+        built_before_work.append(counts["FusionTask"])
+        return Here.run(executor, work)
+
+    monkeypatch.setattr(cocktail_party, "run_parallel", render)
+    monkeypatch.setattr(Local, "run", decode)
     small = "data.corpus.clips={train: 8, val: 4, test: 4}"
     for _ in range(2):
         data = run_build.build_data(load("train", small))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
 
 from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.corpora.media import drop_companions
@@ -27,6 +26,8 @@ from avfusion.features.identity import SHIPPED, identify, identify_features, nam
 from avfusion.files import safe_name
 from avfusion.preparation.brought import add_brought, check_brought
 from avfusion.preparation.description import write_description
+from avfusion.preparation.executors import Executor
+from avfusion.preparation.executors.local import Local
 from avfusion.preparation.file_digests import FileDigests
 from avfusion.preparation.leakage import (
     describe_leaks,
@@ -58,7 +59,7 @@ def prepare(
     many clips, spread over the corpus. ``device`` and ``precision`` are those in which encoders
     compute streams: a name of torch's, or ``auto``; ``32`` or ``bf16``.
     """
-    return Preparation(corpus, features, stores, limit).carry_out(workers, device, precision)
+    return Preparation(corpus, features, stores, limit).carry_out(Local(workers), device, precision)
 
 
 class Preparation:
@@ -108,17 +109,19 @@ class Preparation:
 
     def carry_out(
         self,
-        workers: int | None = None,
+        executor: Executor | None = None,
         device: str = "auto",
         precision: str | None = None,
         verify: bool = True,
     ) -> Path:
         """Make the store if it is not there, and the streams that it lacks; return its folder.
 
-        ``verify`` compares the weights of encoders with those that computed what is there.
+        Without an ``executor``, processes of this machine do it. ``verify`` compares the weights of
+        encoders with those that computed what is there.
         """
-        encoders = self.features.encoders
-        chosen = choose_device(device) if encoders else torch.device("cpu")
+        encoders, executor = self.features.encoders, executor or Local()
+        is_here = bool(encoders) and not executor.is_remote
+        chosen = choose_device(device) if is_here else device
         if not self.root.exists():
             for name in self.brought:
                 check_brought(self.contents, name)
@@ -130,7 +133,7 @@ class Preparation:
             what = "store of this corpus under these settings"
             with acquire_lock(self.stores, self.root, what):
                 if not self.root.exists():  # another process may have made it meanwhile
-                    self.write(workers)
+                    self.write(executor)
 
         self.files.remember()
         refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
@@ -138,17 +141,17 @@ class Preparation:
             add_brought(self.root, self.contents, name)
         for encoder in encoders:
             named = encoder is self.features.face_maps  # the store is named by it
-            add_stream(self.root, encoder, chosen, precision, verify and not named)
+            add_stream(self.root, encoder, chosen, precision, verify and not named, executor)
 
         return self.root
 
-    def write(self, workers: int | None) -> None:
+    def write(self, executor: Executor) -> None:
         """Decode the clips that are not decoded yet, and move the store into its place."""
         partial, journals = Path(f"{self.root}.partial"), Path(f"{self.root}.parts")
         corpus, contents, features = self.corpus, self.contents, self.features
         warn_of_abandoned(self.root)
         parts = allocate(partial, journals, corpus, contents, features)
-        pace = write_parts(parts, f"Preparing {corpus.name}", workers)
+        pace = write_parts(parts, f"Preparing {corpus.name}", executor)
         write_description(partial, corpus, contents, features, parts, self.inherent)
         refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
         if pace.clips:

@@ -63,6 +63,9 @@ def list_note_kinds(note: str) -> list[str]:
 
 
 CRASHED = "crashes or hangs its decoder"
+# Names in the file of a part.
+OUTCOMES = "outcomes"
+LENGTHS = "lengths/"
 
 
 class Part(NamedTuple):
@@ -81,19 +84,29 @@ class Part(NamedTuple):
     crashed: frozenset[str] = frozenset()
 
     @property
+    def name(self) -> str:
+        """Name of its files."""
+        return f"{self.shard:05d}_{self.first:08d}"
+
+    @property
+    def file(self) -> Path:
+        """The file that is there once its recordings are decoded."""
+        return self.journals / f"{self.name}.npz"
+
+    @property
     def journal(self) -> Path:
-        """The file that is there once this part is written."""
-        return self.journals / f"{self.shard:05d}_{self.first:08d}.json"
+        """The file that is there once its features are in the shards."""
+        return self.journals / f"{self.name}.json"
 
 
 def write_part(part: Part) -> None:
-    """Decode the recordings, write the features of those that can be used, and the journal."""
+    """Decode the recordings; write the features of those that can be used, and what became of all.
+
+    They go to a file of this part alone, from which ``take_in`` copies them into the shards.
+    """
     streams = part.features.streams
-    arrays = {name: np.load(shard_file(part.root, name, part.shard), "r+") for name in streams}
-    moments = {
-        name: np.load(shard_file(part.root, f"{MOMENTS}/{name}", part.shard), "r+")
-        for name in list_standardized(streams)
-    }
+    values: dict[str, list[np.ndarray]] = {name: [] for name in streams}
+    moments: dict[str, list[np.ndarray]] = {name: [] for name in list_standardized(streams)}
     outcomes = []
 
     for place, recording in enumerate(part.recordings, part.first):
@@ -104,19 +117,60 @@ def write_part(part: Part) -> None:
                 raise ValueError(f"Clip {recording.clip_id} cannot be used: {error}.") from error
             outcomes.append(Outcome(None, error.reason, str(error)))
             continue
-        for name, values in part.features.values(clip).items():
-            arrays[name][place, : len(values)] = values
+        for name, array in part.features.values(clip).items():
+            values[name].append(array)
             if name in moments:
-                table = values.reshape(-1, values.shape[-1])
+                table = array.reshape(-1, array.shape[-1])
                 is_there = clip.has_face if streams[name].modality == "face" else clip.has_audio
-                moments[name][place] = Moments.of(table if is_there else table[:0]).pack()
+                moments[name].append(Moments.of(table if is_there else table[:0]).pack())
         record = ClipRecord.of(recording, clip, part.shard, place)
         sound, picture = clip.fingerprint or b"", fingerprint_middle(recording, clip) or b""
         outcomes.append(Outcome(record, clip.note, "", sound.hex(), picture.hex()))
 
-    for array in (*arrays.values(), *moments.values()):
-        array.flush()
+    write_result(part, outcomes, values, moments)
+
+
+def write_result(
+    part: Part,
+    outcomes: list[Outcome],
+    values: Mapping[str, list[np.ndarray]],
+    moments: Mapping[str, list[np.ndarray]],
+) -> None:
+    """Write what is known of a part, whole or not at all; of a stream, its true steps alone."""
+    text = json.dumps([outcome.plain() for outcome in outcomes])
+    arrays = {OUTCOMES: np.frombuffer(text.encode(), np.uint8)}
+    for name, clips in values.items():
+        if clips:
+            arrays[name] = np.concatenate(clips)
+            arrays[f"{LENGTHS}{name}"] = np.array([len(clip) for clip in clips])
+    arrays |= {f"{MOMENTS}/{name}": np.stack(rows) for name, rows in moments.items() if rows}
+    with atomic_write(part.file, concurrent=True) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def take_in(part: Part) -> None:
+    """Copy what was written of a part into the shards, and write its journal.
+
+    Only who holds the lock of the store does, so that on no file system two machines write into
+    one page of a file.
+    """
+    with np.load(part.file) as known:
+        outcomes = [Outcome.from_plain(one) for one in json.loads(known[OUTCOMES].tobytes())]
+        places = [one.record.place for one in outcomes if one.record is not None]
+        for name in part.features.streams if places else ():
+            array = np.load(shard_file(part.root, name, part.shard), "r+")
+            values, start = known[name], 0
+            for place, length in zip(places, known[f"{LENGTHS}{name}"].tolist(), strict=True):
+                array[place, :length] = values[start : start + length]
+                start += length
+            array.flush()
+            if f"{MOMENTS}/{name}" in known:
+                moments = np.load(shard_file(part.root, f"{MOMENTS}/{name}", part.shard), "r+")
+                moments[places] = known[f"{MOMENTS}/{name}"]
+                moments.flush()
+
     write_journal(part, outcomes)
+    part.file.unlink()
 
 
 def fingerprint_middle(recording: Recording, clip: ClipFeatures) -> bytes | None:

@@ -3,16 +3,19 @@
 A store is not decoded again and none of its other files changes. The clips are shared out to parts
 in the order of the index; a part reads the store, writes a file of values and a journal, each whole
 or not at all, and knows of no other part. So whatever ends the work, the parts that are written
-stay, and the rest may be computed in any order, by anybody.
+stay, and the rest may be computed in any order, by any executor, by anybody.
 """
 
 import json
 import logging
 import os
+import pickle
+import secrets
 import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from types import SimpleNamespace
@@ -21,10 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int64, Shaped
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from avfusion.console import is_interactive
 from avfusion.data.batch import to_float
 from avfusion.data.checks import check_recorded
 from avfusion.data.computed import COMPUTED_FORMAT, LENGTHS, MOMENTS_FILE, STREAM_FILE
@@ -42,6 +43,9 @@ from avfusion.features.streams import (
 )
 from avfusion.files import atomic_write, hash_file
 from avfusion.messages import format_duration, pluralize
+from avfusion.preparation.attempts import run_work
+from avfusion.preparation.executors import Executor, Work
+from avfusion.preparation.executors.local import Here
 from avfusion.preparation.statistics import Moments
 from avfusion.preparation.workers import acquire_lock, check_room
 
@@ -56,7 +60,6 @@ BATCH_PICTURES = 32  # that an encoder sees at a time
 MAX_PADDING = 0.1  # of the steps of a batch
 MAX_CARRIED_BYTES = 100e6  # of weights that travel with the store and with checkpoints
 MIN_CUT_SECONDS = 0.02  # of a sound; less is rounding and what codecs add
-LOG_SECONDS = 60.0  # between lines about progress, where there is no bar
 
 
 Rows = Int64[np.ndarray, "_"]  # of the index
@@ -111,18 +114,42 @@ class StreamPart(NamedTuple):
         return f"{self.number:05d}"
 
 
+class EncodingJob(NamedTuple):
+    """A part of a stream, for a worker that has nothing but the store and the encoder's recipe.
+
+    ``device`` is a name as ``choose_device`` takes it, ``sha256`` that of the weights; shapes are
+    those of ``Task``.
+    """
+
+    root: Path
+    encoder: StreamEncoder
+    device: str
+    precision: str
+    sha256: str | None = None
+    shape: tuple[int, ...] = ()
+    is_ragged: bool = False
+    part: StreamPart = StreamPart(0, 0, 0)
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return self.part.name
+
+
 def add_stream(
     root: Path,
     encoder: StreamEncoder,
-    device: torch.device,
+    device: torch.device | str,
     precision: str | None = None,
     verify: bool = True,
+    executor: Executor | None = None,
 ) -> None:
     """Compute a stream of a store, unless it has it, or go on with what is begun.
 
-    ``verify`` compares the weights with those of a stream that is there; without it, words that say
-    where they come from must do. Without a ``precision``, a stream of any is right, and a new one
-    is computed in 32 bits.
+    ``device`` is the one of this machine or, for an ``executor`` of other machines, a name that is
+    looked up there; without an executor, this process computes. ``verify`` compares the weights
+    with those of a stream that is there; without it, words that say where they come from must do.
+    Without a ``precision``, a stream of any is right, and a new one is computed in 32 bits.
 
     Raises:
         ValueError: the store lacks what the encoder reads, has another stream of that name, or the
@@ -138,7 +165,7 @@ def add_stream(
     with acquire_lock(root.parent, Path(f"{root}.{name}"), f"stream {name} of {root.name}"):
         # Another process may have made it meanwhile.
         if not is_there(root, encoder, verify, precision):
-            _compute_stream(root, encoder, device, precision or "32")
+            _compute_stream(root, encoder, device, precision or "32", executor or Here())
 
 
 def is_there(
@@ -216,7 +243,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def _compute_stream(
-    root: Path, encoder: StreamEncoder, device: torch.device, precision: str
+    root: Path,
+    encoder: StreamEncoder,
+    device: torch.device | str,
+    precision: str,
+    executor: Executor,
 ) -> None:
     store, reads = Store(root), encoder.reads
     if isinstance(encoder, RecordedEncoder) and not store.has_modality(reads).any():
@@ -224,13 +255,30 @@ def _compute_stream(
         return
 
     check_input(store, encoder)
+    # An executor of other machines looks for the device there; here the first clip is computed.
+    own = torch.device("cpu") if executor.is_remote else torch.device(device)
+    task = open_task(store, encoder, own, precision)
+    sha256 = digest_module(encoder, task.gives)
+    weights = {name: value.cpu() for name, value in task.gives.state_dict().items()}
+    if sum(value.nbytes for value in weights.values()) > MAX_CARRIED_BYTES:
+        weights = {}
+    job = EncodingJob(root, encoder, str(device), precision, sha256)
+    made_by = _describe_maker(encoder) | {"sha256": sha256}
+    # One process has a GPU of this machine to itself.
+    alone = not executor.is_remote and own.type != "cpu"
+    write_stream(task, made_by, precision, weights, Here() if alone else executor, job)
+
+
+def open_task(store: Store, encoder: StreamEncoder, device: torch.device, precision: str) -> Task:
+    """Build an encoder on a device, and say what it computes of a store."""
+    reads = encoder.reads
     module = encoder.build()
     has_tensors = any(True for _ in (*module.parameters(), *module.buffers()))
     device = device if has_tensors else torch.device("cpu")
     read = store.streams[reads]
     is_sequence = read.kind == "sequence"
     lengths = store.lengths(reads) if is_sequence else np.ones(len(store), np.int64)
-    task = Task(
+    return Task(
         store,
         encoder.stream,
         encoder.modality,
@@ -240,11 +288,30 @@ def _compute_stream(
         is_there=store.has_modality(reads),
         lengths=lengths,
     )
-    made_by = _describe_maker(encoder) | {"sha256": digest_module(encoder, module)}
-    weights = {name: value.cpu() for name, value in module.state_dict().items()}
-    if sum(value.nbytes for value in weights.values()) > MAX_CARRIED_BYTES:
-        weights = {}
-    write_stream(task, made_by, precision, weights)
+
+
+def compute_job(job: EncodingJob) -> None:
+    """Compute and write a part of a stream, in a process that may know nothing of it yet."""
+    encoder = pickle.dumps(job.encoder)
+    task = _open_cached(job.root, encoder, job.device, job.precision, job.sha256)
+    write_part(task._replace(shape=job.shape, is_ragged=job.is_ragged), job.part)
+
+
+@lru_cache(maxsize=1)
+def _open_cached(
+    root: Path, encoder: bytes, device: str, precision: str, sha256: str | None
+) -> Task:
+    """Build an encoder once for all parts that a process computes, of the same weights."""
+    recipe = pickle.loads(encoder)
+    task = open_task(Store(root), recipe, choose_device(device), precision)
+    found = digest_module(recipe, task.gives)
+    if found != sha256:
+        raise ValueError(
+            f"The weights of the stream {recipe.stream} ({recipe.weights}) have the sha256 {found} "
+            f"on {socket.gethostname()}, and {sha256} where the preparation was begun: give all "
+            "machines the same."
+        )
+    return task
 
 
 def _write_nothing(store: Store, encoder: RecordedEncoder, precision: str) -> None:
@@ -279,23 +346,40 @@ def _describe_maker(encoder: StreamEncoder) -> dict[str, Any]:
 
 
 def write_stream(
-    task: Task, made_by: dict[str, Any], precision: str, weights: dict[str, Tensor] | None = None
+    task: Task,
+    made_by: dict[str, Any],
+    precision: str,
+    weights: dict[str, Tensor] | None = None,
+    executor: Executor | None = None,
+    job: EncodingJob | None = None,
 ) -> None:
     """Write the parts of a stream that are not written yet, and move it into its place.
 
     ``made_by`` is what its description says of who made it; a stream that another one had begun is
-    begun again.
+    begun again. Without an ``executor``, and the ``job`` that its workers are given for each part,
+    this process writes all of them.
     """
     begin_folders(task, {key: made_by[key] for key in ("encoder", "sha256")} | {"in": precision})
     parts = share_out(task)
     task = measure_items(task)
-    started, clips = perf_counter(), 0
-    for part in show_progress(task.name, [part for part in parts if not is_written(task, part)]):
-        write_part(task, part)
-        clips += part.last - part.first
+    started = perf_counter()
+    todo = [part for part in parts if not is_written(task, part)]
+    sizes = [part.last - part.first for part in todo]
+    if executor is None or job is None or (len(todo) < 2 and not executor.is_remote):
+        work = Work(task.name, task.journals, lambda part: write_part(task, part), todo, sizes)
+        executor = Here()
+    else:
+        job = job._replace(shape=task.shape, is_ragged=task.is_ragged)
+        jobs = [job._replace(part=part) for part in todo]
+        work = Work(task.name, task.journals, compute_job, jobs, sizes)
 
+    def list_clips(job: EncodingJob | StreamPart) -> list[str]:
+        part = job if isinstance(job, StreamPart) else job.part
+        return [record.clip_id for record in task.store.records(range(part.first, part.last))]
+
+    run_work(executor, work, lambda number: take_in(task, todo[number]), list_clips)
     seconds = perf_counter() - started
-    log.info("%s: %s in %s", task.name, pluralize(clips, "clip"), format_duration(seconds))
+    log.info("%s: %s in %s", task.name, pluralize(sum(sizes), "clip"), format_duration(seconds))
     finish_stream(task, parts, made_by, precision, weights or {})
 
 
@@ -418,43 +502,47 @@ def check_encoded(task: Task, encoded: Encoded) -> None:
         )
 
 
-def show_progress(title: str, parts: list[StreamPart]) -> Iterator[StreamPart]:
-    """Yield parts one after the other, and tell people how many clips are left, and how long."""
-    total, done = sum(part.last - part.first for part in parts), 0
-    started = told = perf_counter()
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not is_interactive(), transient=True) as progress:
-        bar = progress.add_task(title, total=total)
-        for part in parts:
-            yield part
-            done += part.last - part.first
-            progress.advance(bar, part.last - part.first)
-            now = perf_counter()
-            if progress.disable and now - told > LOG_SECONDS and done < total:
-                told, left = now, (now - started) * (total - done) / done
-                log.info("%s: %d of %d clips, %s left", title, done, total, format_duration(left))
-
-
 def write_part(task: Task, part: StreamPart) -> None:
-    """Compute the values of a part; write them, and then its journal."""
+    """Compute the values of a part; write them, and then its journal, which names their file."""
     rows = np.arange(part.first, part.last)
     rows = rows[task.is_there[rows]]
     found: dict[int, np.ndarray] = {}
-    for batch in task.group(rows):
-        found |= zip(batch.tolist(), arrange(task, task.compute(batch), batch), strict=True)
+    with compute_in_one_thread():
+        for batch in task.group(rows):
+            found |= zip(batch.tolist(), arrange(task, task.compute(batch), batch), strict=True)
 
     nothing = np.zeros((0, *task.shape) if task.is_ragged else task.shape, task.dtype)
     clips = [found.get(row, nothing) for row in range(part.first, part.last)]
-    with atomic_write(task.values / f"{part.name}.npy") as partial, partial.open("wb") as file:
-        np.save(file, np.concatenate(clips) if task.is_ragged else np.stack(clips))
+    # A file of each attempt: another one may be at the same part, on a worker taken for lost.
+    file = task.journals / f"{part.name}.{secrets.token_hex(8)}.npy"
+    with atomic_write(file) as partial, partial.open("wb") as opened:
+        np.save(opened, np.concatenate(clips) if task.is_ragged else np.stack(clips))
 
     known: dict[str, Any] = {"lengths": np.array([len(values) for values in clips])}
     if task.gives.kind != "vector":
         empty = tabulate(task, nothing)[:0]
         tables = [tabulate(task, found[row]) if row in found else empty for row in range(*part[1:])]
         known["moments"] = np.stack([Moments.of(table).pack() for table in tables])
-    with atomic_write(task.journals / f"{part.name}.npz") as partial, partial.open("wb") as file:
-        np.savez(file, **known)
+    journal = task.journals / f"{part.name}.npz"
+    with atomic_write(journal, concurrent=True) as partial, partial.open("wb") as opened:
+        np.savez(opened, **known, values=np.array(file.name))
+
+
+def take_in(task: Task, part: StreamPart) -> None:
+    """Move the values of a part among those of the stream."""
+    with np.load(task.journals / f"{part.name}.npz") as journal:
+        os.replace(task.journals / str(journal["values"]), task.values / f"{part.name}.npy")
+
+
+@contextmanager
+def compute_in_one_thread() -> Iterator[None]:
+    """Compute with one thread, by which the bits are the same in every process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def group_rows(

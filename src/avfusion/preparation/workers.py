@@ -1,9 +1,10 @@
-"""Workers of a preparation: parts over processes; what is done stays done, whatever ends it."""
+"""Work of a preparation: its parts, done by an executor; what is done stays done."""
 
 import json
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from time import perf_counter
@@ -16,8 +17,9 @@ from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import Features
 from avfusion.files import atomic_write
-from avfusion.parallel import run_parallel
-from avfusion.preparation.shards import Part, write_part
+from avfusion.preparation.attempts import run_work
+from avfusion.preparation.executors import Executor, Work
+from avfusion.preparation.shards import Part, take_in, write_part
 from avfusion.preparation.statistics import count_packed, list_standardized
 from avfusion.preparation.watchdog import crashes_decoder
 
@@ -101,31 +103,36 @@ def create_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
                 os.posix_fallocate(reserved.fileno(), 0, partial.stat().st_size)
 
 
-def write_parts(parts: list[Part], title: str, workers: int | None) -> Pace:
+def write_parts(parts: list[Part], title: str, executor: Executor) -> Pace:
     """Write the parts that are not written yet; clips that end their process are left out."""
-    started, clips = perf_counter(), 0
-    memory = parts[0].journals / "crashed.json"
+    started, journals = perf_counter(), parts[0].journals
+    memory = journals / "crashed.json"
     crashed = frozenset(json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else [])
-    features = parts[0].features
-    while todo := [part._replace(crashed=crashed) for part in parts if not part.journal.exists()]:
-        sizes = [len(part.recordings) for part in todo]
-        try:
-            for number, _ in run_parallel(write_part, todo, sizes, title, workers):
-                clips += sizes[number]
-        except ChildProcessError:
-            suspects = [clip for part in todo for clip in find_unfinished(part)]
-            guilty = {clip.clip_id for clip in suspects if crashes_decoder(clip, features)}
-            if not guilty:
-                raise
-            crashed |= guilty
-            memory.write_text(json.dumps(sorted(crashed)), encoding="utf-8")
+    todo = [part._replace(crashed=crashed) for part in parts if not part.journal.exists()]
+    sizes = [len(part.recordings) for part in todo]
 
-    pace = Pace(clips, perf_counter() - started)
-    if clips:
-        rate = clips / pace.seconds
-        log.info("%s: %d clips in %.1f s, %.1f a second", title, clips, pace.seconds, rate)
+    def leave_out_crashed(lost: Sequence[int]) -> bool:
+        suspects = [(clip, todo[n].features) for n in lost for clip in find_unfinished(todo[n])]
+        guilty = {clip.clip_id for clip, features in suspects if crashes_decoder(clip, features)}
+        known = todo[0].crashed | guilty
+        todo[:] = [part._replace(crashed=known) for part in todo]
+        if guilty:
+            memory.write_text(json.dumps(sorted(known)), encoding="utf-8")
+        return bool(guilty)
+
+    work = Work(title, journals, write_part, todo, sizes)
+    run_work(executor, work, lambda n: take_in(todo[n]), list_clips, leave_out_crashed)
+    pace = Pace(sum(sizes), perf_counter() - started)
+    if pace.clips:
+        rate = pace.clips / pace.seconds
+        log.info("%s: %d clips in %.1f s, %.1f a second", title, *pace, rate)
 
     return pace
+
+
+def list_clips(part: Part) -> list[str]:
+    """Names of the recordings of a part."""
+    return [recording.clip_id for recording in part.recordings]
 
 
 def find_unfinished(part: Part) -> list[Recording]:

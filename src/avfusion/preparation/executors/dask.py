@@ -1,0 +1,143 @@
+"""Executor of ``dask.distributed``: the workers of a scheduler, or processes of this machine."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from avfusion.preparation.executors import Elsewhere, Ended, Work, attempt_elsewhere
+from avfusion.threads import count_cores
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+# Jobs that are sent for each worker, as those of a whole corpus would fill memories.
+SENT_JOBS = 3
+
+
+@dataclass(frozen=True)
+class Dask:
+    """Workers of one thread each of the scheduler at an ``address``, or that wrote such a file.
+
+    Without an address, so many ``workers`` of this machine. Workers may come and go meanwhile: dask
+    itself gives what a lost one was at to another one.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    timeout: float = 30
+    is_remote = True
+
+    def check(self) -> None:
+        """Refuse to go on without dask, its scheduler, and workers that compute the same."""
+        if find_spec("distributed") is None:
+            raise ValueError(
+                "prepare/executor=dask needs dask.distributed, which is not installed: "
+                "pip install -e '.[dask]'"
+            )
+        if self.address is not None:
+            with self._connect() as client:
+                self._check_workers(client, Elsewhere.of_process())
+
+    @contextmanager
+    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+        """Run the jobs on all workers, each of which is sent a few at a time."""
+        here = Elsewhere.of_process(work.folder)
+        with self._connect() as client:
+            self._check_workers(client, here)
+            yield _list_ended(client, work, here)
+
+    @contextmanager
+    def _connect(self) -> Iterator["Client"]:
+        from distributed import Client, LocalCluster
+
+        options = {"timeout": self.timeout, "set_as_default": False}
+        with ExitStack() as stack:
+            try:
+                if self.address is None:
+                    cluster = LocalCluster(
+                        n_workers=self.workers or count_cores(),
+                        threads_per_worker=1,
+                        dashboard_address=None,  # whose port may be taken
+                    )
+                    address = stack.enter_context(cluster).scheduler_address
+                    client = Client(address, **options)
+                elif "://" in self.address or ":" in self.address:
+                    client = Client(self.address, **options)
+                else:
+                    client = Client(scheduler_file=self.address, **options)
+                stack.enter_context(client)
+                client.wait_for_workers(1, self.timeout)
+            except (OSError, TimeoutError) as error:
+                name = _without_credentials(self.address or "this machine")
+                raise OSError(
+                    f"No dask scheduler with a worker answers at {name} within {self.timeout:g} s: "
+                    "start dask scheduler, and dask worker <address> --nthreads 1 on each "
+                    "machine, or correct prepare.executor.address."
+                ) from error
+            yield client
+
+    def _check_workers(self, client: "Client", here: Elsewhere) -> None:
+        """Refuse workers of several threads, and those that differ; later ones do it themselves."""
+        threads = client.nthreads()
+        if several := [worker for worker, number in threads.items() if number > 1]:
+            raise ValueError(
+                f"The dask worker {several[0]} has {threads[several[0]]} threads, and a decoder "
+                "that hangs would end the clips of all: start workers with --nthreads 1, and "
+                "--nworkers for each core."
+            )
+        for error in client.run(_find_difference, here).values():
+            if error is not None:
+                raise error
+
+
+def _find_difference(here: Elsewhere) -> ValueError | None:
+    try:
+        here.check()
+    except ValueError as error:
+        return error
+    return None
+
+
+def _without_credentials(address: str) -> str:
+    scheme, _, rest = address.rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest
+
+
+def _list_ended(client: "Client", work: Work, here: Elsewhere) -> Iterator[Ended]:
+    from distributed import as_completed
+
+    waiting = iter(range(len(work.jobs)))
+    numbers: dict[Future, int] = {}
+    ended = as_completed(loop=client.loop)
+
+    def send(jobs: int) -> None:
+        for number in islice(waiting, jobs):
+            job = work.jobs[number]
+            do = partial(attempt_elsewhere, work.function, job, work.mark(job), here)
+            future = client.submit(do, pure=False, retries=0)
+            numbers[future] = number
+            ended.add(future)
+
+    send(SENT_JOBS * max(1, len(client.nthreads())))
+    for future in ended:
+        number = numbers.pop(future)
+        yield Ended(number, _find_error(future))
+        future.release()
+        send(max(1, SENT_JOBS * len(client.nthreads()) - len(numbers)))
+
+
+def _find_error(future: "Future") -> Exception | None:
+    """What a job returned that it had raised, or why dask did not get as far as that."""
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        error: Exception | None = future.result()
+    except (KilledWorker, CancelledError, OSError) as lost:
+        return ChildProcessError(f"dask lost its workers, or its scheduler ({lost}).")
+    except Exception as raised:  # such as of a class that a worker does not know
+        return RuntimeError(f"{type(raised).__name__}: {raised}")
+    return error

@@ -1,0 +1,58 @@
+"""Executors of this machine: processes of it, and this process alone."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from avfusion.parallel import KILLED, open_pool
+from avfusion.preparation.executors import Ended, Work, attempt
+
+
+@dataclass(frozen=True)
+class Local:
+    """Processes of this machine, by default one for each core that may be used."""
+
+    workers: int | None = None
+    is_remote = False
+
+    def check(self) -> None:
+        """Nothing is asked of a machine."""
+
+    @contextmanager
+    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+        """Run the jobs in processes; where one is killed, all that have not ended are lost."""
+        with open_pool(len(work.jobs), sum(work.sizes), self.workers) as pool:
+            futures = {
+                pool.submit(attempt, work.function, job, work.mark(job)): number
+                for number, job in enumerate(work.jobs)
+            }
+            yield _list_ended(futures)
+
+
+def _list_ended(futures: dict[Future[Exception | None], int]) -> Iterator[Ended]:
+    for future in as_completed(futures):
+        try:
+            error = future.result()
+        except BrokenProcessPool:
+            error = ChildProcessError(KILLED)
+        yield Ended(futures[future], error)
+
+
+@dataclass(frozen=True)
+class Here:
+    """This process alone, for what needs its GPU, or is not worth another process."""
+
+    is_remote = False
+
+    def check(self) -> None:
+        """Nothing is asked of a process."""
+
+    @contextmanager
+    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+        """Run the jobs one after the other."""
+        yield (
+            Ended(number, attempt(work.function, job, work.mark(job)))
+            for number, job in enumerate(work.jobs)
+        )

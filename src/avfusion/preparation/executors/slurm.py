@@ -1,0 +1,156 @@
+"""Executor of Slurm, by submitit: array jobs, each of which does its share of the parts."""
+
+import os
+import pickle
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from time import sleep
+from typing import Any
+
+from avfusion.files import atomic_write
+from avfusion.preparation.executors import Elsewhere, Ended, Work
+from avfusion.preparation.executors.local import Local
+
+CLUSTERS = ("slurm", "local")
+JOB_NAME = "avfusion-prepare"
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """Array jobs of Slurm; see ``conf/prepare/executor/slurm.yaml`` for what they may ask for.
+
+    Each job does its share of the parts by so many processes as it has ``cores``, and leaves in
+    ``folder`` how each of them ended. What jobs that end early have not done is lost, and another
+    array does it. ``cluster=local`` takes processes of this machine for jobs.
+    """
+
+    folder: str
+    jobs: int = 16
+    parallel: int | None = None
+    cores: int = 1
+    memory_gb: float = 4
+    gpus: int = 0
+    minutes: int = 1440
+    partition: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+    cluster: str = "slurm"
+    poll_seconds: float = 5.0
+    is_remote = True
+
+    def __post_init__(self) -> None:
+        if self.cluster not in CLUSTERS:
+            raise ValueError(
+                f"prepare.executor.cluster must be one of {CLUSTERS}, got {self.cluster}."
+            )
+        if self.jobs < 1 or self.cores < 1:
+            raise ValueError(
+                f"prepare.executor needs at least one job of one core, got jobs={self.jobs} and "
+                f"cores={self.cores}."
+            )
+
+    def check(self) -> None:
+        """Refuse to go on without submitit, or without Slurm."""
+        if find_spec("submitit") is None:
+            raise ValueError(
+                "prepare/executor=slurm needs submitit, which is not installed: "
+                "pip install -e '.[cluster]'"
+            )
+        if self.cluster == "slurm" and shutil.which("sbatch") is None:
+            raise ValueError(
+                "prepare/executor=slurm found no sbatch here: start it on a machine that submits "
+                "jobs to Slurm, or try it without one by prepare.executor.cluster=local."
+            )
+
+    @contextmanager
+    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+        """Submit an array whose jobs share the work; those that have not ended are cancelled."""
+        from submitit import AutoExecutor
+
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        folder = Path(mkdtemp(prefix="array-", dir=self.folder)).absolute()
+        executor = AutoExecutor(folder, cluster=self.cluster)
+        executor.update_parameters(
+            name=JOB_NAME,
+            tasks_per_node=1,
+            cpus_per_task=self.cores,
+            mem_gb=self.memory_gb,
+            timeout_min=self.minutes,
+            gpus_per_node=self.gpus,
+            slurm_partition=self.partition,
+            slurm_array_parallelism=self.parallel or self.jobs,
+            slurm_additional_parameters=dict(self.more),
+        )
+        shares = [range(n, len(work.jobs), self.jobs) for n in range(self.jobs)]
+        shares = [share for share in shares if share]
+        here = Elsewhere.of_process(work.folder)
+        workers = 1 if self.gpus else self.cores
+        submitted = executor.map_array(
+            do_share,
+            *zip(*((work.select(s), list(s), folder, here, workers) for s in shares), strict=True),
+        )
+        try:
+            yield self._list_ended(folder, submitted, shares)
+        except BaseException:
+            for job in submitted:
+                job.cancel(check=False)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _list_ended(
+        self, folder: Path, submitted: Sequence[Any], shares: Sequence[range]
+    ) -> Iterator[Ended]:
+        waiting = {number for share in shares for number in share}
+        finished: set[int] = set()  # jobs; what they have written is seen at the next look
+        over: set[int] = set()
+        while waiting or len(over) < len(submitted):
+            over = {place for place, job in enumerate(submitted) if job.done()}
+            for file in sorted(folder.glob("*.ended")):
+                number = int(file.stem)
+                if number in waiting:
+                    waiting.discard(number)
+                    yield Ended(number, pickle.loads(file.read_bytes()))
+            for place in finished & over:
+                for number in sorted(waiting.intersection(shares[place])):
+                    waiting.discard(number)
+                    yield Ended(number, _describe_loss(submitted[place]))
+            finished = over
+            if waiting or len(over) < len(submitted):
+                sleep(self.poll_seconds)
+
+
+def _describe_loss(job: Any) -> Exception:
+    """Why a job has not done its share: the error that it raised, or how it was ended."""
+    error = None
+    if job.paths.result_pickle.exists():
+        outcome, result = pickle.loads(job.paths.result_pickle.read_bytes())
+        error = str(result).strip().splitlines()[-1] if outcome == "error" else None
+    return ChildProcessError(
+        f"Job {job.job_id} ended ({job.state}) without having done its share; see "
+        f"{job.paths.stderr}." + (f" Its last words: {error}" if error else "")
+    )
+
+
+def do_share(
+    work: Work, numbers: Sequence[int], folder: Path, here: Elsewhere, workers: int
+) -> None:
+    """Do jobs in processes of this machine, and leave how each of them ended, by its number."""
+    try:
+        here.check()
+    except ValueError as error:
+        for number in numbers:
+            _leave(folder, number, error)
+        return
+    os.chdir(here.folders[0])  # paths of a corpus may be relative
+    with Local(workers).run(work) as ended:
+        for place, error in ended:
+            _leave(folder, numbers[place], error)
+
+
+def _leave(folder: Path, number: int, error: Exception | None) -> None:
+    with atomic_write(folder / f"{number}.ended", concurrent=True) as partial:
+        partial.write_bytes(pickle.dumps(error))
