@@ -1,5 +1,6 @@
 """Executor of ``dask.distributed``: the workers of a scheduler, or processes of this machine."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Dask:
     def _connect(self) -> Iterator["Client"]:
         from distributed import Client, LocalCluster
 
+        logging.getLogger("distributed").setLevel(logging.WARNING)  # it tells of each connection
         options = {"timeout": self.timeout, "set_as_default": False}
         with ExitStack() as stack:
             try:
@@ -71,13 +73,13 @@ class Dask:
                     client = Client(scheduler_file=self.address, **options)
                 stack.enter_context(client)
                 client.wait_for_workers(1, self.timeout)
-            except (OSError, TimeoutError) as error:
+            except (OSError, TimeoutError, ValueError):
                 name = _without_credentials(self.address or "this machine")
                 raise OSError(
                     f"No dask scheduler with a worker answers at {name} within {self.timeout:g} s: "
                     "start dask scheduler, and dask worker <address> --nthreads 1 on each "
                     "machine, or correct prepare.executor.address."
-                ) from error
+                ) from None  # whose own words may hold credentials
             yield client
 
     def _check_workers(self, client: "Client", here: Elsewhere) -> None:
