@@ -1,6 +1,7 @@
 """Claims about what a store says of itself."""
 
 import json
+from types import SimpleNamespace
 
 from conftest import clip_record, split_by
 
@@ -8,22 +9,32 @@ from avfusion.corpora import Contents
 from avfusion.data.index import tabulate
 from avfusion.data.store import Store
 from avfusion.features.identity import identify_features
-from avfusion.preparation.description import describe, describe_splits, skipped_reasons
+from avfusion.preparation.description import (
+    StoreFacts,
+    describe,
+    describe_splits,
+    skipped_reasons,
+)
 
 CLIPS = tabulate(clip_record(note=note) for note in ("", "quiet", "quiet; damaged: 3 s lost"))
 SKIPPED = {"silent": 4, "empty file": 5}
 
 
+def facts_of(features, *output_names):
+    corpus = SimpleNamespace(name="corpus", on_error="skip", allowed_leaks=())
+    corpus.read = lambda: None
+    return StoreFacts.of(corpus, Contents([], [*output_names]), features)
+
+
 def test_a_store_says_nothing_of_splits(small_features):
-    contents = Contents([], ["low", "none", "high"])
-    description = describe("corpus", contents, small_features, CLIPS, SKIPPED)
+    description = describe(facts_of(small_features, "low", "none", "high"), CLIPS, SKIPPED)
     assert not {"clips", "class_counts", "shared_subjects", "splits"} & set(description)
     assert description["skipped"] == {"silent": 4, "empty file": 5}
     assert description["notes"] == {"quiet": 2, "damaged": 1} and not description["boxes"]
 
 
 def test_a_description_is_plain_data_with_the_settings(small_features):
-    description = describe("corpus", Contents([], []), small_features, CLIPS, SKIPPED)
+    description = describe(facts_of(small_features), CLIPS, SKIPPED)
     assert json.loads(json.dumps(description)) == description
     assert description["features"] == identify_features(small_features)
 

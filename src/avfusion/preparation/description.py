@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -31,19 +31,51 @@ from avfusion.preparation.near_duplicates import (
     find_near_duplicates,
     write_near_duplicates,
 )
-from avfusion.preparation.shards import REPORT_COLUMNS, Part, list_note_kinds, read_journal
+from avfusion.preparation.shards import REPORT_COLUMNS, Outcome, Part, list_note_kinds, read_journal
 from avfusion.targets import choose_target
 
 DESCRIBED_COLUMNS = ("note", BOX[0])
 
 
-def describe(
-    name: str,
-    contents: Contents,
-    features: Features,
-    clips: pa.Table,
-    skipped: Mapping[str, int],
-) -> dict[str, Any]:
+class StoreFacts(NamedTuple):
+    """What a description says that no clip does, in plain containers, which JSON keeps.
+
+    ``attributes`` are the names of what is known of clips, ``allowed_leaks`` the kinds of leakage
+    that are in the nature of these clips, ``left_out`` the rows of the report about the clips that
+    the corpus does not offer.
+    """
+
+    corpus: str
+    output_names: list[str]
+    labels: str
+    features: dict[str, Any]
+    streams: dict[str, dict[str, Any]]
+    attributes: list[str]
+    allowed_leaks: list[str]
+    left_out: list[dict[str, str]]
+
+    @classmethod
+    def of(
+        cls,
+        corpus: Corpus,
+        contents: Contents,
+        features: Features,
+        allowed_leaks: Collection[str] = (),
+    ) -> "StoreFacts":
+        """Facts of a store of some contents under some settings."""
+        return cls(
+            corpus.name,
+            list(contents.output_names),
+            contents.labels,
+            identify_features(features),
+            {name: stream.plain() for name, stream in features.streams.items()},
+            sorted({name for clip in contents.recordings for name, _ in clip.attributes}),
+            sorted(allowed_leaks),
+            report_left_out(contents),
+        )
+
+
+def describe(facts: StoreFacts, clips: pa.Table, skipped: Mapping[str, int]) -> dict[str, Any]:
     """What a network and a result have to know of a store, whatever its splits.
 
     ``clips`` are the ``DESCRIBED_COLUMNS`` of its index, ``skipped`` counts the reasons of the
@@ -51,13 +83,13 @@ def describe(
     """
     return {
         "format": FORMAT,
-        "corpus": name,
-        "output_names": contents.output_names,
-        "labels": contents.labels,
+        "corpus": facts.corpus,
+        "output_names": facts.output_names,
+        "labels": facts.labels,
         "skipped": dict(skipped),
         "notes": dict(count_kinds(Codes.of(clips["note"]).counts())),
         "boxes": clips[BOX[0]].null_count < len(clips),
-        "features": identify_features(features),
+        "features": facts.features,
     }
 
 
@@ -127,59 +159,63 @@ def skipped_reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason} ({count})" for reason, count in Counter(skipped).most_common())
 
 
-def write_description(
-    root: Path,
-    corpus: Corpus,
-    contents: Contents,
-    features: Features,
-    parts: Sequence[Part],
-    allowed_leaks: Collection[str] = (),
-) -> None:
-    """Write everything that a store holds beside its shards.
-
-    ``allowed_leaks`` are the kinds of leakage that are in the nature of these clips.
+def list_outcomes(parts: Iterable[Part]) -> Iterator[tuple[Outcome, dict[str, str]]]:
+    """Yield what became of each recording, with its row of the report.
 
     The journals are read one after the other, so that the outcomes of a large corpus need no room
     at once.
     """
+    for part in parts:
+        for outcome, recording in zip(read_journal(part), part.recordings, strict=True):
+            yield outcome, outcome.report(recording)
+
+
+def write_description(
+    root: Path,
+    facts: StoreFacts,
+    outcomes: Iterable[tuple[Outcome, dict[str, str]]],
+    may_be_empty: bool = False,
+) -> None:
+    """Write everything that a store holds beside its shards.
+
+    Raises:
+        ValueError: no clip can be used, and the store may not be empty.
+    """
     skipped: Counter[str] = Counter()
     details: list[str] = []  # for as long as no clip can be used
     sounds, pictures = Fingerprints(), Fingerprints()
-    names = choose_target(contents._asdict()).number_names
-    attributes = {name for clip in contents.recordings for name, _ in clip.attributes}
+    names = choose_target({"output_names": facts.output_names, "labels": facts.labels}).number_names
     with (
         open_csv(root / "report.csv", REPORT_COLUMNS) as report,
-        IndexWriter(root / INDEX, names, sorted(attributes)) as writer,
+        IndexWriter(root / INDEX, names, facts.attributes) as writer,
     ):
-        for part in parts:
-            for outcome, recording in zip(read_journal(part), part.recordings, strict=True):
-                report.writerow(outcome.report(recording))
-                if outcome.record is not None:
-                    sounds.add(writer.written, outcome.sound)
-                    pictures.add(writer.written, outcome.picture)
-                    writer.write(outcome.record)
-                    continue
-                skipped[outcome.reason] += 1
-                if not writer.written:
-                    details.append(outcome.detail)
-        report.writerows(report_left_out(contents))
+        for outcome, row in outcomes:
+            report.writerow(row)
+            if outcome.record is not None:
+                sounds.add(writer.written, outcome.sound)
+                pictures.add(writer.written, outcome.picture)
+                writer.write(outcome.record)
+                continue
+            skipped[outcome.reason] += 1
+            if not writer.written:
+                details.append(outcome.detail)
+        report.writerows(facts.left_out)
 
-    if not writer.written:
+    if not writer.written and not may_be_empty:
         raise ValueError(
-            f"None of the {len(details)} clips of {corpus.name} can be used: "
+            f"None of the {len(details)} clips of {facts.corpus} can be used: "
             f"{skipped_reasons(skipped)}. {join_items(details)}"
         )
 
     index = Index(root / INDEX)
-    if "near_duplicates" not in allowed_leaks:
+    if "near_duplicates" not in facts.allowed_leaks:
         write_near_duplicates(root, find_near_duplicates(index, sounds, pictures))
-    description = describe(
-        corpus.name, contents, features, index.columns(*DESCRIBED_COLUMNS), skipped
-    ) | {
-        "streams": {name: stream.plain() for name, stream in features.streams.items()},
+    left_out = dict(Counter(row["reason"] for row in facts.left_out))
+    description = describe(facts, index.columns(*DESCRIBED_COLUMNS), skipped) | {
+        "streams": facts.streams,
         "leaks": find_repeats(index.columns(*CONTENT_COLUMNS, *index.number_columns)),
-        "allowed_leaks": sorted(allowed_leaks),
-        **({"left_out": dict(count_left_out(contents))} if contents.left_out else {}),
+        "allowed_leaks": facts.allowed_leaks,
+        **({"left_out": left_out} if left_out else {}),
         "checksums": checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from itertools import chain
@@ -23,10 +23,12 @@ from avfusion.data.store import FORMAT, Store, read_description
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
 from avfusion.features.identity import SHIPPED, identify, identify_features, name_of
+from avfusion.features.streams import StreamEncoder
 from avfusion.files import safe_name
 from avfusion.preparation.brought import add_brought, check_brought
-from avfusion.preparation.description import write_description
+from avfusion.preparation.description import StoreFacts, list_outcomes, write_description
 from avfusion.preparation.executors import Executor
+from avfusion.preparation.executors.environment import describe_environment
 from avfusion.preparation.executors.local import Local
 from avfusion.preparation.file_digests import FileDigests
 from avfusion.preparation.leakage import (
@@ -35,8 +37,14 @@ from avfusion.preparation.leakage import (
     find_untrained_classes,
     refuse_leaks,
 )
+from avfusion.preparation.shares import Share, SharePlan, digest_store, write_share
 from avfusion.preparation.streams import add_stream, choose_device, is_there
-from avfusion.preparation.workers import acquire_lock, allocate, write_parts
+from avfusion.preparation.workers import (
+    acquire_lock,
+    allocate,
+    count_shard_clips,
+    write_parts,
+)
 from avfusion.targets import choose_target
 
 log = logging.getLogger(__name__)
@@ -66,28 +74,67 @@ class Preparation:
     """A store that is there, or is to be made, of a corpus under some settings.
 
     ``root`` is its folder. Where a finished one is there, nothing is written: neither a lock nor
-    what was begun; so stores can be read from where nobody may write.
+    what was begun; so stores can be read from where nobody may write. With a ``share``, such as
+    ``3/64``, it is the store of a part of the clips, to be merged with the other shares.
     """
 
     def __init__(
-        self, corpus: Corpus, features: Features, stores: str | Path, limit: int | None = None
+        self,
+        corpus: Corpus,
+        features: Features,
+        stores: str | Path,
+        limit: int | None = None,
+        share: str | None = None,
     ) -> None:
         self.corpus, self.stores = corpus, Path(stores)
         self.whole = corpus.read()
         self.features = features = fit_features(features, self.whole)
-        self.contents = limit_contents(self.whole, limit)
+        self.all_shares = self.contents = limit_contents(self.whole, limit)
         check_modalities(corpus, self.contents, features)
         self.inherent = {*corpus.allowed_leaks} - {"two_labels_for_one_recording"}
-        if len(self.contents.recordings) < len(self.whole.recordings):
+        if len(self.all_shares.recordings) < len(self.whole.recordings):
             self.inherent.add("untrained_classes")  # a few clips may lack one by chance
         self.store_name = safe_name(corpus.name, "corpus")
         self.files = FileDigests(self.stores / f"{self.store_name}.files.json")
+        self.plan: SharePlan | None = None
+        if share is not None:
+            self.plan = self._plan_share(Share.parse(share))
+            chosen = self.all_shares.recordings[self.plan.first : self.plan.last]
+            self.contents = self.all_shares._replace(recordings=chosen)
+
+    def _plan_share(self, share: Share) -> SharePlan:
+        """Plan a share of the clips, and what all shares must agree on."""
+        contents, state = self.all_shares, hashlib.sha256()
+        for line in describe_recordings(contents):
+            state.update(line.encode())
+        shard_clips = count_shard_clips(self.features)
+        return SharePlan(
+            *share,
+            *share.find_bounds(len(contents.recordings), shard_clips),
+            len(contents.recordings),
+            shard_clips,
+            self.store_name,
+            state.hexdigest(),
+            list_settings(self.corpus, contents, self.features),
+            sorted(self.corpus.allowed_leaks),
+            StoreFacts.of(self.corpus, contents, self.features, self.inherent)._asdict(),
+            describe_environment(),
+        )
 
     @cached_property
     def root(self) -> Path:
         """The folder of the store; all files are read for its name, unless they are remembered."""
-        key = compute_key(self.corpus, self.contents, self.features, self.files)
-        return find_prepared(self.stores, self.store_name, key)
+        settings = list_settings(self.corpus, self.all_shares, self.features)
+        name = self.store_name
+        if self.plan is not None:
+            settings.append([self.plan.number, self.plan.total, self.plan.recordings])
+            name = f"{name}.share_{self.plan.number}_of_{self.plan.total}"
+        return find_prepared(self.stores, name, digest_store(settings, self.describe_recordings()))
+
+    def describe_recordings(self) -> Iterator[str]:
+        """Describe the recordings of the store, with the content of their files."""
+        chosen = None if self.plan is None else self.contents.recordings
+        return describe_recordings(self.all_shares, self.files, chosen)
 
     def count_unread_bytes(self) -> int:
         """How much has to be read to know the folder of the store."""
@@ -99,7 +146,15 @@ class Preparation:
         """Whether the store is there, with all streams that encoders compute."""
         if not self.root.exists() or not set(self.brought) <= set(Store(self.root).streams):
             return False
-        return all(is_there(self.root, encoder) for encoder in self.features.encoders)
+        return all(is_there(self.root, encoder) for encoder in self._list_encoders())
+
+    def _list_encoders(self) -> list[StreamEncoder]:
+        """Encoders of the streams; those of a share may find nothing that they could encode."""
+        encoders = self.features.encoders
+        if self.plan is None:
+            return encoders
+        store = Store(self.root)
+        return [one for one in encoders if store.has_modality(one.reads).any()]
 
     @property
     def brought(self) -> list[str]:
@@ -139,7 +194,7 @@ class Preparation:
         refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
         for name in self.brought:
             add_brought(self.root, self.contents, name)
-        for encoder in encoders:
+        for encoder in self._list_encoders():
             named = encoder is self.features.face_maps  # the store is named by it
             add_stream(self.root, encoder, chosen, precision, verify and not named, executor)
 
@@ -152,7 +207,10 @@ class Preparation:
         warn_of_abandoned(self.root)
         parts = allocate(partial, journals, corpus, contents, features)
         pace = write_parts(parts, f"Preparing {corpus.name}", executor)
-        write_description(partial, corpus, contents, features, parts, self.inherent)
+        facts = StoreFacts.of(corpus, contents, features, self.inherent)
+        if self.plan is not None:
+            write_share(partial, self.plan, list_outcomes(parts), self.describe_recordings())
+        write_description(partial, facts, list_outcomes(parts), self.plan is not None)
         refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
         if pace.clips:
             get_pace_path(self.root).write_text(json.dumps(pace), encoding="utf-8")
@@ -261,6 +319,12 @@ def compute_key(
 
     Where the files lie, and when they were written, changes nothing.
     """
+    settings = list_settings(corpus, contents, features)
+    return digest_store(settings, describe_recordings(contents, files or FileDigests()))
+
+
+def list_settings(corpus: Corpus, contents: Contents, features: Features) -> list[Any]:
+    """List what decides a store beside its recordings."""
     chosen = {
         name: part for name, part in identify_features(features).items() if name != "face_maps"
     }
@@ -278,28 +342,42 @@ def compute_key(
         )
     if contents.labels != "single_label":
         settings.append(contents.labels)
-    brought = [path for clip in contents.recordings for path in list_features(clip)]
-    if brought:
+    if any(list_features(clip) for clip in contents.recordings):
         settings.append(list(contents.features))
-    state = hashlib.sha256(json.dumps(settings).encode())
-    entries = {path: list_files(path) for path in list_sources(contents)}
-    digests = (files or FileDigests()).of(chain(*entries.values(), brought))
-    home = find_common_folder(entries)
-    places = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in entries}
-    read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
-    for recording in contents.recordings:
-        content: list[Any] = [
-            describe_recording(recording, places),
-            [read[path] for path in recording.sources],
-        ]
-        if brought:
-            content.append([digests[path] for path in list_features(recording)])
+    return settings
+
+
+def describe_recordings(
+    contents: Contents,
+    files: FileDigests | None = None,
+    chosen: Sequence[Recording] | None = None,
+) -> Iterator[str]:
+    """Describe each recording, or the chosen ones, as a store is named by it.
+
+    With ``files``, by the content of their files, too; only those of chosen recordings are read.
+    """
+    is_brought = any(list_features(clip) for clip in contents.recordings)
+    recordings = contents.recordings if chosen is None else chosen
+    paths = list_sources(contents)
+    home = find_common_folder(paths)
+    places = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in paths}
+    read: dict[Path, list[tuple[str, str]]] = {}
+    digests: dict[Path, str] = {}
+    if files is not None:
+        entries = {path: list_files(path) for path in list_sources(contents, chosen)}
+        brought = chain(*map(list_features, recordings))
+        digests = files.of(chain(*entries.values(), brought))
+        read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
+    for recording in recordings:
+        content: list[Any] = [describe_recording(recording, places)]
+        if files is not None:
+            content.append([read[path] for path in recording.sources])
+            if is_brought:
+                content.append([digests[path] for path in list_features(recording)])
         more = {name: getattr(recording, name) for name in ("attributes", "span", "region")}
         if any(more.values()):
             content.append(more)
-        state.update(json.dumps(content, default=str).encode())
-
-    return state.hexdigest()[:8]
+        yield json.dumps(content, default=str)
 
 
 def list_features(recording: Recording) -> list[Path]:
@@ -307,9 +385,10 @@ def list_features(recording: Recording) -> list[Path]:
     return [path for path in (recording.face_features, recording.audio_features) if path]
 
 
-def list_sources(contents: Contents) -> list[Path]:
-    """Files and folders that recordings are read from, each once."""
-    return list(dict.fromkeys(chain(*(clip.sources for clip in contents.recordings))))
+def list_sources(contents: Contents, chosen: Sequence[Recording] | None = None) -> list[Path]:
+    """Files and folders that recordings, or the chosen ones, are read from, each once."""
+    recordings = contents.recordings if chosen is None else chosen
+    return list(dict.fromkeys(chain(*(clip.sources for clip in recordings))))
 
 
 def list_files(path: Path) -> list[Path]:

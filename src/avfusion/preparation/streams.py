@@ -47,11 +47,11 @@ from avfusion.preparation.attempts import run_work
 from avfusion.preparation.executors import Executor, Work
 from avfusion.preparation.executors.local import Here
 from avfusion.preparation.statistics import Moments
-from avfusion.preparation.workers import acquire_lock, check_room
+from avfusion.preparation.workers import PART_CLIPS, acquire_lock, check_room
 
 log = logging.getLogger(__name__)
 PRECISIONS = ("32", "bf16")
-PART_CLIPS = 256  # at most; a part is what a kill loses
+PARTS_FORMAT = 2  # those that were begun otherwise are begun again
 PART_SECONDS = 300.0  # of sound, at most
 PART_PICTURES = 1024  # at most
 BATCH_SECONDS = 120.0  # of sound, on a GPU
@@ -359,8 +359,9 @@ def write_stream(
     begun again. Without an ``executor``, and the ``job`` that its workers are given for each part,
     this process writes all of them.
     """
-    begin_folders(task, {key: made_by[key] for key in ("encoder", "sha256")} | {"in": precision})
-    parts = share_out(task)
+    made = {key: made_by[key] for key in ("encoder", "sha256")}
+    begin_folders(task, made | {"in": precision, "parts": PARTS_FORMAT})
+    parts = share_out(task.store, task.modality)
     task = measure_items(task)
     started = perf_counter()
     todo = [part for part in parts if not is_written(task, part)]
@@ -439,19 +440,26 @@ def begin_folders(task: Task, identity: dict[str, Any]) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def share_out(task: Task) -> list[StreamPart]:
-    """Share the clips out to parts, the same ones whenever and wherever they are computed."""
-    store, is_sound = task.store, task.modality == "audio"
+def share_out(store: Store, modality: str) -> list[StreamPart]:
+    """Share the clips out to parts, the same ones whenever and wherever they are computed.
+
+    Every ``PART_CLIPS`` recordings, kept or not, a part begins: so parts of a share of a corpus are
+    parts of all of it.
+    """
+    is_sound = modality == "audio"
     seconds = store.column("samples") / SAMPLE_RATE if is_sound else np.zeros(len(store))
     pictures = store.streams[FRAMES].shape[0] if FRAMES in store.streams and not is_sound else 1
     most = max(1, min(PART_CLIPS, PART_PICTURES // pictures))
+    blocks = zip(store.shard.tolist(), (store.place // PART_CLIPS).tolist(), strict=True)
 
-    firsts, held = [0], 0.0
-    for row, length in enumerate(seconds.tolist()):
-        if row > firsts[-1] and (row - firsts[-1] >= most or held + length > PART_SECONDS):
+    firsts, held, before = [0], 0.0, None
+    for row, (length, block) in enumerate(zip(seconds.tolist(), blocks, strict=True)):
+        is_full = row - firsts[-1] >= most or held + length > PART_SECONDS
+        if row > firsts[-1] and (is_full or block != before):
             firsts.append(row)
             held = 0.0
         held += length
+        before = block
     ends = [*firsts[1:], len(store)]
     return [StreamPart(number, *rows) for number, rows in enumerate(zip(firsts, ends, strict=True))]
 

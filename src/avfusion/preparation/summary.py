@@ -344,9 +344,15 @@ def describe_pace(path: Path, clips: int) -> list[str]:
     return [f"{rate}: {pace.clips} clips{part} in {pace.seconds:.1f} s."]
 
 
-def preview_store(corpus: Corpus, features: Features, stores: str | Path, limit: int | None) -> str:
+def preview_store(
+    corpus: Corpus,
+    features: Features,
+    stores: str | Path,
+    limit: int | None,
+    share: str | None = None,
+) -> str:
     """Say what a preparation would do; nothing is decoded or written."""
-    plan = Preparation(corpus, features, stores, limit)
+    plan = Preparation(corpus, features, stores, limit, share)
     contents = plan.contents
     clip_bytes = sum(stream.clip_bytes for stream in features.streams.values())
     size = len(contents.recordings) * clip_bytes / 1e9

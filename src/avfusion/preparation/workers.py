@@ -25,6 +25,7 @@ from avfusion.preparation.watchdog import crashes_decoder
 
 log = logging.getLogger(__name__)
 SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
+PART_CLIPS = 256  # of a computed stream, at most; a part is what a kill loses
 CLIPS_PER_PART = 64  # that a process takes at a time
 ARCHIVE_CLIPS_PER_PART = 1000  # of those that lie in one file, which take less time than a journal
 
@@ -47,7 +48,7 @@ def allocate(
     needed = clip_bytes + number.itemsize * sum(moments.values())
     check_room(root, needed * len(contents.recordings))
     journals.mkdir(parents=True, exist_ok=True)
-    length = max(1, SHARD_BYTES // clip_bytes)
+    length = count_shard_clips(features)
     packed = contents.recordings[0].archive_index is not None
     step = ARCHIVE_CLIPS_PER_PART if packed else CLIPS_PER_PART
     parts = []
@@ -66,6 +67,12 @@ def allocate(
             parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))
 
     return parts
+
+
+def count_shard_clips(features: Features) -> int:
+    """Count the clips of a shard, a multiple of those of a part of a stream where it is more."""
+    clips = max(1, SHARD_BYTES // sum(stream.clip_bytes for stream in features.streams.values()))
+    return clips - clips % PART_CLIPS if clips > PART_CLIPS else clips
 
 
 def acquire_lock(folder: Path, root: Path, what: str) -> AbstractContextManager[Any]:
@@ -94,6 +101,12 @@ def check_room(root: Path, needed: int) -> None:
 def create_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Reserve the room of a shard: were it short later, a write would end the process."""
     if file.exists():
+        found = np.load(file, mmap_mode="r").shape
+        if found != shape:
+            raise ValueError(
+                f"{file} was begun by another version of avfusion, with the shape {found} and not "
+                f"{shape}: delete what was begun."
+            )
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as partial:

@@ -32,6 +32,11 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
+def without_corpus(config: DictConfig) -> DictConfig:
+    """Copy a configuration without its corpus, which a program may do without."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "corpus"])
+
+
 def with_description(config: DictConfig, description: Mapping[str, Any]) -> DictConfig:
     """Copy a configuration with the description of its data, which a model takes its sizes from."""
     described = config.copy()

@@ -113,7 +113,7 @@ def _list_ended(client: "Client", work: Work, here: Elsewhere) -> Iterator[Ended
     from distributed import as_completed
 
     waiting = iter(range(len(work.jobs)))
-    numbers: dict[Future, int] = {}
+    numbers: dict[Future[Exception | None], int] = {}
     ended = as_completed(loop=client.loop)
 
     def send(jobs: int) -> None:
@@ -132,7 +132,7 @@ def _list_ended(client: "Client", work: Work, here: Elsewhere) -> Iterator[Ended
         send(max(1, SENT_JOBS * len(client.nthreads()) - len(numbers)))
 
 
-def _find_error(future: "Future") -> Exception | None:
+def _find_error(future: "Future[Exception | None]") -> Exception | None:
     """What a job returned that it had raised, or why dask did not get as far as that."""
     from distributed import CancelledError, KilledWorker
 

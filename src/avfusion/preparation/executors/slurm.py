@@ -93,16 +93,18 @@ class Slurm:
             do_share,
             *zip(*((work.select(s), list(s), folder, here, workers) for s in shares), strict=True),
         )
+        lost: list[int] = []
         try:
-            yield self._list_ended(folder, submitted, shares)
+            yield self._list_ended(folder, submitted, shares, lost)
         except BaseException:
             for job in submitted:
                 job.cancel(check=False)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
+        if not lost:  # of which the logs may say why
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _list_ended(
-        self, folder: Path, submitted: Sequence[Any], shares: Sequence[range]
+        self, folder: Path, submitted: Sequence[Any], shares: Sequence[range], lost: list[int]
     ) -> Iterator[Ended]:
         waiting = {number for share in shares for number in share}
         finished: set[int] = set()  # jobs; what they have written is seen at the next look
@@ -117,6 +119,7 @@ class Slurm:
             for place in finished & over:
                 for number in sorted(waiting.intersection(shares[place])):
                     waiting.discard(number)
+                    lost.append(number)
                     yield Ended(number, _describe_loss(submitted[place]))
             finished = over
             if waiting or len(over) < len(submitted):
@@ -147,8 +150,8 @@ def do_share(
         return
     os.chdir(here.folders[0])  # paths of a corpus may be relative
     with Local(workers).run(work) as ended:
-        for place, error in ended:
-            _leave(folder, numbers[place], error)
+        for place, found in ended:
+            _leave(folder, numbers[place], found)
 
 
 def _leave(folder: Path, number: int, error: Exception | None) -> None:
