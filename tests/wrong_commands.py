@@ -262,6 +262,14 @@ OURS = [
     (f"prepare {ROOT} corpus.media_root=$nowhere", "corpus.media_root=$nowhere is no folder: set"),
     (f"prepare {ROOT} prepare.limit=-1", "prepare.limit must be at least 1, got -1"),
     (f"prepare {ROOT} prepare.workers=0", "prepare.workers must be at least 1, got 0"),
+    (f"prepare {ROOT} prepare.shard=4/3", "prepare.shard must be one of so many ... got 4/3"),
+    (f"prepare {ROOT} prepare.shard=2/99", "prepare.shard=2/99 shares out ... clips: use at most"),
+    (
+        f"prepare {ROOT} prepare/executor=slurm prepare.executor.jobs=0",
+        "prepare.executor.jobs must be at least 1, got 0",
+    ),
+    ("prepare prepare.merge=[$nowhere]", "No folder $nowhere: give prepare.merge the folders"),
+    ("prepare prepare.merge=[$recordings]", "$recordings is no share of a store: give the folders"),
     # Comparison
     ("summarize $sweep --metrics test/nope", "none of the 1 runs has any of test/nope yet"),
     (
@@ -395,6 +403,7 @@ TYPED = [
     (f"train {STORE} data.batch_size=25", "data.batch_size=25 is more than the 24 training clips"),
     ("eval", "ckpt_path has no value: give it on the command line, as in ckpt_path=..."),
     ("predict ckpt_path=$run input=$nowhere", "No recording at $nowhere: give a file, a folder or"),
+    ("prepare prepare.merge=[a] prepare.shard=1/2", "prepare.shard makes one: give only one"),
     (f"prepare {ROOT} +corpus.columns.subjekt=who", "corpus.columns has no subjekt ... subject"),
     ("summarize $empty", "No run in $empty: give the folder of a run or of a sweep"),
 ]

@@ -142,3 +142,12 @@ def test_an_error_that_cannot_be_sent_keeps_its_words(work):
     error = attempt(fail, work.jobs[0], work.mark(work.jobs[0]))
     assert type(error) is RuntimeError and str(error).startswith("KeyError: <function ")
     assert not work.mark(work.jobs[0]).exists()
+
+
+def test_where_there_is_no_bar_lines_tell_how_many_clips_are_done(work, monkeypatch, caplog):
+    monkeypatch.setattr(attempts, "LOG_SECONDS", 0.0)
+    caplog.set_level("INFO")
+    work, _ = work
+    run(work, [])
+    lines = [message.rpartition(",")[0] for message in caplog.messages]
+    assert lines == [f"Working: {done} of 40 clips" for done in (10, 20, 30)]

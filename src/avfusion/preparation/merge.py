@@ -99,12 +99,13 @@ def find_folders(places: Sequence[str]) -> list[Path]:
     """Find the folders that are named, or that patterns name."""
     folders = []
     for place in places:
-        found = [place] if Path(place).is_dir() else sorted(glob.glob(place))
+        whole = [Path(file).parent for file in sorted(glob.glob(f"{place}/description.json"))]
+        found = [Path(place)] if Path(place).is_dir() else whole  # but what is begun
         if not found:
             raise FileNotFoundError(
                 f"No folder {place}: give prepare.merge the folders of shares, or patterns of them."
             )
-        folders += [Path(one) for one in found if Path(one).is_dir()]
+        folders += [folder for folder in found if folder.suffix != ".partial"]
     return folders
 
 

@@ -37,6 +37,8 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "precision": int | str,
         "streams": bool,
         "limit": PositiveInt | None,
+        "shard": str | None,
+        "merge": list[str] | None,
         "dry_run": bool,
         "verify": bool,
         "upload": str | None,

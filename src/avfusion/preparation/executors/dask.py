@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from avfusion.bounds import NonNegativeFloat, PositiveInt
 from avfusion.preparation.executors import Elsewhere, Ended, Work, attempt_elsewhere
 from avfusion.threads import count_cores
 
@@ -28,8 +29,8 @@ class Dask:
     """
 
     address: str | None = None
-    workers: int | None = None
-    timeout: float = 30
+    workers: PositiveInt | None = None
+    timeout: NonNegativeFloat = 30
     is_remote = True
 
     def check(self) -> None:
@@ -63,7 +64,7 @@ class Dask:
                     cluster = LocalCluster(
                         n_workers=self.workers or count_cores(),
                         threads_per_worker=1,
-                        dashboard_address=None,  # whose port may be taken
+                        dashboard_address="127.0.0.1:0",  # its own port may be taken
                     )
                     address = stack.enter_context(cluster).scheduler_address
                     client = Client(address, **options)

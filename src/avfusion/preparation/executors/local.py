@@ -6,6 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from avfusion.bounds import PositiveInt
 from avfusion.parallel import KILLED, open_pool
 from avfusion.preparation.executors import Ended, Work, attempt
 
@@ -14,7 +15,7 @@ from avfusion.preparation.executors import Ended, Work, attempt
 class Local:
     """Processes of this machine, by default one for each core that may be used."""
 
-    workers: int | None = None
+    workers: PositiveInt | None = None
     is_remote = False
 
     def check(self) -> None:

@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 from time import sleep
 from typing import Any
 
+from avfusion.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt
 from avfusion.files import atomic_write
 from avfusion.preparation.executors import Elsewhere, Ended, Work
 from avfusion.preparation.executors.local import Local
@@ -30,27 +31,22 @@ class Slurm:
     """
 
     folder: str
-    jobs: int = 16
-    parallel: int | None = None
-    cores: int = 1
-    memory_gb: float = 4
-    gpus: int = 0
-    minutes: int = 1440
+    jobs: PositiveInt = 16
+    parallel: PositiveInt | None = None
+    cores: PositiveInt = 1
+    memory_gb: NonNegativeFloat = 4
+    gpus: NonNegativeInt = 0
+    minutes: PositiveInt = 1440
     partition: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
     cluster: str = "slurm"
-    poll_seconds: float = 5.0
+    poll_seconds: NonNegativeFloat = 5.0
     is_remote = True
 
     def __post_init__(self) -> None:
         if self.cluster not in CLUSTERS:
             raise ValueError(
                 f"prepare.executor.cluster must be one of {CLUSTERS}, got {self.cluster}."
-            )
-        if self.jobs < 1 or self.cores < 1:
-            raise ValueError(
-                f"prepare.executor needs at least one job of one core, got jobs={self.jobs} and "
-                f"cores={self.cores}."
             )
 
     def check(self) -> None:
