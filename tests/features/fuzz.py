@@ -48,9 +48,7 @@ def most_memory() -> int:
     kernel's business.
     """
     status = Path("/proc/self/status").read_text(encoding="utf-8")
-    highest, files = (
-        int(status.partition(name)[2].split()[0]) for name in ("VmHWM:", "RssFile:")
-    )
+    highest, files = (int(status.partition(name)[2].split()[0]) for name in ("VmHWM:", "RssFile:"))
     return (highest - files) // 1024
 
 

@@ -96,8 +96,8 @@ def exchange(clips: Clips, others: Clips, modality: str, data: FaceAudioDataModu
     lengths = clips.lengths | {n: others.lengths[n] for n in own if n in clips.lengths}
     changed = clips._replace(streams=streams, lengths=lengths)
     if modality == "face":
-        flags = {"has_face": others.has_face, "all_have_face": others.all_have_face}
-        return changed._replace(**flags, box=others.box)
+        changed = changed._replace(has_face=others.has_face, all_have_face=others.all_have_face)
+        return changed._replace(box=others.box)
     return changed._replace(has_audio=others.has_audio)
 
 
