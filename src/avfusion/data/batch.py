@@ -108,4 +108,4 @@ class Clips(NamedTuple):
 def to_float(values: Shaped[Tensor, "batch *item"]) -> Float[Tensor, "batch *item"]:
     """Floating-point numbers; bytes become [0, 1], 16 bits of sound [-1, 1)."""
     one = UNITS.get(values.dtype)
-    return values.float() if one is None else values.float() / one
+    return values.float() if one is None else values.float().div_(one)  # of whole numbers: a copy

@@ -606,7 +606,8 @@ def run_encoder(
     values = to_float(values.to(device))
     lengths = None if lengths is None else lengths.to(device)
     with ExitStack() as stack:
-        stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        if device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
         if precision == "bf16":
             stack.enter_context(torch.autocast(device.type, torch.bfloat16))
         encoded: Encoded = module(values, lengths)

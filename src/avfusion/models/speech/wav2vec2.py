@@ -59,6 +59,10 @@ class Wav2Vec2(nn.Module):
         encoder: Any = model.encoder
         if config.model_type == "data2vec-audio":
             encoder.pos_conv_embed = MaskedPositions(encoder.pos_conv_embed.layers)
+        # Found once: to look for them among all modules takes a tenth of a small network's pass.
+        modules = list(model.modules())
+        self.norms = [one for one in modules if isinstance(one, MaskedGroupNorm)]
+        self.positions = [one for one in modules if isinstance(one, MaskedPositions)]
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -93,14 +97,14 @@ class Wav2Vec2(nn.Module):
     ) -> SpeechStates:
         """Encode normalized sounds."""
         length = length.clamp(min=self.shortest)
-        sound = F.pad(sound, (0, max(0, self.shortest - sound.shape[1])))
+        if sound.shape[1] < self.shortest:
+            sound = F.pad(sound, (0, self.shortest - sound.shape[1]))
         frames = 1 + (length - self.shortest) // self.hop
         first = 1 + (length - self.kernels[0]) // self.strides[0]
-        for module in self.model.modules():
-            if isinstance(module, MaskedGroupNorm):
-                module.lengths = first
-            elif isinstance(module, MaskedPositions):
-                module.lengths = frames
+        for norm in self.norms:
+            norm.lengths = first
+        for positions in self.positions:
+            positions.lengths = frames
 
         padded = int(length.min()) < sound.shape[1]
         mask = mark_true(length, sound.shape[1]) if padded else None
