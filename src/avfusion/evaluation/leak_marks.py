@@ -54,11 +54,11 @@ def mark_leaks(found: Sequence[Mapping[str, int]]) -> tuple[list[str], list[str]
         kinds: MARKS[number % len(MARKS)] * (1 + number // len(MARKS))
         for number, kinds in enumerate(worst)
     }
-    footnotes = [f"{marks[kinds]} {describe_leaks(leaks)}" for kinds, leaks in worst.items()]
+    footnotes = [f"{marks[kinds]} {describe_leak_counts(leaks)}" for kinds, leaks in worst.items()]
     return [marks.get(tuple(sorted(leaks)), "") for leaks in found], footnotes
 
 
-def describe_leaks(leaks: Mapping[str, int]) -> str:
+def describe_leak_counts(leaks: Mapping[str, int]) -> str:
     """Describe the kinds of leakage and their counts in a sentence."""
     sentences = [kind for kind in leaks if _is_sentence(kind)]
     groups = {

@@ -27,7 +27,7 @@ from avfusion.diagnostics.section import (
     write_diagnoses,
 )
 from avfusion.evaluation.aggregate import find_exclusions, name_settings, without_excluded
-from avfusion.evaluation.leak_marks import describe_leaks, find_worst_leaks
+from avfusion.evaluation.leak_marks import describe_leak_counts, find_worst_leaks
 from avfusion.evaluation.pooled_scores import read_attributes
 from avfusion.evaluation.predictions import FILE_NAME as PREDICTIONS
 from avfusion.evaluation.predictions import Predictions, load_predictions
@@ -194,7 +194,7 @@ def diagnose(
         len(evidence),
         len(evidence.draws.names),
         sections,
-        [describe_leaks(leaks)] if leaks else [],
+        [describe_leak_counts(leaks)] if leaks else [],
     )
 
 
