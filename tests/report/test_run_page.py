@@ -101,7 +101,7 @@ def test_configuration_and_provenance_are_those_of_the_run(folder):
 
 
 def test_without_the_store_examples_are_told_in_words(folder, monkeypatch):
-    monkeypatch.setattr("avfusion.report.sources.data_folder", lambda: "/nowhere/data")
+    monkeypatch.setattr("avfusion.data.store.data_folder", lambda: "/nowhere/data")
     found = replace(load_predictions(folder), store="/nowhere/store")
     found.save(folder)
     page = page_of(read_run(folder), examples=2)
@@ -127,7 +127,7 @@ def test_a_store_is_found_among_those_of_this_machine(folder, monkeypatch):
     (folder.parent / "data").mkdir()
     (folder.parent / "data" / "stores").symlink_to(Path(found.store).parent)
     replace(found, store=f"/nowhere/{Path(found.store).name}").save(folder)
-    monkeypatch.setattr("avfusion.report.sources.data_folder", lambda: str(folder.parent / "data"))
+    monkeypatch.setattr("avfusion.data.store.data_folder", lambda: str(folder.parent / "data"))
     assert len(page_of(read_run(folder), examples=1).images("png")) == 2
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
@@ -344,7 +344,7 @@ class Shards(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]
+    def __getitem__(self, number: SupportsIndex) -> np.ndarray:  # type: ignore[override]
         array = self.arrays[number]
         if array is None:
             array = self.arrays[number] = map_shard(self.files.get(self.paths[number]))
