@@ -47,6 +47,7 @@ FORMAT = 5  # until 4 output_names were class_names
 INDEX = "index.parquet"
 REPORT = "report.csv"
 MOMENTS = "moments"
+SHARDS = "[0-9]*.npy"  # in the folder of a stream
 WEIGHTS = "encoder.pt"
 
 
@@ -214,7 +215,7 @@ class Store:
     def shards(self, name: str) -> "Shards":
         """Map the shards of a stream; as plain arrays, whose slices cost less than memmap's."""
         if name not in self.opened:
-            self.opened[name] = Shards(find_shards(self.files, name), self.files)
+            self.opened[name] = Shards(self.files.find(f"{name}/{SHARDS}"), self.files)
         return self.opened[name]
 
     def has_modality(self, name: str) -> Bool[np.ndarray, "clips"]:
@@ -225,7 +226,7 @@ class Store:
         """Add up the moments of a stream over some clips, None where it has none."""
         if name in self.computed:
             return self.computed[name].moments(among & self.has_modality(name))
-        files = find_shards(self.files, f"{MOMENTS}/{name}")
+        files = self.files.find(f"{MOMENTS}/{name}/{SHARDS}")
         if not files:
             return None
         # One after the other: those of a million clips are a gigabyte.
@@ -351,9 +352,9 @@ class Shards(Sequence[np.ndarray]):
         return array
 
 
-def find_shards(files: StoreFiles, folder: str) -> list[Path]:
-    """Find the shards in a folder of a store, in their order."""
-    return files.find(f"{folder}/[0-9]*.npy")
+def find_shards(folder: Path) -> list[Path]:
+    """Find the files of the shards in a folder, in their order."""
+    return sorted(folder.glob(SHARDS))
 
 
 def map_shard(file: Path) -> np.ndarray:
