@@ -17,7 +17,7 @@ import fork_server
 import numpy as np
 import pytest
 import torch
-from conftest import one_process, write_recordings
+from conftest import write_recordings
 from object_server import BUCKET, break_off, damage
 from tiny_encoders import TinyVoice
 
@@ -35,12 +35,11 @@ STORES = f"s3://{BUCKET}/stores"
 PIECE = 20_000  # bytes
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def local(recordings, long_features, tmp_path_factory):
     """A store of 24 clips in shards of 7, 7, 7 and 3, with a computed stream."""
     clip_bytes = sum(array.nbytes for array in long_features.arrays(1).values())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work, "run_parallel", one_process)
         patch.setattr(work, "SHARD_BYTES", 7 * clip_bytes)
         stores = tmp_path_factory.mktemp("stores")
         store = prepare(Manifest(str(recordings)), long_features, stores)
@@ -48,13 +47,13 @@ def local(recordings, long_features, tmp_path_factory):
     return store
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(server, local):
     return upload_store(local, check_upload(STORES))
 
 
 @pytest.fixture(autouse=True)
-def quiet_server(server, monkeypatch):
+def quiet_server(local, server, monkeypatch):  # prepared in forks, before there are threads
     monkeypatch.setattr(remote, "PAUSE", 0.0)
     server.requests.clear()
     yield
