@@ -15,7 +15,8 @@ if __name__ == "__main__":
     step = getattr(shards, name)
 
     def kill(part, *others):
-        if len({path.stem for path in part.journals.glob("*_*.[jn]*")}) >= int(written):
+        files = [*part.journals.glob("*_*.json"), *part.journals.glob("*_*.npz")]
+        if len({path.stem for path in files}) >= int(written):
             os.killpg(0, signal.SIGKILL)
         return step(part, *others)
 
