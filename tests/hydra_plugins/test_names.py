@@ -101,7 +101,7 @@ class Jobs:
         self.started: list[str] = []
         self.code = 0
 
-    def run(self, processes, command, folder, gpus) -> int:
+    def run(self, processes, command, folder, *_) -> int:
         self.started.append(folder.name)
         assert f'hydra.run.dir="{folder}"' in command
         return self.code

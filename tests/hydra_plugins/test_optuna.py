@@ -36,7 +36,7 @@ class Jobs:
         self.pruned: set[str] = set()
         self.interrupted: str | None = None
 
-    def run(self, processes, command, folder, gpus) -> int:
+    def run(self, processes, command, folder, *_) -> int:
         self.started.append(folder)
         if folder.name == self.interrupted:
             raise KeyboardInterrupt

@@ -2,8 +2,9 @@
 
 ``python src/train.py -m seed=1,2`` becomes ``python src/train.py seed=1 hydra.mode=RUN
 hydra.run.dir=<sweep>/seed1`` and so on. So several processes per job, memory and crashes stay
-inside the job, and what one job leaves in the environment reaches no other. Hydra's own launchers
-run jobs in this process: with DDP, each rank starts the sweep again.
+inside the job, and what one job leaves in the environment reaches no other. The process is a fork
+of one that has imported what jobs need (``_forks.py``). Hydra's own launchers run jobs in this one:
+with DDP, each rank starts the sweep again.
 """
 
 import logging
@@ -22,6 +23,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf, open_dict
 
 from avfusion.run.configuration import check_complete, without_hydra
+from hydra_plugins.avfusion_launcher._job_server import JobServer
 from hydra_plugins.avfusion_launcher.job import Job, build_command, check_single_process
 from hydra_plugins.avfusion_launcher.names import name_jobs
 from hydra_plugins.avfusion_launcher.processes import JobProcesses
@@ -42,6 +44,8 @@ class SubprocessLauncher(Launcher):
         timeout: The most seconds of a job.
         resume: Reuse finished jobs of an interrupted sweep in the same ``hydra.sweep.dir``, and go
             on with unfinished ones.
+        fork: Fork jobs from a process that has imported torch, Lightning and this package, on
+            Linux; otherwise each is a fresh interpreter.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class SubprocessLauncher(Launcher):
         gpus: Sequence[str | int] = (),
         timeout: float | None = None,
         resume: bool = False,
+        fork: bool = True,
     ) -> None:
         if n_jobs < 1:
             raise ValueError(f"hydra.launcher.n_jobs must be at least 1, got {n_jobs}.")
@@ -58,6 +63,7 @@ class SubprocessLauncher(Launcher):
         self.gpus = [str(gpu) for gpu in gpus]
         self.timeout = timeout
         self.resume = resume
+        self.server = JobServer(sys.argv[0]) if fork else None
         self.progress: SweepProgress | None = None  # of a search, which launches more than once
         self.name_trial: Callable[[int], str] | None = None  # of a search, too
 
@@ -132,7 +138,7 @@ class SubprocessLauncher(Launcher):
         slots: SimpleQueue[str | None] = SimpleQueue()
         for slot in range(self.n_jobs):
             slots.put(self.gpus[slot % len(self.gpus)] if self.gpus else None)
-        processes = JobProcesses(self.timeout, self.n_jobs)
+        processes = JobProcesses(self.timeout, self.n_jobs, self.server)
         progress = self.progress or SweepProgress(len(jobs), self.n_jobs)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
 
@@ -172,7 +178,7 @@ class SubprocessLauncher(Launcher):
             job.record_start()
             given: Any = OmegaConf.to_container(self.config.hydra.overrides.hydra, resolve=False)
             command = build_command(job, given, self.resume)
-            code = processes.run(command, job.folder, gpus)
+            code = processes.run(command, job.folder, gpus, job.config)
             job.record_end(code)
         finally:
             slots.put(gpus)

@@ -4,20 +4,25 @@ import fcntl
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 from typing import TextIO
 
 from hydra.errors import CompactHydraException
+from omegaconf import DictConfig
 
 from avfusion.threads import PARALLEL_JOBS_VARIABLE, make_child_environment
+from hydra_plugins.avfusion_launcher._job_server import JobServer
 
 # Left by a parent run of several processes, they would make a job believe it is one of them.
 RANK_VARIABLES = {"MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "GROUP_RANK", "RANK", "LOCAL_RANK"}
 RANK_VARIABLES |= {"WORLD_SIZE", "LOCAL_WORLD_SIZE", "PL_GLOBAL_SEED"}
 GRACE_PERIOD = 60.0  # seconds that a process has to write its checkpoint
+REAPING_TIME = 2.0  # seconds that killed processes have to end
 
 
 class JobProcesses:
@@ -29,18 +34,29 @@ class JobProcesses:
 
     TIMED_OUT = 124
 
-    def __init__(self, timeout: float | None, slots: int) -> None:
+    def __init__(self, timeout: float | None, slots: int, server: JobServer | None = None) -> None:
         self.timeout = timeout
         self.slots = slots
+        self.server = server
         self.logs_to_file = slots > 1
         self.running: set[subprocess.Popen[bytes]] = set()
         self.stopped = False
         self.starting = Lock()  # stop_all must miss no process
 
-    def run(self, command: Sequence[str], folder: Path, gpus: str | None) -> int:
-        """Run one command to its end and return its exit code."""
+    def run(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        gpus: str | None,
+        config: DictConfig | None = None,
+    ) -> int:
+        """Run one command to its end and return its exit code; a server needs the ``config``."""
         environment = {k: v for k, v in make_child_environment().items() if k not in RANK_VARIABLES}
         environment[PARALLEL_JOBS_VARIABLE] = str(self.slots)
+        start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+        if self.server is not None and config is not None:
+            self.server.prepare(environment)
+            start = partial(self.server.start, config=config)
         if gpus is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpus
 
@@ -52,7 +68,7 @@ class JobProcesses:
             with self.starting:
                 if self.stopped:
                     return -signal.SIGTERM
-                process = subprocess.Popen(
+                process = start(
                     command,
                     env=environment,
                     stdout=output,
@@ -74,6 +90,8 @@ class JobProcesses:
 
     def stop_all(self) -> None:
         """Stop all that run, and start no more."""
+        if self.server is not None:
+            self.server.stop()
         with self.starting:
             self.stopped = True
 
@@ -103,12 +121,19 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait(GRACE_PERIOD)
 
     _kill_session(process)
-    process.wait()
 
 
 def _kill_session(process: "subprocess.Popen[bytes]") -> None:
     """Kill what a process has left behind, such as ranks that wait for a crashed one."""
     _send_signal(process, signal.SIGKILL)
+    process.wait()
+
+    # Orphans of a forked job are children of this process.
+    deadline = monotonic() + REAPING_TIME
+    with suppress(ChildProcessError):
+        while monotonic() < deadline:
+            if os.waitpid(-process.pid, os.WNOHANG) == (0, 0):
+                sleep(0.01)
 
 
 def _send_signal(process: "subprocess.Popen[bytes]", number: int) -> None:

@@ -1,0 +1,111 @@
+"""The fork server of a sweep: started with its first job, begun again where code has changed."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+from threading import Lock
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_plugins.avfusion_launcher import _forks as forks
+from hydra_plugins.avfusion_launcher._forks import (
+    ForkedPopen,
+    ForkServer,
+    ForkServerError,
+    receive,
+    start_server,
+)
+
+log = logging.getLogger(__name__)
+
+
+class JobServer:
+    """Start jobs by forks of a process that has imported what they need.
+
+    Where that is not possible, jobs are fresh interpreters, as one line of the log says.
+
+    Args:
+        script: The program that all jobs run.
+    """
+
+    def __init__(self, script: str) -> None:
+        self.script = Path(script)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.connection: socket | None = None
+        self.server: ForkServer | None = None
+        self.times: dict[str, int] = {}
+        self.is_over = sys.platform != "linux" or not self.script.is_file()
+        self.preparing = Lock()
+
+    def start(
+        self, command: Sequence[str], config: DictConfig, **options: Any
+    ) -> "subprocess.Popen[bytes]":
+        """Start a job; options are those of ``Popen``, after :meth:`prepare`."""
+        if self.server is not None and not self.is_over and is_forkable(config):
+            devices = str(OmegaConf.select(config, "trainer.devices", default=1))
+            try:
+                return ForkedPopen(command, server=self.server, forks=devices != "1", **options)
+            except ForkServerError as error:
+                self._give_up(str(error))
+
+        return subprocess.Popen(command, **options)
+
+    def prepare(self, environment: dict[str, str]) -> None:
+        """Wait until jobs can be forked; the first time, and where code has changed, it imports."""
+        with self.preparing:
+            if self.server is not None and forks.have_changed(self.times):
+                log.info("Code has changed: the next jobs import it anew.")
+                self._end()
+            if self.server is None and not self.is_over:
+                self._begin(environment)
+
+    def stop(self) -> None:
+        """Fork no more; who waits for imports waits no longer."""
+        self.is_over = True
+        if self.server is None and self.process is not None:
+            self.process.kill()
+
+    def _begin(self, environment: dict[str, str]) -> None:
+        command = [sys.executable, forks.__file__, str(self.script)]
+        try:
+            self.process, self.connection = start_server(command, environment)
+            if self.is_over:
+                self.process.kill()
+            (obstacle, self.times), _ = receive(self.connection)
+            self.server = ForkServer(self.connection)
+        except (OSError, EOFError, ForkServerError) as error:
+            obstacle = str(error)
+        if obstacle:
+            self._give_up(obstacle)
+
+    def _give_up(self, reason: str) -> None:
+        if not self.is_over:
+            log.warning("Jobs are fresh interpreters, which start slowly: %s.", reason)
+        self.is_over = True
+        self._end()
+
+    def _end(self) -> None:
+        if self.server is not None:
+            self.server.end()
+        elif self.connection is not None:
+            self.connection.close()
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+        self.server = self.process = self.connection = None
+
+
+def is_forkable(config: DictConfig) -> bool:
+    """Whether a fork is like a fresh interpreter to a job with this configuration.
+
+    It is not where Hydra sets variables that libraries read as they are loaded, and Lightning
+    prints in another way where it is imported without a log.
+    """
+    hydra = OmegaConf.to_container(config.hydra, resolve=False)
+    assert isinstance(hydra, dict)
+    job, logging_config = hydra.get("job") or {}, hydra.get("job_logging") or {}
+    return not job.get("env_set") and bool((logging_config.get("root") or {}).get("handlers"))
