@@ -1,36 +1,22 @@
-"""Fork server: Python programs that start with torch and Lightning imported.
+"""Fork server of the tests: entry points, and all that they start, begin with torch imported.
 
-A new process takes 6 s to import them, a fork of one that has, 0.1 s, and files of configuration
-are read once. ``Popen`` is that of
-``subprocess``, for commands of Python: the program is a child of the process that starts it, with
-session, environment, working directory and files of its own. Whatever it starts in turn (ranks,
-jobs of a sweep, kernels of notebooks) is forked, too, from a second fork that was made before it
-began; what ``multiprocessing`` starts is not touched.
+That of the launcher (``_forks.py``) forks the jobs of a sweep. Here every command of Python is
+forked, and so is whatever it starts in turn (ranks, servers of sweeps, kernels of notebooks); what
+``multiprocessing`` starts is not touched. Files of configuration are read once.
 
 For tests of what happens while Python starts (imports, threads of OpenMP, locale) there is
 ``subprocess``.
 """
 
 import atexit
-import ctypes
-import fcntl
-import gc
-import importlib
-import inspect
 import os
 import pickle
-import pkgutil
-import runpy
-import signal
-import socket
-import struct
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
-from threading import Lock
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
+
+from hydra_plugins.avfusion_launcher import _forks as forks
 
 IMPORTED = """
 lightning lightning.pytorch.loggers torch._dynamo torch.distributed.run torch.utils.tensorboard
@@ -38,12 +24,7 @@ torchmetrics hydra.core.plugins optuna scipy.stats matplotlib.figure
 matplotlib.backends.backend_agg tensorboard.backend.event_processing.event_accumulator
 """
 OURS = ("avfusion", "hydra_plugins")
-CONF = Path(__file__).resolve().parents[1] / "conf"
-ABOVE = 1000  # numbers of files that no program asks for
-PR_SET_CHILD_SUBREAPER = 36
-ARROWS = "jemalloc_bg_thd"  # a thread of pyarrow's allocator, which begins it anew in forks
-HELD_BACK = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-original_execute = subprocess.Popen._execute_child
+ROOT = Path(__file__).resolve().parents[1]
 
 # Bytecode is kept even where the environment says otherwise: without it, each of the processes
 # (workers of pytest, this server, those that tests start) compiles torch and Lightning anew, for
@@ -52,61 +33,14 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-class Program(NamedTuple):
-    """A command of Python; ``files`` are the numbers that the files sent with it shall have."""
-
-    arguments: list[str]
-    environment: dict[str, str]
-    folder: str
-    new_session: bool
-    files: list[int]
-
-
-class Server:
-    """The process that forks programs, seen from the one that starts them."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.owner = os.getpid()
-        self.asking = Lock()
-        # The fork in between ends at once, and its child becomes one of this process.
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-    def start(self, program: Program, files: list[int]) -> int:
-        """Start a program and return its process id."""
-        request = pickle.dumps(tuple(program))
-        with self.asking:
-            socket.send_fds(self.connection, [struct.pack("q", len(request))], files)
-            self.connection.sendall(request)
-            return struct.unpack("q", receive(self.connection, 8))[0]
-
-
-class Popen(subprocess.Popen):
+class Popen(forks.ForkedPopen):
     """A ``subprocess.Popen`` that forks programs of Python; other commands run as usual."""
 
-    def _execute_child(self, *values: Any) -> None:  # private: what every other method builds on
-        given = inspect.signature(original_execute).bind(self, *values).arguments
-        arguments = program_arguments(given["args"])
-        plain = not (given["preexec_fn"] or given["shell"] or given["executable"])
-        if arguments is None or not plain or sys.platform != "linux":
-            return original_execute(self, *values)
-        targets = [0, 1, 2, *given["pass_fds"]]
-        ends = [given["p2cread"], given["c2pwrite"], given["errwrite"]]
-        files = [number if end == -1 else end for number, end in enumerate(ends)]
-        environment = os.environ if given["env"] is None else given["env"]
-        program = Program(
-            arguments,
-            {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()},
-            os.path.abspath(os.fsdecode(given["cwd"] or ".")),
-            bool(given["start_new_session"]),
-            targets,
-        )
-        self.pid = find_server().start(program, files + targets[3:])
-        self._child_created = True
-        self._close_pipe_fds(*(given[name] for name in PIPES))
-
-
-PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
+    def __init__(self, args: Any, *others: Any, **options: Any) -> None:
+        if isinstance(args, list) and args[1:2] == ["-u"]:
+            args = [args[0], *args[2:]]
+        server = find_server() if forks.program_arguments(args) else None
+        super().__init__(args, *others, server=server, forks=True, **options)
 
 
 def run(command: list, **options: Any) -> subprocess.CompletedProcess:
@@ -117,141 +51,24 @@ def run(command: list, **options: Any) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def program_arguments(command: Any) -> list[str] | None:
-    """Arguments of this Python where they name a script or a module, nothing where they do not."""
-    if isinstance(command, str | bytes | os.PathLike):
-        return None
-    python, *arguments = [os.fsdecode(part) for part in command]
-    while arguments[:1] == ["-u"]:
-        arguments = arguments[1:]
-    if python != sys.executable or not arguments:
-        return None
-    runs = arguments[0] == "-m" or not arguments[0].startswith("-")
-    return arguments if runs else None
+_servers: dict[int, forks.ForkServer] = {}  # by the process that they fork for
 
 
-_server: Server | None = None
-
-
-def find_server() -> Server:
+def find_server() -> forks.ForkServer:
     """The server of this process, which starts with the first program."""
-    global _server
-    if _server is None or _server.owner != os.getpid():
-        ours, theirs = socket.socketpair()
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        process = Popen.__base__(
-            [sys.executable, __file__, str(theirs.fileno())],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-        )
-        theirs.close()
-        _server = Server(ours)
-        atexit.register(_end, ours, process)
-    return _server
+    if os.getpid() not in _servers:
+        # The source of this folder, whichever one is installed.
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        popen = forks.ForkedPopen.__base__
+        process, connection = forks.start_server([sys.executable, __file__], environment, popen)
+        _servers[os.getpid()] = forks.ForkServer(connection)
+        atexit.register(_end, connection, process)
+    return _servers[os.getpid()]
 
 
-def _end(connection: socket.socket, process: subprocess.Popen) -> None:
+def _end(connection: Any, process: subprocess.Popen) -> None:
     connection.close()
-    process.wait()
-
-
-def receive(connection: socket.socket, size: int) -> bytes:
-    """So many bytes, or an EOFError."""
-    parts = b""
-    while len(parts) < size:
-        part = connection.recv(size - len(parts))
-        if not part:
-            raise EOFError("The fork server has ended.")
-        parts += part
-    return parts
-
-
-def serve(connection: socket.socket) -> tuple[Program, list[int]]:
-    """Fork a program for each request until its owner ends; return in the forks alone."""
-    while True:
-        header, files, *_ = socket.recv_fds(connection, 8, 64)
-        if not header:
-            os._exit(0)
-        header += receive(connection, 8 - len(header))
-        program = Program(*pickle.loads(receive(connection, struct.unpack("q", header)[0])))
-        told, tells = os.pipe()
-        between = os.fork()
-        if between == 0:
-            forked = os.fork()
-            if forked == 0:
-                connection.close()
-                return program, files
-            os.write(tells, struct.pack("q", forked))
-            os._exit(0)
-        for number in (*files, tells):
-            os.close(number)
-        forked = os.read(told, 8)
-        os.close(told)
-        os.waitpid(between, 0)  # before its child is waited for by who asked
-        connection.sendall(forked)
-
-
-def begin(program: Program, files: list[int]) -> tuple[Program, list[int]]:
-    """Give a fork its session and a server of its own; the server returns in its own forks."""
-    while True:
-        if program.new_session:
-            os.setsid()
-        ours, theirs = socket.socketpair()
-        if os.fork():
-            theirs.close()
-            global _server
-            _server = Server(ours)
-            return program, files
-        ours.close()
-        for number in files:
-            os.close(number)
-        program, files = serve(theirs)
-
-
-def become(program: Program, files: list[int]) -> None:
-    """Give a fork the files, folder, environment and arguments of its program."""
-    files = [fcntl.fcntl(number, fcntl.F_DUPFD, ABOVE) for number in files]
-    for number in map(int, os.listdir("/proc/self/fd")):
-        if 2 < number < ABOVE and number != _server.connection.fileno():
-            with suppress(OSError):  # the listing itself
-                os.close(number)
-    connection = fcntl.fcntl(_server.connection, fcntl.F_DUPFD_CLOEXEC, ABOVE)
-    _server.connection.close()
-    _server.connection = socket.socket(fileno=connection)
-    for number, target in zip(files, program.files, strict=True):
-        os.dup2(number, target)
-        os.close(number)
-    sys.stdin = sys.__stdin__ = open(0, closefd=False, encoding="utf-8")
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False, encoding="utf-8")
-    errors = {"errors": "backslashreplace", "buffering": 1}
-    sys.stderr = sys.__stderr__ = open(2, "w", closefd=False, encoding="utf-8", **errors)
-    os.chdir(program.folder)
-    os.environ.clear()
-    os.environ.update(program.environment)
-    sys.argv = program.arguments
-    for number in HELD_BACK:
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-
-
-def run_program(program: Program) -> Any:
-    """Run a script or a module as Python does; what it raises ends the process as it would."""
-    paths = [path for path in program.environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.path[:0] = [os.path.abspath(path) for path in paths]
-    first, *others = program.arguments
-    if first == "-m":
-        sys.path.insert(0, os.getcwd())
-        sys.argv = others
-        return runpy.run_module(others[0], run_name="__main__", alter_sys=True)
-    script = Path(first).absolute()
-    sys.path.insert(0, str(script.resolve().parent))
-    main = ModuleType("__main__")
-    main.__file__ = str(script)
-    sys.modules["__main__"] = main
-    exec(compile(script.read_bytes(), main.__file__, "exec"), vars(main))
+    process.communicate()
 
 
 def keep_configurations() -> None:
@@ -294,32 +111,37 @@ def keep_configurations() -> None:
 
 
 def import_all() -> None:
-    """Import what programs import, and check that no thread was started by it."""
-    for name in IMPORTED.split():
-        importlib.import_module(name)
-    for package in map(importlib.import_module, OURS):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            with suppress(ImportError):  # an optional package is not there
-                importlib.import_module(module.name)
-    importlib.import_module("hydra.core.plugins").Plugins.instance()
-    hydra = importlib.import_module("hydra")
-    threads = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
-    others = [name for name in threads[1:] if name != ARROWS]
-    assert not others, f"forks would lack the threads {others}"
+    """Import what programs import, and compose a configuration."""
+    ours = [module for name in OURS for module in forks.list_modules(ROOT / "src" / name)]
+    forks.import_all([*IMPORTED.split(), *ours])
+    import hydra
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()
+    obstacle = forks.find_obstacle()
+    assert not obstacle, obstacle
     keep_configurations()
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+    with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         hydra.compose("train")
-    gc.collect()
-    gc.freeze()  # collecting would copy the memory that is shared
-    atexit.register(gc.unfreeze)
+    forks.freeze()
+
+
+def main() -> None:
+    """Serve, and run programs in the forks."""
+    connection = forks.set_up_server()
+    del sys.path[0]  # the folder of this script
+    subprocess.Popen = Popen  # before others import it by name
+    environment = dict(os.environ)
+    import_all()
+
+    program, files, server = forks.begin(*forks.serve(connection))
+    _servers[os.getpid()] = server
+    forks.become(program, files, server, environment)
+    paths = [path for path in program.environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:0] = [os.path.abspath(path) for path in paths]
+    forks.run_program(program)
 
 
 if __name__ == "__main__":
     sys.modules["fork_server"] = sys.modules["__main__"]
-    subprocess.Popen = Popen  # before others import it by name
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    del sys.path[0]  # the folder of this script
-    import_all()
-    started = begin(*serve(socket.socket(fileno=int(sys.argv[1]))))
-    become(*started)
-    run_program(started[0])
+    main()
