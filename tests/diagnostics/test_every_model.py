@@ -36,7 +36,8 @@ def write_tested_run(
     given = (f"data.{key}={value}" for key, value in data.items())
     options = ("data=store", f"data.store={store}", "data.batch_size=8", *given, *overrides)
     cfg = load("train", f"model={model}", *options)
-    chosen = OmegaConf.to_container(cfg.data) | {"target": None, "augmentation": None, "seed": 0}
+    plain = {"target": None, "augmentation": None, "cache": None, "seed": 0}
+    chosen = OmegaConf.to_container(cfg.data) | plain
     chosen = {key: value for key, value in chosen.items() if not key.startswith("_")}
     module = FaceAudioDataModule(**chosen, streams=find_streams(cfg.model))
     task = build_task(cfg, module.description, recorded=True)

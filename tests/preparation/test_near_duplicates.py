@@ -115,8 +115,7 @@ def test_suspected_copies_are_told_and_listed_and_refuse_nothing(copies, caplog)
     assert "a (train) = b (test)" in caplog.text and "c (train) = d (test)" in caplog.text
 
 
-def test_where_clips_are_alike_by_nature_none_are_suspected(copies, small_features, monkeypatch):
-    monkeypatch.setattr("avfusion.preparation.workers.run_parallel", _in_turn)
+def test_where_clips_are_alike_by_nature_none_are_suspected(copies, small_features, in_process):
     corpus = Manifest(str(copies.parents[1]))
     corpus.allowed_leaks = ["near_duplicates"]
     store = prepare(corpus, small_features, copies.parents[1] / "alike")

@@ -276,7 +276,7 @@ def merge_shards(root: Path, name: str, shares: Sequence[FoundShare]) -> None:
     """Write the shards of an array that decoding gives, if there is such an array."""
     length, pieces = shares[0].plan.shard_clips, []
     for share in shares:
-        for number, file in enumerate(find_shards(share.store.files, name)):
+        for number, file in enumerate(find_shards(share.root / name)):
             first = share.plan.first + number * length
             pieces.append(Piece(first, min(first + length, share.plan.last), file))
     if not pieces:
@@ -386,7 +386,7 @@ def _list_pieces(
         if name in share.store.computed:
             firsts = (share.store.computed[name].firsts + share.first_row).tolist()
             rows = [*firsts, rows[1]]
-            files = find_shards(share.store.files, name)
+            files = find_shards(share.root / name)
         else:
             (folder / "lacking").mkdir(exist_ok=True)
             files = [folder / "lacking" / f"{share.plan.number}.npy"]
