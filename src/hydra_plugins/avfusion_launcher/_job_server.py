@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 class JobServer:
     """Start jobs by forks of a process that has imported what they need.
 
-    Where that is not possible, jobs are fresh interpreters, as one line of the log says.
+    Where the server cannot fork, jobs are fresh interpreters, as one line of the log says; so are
+    single jobs to which a fork would be different (:func:`is_forkable`).
 
     Args:
         script: The program that all jobs run.
