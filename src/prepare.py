@@ -3,8 +3,6 @@
 python src/prepare.py corpus=manifest corpus.root=<folder with a manifest.csv>
 python src/prepare.py corpus.root=<folder> features/audio_stream=whisper
 python src/prepare.py corpus.root=<folder> prepare.dry_run=true
-python src/prepare.py corpus.root=<folder> prepare.shard=1/3
-python src/prepare.py 'prepare.merge=[<folders of the shares>]'
 """
 
 from pathlib import Path
