@@ -62,7 +62,7 @@ SMALL_TEST_ROWS = range(32 + 17, 32 + 17 + 15)
 
 MILLISECOND = Fraction(1, 1000)
 
-# Two files of tests run side by side: threads would wait for each other, here and in programs.
+# Files of tests run side by side: threads would wait for each other, here and in programs.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
