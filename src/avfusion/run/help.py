@@ -72,7 +72,8 @@ def _list_values(cfg: DictConfig) -> Iterator[tuple[str, str]]:
     values: Any = OmegaConf.to_container(cfg, resolve=False)
     for key, value in values.items():
         if isinstance(value, dict) and key not in groups:
-            own = {f"{key}.{name}": leaf for name, leaf in value.items() if name[0] != "_"}
+            names = [name for name in value if name[0] != "_" and f"{key}/{name}" not in groups]
+            own = {f"{key}.{name}": value[name] for name in names}
         else:
             own = {} if key in groups else {key: value}
         for name, leaf in own.items():
