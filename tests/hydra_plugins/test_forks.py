@@ -147,6 +147,16 @@ def test_a_forked_job_is_a_child_that_leads_a_session_with_signals_and_paths_as_
     assert json.loads(jobs.tell(code)) == [*expected, 0, True, True]
 
 
+def test_a_forked_program_leads_its_session_as_soon_as_its_process_id_is_known(tmp_path):
+    """Kernels of notebooks are killed by the process group that they had when they were started."""
+    (tmp_path / "script.py").write_text("")
+    for _ in range(20):
+        command = [sys.executable, str(tmp_path / "script.py")]
+        with fork_server.Popen(command, start_new_session=True) as process:
+            group = os.getpgid(process.pid)
+        assert group == process.pid != os.getpgid(0)
+
+
 def test_a_forked_job_has_its_own_environment_files_and_modules(jobs, monkeypatch):
     monkeypatch.setenv("GIVEN_TO_JOBS", "yes")
     spoil = "import os, json; os.environ['SPOILED'] = json.SPOILED = 'by a job'; os.chdir('/')"

@@ -236,11 +236,12 @@ def serve(connection: socket.socket) -> tuple[Program, list[int]]:
             own, forked = os.getpid(), -1
             try:
                 forked = os.fork()
-                if forked:
-                    os.write(tells, HEADER.pack(forked))
             finally:
                 if forked:
                     os._exit(0)
+            if program.new_session:  # before anybody can ask for, or kill, its process group
+                os.setsid()
+            os.write(tells, HEADER.pack(os.getpid()))
             for number in (connection.fileno(), told, tells):
                 os.close(number)
             connection.detach()
@@ -259,10 +260,8 @@ def serve(connection: socket.socket) -> tuple[Program, list[int]]:
 
 
 def begin(program: Program, files: list[int]) -> tuple[Program, list[int], ForkServer | None]:
-    """Give a fork its session and, where it asks, a server, which returns in its own forks."""
+    """Give a fork a server where it asks for one, which returns in its own forks."""
     while True:
-        if program.new_session:
-            os.setsid()
         if not program.forks:
             return program, files, None
         ours, theirs = socket.socketpair()
