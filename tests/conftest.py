@@ -66,6 +66,10 @@ MILLISECOND = Fraction(1, 1000)
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# A shell lets what it runs in the background ignore Ctrl-C, and so would programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 fork_server.keep_configurations()  # to compose takes 40 ms instead of 190, some thousand times
 
 
