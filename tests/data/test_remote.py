@@ -329,6 +329,18 @@ def test_the_store_opened_longest_ago_is_deleted_but_none_that_is_open(
     check_same(kept, local)
 
 
+def test_what_else_lies_in_the_folder_of_a_cache_is_neither_counted_nor_deleted(tmp_path):
+    others = [tmp_path / "corpora" / "ravdess", tmp_path / "stores" / "faces-1a2b3c4d"]
+    for folder in others:
+        folder.mkdir(parents=True)
+        (folder / "clip.mp4").write_bytes(bytes(2000))
+        folder.with_name(f"{folder.name}.lock").touch()
+    Cache(str(tmp_path), size_gb=1e-6).make_room(500, "a store")
+    with pytest.raises(OSError, match="beside the 0 GB that are in use"):
+        Cache(str(tmp_path), size_gb=1e-6).make_room(1500, "a store")
+    assert all((folder / "clip.mp4").exists() for folder in others)
+
+
 def test_a_full_disk_is_told_of_before_and_while_it_fills(address, cache, monkeypatch):
     store = open_store(address, cache)
     full = SimpleNamespace(free=10)

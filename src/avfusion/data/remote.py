@@ -21,6 +21,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import time
 import weakref
@@ -58,6 +59,7 @@ FILES_AT_ONCE = 4
 ATTEMPTS = 4  # without a byte in between; the clients of S3 and others try again by themselves
 PAUSE = 1.0  # seconds after the first, twice as many after each other
 GB = 10**9
+CACHED = re.compile(r"[^/]*-[0-9a-f]{8}/[0-9a-f]{16}")  # folders of this module, below a cache
 INSTALL = {
     "s3": "s3fs (pip install -e '.[remote]')",
     "s3a": "s3fs (pip install -e '.[remote]')",
@@ -94,6 +96,15 @@ class Cache:
                 "data.cache.folder=..., or set AVFUSION_DATA to one."
             ) from error
 
+    def list_stores(self) -> list[Path]:
+        """List the cached stores, and nothing else that the folder may hold."""
+        return [
+            folder
+            for folder in self.folder.glob("*/*/")
+            if CACHED.fullmatch(folder.relative_to(self.folder).as_posix())
+            and lock_file(folder).is_file()
+        ]
+
     def make_room(self, needed: int, what: str) -> None:
         """Delete the stores that were opened longest ago, until there is room for so many bytes.
 
@@ -101,7 +112,7 @@ class Cache:
             OSError: There is none, in the cache or on its disk.
         """
         with self.lock():
-            sizes = {folder: measure(folder) for folder in self.folder.glob("*/*/")}
+            sizes = {folder: measure(folder) for folder in self.list_stores()}
             total, limit = sum(sizes.values()) + needed, self.size_gb * GB
             oldest = sorted(sizes, key=lambda folder: read_date(lock_file(folder)))
             while total > limit or shutil.disk_usage(self.folder).free < needed:
