@@ -76,6 +76,22 @@ def test_folds_are_one_setting_though_statistics_of_their_training_clips_differ(
     assert len(row.runs) == 2
 
 
+def test_a_run_from_before_there_were_keys_that_choose_nothing_repeats_its_setting(tmp_path):
+    for seed in (1, 2):
+        write_run(tmp_path / str(seed), "lowrank", seed, {METRIC: 0.5})
+    path = tmp_path / "2" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config.setdefault("data", {}).update(allow_same_take_in_two_splits=False, cache={"size_gb": 50})
+    config.setdefault("optimizer", {})["fused"] = True
+    config["model"]["optimizer"] = {"fused": True}
+    path.write_text(yaml.safe_dump(config))
+    one, other = find_runs([str(tmp_path)])
+    assert one.setting == other.setting
+    config["data"]["allow_same_take_in_two_splits"] = True
+    path.write_text(yaml.safe_dump(config))
+    assert one.setting != find_runs([str(tmp_path / "2")])[0].setting
+
+
 def test_mean_deviation_and_interval_follow_student(sweep):
     score = compare_settings(find_runs([str(sweep)]), [METRIC])[0].scores[METRIC]
     values = np.array(ACCURACY["lowrank"])

@@ -15,8 +15,11 @@ REPEATED_KEYS = re.compile(r"^(seed|data\.seed|(data\.)?(corpus\.)?split_seed|.*
 # Of the training clips, so that they differ between folds; a configuration refers to them.
 MEASURED_KEYS = re.compile(r"^description\.(class_counts|streams\..*\.(mean|std))$")
 IGNORED_KEYS = re.compile(
-    r"^(description|diagnostics|callbacks|logger|data\.cache|trainer\.default_root_dir|ckpt_path|init_from)"
+    r"^(description|diagnostics|callbacks|logger|data\.cache|(model\.)?optimizer\.fused|"
+    r"trainer\.default_root_dir|ckpt_path|init_from)"
 )
+# Off, they are what runs had from before there were such keys.
+PERMISSIONS = re.compile(r"^data\.allow_")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Run:
             key: value
             for key, value in self.config.items()
             if value is not None
+            and not (value is False and PERMISSIONS.match(key))
             and not REPEATED_KEYS.match(key)
             and not IGNORED_KEYS.match(key)
             and not (isinstance(value, list) and json.dumps(value, default=str) in measured)
