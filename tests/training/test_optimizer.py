@@ -133,6 +133,12 @@ def test_a_training_from_before_goes_on_as_it_would_have_without_a_fused_optimiz
         assert torch.equal(ours, theirs)
 
 
+def test_an_optimizer_without_fused_kernels_is_built_as_torch_has_it(network):
+    optimizer = build_optimizer(network, "RAdam", lr=0.1, fused=True)
+    take_steps(network, optimizer, 1)
+    assert "fused" not in optimizer.param_groups[0]
+
+
 def test_weights_of_a_device_without_fused_kernels_are_updated_as_torch_does_it(network):
     optimizer = build_optimizer(network.to("meta"), "AdamW", lr=0.1, fused=True)
     assert not optimizer.param_groups[0]["fused"]

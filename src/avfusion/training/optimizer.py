@@ -1,5 +1,6 @@
 """Optimizers of torch with learning rates by part, and schedules of the learning rate."""
 
+import inspect
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -63,9 +64,11 @@ def build_optimizer(
         )
     ]
 
-    if fused and all(map(_has_fused_kernel, chain(*parameters.values()))):
+    make = getattr(torch.optim, name)
+    has_fused = "fused" in inspect.signature(make).parameters  # RAdam and others have not
+    if fused and has_fused and all(map(_has_fused_kernel, chain(*parameters.values()))):
         options["fused"] = True
-    optimizer = getattr(torch.optim, name)(groups, lr=lr, weight_decay=weight_decay, **options)
+    optimizer = make(groups, lr=lr, weight_decay=weight_decay, **options)
     # Private: torch's mark of fused optimizers, which unscale gradients themselves where a scaler
     # lets them, so that Lightning would clip none. Without it, they are unscaled before.
     optimizer._step_supports_amp_scaling = False
