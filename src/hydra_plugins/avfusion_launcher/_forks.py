@@ -315,7 +315,8 @@ def become(
 
 def _move(number: int, way: int = fcntl.F_DUPFD) -> int:
     """Give an open file a number that no program asks for."""
-    moved = fcntl.fcntl(number, way, UNUSED_NUMBER)
+    limit = os.sysconf("SC_OPEN_MAX")  # which may be lower
+    moved = fcntl.fcntl(number, way, min(UNUSED_NUMBER, limit // 2) if limit > 0 else UNUSED_NUMBER)
     os.close(number)
     return moved
 
