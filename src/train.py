@@ -76,9 +76,10 @@ def main(cfg: DictConfig) -> float:
         trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
         results = collect_results(trainer, task, data, overlap) | results
         results |= status_after_test(results)
-        predict_validation(trainer, task, data)
 
     report_results(output_folder(), trainer, results, hyperparameters)
+    if not was_pruned(trainer):
+        predict_validation(trainer, task, data)
     diagnose_training(output_folder(), trainer, measurements, cfg)
     if "failure" in results and trainer.is_global_zero:
         sys.exit(results["failure"])
