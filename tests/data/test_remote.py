@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import write_recordings
+from filelock import FileLock
 from object_server import BUCKET, break_off, damage
 from tiny_encoders import TinyVoice
 
@@ -230,6 +231,15 @@ def test_two_readers_at_once_fetch_each_file_once(server, address, local, cache)
         list(pool.map(lambda _: check_same(open_store(address, cache), local), range(2)))
     asked = Counter((one.key, one.first) for one in server.requests if one.first is not None)
     assert {*asked.values()} == {1} and len(asked) > 10
+
+
+def test_an_interruption_does_not_wait_for_the_process_that_fetches_a_file(tmp_path):
+    store, stop = SimpleNamespace(root=tmp_path, is_there=lambda name: False), threading.Event()
+    transfer = remote.Transfer(None, "", "a.npy", print, stop, store)
+    with FileLock(f"{tmp_path / 'a.npy'}.fetch"):
+        threading.Timer(0.1, stop.set).start()
+        transfer.fetch()
+    assert not (tmp_path / "a.npy.partial").exists()
 
 
 def test_what_was_damaged_on_the_way_is_fetched_once_more(server, address, local, cache):

@@ -27,13 +27,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple, NoReturn
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -312,8 +312,8 @@ class Transfer(NamedTuple):
         """Fetch the file unless it is there meanwhile; a damaged one is fetched once more."""
         path = self.store.root / self.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.fetch"):
-            if self.store.is_there(self.name):
+        with ExitStack() as stack:
+            if not self._lock(stack, f"{path}.fetch") or self.store.is_there(self.name):
                 return
             partial = self.store.partial(self.name)
             promised = self.store.origin.sums[self.name]
@@ -331,6 +331,14 @@ class Transfer(NamedTuple):
             f"{self.address} is damaged, fetched twice: its SHA-256 is {found}, not {promised}. "
             "Delete it there, and upload the store again (prepare.upload=...)."
         )
+
+    def _lock(self, stack: ExitStack, file: str) -> bool:
+        """Lock a file until a stack ends; say whether nothing has stopped this meanwhile."""
+        while not self.stop.is_set():
+            with suppress(Timeout):
+                stack.enter_context(FileLock(file).acquire(timeout=PAUSE))
+                return True
+        return False
 
     def complete(self, partial: Path) -> None:
         """Fetch what is missing of the file, from where it ends, a few pieces at a time."""
