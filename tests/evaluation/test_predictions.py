@@ -125,6 +125,10 @@ def test_validation_clips_get_a_file_of_their_own_which_is_that_of_a_test_on_the
     np.testing.assert_array_equal(found.outputs, expected.outputs)
     np.testing.assert_array_equal(found.targets, expected.targets)
     np.testing.assert_array_equal(found.glimpses.peaks, expected.glimpses.peaks)
+    (saving,) = (one for one in trainer.callbacks if isinstance(one, SavePredictions))
+    saving.on_fit_start(trainer, task)  # of weights that are no more
+    with pytest.raises(FileNotFoundError):
+        load_validation_predictions(tmp_path)
 
 
 def test_a_file_of_an_earlier_version_had_all_modalities(tested, tmp_path):

@@ -135,6 +135,8 @@ def test_a_column_tells_takes_and_then_names_do_not(tmp_path):
     assert takes_of(tmp_path / "1", ("x", one), ("y", same)) == ["x (train) = y (test)"]
     assert takes_of(tmp_path / "2", ("x", one), ("y", same | {"subject": "t"})) == []
     assert takes_of(tmp_path / "3", ("face 1", FACE | one), ("voice 1", VOICE | other)) == []
+    nobody = one | {"subject": ""}  # numbers of takes begin anew with each subject
+    assert takes_of(tmp_path / "4", ("x", nobody), ("y", nobody)) == []
 
 
 def test_a_take_in_two_splits_is_refused_unless_it_is_allowed(tmp_path):

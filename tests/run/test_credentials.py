@@ -20,3 +20,5 @@ def test_every_program_refuses_them_before_hydra_writes_its_configuration(progra
     with pytest.raises(SystemExit, match=r"data.store=s3://\*\*\*@bucket/store holds") as told:
         check.on_multirun_start(config=OmegaConf.create({"data": {"store": ADDRESS}}))
     assert "my_secret" not in str(told.value)
+    with pytest.raises(SystemExit, match=r"prepare.merge=s3://\*\*\*@bucket/store holds"):
+        check.on_run_start(config=OmegaConf.create({"prepare": {"merge": ["a", ADDRESS]}}))

@@ -37,6 +37,11 @@ class SavePredictions(L.Callback):
         self.last = LastOutputs()
         self.batches: list[dict[str, Tensor]] = []
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Remove the validation clips of an earlier training, which had other weights."""
+        if trainer.is_global_zero:
+            (self.folder / VALIDATION_FILE_NAME).unlink(missing_ok=True)
+
     def on_test_epoch_start(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Listen to the network."""
         if trainer.is_global_zero:

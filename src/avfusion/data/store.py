@@ -316,8 +316,10 @@ def open_recorded(place: str, settings: Mapping[str, Any]) -> Store:
     if is_address(place):
         from avfusion.data.remote import Cache
 
-        keys = {key: settings.get(f"data.cache.{key}") for key in ("folder", "size_gb")}
-        return Store(open_files(place, Cache(**{k: one for k, one in keys.items() if one})))
+        given = {key: settings.get(f"data.cache.{key}") for key in ("folder", "size_gb")}
+        if given["folder"] and not Path(given["folder"]).is_dir():  # of another machine
+            given["folder"] = None
+        return Store(open_files(place, Cache(**{k: one for k, one in given.items() if one})))
     recorded = Path(place)
     for folder in (recorded, Path(data_folder()) / "stores" / recorded.name):
         if (folder / DESCRIPTION).is_file():

@@ -49,10 +49,11 @@ def find_split_takes(store: Store, splits: Splits) -> list[str]:
     groups: dict[Key, dict[str, str]] = defaultdict(dict)
     if TAKE_COLUMN in store.index.names:
         takes = [normalize_name(name or "") for name in store.texts(TAKE_COLUMN)]
-        known = np.array(takes, bool)
-        subjects, ids = store.texts("subject"), store.texts("clip_id")
+        subjects = [normalize_name(name or "") for name in store.texts("subject")]
+        known = np.array(takes, bool) & np.array(subjects, bool)
+        ids = store.texts("clip_id")
         for row in np.flatnonzero(known & used).tolist():
-            key = ("take", normalize_name(subjects[row]), takes[row])
+            key = ("take", subjects[row], takes[row])
             groups[key][str(ids[row])] = SPLITS[splits.numbers[row]]
 
     halves = list(_read_halves(store, splits, used & ~known))

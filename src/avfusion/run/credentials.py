@@ -18,8 +18,9 @@ class CredentialCheck(Callback):
         values: Any = OmegaConf.to_container(config, resolve=False)
         with exit_on_input_error():
             for key, value in flatten(values).items():
-                if isinstance(value, str) and "://" in value and not key.startswith(OTHER_KEYS):
-                    check_address(value, key)
+                for one in value if isinstance(value, list) else [value]:
+                    if isinstance(one, str) and "://" in one and not key.startswith(OTHER_KEYS):
+                        check_address(one, key)
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
         """Check them before the first job of a sweep, too."""

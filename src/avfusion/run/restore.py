@@ -300,7 +300,10 @@ def _prepare_recordings(
 
 
 def localize_paths(data: dict[str, Any], maps: str | None) -> dict[str, Any]:
-    """Point data that is prepared on demand to the paths of this machine."""
+    """Point data that is prepared on demand, and caches of stores, to the paths of this machine."""
+    cache = data.get("cache")
+    if cache and cache.get("folder") and not Path(cache["folder"]).is_dir():
+        data = data | {"cache": cache | {"folder": None}}
     if "corpus" not in data:
         return data
 
