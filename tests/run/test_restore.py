@@ -31,6 +31,12 @@ def test_the_embedded_corpus_is_rendered_where_this_machine_has_its_data(home):
     assert found["store"] == f"{home}/stores"
 
 
+def test_the_cache_of_another_machine_is_that_of_this_one(tmp_path):
+    for folder, expected in (("/nowhere/cache", None), (str(tmp_path), str(tmp_path))):
+        data = {"store": "s3://bucket/store", "cache": {"folder": folder, "size_gb": 5}}
+        assert localize_paths(data, None)["cache"] == {"folder": expected, "size_gb": 5}
+
+
 def test_another_corpus_without_a_root_of_its_data_stays_what_it_is(tmp_path):
     found = localize_paths(
         recorded("avfusion.corpora.Manifest", root=str(tmp_path), label="mood"), None
