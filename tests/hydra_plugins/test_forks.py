@@ -278,7 +278,13 @@ def test_forking_can_be_turned_off():
 @pytest.mark.slow
 def test_a_forked_job_ends_with_the_very_numbers_of_a_fresh_interpreter(run, tmp_path):
     """What is compared is started by ``subprocess``, not by the server of the tests."""
-    small = ("model=concat", "trainer.accelerator=cpu", "trainer.max_epochs=2", SMALL_PARTY)
+    small = (
+        "model=concat",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+        "callbacks=minimal",
+        SMALL_PARTY,
+    )
     environment = os.environ | {"AVFUSION_DATA": str(run.data), "CI": "true"}
     environment |= {"PYTHONPATH": str(ROOT / "src")}
     sweep = ("-m", "seed=1,2", f"hydra.sweep.dir={tmp_path}/sweep")
