@@ -22,6 +22,7 @@ from avfusion.features.face import FRAMES
 from avfusion.files import read_csv
 from avfusion.models.networks.missing_modality import find_stand_in
 from avfusion.preparation.shards import decode
+from avfusion.preparation.streams import compute_in_one_thread
 from avfusion.training.task import FusionTask
 
 log = logging.getLogger(__name__)
@@ -174,23 +175,12 @@ def _decode_recordings(
 ) -> Iterator[tuple[Recording, ClipFeatures]]:
     for recording in recordings:
         try:
-            with _single_thread():
+            with compute_in_one_thread():
                 clip = decode(features, recording)
         except Unreadable as error:
             log.warning("%s cannot be used: %s.", recording.clip_id, error)
         else:
             yield recording, clip
-
-
-@contextmanager
-def _single_thread() -> Iterator[None]:
-    """Compute as in preparation: more threads would change the last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager
