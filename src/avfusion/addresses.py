@@ -18,9 +18,9 @@ QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]+")
 OTHER_KEYS = ("hydra.", "logger.")
 
 
-def is_address(place: object) -> bool:
-    """Say whether a place is an address rather than the path of a folder."""
-    return isinstance(place, str) and "://" in place
+def is_address(location: object) -> bool:
+    """Say whether a location is an address rather than the path of a folder."""
+    return isinstance(location, str) and "://" in location
 
 
 def redact(text: str) -> str:
@@ -53,12 +53,12 @@ def check_arguments(arguments: Sequence[str]) -> None:
             check_address(value, key)
 
 
-def check_folder(place: str | Path, key: str = "data.store") -> Path:
+def check_folder(location: str | Path, key: str = "data.store") -> Path:
     """Path of a folder in which stores are made; an address is refused."""
-    if is_address(place):
+    if is_address(location):
         raise ValueError(
-            f"{key}={place} is no folder to make stores in: prepare.upload=<address> writes a "
+            f"{key}={location} is no folder to make stores in: prepare.upload=<address> writes a "
             "store there once it is made, and data=store data.store=<address of the store> "
             "reads it."
         )
-    return Path(place)
+    return Path(location)

@@ -165,7 +165,7 @@ def test_where_streams_cannot_be_computed_the_reason_says_so(
     assert "which cannot be loaded: No weights at" in corrupter.find_reason(KNOWN["noise"])
     assert corrupter.find_reason(KNOWN["blur"]) == ""
     places = {"voice": {"file": str(moved)}}
-    assert CorruptedClips(store, ("frames", "voice"), rows, places=places).reasons == {}
+    assert CorruptedClips(store, ("frames", "voice"), rows, locations=places).reasons == {}
 
     heard = CorruptedClips(store, ("mfcc",), rows)
     assert heard.find_reason(KNOWN["blur"]) == "the network does not read the face"

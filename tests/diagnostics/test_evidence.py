@@ -38,8 +38,8 @@ def test_each_clip_of_a_sweep_is_there_once_under_the_network_that_tested_it(tmp
     assert [*evidence.clip_ids] == sorted(evidence.clip_ids)
     for part in evidence.parts:
         own = load_predictions(part.run.folder)
-        assert np.array_equal(evidence.clip_ids[part.places], own.clip_ids)
-        assert np.array_equal(evidence.outputs[part.repetition, part.places], own.outputs)
+        assert np.array_equal(evidence.clip_ids[part.positions], own.clip_ids)
+        assert np.array_equal(evidence.outputs[part.repetition, part.positions], own.outputs)
         assert np.array_equal(part.rows, own.rows)
     assert evidence.draws.names == [f"s{number}" for number in range(6)]
 
@@ -110,7 +110,7 @@ def test_clips_without_a_label_are_left_out(tmp_path):
     predictions = predict(["b", "a", "c"], ["x"] * 3, [0, 1, -1], [0, 1, 2])
     run = write_fold(tmp_path / "run", predictions, "", {})
     evidence = gather([run])
-    assert [*evidence.clip_ids] == ["a", "b"] and evidence.parts[0].places.tolist() == [1, 0]
+    assert [*evidence.clip_ids] == ["a", "b"] and evidence.parts[0].positions.tolist() == [1, 0]
     unknown = predict(["a"], ["x"], [-1], [0])
     with pytest.raises(ValueError, match="no clip that it predicts has a known label"):
         gather([write_fold(tmp_path / "other", unknown, "", {})])

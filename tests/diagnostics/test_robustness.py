@@ -24,7 +24,7 @@ from avfusion.diagnostics.evidence import Evidence, Part
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.robustness import (
     RobustnessCurves,
-    choose_places,
+    choose_positions,
     compute,
     measure_area,
     predict_constant,
@@ -64,7 +64,7 @@ def split_folds(evidence, repetitions=1):
     """The same evidence by two folds, each of every other clip, once or again and again."""
     (part,) = evidence.parts
     parts = [
-        Part(None, number, part.places[first::2], part.rows[first::2])
+        Part(None, number, part.positions[first::2], part.rows[first::2])
         for number in range(repetitions)
         for first in (0, 1)
     ]
@@ -115,14 +115,20 @@ def test_what_always_says_the_same_scores_chance():
 
 
 def test_clips_are_chosen_by_seed_in_their_order(evidence):
-    some = choose_places(50, 10, 0)
+    some = choose_positions(50, 10, 0)
     assert len({*some.tolist()}) == 10 and (np.diff(some) > 0).all() and some.max() < 50
-    assert (choose_places(50, 10, 0) == some).all() and (choose_places(50, 10, 1) != some).any()
-    assert choose_places(50, None, 0).tolist() == choose_places(50, 50, 0).tolist() == [*range(50)]
+    assert (choose_positions(50, 10, 0) == some).all() and (
+        choose_positions(50, 10, 1) != some
+    ).any()
+    assert (
+        choose_positions(50, None, 0).tolist()
+        == choose_positions(50, 50, 0).tolist()
+        == [*range(50)]
+    )
 
     folds = split_folds(evidence)
     taken = take_clips(folds, np.array([1, 4, 5, 9]))
-    assert [part.places.tolist() for part in taken.parts] == [[1], [0, 2, 3]]
+    assert [part.positions.tolist() for part in taken.parts] == [[1], [0, 2, 3]]
     (again,) = compute(taken, [lambda clips, data: clips])
     assert np.allclose(again, evidence.outputs[:, [1, 4, 5, 9]], atol=1e-6)
     assert len(take_clips(folds, np.array([2, 4])).parts) == 1

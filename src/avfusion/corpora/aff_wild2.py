@@ -94,7 +94,7 @@ class AffWild2(PublishedCorpus):
                 videos.setdefault(file.name["video"], file.path)
         if videos and not tables:
             raise FileNotFoundError(
-                f"{faults.place} holds {pluralize(len(videos), 'video')} and no annotation of "
+                f"{faults.location} holds {pluralize(len(videos), 'video')} and no annotation of "
                 "Aff-Wild2, VA_Estimation_Challenge/Train_Set/...txt: name the folder of those, "
                 "too, as in corpus.root=[<videos>,<annotations>]."
             )

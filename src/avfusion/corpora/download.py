@@ -84,7 +84,7 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
 
 
 def _move_into(source: Path, target: Path) -> None:
-    """Move a file or folder to its place; a folder that is there gets what it lacks."""
+    """Move a file or folder to its target; a folder that is there gets what it lacks."""
     try:
         os.replace(source, target)
     except OSError:

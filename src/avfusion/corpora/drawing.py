@@ -9,10 +9,10 @@ from PIL import Image, ImageDraw
 from avfusion.corpora.recording import Box
 
 SIDE = 112  # pixels of a picture
-CELLS = 2  # the picture is a grid of 2 x 2 places for faces
+CELLS = 2  # the picture is a grid of 2 x 2 cells for faces
 RADII = {"child": 14.0, "woman": 19.0, "man": 24.5}  # pixels
 TALLER = 1.15  # height of a face over its width
-SHIFT = 2.0  # pixels that a face strays from the center of its place
+SHIFT = 2.0  # pixels that a face strays from the center of its cell
 PUPIL_COLOR = (20, 20, 20)
 BROW_COLOR = (30, 20, 10)
 LIP_COLOR = (120, 0, 0)

@@ -120,7 +120,7 @@ class Iemocap(PublishedCorpus):
 
         if not tables and (sounds or videos):
             raise FileNotFoundError(
-                f"{faults.place} holds {len(sounds)} sounds and {len(videos)} videos of IEMOCAP "
+                f"{faults.location} holds {len(sounds)} sounds and {len(videos)} videos of IEMOCAP "
                 "and none of the tables that label them, "
                 "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt, ...: name the folder of "
                 "Session1, ..., Session5."

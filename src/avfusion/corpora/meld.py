@@ -125,7 +125,7 @@ class Meld(PublishedCorpus):
         ]
         if missing:
             sentence = (
-                f"{faults.place} lacks {' and '.join(missing)}: put the tables of MELD beside "
+                f"{faults.location} lacks {' and '.join(missing)}: put the tables of MELD beside "
                 "them, or name their folder, too, as in corpus.root=[<videos>,<tables>]."
             )
             if not tables:

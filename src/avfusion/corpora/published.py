@@ -215,9 +215,9 @@ class PublishedCorpus:
                     f"<root>/{self.layout}."
                 )
             for folder, names in walk_folders(root):
-                place = folder.relative_to(root.parent).as_posix()
+                parent = folder.relative_to(root.parent).as_posix()
                 for name in names:
-                    suffix, text = os.path.splitext(name)[1].lower(), f"{place}/{name}"
+                    suffix, text = os.path.splitext(name)[1].lower(), f"{parent}/{name}"
                     faults.suffixes[suffix] += 1
                     if suffix not in self.suffixes:
                         continue
@@ -303,8 +303,8 @@ class Faults:
         self.sentences: list[str] = []  # of the corpus' own, such as about its tables
 
     @property
-    def place(self) -> str:
-        """The roots."""
+    def location(self) -> str:
+        """The roots, as sentences name them."""
         return join_items([str(root) for root in self.corpus.roots])
 
     def describe_nothing(self) -> str:
@@ -318,8 +318,8 @@ class Faults:
         if ARCHIVE_SUFFIXES & set(self.suffixes) and not self.misnamed:
             cure = "unpack the archives"
         return (
-            f"corpus.root={self.place} holds no file of {corpus.title}, found {found}{misnamed}, "
-            f"expected {corpus.layout}: {cure}."
+            f"corpus.root={self.location} holds no file of {corpus.title}, found {found}"
+            f"{misnamed}, expected {corpus.layout}: {cure}."
         )
 
     def describe_unusable(self, left_out: Sequence[LeftOut], whole: int) -> str:
@@ -331,7 +331,7 @@ class Faults:
         if corpus.modalities != "both":
             cure = cure.partition(", or set corpus.modalities")[0]
         return (
-            f"{count} of {pluralize(whole, 'clip')} of {corpus.title} in {self.place} cannot be "
+            f"{count} of {pluralize(whole, 'clip')} of {corpus.title} in {self.location} cannot be "
             f"used ({reason}), such as {first.clip_id} ({first.source}): {cure}."
         )
 
@@ -341,7 +341,7 @@ class Faults:
         if self.misnamed:
             verb = "does" if len(self.misnamed) == 1 else "do"
             sentences.append(
-                f"{pluralize(len(self.misnamed), 'file')} in {self.place} {verb} not follow the "
+                f"{pluralize(len(self.misnamed), 'file')} in {self.location} {verb} not follow the "
                 f"naming rule of {corpus.title} ({corpus.layout}) and count for nothing: "
                 f"{join_items(self.misnamed, 3)}."
             )
@@ -379,7 +379,7 @@ class Faults:
             parts.append(f"few of {join_items(few)}, of others {usual:g}")
         return [
             f"{self.corpus.title} has {size.clips} clips of {len(size.subjects)} subjects, and "
-            f"{self.place} {total} of {len(found)}{': ' if parts else ''}{'; '.join(parts)}. "
+            f"{self.location} {total} of {len(found)}{': ' if parts else ''}{'; '.join(parts)}. "
             "If that is not on purpose, download the rest."
         ]
 
@@ -390,7 +390,7 @@ class Faults:
         expected = [f"{count} clips of {split}" for split, count in whole.items()]
         there = [f"{found.get(split, 0)} of {split}" for split in whole]
         return [
-            f"{self.corpus.title} has {join_items(expected)}, and {self.place} "
+            f"{self.corpus.title} has {join_items(expected)}, and {self.location} "
             f"{join_items(there)}. If that is not on purpose, download the rest."
         ]
 

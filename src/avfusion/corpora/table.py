@@ -63,14 +63,14 @@ def read_rows(
             _, header = next(rows, (0, []))
             if not header:
                 raise ValueError(f"{path} is empty: give it a header and a row for each clip.")
-            places = match_columns(path, header, columns, needed, errors)
+            indices = match_columns(path, header, columns, needed, errors)
 
             for count, (line, cells) in enumerate(rows, 1):  # noqa: B007  the last one counts
                 if any(cells[len(header) :]):
                     fix = "put quotes around what holds a delimiter"
                     errors.add_line(line, "has more cells than the header", fix)
                 cells += [""] * (len(header) - len(cells))
-                row = {ours: cells[place] for ours, place in places.items()}
+                row = {ours: cells[index] for ours, index in indices.items()}
                 if row.get("clip_id"):
                     lines[strip_invisible(row["clip_id"])].append(line)
                 yield line, row
@@ -110,23 +110,23 @@ def match_columns(
     Case, blanks, hyphens and invisible characters do not tell names apart. A column that resembles
     one of ours without being it is an error rather than ignored.
     """
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for ours, theirs in columns.items():
-        found = [place for place, name in enumerate(header) if names_match(name, theirs)]
-        exact = [place for place in found if header[place] == theirs]
-        names = [header[place] for place in found]
+        found = [index for index, name in enumerate(header) if names_match(name, theirs)]
+        exact = [index for index in found if header[index] == theirs]
+        names = [header[index] for index in found]
         if len(found) > 1 and len({*names}) == len(names) and not (exact and ours != theirs):
             errors.add(
                 f"{path} has several columns that can be {ours}, {join_items(names)}: leave one of "
                 f"them, or name it as in {_write_override(ours, names[0])}."
             )
         if found:
-            places[ours] = (exact or found)[0]
+            indices[ours] = (exact or found)[0]
 
     if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
         errors.add(f"{path} has several columns {join_items(twice)}: leave one of each.")
-    _check_missing_columns(path, header, columns, needed, places, errors)
-    return places
+    _check_missing_columns(path, header, columns, needed, indices, errors)
+    return indices
 
 
 def names_match(name: str, other: str) -> bool:
@@ -139,12 +139,12 @@ def _check_missing_columns(
     header: Sequence[str],
     columns: Mapping[str, str],
     needed: Sequence[str],
-    places: Mapping[str, int],
+    indices: Mapping[str, int],
     errors: TableErrors,
 ) -> None:
     """Add an error for columns that are needed and missing, and for those that resemble ours."""
     renamed = [ours for ours, theirs in columns.items() if ours != theirs]
-    wanted = [ours for ours in dict.fromkeys([*needed, *renamed]) if ours not in places]
+    wanted = [ours for ours in dict.fromkeys([*needed, *renamed]) if ours not in indices]
     if wanted:
         names = join_items([columns[ours] for ours in wanted])
         errors.add(
@@ -153,10 +153,10 @@ def _check_missing_columns(
             len(wanted),
         )
 
-    others = [name for place, name in enumerate(header) if place not in places.values()]
-    for ours in [ours for ours in columns if ours not in places]:
+    others = [name for index, name in enumerate(header) if index not in indices.values()]
+    for ours in [ours for ours in columns if ours not in indices]:
         for name in others:
-            if _resembles(name, ours, columns[ours], has_video="video_path" in places):
+            if _resembles(name, ours, columns[ours], has_video="video_path" in indices):
                 errors.add(
                     f"{path} has a column {name!r}, which resembles {columns[ours]}: rename it, "
                     f"or say that it is that column with {_write_override(ours, name)}."

@@ -70,7 +70,7 @@ class Voxceleb1(PublishedCorpus):
         sounds = [file for file in files if file.name["clip"]]
         if sounds and LIST not in tables:
             raise FileNotFoundError(
-                f"{faults.place} holds {pluralize(len(sounds), 'file')} of VoxCeleb1 and no "
+                f"{faults.location} holds {pluralize(len(sounds), 'file')} of VoxCeleb1 and no "
                 f"{LIST}, which says what they are for: put it there, from {LIST_ADDRESS}."
             )
 

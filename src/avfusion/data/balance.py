@@ -34,7 +34,7 @@ def weigh_clips(
     target: Target,
     labels: Shaped[np.ndarray, "clips *outputs"],
     subjects: Shaped[np.ndarray, "clips"],
-    place: str | Path,
+    source: str | Path,
 ) -> Float64[Tensor, "clips"]:
     """Weigh clips so that all classes, all subjects, or all pairs of both, are drawn as often.
 
@@ -48,7 +48,7 @@ def weigh_clips(
     if "class" in balanced:
         if target.limits is None:
             raise ValueError(
-                f"data.balance=class needs classes, and clips of {place} have {target.has}: set "
+                f"data.balance=class needs classes, and clips of {source} have {target.has}: set "
                 "data.balance=subject or null."
             )
         classes = target.indicators(torch.from_numpy(labels)) == 1
@@ -58,7 +58,7 @@ def weigh_clips(
         if unknown := int((subjects == "").sum()):
             raise ValueError(
                 f"data.balance=subject needs the subject of each clip, and {unknown} training "
-                f"clips of {place} have none: set data.balance=class or null."
+                f"clips of {source} have none: set data.balance=class or null."
             )
         people = torch.from_numpy(np.unique(subjects, return_inverse=True)[1])
 

@@ -131,12 +131,12 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
             )
 
 
-def check_streams(asked: Sequence[str], streams: Iterable[str], place: str) -> None:
+def check_streams(asked: Sequence[str], streams: Iterable[str], source: str) -> None:
     """Refuse names of streams that a store lacks."""
     missing = [name for name in asked if name not in streams]
     if missing:
         raise ValueError(
-            f"{place} has no stream {' and no '.join(missing)}, which the network reads, only "
+            f"{source} has no stream {' and no '.join(missing)}, which the network reads, only "
             f"{', '.join(streams)}: let its encoders read one of these (their key stream), or add "
             "it with src/prepare.py, as in features/audio_stream=whisper, face maps with "
             "features.face_maps.run=<run> or features/face_maps=timm (data.features... where "

@@ -142,24 +142,24 @@ class ComputedStream:
 def gather(
     array: Callable[[int], np.ndarray],
     files: Int64[np.ndarray, "batch"] | None,
-    places: Int64[np.ndarray, "batch"],
+    positions: Int64[np.ndarray, "batch"],
 ) -> Shaped[np.ndarray, "batch *item"]:
-    """Copy items out of arrays, ``array(file)[place]`` each, with one call for all of a file.
+    """Copy items out of arrays, ``array(file)[position]`` each, with one call for all of a file.
 
     ``files`` is None where there is only one.
     """
     if files is None or not len(files):
-        return array(0).take(places, axis=0, mode="clip")
+        return array(0).take(positions, axis=0, mode="clip")
 
     first = array(int(files[0]))
     ends = [*(np.flatnonzero(np.diff(files)) + 1).tolist(), len(files)]
     if len(ends) == 1:
-        return first.take(places, axis=0, mode="clip")
+        return first.take(positions, axis=0, mode="clip")
 
     values = np.empty((len(files), *first.shape[1:]), first.dtype)
     start = 0
     for end in ends:
         items = array(int(files[start]))
-        items.take(places[start:end], axis=0, out=values[start:end], mode="clip")
+        items.take(positions[start:end], axis=0, out=values[start:end], mode="clip")
         start = end
     return values

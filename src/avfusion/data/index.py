@@ -46,17 +46,16 @@ class ClipRecord:
     """One clip of a store.
 
     ``label``, ``subject``, ``session`` are those of the recording, empty where unknown, ``split``
-    what the corpus itself assigns it to, if anything; ``shard`` and ``place`` say where its arrays
-    are. ``window`` is None where the recording is not cut.
-    ``seconds`` is the length of the whole sound, ``samples`` what is kept of it at 16 kHz,
-    ``frames`` the number of audio frames, ``pictures`` that of the recording's pictures. ``box`` is
-    the speaker's face in fractions of the stored picture, ``crop`` the square cut out of the first
-    picture, in pixels, ``picture_size`` that picture's. Sources and digests are None where the clip
-    lacks the modality; a digest is the same for the same decoded content. ``numbers`` are those
-    that the label names, in its order, where it does not name classes. ``attributes`` are what else
-    is known of the clip, such as gender, by name.
-
-    Text is valid UTF-8, see ``escape_surrogates``: that is what a file can hold.
+    what the corpus itself assigns it to, if anything; ``shard`` and ``place``, the position in it,
+    say where its arrays are. ``window`` is None where the recording is not cut. ``seconds`` is the
+    length of the whole sound, ``samples`` what is kept of it at 16 kHz, ``frames`` the number of
+    audio frames, ``pictures`` that of the recording's pictures. ``box`` is the speaker's face in
+    fractions of the stored picture, ``crop`` the square cut out of the first picture, in pixels,
+    ``picture_size`` that picture's. Sources and digests are None where the clip lacks the modality;
+    a digest is the same for the same decoded content. ``numbers`` are those that the label names,
+    in its order, where it does not name classes. ``attributes`` are what else is known of the clip,
+    such as gender, by name. Text is valid UTF-8, see ``escape_surrogates``: that is what a file can
+    hold.
     """
 
     clip_id: str
@@ -234,7 +233,7 @@ SCHEMA = pa.schema(
 )
 NUMBER = pa.float64()  # of a column target.<name>, null where it is missing
 DIGESTS = ("face_digest", "audio_digest")
-# Names that begin alike, and places that count on, are kept as differences.
+# Names that begin alike, and positions that count on, are kept as differences.
 ENCODINGS = {
     **dict.fromkeys(("clip_id", "face_source", "audio_source"), "DELTA_BYTE_ARRAY"),
     "place": "DELTA_BINARY_PACKED",

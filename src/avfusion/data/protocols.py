@@ -396,8 +396,8 @@ def number_ranges(store: Store, ranges: int) -> Int64[np.ndarray, "clips"]:
     """Number the range of each clip among those of its subject, in the order of their names."""
     clips = store.columns("subject", "clip_id")
     subjects = merge_spellings(Codes.of(clips["subject"])).numbers
-    places = pc.rank(clips["clip_id"].combine_chunks()).to_numpy()
-    order = np.lexsort((places, subjects))
+    ranks = pc.rank(clips["clip_id"].combine_chunks()).to_numpy()
+    order = np.lexsort((ranks, subjects))
     sizes = np.bincount(subjects)
     before = np.empty(len(order), np.int64)  # clips of the same subject
     before[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -410,7 +410,7 @@ def check_listed_once(name: str, lists: Sequence[Sequence[int | str]]) -> None:
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice or not all(lists):
         wrong = f"names {join_items(twice)} twice" if twice else "has an empty list of subjects"
-        raise ValueError(f"data.protocol={name} {wrong}: give each subject one place.")
+        raise ValueError(f"data.protocol={name} {wrong}: list each subject once.")
 
 
 def number_subjects(
@@ -421,14 +421,14 @@ def number_subjects(
     Raises:
         ValueError: No list has it, or the store lacks listed ones.
     """
-    places = {
-        _key_of_subject(subject): place
-        for place, subjects in enumerate(lists)
+    list_numbers = {
+        _key_of_subject(subject): number
+        for number, subjects in enumerate(lists)
         for subject in subjects
     }
     codes = Codes.of(store.columns("subject")["subject"])
     numbers = np.array(
-        [places.get(_key_of_subject(name), LEFT_OUT) for name in codes.names], np.int64
+        [list_numbers.get(_key_of_subject(name), LEFT_OUT) for name in codes.names], np.int64
     )[codes.numbers]
 
     if (numbers == LEFT_OUT).any():

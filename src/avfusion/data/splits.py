@@ -166,7 +166,7 @@ class FoldPlan(Plan):
 def find_fold(key: str, fold: int | str | None, names: Sequence[str], plan: str) -> int:
     """Find the number of the fold that a key of the configuration chooses.
 
-    Where all names are numbers, it is one of them; else a name, or its place.
+    Where all names are numbers, it is one of them; else a name, or its index.
     """
     keys = [int(name) if name.isdecimal() else normalize_name(name) for name in names]
     asked = str(fold)
@@ -580,12 +580,12 @@ def fill_shares(
     taken = np.bincount(chosen[:single], minlength=len(wanted))
     empty = set(np.flatnonzero(taken == 0).tolist())
 
-    for place in range(single, len(sizes)):
-        must = len(empty) == len(sizes) - place
+    for number in range(single, len(sizes)):
+        must = len(empty) == len(sizes) - number
         choices = sorted(empty) if must else range(len(wanted))
-        chosen[place] = max(choices, key=wanted.__getitem__)
-        empty.discard(int(chosen[place]))
-        wanted[chosen[place]] -= sizes[place]
+        chosen[number] = max(choices, key=wanted.__getitem__)
+        empty.discard(int(chosen[number]))
+        wanted[chosen[number]] -= sizes[number]
 
     return chosen
 
@@ -633,10 +633,10 @@ def leave_one_out(store: Store, column: str) -> Codes:
 def sort_naturally(folds: Codes, names: Mapping[str, str]) -> Codes:
     """Folds as a person orders their names, s2 before s10, and with these names."""
     order = sorted(range(len(folds.names)), key=lambda number: natural_key(folds.names[number]))
-    places = np.empty(len(order) + 1, np.int64)
-    places[order] = np.arange(len(order))
-    places[LEFT_OUT] = LEFT_OUT
-    return Codes(places[folds.numbers], [names[folds.names[number]] for number in order])
+    ranks = np.empty(len(order) + 1, np.int64)
+    ranks[order] = np.arange(len(order))
+    ranks[LEFT_OUT] = LEFT_OUT
+    return Codes(ranks[folds.numbers], [names[folds.names[number]] for number in order])
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:

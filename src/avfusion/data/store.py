@@ -88,7 +88,7 @@ class Store:
 
     @cached_property
     def place(self) -> Int64[np.ndarray, "clips"]:
-        """The place of each clip in its shard."""
+        """The position of each clip in its shard."""
         return self.column("place")
 
     @cached_property
@@ -295,32 +295,32 @@ class Store:
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def open_files(place: str | Path, cache: "Cache | None" = None) -> StoreFiles:
+def open_files(location: str | Path, cache: "Cache | None" = None) -> StoreFiles:
     """Open the files of a store that lies in a folder, or at an address that fsspec knows."""
-    if not is_address(place):
-        return Folder(Path(place))
+    if not is_address(location):
+        return Folder(Path(location))
 
     from avfusion.data.remote import Cache, open_cached  # where there is an address
 
-    return open_cached(str(place), cache or Cache())
+    return open_cached(str(location), cache or Cache())
 
 
-def open_recorded(place: str, settings: Mapping[str, Any]) -> Store:
+def open_recorded(location: str, settings: Mapping[str, Any]) -> Store:
     """Open the store that a run records, where it was or among the stores of this machine.
 
     ``settings`` are those of the run, by dotted keys: they say where it is cached.
 
     Raises:
-        FileNotFoundError: It is at neither place.
+        FileNotFoundError: It is at neither location.
     """
-    if is_address(place):
+    if is_address(location):
         from avfusion.data.remote import Cache
 
         given = {key: settings.get(f"data.cache.{key}") for key in ("folder", "size_gb")}
         if given["folder"] and not Path(given["folder"]).is_dir():  # of another machine
             given["folder"] = None
-        return Store(open_files(place, Cache(**{k: one for k, one in given.items() if one})))
-    recorded = Path(place)
+        return Store(open_files(location, Cache(**{k: one for k, one in given.items() if one})))
+    recorded = Path(location)
     for folder in (recorded, Path(data_folder()) / "stores" / recorded.name):
         if (folder / DESCRIPTION).is_file():
             return Store(folder)
@@ -329,11 +329,11 @@ def open_recorded(place: str, settings: Mapping[str, Any]) -> Store:
     )
 
 
-def find_description(place: str | Path, cache: "Cache | None" = None) -> dict[str, Any] | None:
-    """Description of the store at a place, None where a folder holds none."""
-    if not is_address(place) and not (Path(place) / DESCRIPTION).is_file():
+def find_description(location: str | Path, cache: "Cache | None" = None) -> dict[str, Any] | None:
+    """Description of the store at a location, None where a folder holds none."""
+    if not is_address(location) and not (Path(location) / DESCRIPTION).is_file():
         return None
-    return read_description(open_files(place, cache).root)
+    return read_description(open_files(location, cache).root)
 
 
 class Shards(Sequence[np.ndarray]):

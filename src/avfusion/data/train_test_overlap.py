@@ -84,9 +84,9 @@ def _among(
     values: UInt64[np.ndarray, "values"], ordered: UInt64[np.ndarray, "ordered"]
 ) -> Bool[np.ndarray, "values"]:
     """Say of each value whether it is one of those that stand in order."""
-    places = np.searchsorted(ordered, values)
-    inside = places < len(ordered)
-    inside[inside] = ordered[places[inside]] == values[inside]
+    indices = np.searchsorted(ordered, values)
+    inside = indices < len(ordered)
+    inside[inside] = ordered[indices[inside]] == values[inside]
     return inside
 
 

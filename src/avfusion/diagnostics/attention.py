@@ -120,8 +120,8 @@ class Attention:
                 statistics += batch.statistics.numpy()
                 highest.append(batch.positions.log())
                 if batch.positions.max() > 1:
-                    places = part.places[np.searchsorted(part.rows, batch.rows.numpy())]
-                    qualities.append(_judge(evidence, batch.outputs.numpy(), places))
+                    positions = part.positions[np.searchsorted(part.rows, batch.rows.numpy())]
+                    qualities.append(_judge(evidence, batch.outputs.numpy(), positions))
 
         entropy, largest, similarity, clips, pairs = statistics.tolist()
         numbers = {
@@ -241,10 +241,10 @@ def run_deletions(
 def _judge(
     evidence: Evidence,
     outputs: Float[np.ndarray, "clips orders kinds parts outputs"],
-    places: Int64[np.ndarray, "clips"],
+    positions: Int64[np.ndarray, "clips"],
 ) -> Float64[np.ndarray, "clips orders kinds parts"]:
     """Find how good each answer is: the probability of what is true, or the error turned."""
-    shape, targets = outputs.shape[1:4], evidence.targets[places]
+    shape, targets = outputs.shape[1:4], evidence.targets[positions]
 
     def judge(some: Float[np.ndarray, "clips outputs"]) -> Float64[np.ndarray, "clips"]:
         if has_classes(evidence.target):

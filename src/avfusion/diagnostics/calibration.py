@@ -163,13 +163,13 @@ def bin_events(
     """
     if equal_mass:
         ranks = stats.rankdata(probability, method="min").astype(np.int64) - 1
-        places = ranks * bins // len(probability)
+        bin_numbers = ranks * bins // len(probability)
     else:
-        places = np.minimum((probability * bins).astype(np.int64), bins - 1)
+        bin_numbers = np.minimum((probability * bins).astype(np.int64), bins - 1)
 
-    count = np.bincount(places, minlength=bins)
+    count = np.bincount(bin_numbers, minlength=bins)
     filled = count > 0
-    sums = (np.bincount(places, one, minlength=bins) for one in (probability, happened))
+    sums = (np.bincount(bin_numbers, one, minlength=bins) for one in (probability, happened))
     mean, frequency = (one[filled] / count[filled] for one in sums)
     return Bins(mean, frequency, count[filled] / len(probability))
 
@@ -187,9 +187,9 @@ def _decompose(
     probability: Float64[np.ndarray, "clips"], has: Bool[np.ndarray, "clips"]
 ) -> tuple[float, float, float, float]:
     """Squared error of one class, and the parts of it."""
-    values, places, counts = np.unique(probability, return_inverse=True, return_counts=True)
-    frequencies = np.bincount(places, has, minlength=len(values)) / counts
-    best = isotonic_regression(frequencies, weights=counts).x[places]
+    values, inverse, counts = np.unique(probability, return_inverse=True, return_counts=True)
+    frequencies = np.bincount(inverse, has, minlength=len(values)) / counts
+    best = isotonic_regression(frequencies, weights=counts).x[inverse]
     base = has.mean()
     score, calibrated, uncertainty = (np.mean((p - has) ** 2) for p in (probability, best, base))
     return score, score - calibrated, uncertainty - calibrated, uncertainty
@@ -208,7 +208,7 @@ def scale_evidence(evidence: Evidence) -> tuple[Stacked, list[float]]:
         except FileNotFoundError as error:
             raise NotMeasured(str(error)) from error
         write_temperature(checkpoint, temperature, len(outputs))
-        scaled[part.repetition, part.places] /= temperature
+        scaled[part.repetition, part.positions] /= temperature
         temperatures.append(temperature)
     return scaled, temperatures
 

@@ -136,7 +136,7 @@ class Contribution:
             among = np.sort(random.permutation(among)[: self.clips])
             every = network.compute_every_pair(part.rows[among])
             own, additive = np.einsum("iio->io", every), project_additively(every)
-            found[part.repetition].append((own, additive, evidence.targets[part.places[among]]))
+            found[part.repetition].append((own, additive, evidence.targets[part.positions[among]]))
 
         scores = []
         for members in found.values():
@@ -155,7 +155,7 @@ class Contribution:
         shares: dict[int, list[Float64[np.ndarray, "decisions sides"]]] = defaultdict(list)
         for part, network in evidence.pair_networks():
             among = find_complete(part, network)
-            rows, targets = part.rows[among], evidence.targets[part.places[among]]
+            rows, targets = part.rows[among], evidence.targets[part.positions[among]]
             own = np.arange(len(among))
             others = rotate(own, np.random.default_rng(self.seed), targets)
             own, others = own[others != own], others[others != own]

@@ -29,7 +29,7 @@ TOLERANCE = 0.02
 
 Rows = Int64[np.ndarray, "_"]  # of the index
 Item = np.ndarray  # a stream of one clip, of its true length
-Places = Mapping[str, Mapping[str, Any]]
+Locations = Mapping[str, Mapping[str, Any]]
 
 
 class Computation(NamedTuple):
@@ -48,7 +48,7 @@ class CorruptedClips:
         rows: The clips of the split, in the order of the store: what babbles are others of these.
         seed: Of all corruptions.
         device: Where encoders compute.
-        places: Where the weights of encoders lie, by stream, if no longer where they were.
+        locations: Where the weights of encoders lie, by stream, if no longer where they were.
 
     Attributes:
         reasons: Why a modality cannot be corrupted, by modality; it has no entry where it can.
@@ -62,13 +62,13 @@ class CorruptedClips:
         rows: Rows,
         seed: int = 0,
         device: torch.device | None = None,
-        places: Places | None = None,
+        locations: Locations | None = None,
     ) -> None:
         self.store = store
         self.streams = streams
         self.seed = seed
         self.device = device or torch.device("cpu")
-        self.places = places or {}
+        self.locations = locations or {}
         self.clip_ids = store.texts("clip_id")
         self.voices = rows[store.has_audio[rows]]
         self.computations: dict[str, dict[str, Computation]] = {}
@@ -96,8 +96,8 @@ class CorruptedClips:
         """Corrupt a batch as the store gives it; clips without the modality stay as they are."""
         modality = corruption.modality
         has_modality = clips.has_face if modality == "face" else clips.has_audio
-        places = np.flatnonzero(has_modality.numpy())
-        rows = clips.row.numpy()[places]
+        positions = np.flatnonzero(has_modality.numpy())
+        rows = clips.row.numpy()[positions]
         if not len(rows):
             return clips
 
@@ -109,8 +109,8 @@ class CorruptedClips:
         for name in self.streams:
             if name in made:
                 values = torch.zeros_like(clips.streams[name])
-                for place, item in zip(places.tolist(), made[name], strict=True):
-                    _fill(values[place], item, self.store.streams[name])
+                for position, item in zip(positions.tolist(), made[name], strict=True):
+                    _fill(values[position], item, self.store.streams[name])
                 clips = clips.with_stream(name, values)
         return clips
 
@@ -192,9 +192,9 @@ class CorruptedClips:
 
     def _encode_by(self, name: str, stream: Stream) -> Computation:
         """Compute a stream by its encoder: alone on a CPU, as preparation does it to the bit."""
-        store, place = self.store, self.places.get(name)
+        store, location = self.store, self.locations.get(name)
         weights = store.encoder(name) if store.has_weights(name) else None
-        encoder = RecordedEncoder(name, stream, weights, place)
+        encoder = RecordedEncoder(name, stream, weights, location)
         module = encoder.build()
         has_tensors = any(True for _ in (*module.parameters(), *module.buffers()))
         device = self.device if has_tensors else torch.device("cpu")
@@ -241,17 +241,17 @@ def _cut(item: Item, end: int | None, stream: Stream) -> Item:
     return item[:, :end] if stream.layers else item[:end]
 
 
-def _fill(place: Tensor, item: Item, stream: Stream) -> None:
-    """Fill the place of a clip in a batch, whose padding is zero."""
+def _fill(target: Tensor, item: Item, stream: Stream) -> None:
+    """Fill the part of a clip in a batch, whose padding is zero."""
     values = torch.from_numpy(item)
     if stream.kind == "pictures":
-        place.copy_(values.permute(0, 3, 1, 2))
+        target.copy_(values.permute(0, 3, 1, 2))
     elif stream.kind == "sequence" and stream.layers:
-        place[:, : values.shape[1]] = values
+        target[:, : values.shape[1]] = values
     elif stream.kind == "sequence":
-        place[: len(values)] = values
+        target[: len(values)] = values
     else:
-        place.copy_(values)
+        target.copy_(values)
 
 
 def _is_close(ours: Item, theirs: Item) -> bool:

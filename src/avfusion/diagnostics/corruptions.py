@@ -119,8 +119,8 @@ def add_babble(
     babble = np.zeros(len(sound))
     for other in others:
         start = int(generator.integers(len(other)))
-        places = (start + np.arange(len(sound))) % len(other)
-        babble += other[places] / _measure_rms(other)
+        indices = (start + np.arange(len(sound))) % len(other)
+        babble += other[indices] / _measure_rms(other)
     return add_at_ratio(sound, babble, decibel)
 
 
@@ -173,7 +173,7 @@ def blur(pictures: Pictures, share: float, *_: Any) -> Pictures:
 
 
 def occlude(pictures: Pictures, share: float, generator: np.random.Generator) -> Pictures:
-    """Cover this share of the area by a gray square at a place by lot, in all pictures the same."""
+    """Cover this share of the area by a gray square at a random position, the same in all."""
     _, height, width, _ = pictures.shape
     rows = round(height * np.sqrt(share))
     columns = min(width, round(share * height * width / rows))

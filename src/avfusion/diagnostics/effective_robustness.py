@@ -54,8 +54,8 @@ def measure_effective(
     table = np.array(known, float)
     clean, *corrupted = (numbers[key] for key in keys)
     beyond = [
-        measure_surplus(clean, value, table[:, [0, place]], edge)
-        for place, value in enumerate(corrupted, start=1)
+        measure_surplus(clean, value, table[:, [0, column]], edge)
+        for column, value in enumerate(corrupted, start=1)
     ]
     return float(np.mean(beyond))
 

@@ -34,8 +34,8 @@ def encode_once(
     """
     with _hooks() as add:
         for modality, encoder in find_encoders(network).items():
-            _, firsts, places = np.unique(rows[modality], return_index=True, return_inverse=True)
-            add(encoder, _take(firsts), _take(places))
+            _, firsts, inverse = np.unique(rows[modality], return_index=True, return_inverse=True)
+            add(encoder, _take(firsts), _take(inverse))
         yield
 
 
@@ -81,8 +81,8 @@ def _hooks() -> Iterator[Callable[..., None]]:
             handle.remove()
 
 
-def _take(places: Int64[np.ndarray, "some"]) -> Callable[[Encoded], Encoded]:
-    index = torch.from_numpy(places)
+def _take(indices: Int64[np.ndarray, "some"]) -> Callable[[Encoded], Encoded]:
+    index = torch.from_numpy(indices)
 
     def take(encoded: Encoded) -> Encoded:
         if isinstance(encoded, tuple):

@@ -27,21 +27,21 @@ Stacked = Float[np.ndarray, "repetitions clips outputs"]
 
 
 class Part(NamedTuple):
-    """The clips that one run has tested, by their places in the evidence and rows in its store.
+    """The clips that one run has tested, by their positions in the evidence and rows in its store.
 
-    ``network`` is the place of its network among those of the evidence.
+    ``network`` is the index of its network among those of the evidence.
     """
 
     run: Run
     repetition: int
-    places: Int64[np.ndarray, "some"]
+    positions: Int64[np.ndarray, "some"]
     rows: Int64[np.ndarray, "some"]
     network: int = 0
 
 
 @runtime_checkable
 class Networks(Protocol):
-    """Networks by their places; who asks for one may wait until it is restored."""
+    """Networks by their indices; who asks for one may wait until it is restored."""
 
     def __len__(self) -> int: ...
 
@@ -109,7 +109,7 @@ class Evidence:
             for change, found in new.items():
                 computed = network.compute(change)
                 among = np.searchsorted(computed.rows, part.rows)
-                found[part.repetition, part.places] = computed.outputs[among]
+                found[part.repetition, part.positions] = computed.outputs[among]
         self.computed.update(new)
         return [self.computed[change] for change in changes]
 
@@ -142,8 +142,8 @@ class Evidence:
     @cached_property
     def draws(self) -> SubjectDraws:
         """Draws of the subjects of these clips."""
-        places, names = number_subjects(self.subjects, self.clip_ids)
-        return SubjectDraws(places, names)
+        subject_numbers, names = number_subjects(self.subjects, self.clip_ids)
+        return SubjectDraws(subject_numbers, names)
 
 
 def gather_evidence(name: str, runs: Sequence[Run], predictions: Sequence[Predictions]) -> Evidence:

@@ -104,7 +104,7 @@ def find_groups(evidence: Evidence) -> Iterator[Group]:
     else:
         scores = evidence.score_clips(evidence.outputs)
     for number, name in enumerate(evidence.draws.names):
-        yield Group.of("subject", name, evidence.draws.places == number, scores)
+        yield Group.of("subject", name, evidence.draws.subject_numbers == number, scores)
 
     if answers:
         has = answers[0].has.T.copy()  # by class, one after the other in memory

@@ -75,7 +75,7 @@ class PairDataset(Dataset[Clips]):
 def read_clips(data: FaceAudioDataModule, rows: Rows) -> Clips:
     """Read clips in any order, and as often as they are named; their labels are unknown."""
     store = data.store
-    own, places = np.unique(rows, return_inverse=True)
+    own, inverse = np.unique(rows, return_inverse=True)
     sequences = [name for name in data.streams if store.streams[name].kind == "sequence"]
     clips = Clips(
         streams={name: store.read(name, own) for name in data.streams},
@@ -86,7 +86,7 @@ def read_clips(data: FaceAudioDataModule, rows: Rows) -> Clips:
         box=torch.from_numpy(store.boxes.take(own, axis=0)),
         row=torch.from_numpy(own),
     )
-    return clips.map(lambda part: part[torch.from_numpy(places)])
+    return clips.map(lambda part: part[torch.from_numpy(inverse)])
 
 
 def exchange(clips: Clips, others: Clips, modality: str, data: FaceAudioDataModule) -> Clips:

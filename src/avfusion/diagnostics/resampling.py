@@ -16,12 +16,12 @@ class SubjectDraws:
     """Draws of subjects, with all of their clips.
 
     Args:
-        places: The number of the subject of each clip.
+        subject_numbers: The number of the subject of each clip.
         names: Of the subjects.
     """
 
-    def __init__(self, places: Int64[np.ndarray, "clips"], names: Sequence[str]) -> None:
-        self.places, self.names = places, names
+    def __init__(self, subject_numbers: Int64[np.ndarray, "clips"], names: Sequence[str]) -> None:
+        self.subject_numbers, self.names = subject_numbers, names
 
     @cached_property
     def draws(self) -> Float64[np.ndarray, "subjects samples"]:
@@ -39,7 +39,7 @@ class SubjectDraws:
         of one subject.
         """
         rows = [np.flatnonzero(one) for one in groups]
-        owners = [self.places[one] for one in rows]
+        owners = [self.subject_numbers[one] for one in rows]
         several = [len(np.unique(one)) >= MIN_SUBJECTS for one in owners]
 
         unknown = np.full(SAMPLES, np.nan)
@@ -48,11 +48,11 @@ class SubjectDraws:
         columns = np.concatenate([one for one, s in zip(owners, several, strict=True) if s])
         sizes = [len(one) for one, s in zip(owners, several, strict=True) if s]
         values = [score[row] for score, row, s in zip(scores, rows, several, strict=True) if s]
-        places = (np.repeat(np.arange(len(sizes)), sizes), columns)
+        coordinates = (np.repeat(np.arange(len(sizes)), sizes), columns)
         shape = (len(sizes), len(self.names))
         # Of many groups each has few subjects: with 1,251 of both, 1.7 s of a core instead of 3.9.
-        clips = sparse.csr_array((np.ones(len(columns)), places), shape)
-        sums = sparse.csr_array((np.concatenate(values), places), shape)
+        clips = sparse.csr_array((np.ones(len(columns)), coordinates), shape)
+        sums = sparse.csr_array((np.concatenate(values), coordinates), shape)
         with np.errstate(invalid="ignore"):
             means = iter((sums @ self.draws) / (clips @ self.draws))
         return [next(means) if s else unknown for s in several]

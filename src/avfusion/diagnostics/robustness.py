@@ -17,7 +17,7 @@ from avfusion.data.batch import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
 from avfusion.diagnostics.answers import has_classes, title_of
-from avfusion.diagnostics.corrupted_clips import CorruptedClips, Places
+from avfusion.diagnostics.corrupted_clips import CorruptedClips, Locations
 from avfusion.diagnostics.corruptions import CORRUPTIONS, Corruption
 from avfusion.diagnostics.effective_robustness import (
     SECTION,
@@ -66,7 +66,7 @@ class RobustnessCurves:
         seed: NonNegativeInt = 0,
         corruptions: Sequence[str] | None = None,
         baselines: Sequence[str] = (),
-        encoders: Places | None = None,
+        encoders: Locations | None = None,
     ) -> None:
         self.clips = clips
         self.seed = seed
@@ -76,15 +76,15 @@ class RobustnessCurves:
 
     def measure(self, evidence: Evidence) -> Section:
         """Measure every score of the target at each level of each corruption."""
-        places = choose_places(len(evidence), self.clips, self.seed)
-        some = take_clips(evidence, places)
+        positions = choose_positions(len(evidence), self.clips, self.seed)
+        some = take_clips(evidence, positions)
         reasons, stages = self._compute_levels(some)
         measured = [one for one in self.corruptions if one.name not in reasons]
         if not measured:
             raise NotMeasured(f"{join_items([*dict.fromkeys(reasons.values())])}.")
 
         stages |= {"clean": some.outputs, "chance": predict_constants(some)}
-        stages |= compute_without(evidence, some, places)
+        stages |= compute_without(evidence, some, positions)
         numbers = {
             f"{stage}/{score}": float(value)
             for stage, outputs in stages.items()
@@ -138,10 +138,10 @@ class RobustnessCurves:
 
             for one in measured:
                 log.info("Corrupting clips: %s.", one.title)
-                for place, level in enumerate(name_levels(one), start=1):
-                    change = partial(_corrupt, corrupter=corrupter, corruption=one, level=place)
+                for level, level_name in enumerate(name_levels(one), start=1):
+                    change = partial(_corrupt, corrupter=corrupter, corruption=one, level=level)
                     computed = compute_part(network, part.rows, change)
-                    outputs[level][part.repetition, part.places] = computed
+                    outputs[level_name][part.repetition, part.positions] = computed
 
         known = {
             level
@@ -167,31 +167,31 @@ def choose_corruptions(names: Sequence[str] | None) -> list[Corruption]:
     return [known[name] for name in names or known]
 
 
-def choose_places(count: int, clips: int | None, seed: int) -> Int64[np.ndarray, "_"]:
+def choose_positions(count: int, clips: int | None, seed: int) -> Int64[np.ndarray, "_"]:
     """Choose so many of some clips by lot, in their order; all where there are no more."""
     if clips is None or clips >= count:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, clips, replace=False))
 
 
-def take_clips(evidence: Evidence, places: Int64[np.ndarray, "_"]) -> Evidence:
-    """Take the evidence on some clips, by their places, which are in order."""
+def take_clips(evidence: Evidence, positions: Int64[np.ndarray, "_"]) -> Evidence:
+    """Take the evidence on some clips, by their positions, which are in order."""
     parts = []
     for part in evidence.parts:
-        kept = np.isin(part.places, places)
+        kept = np.isin(part.positions, positions)
         if kept.any():
-            own = np.searchsorted(places, part.places[kept])
-            parts.append(part._replace(places=own, rows=part.rows[kept]))
+            own = np.searchsorted(positions, part.positions[kept])
+            parts.append(part._replace(positions=own, rows=part.rows[kept]))
 
     return replace(
         evidence,
-        clip_ids=evidence.clip_ids[places],
-        subjects=evidence.subjects[places],
-        targets=evidence.targets[places],
-        outputs=evidence.outputs[:, places],
-        hits=None if evidence.hits is None else evidence.hits[:, places],
+        clip_ids=evidence.clip_ids[positions],
+        subjects=evidence.subjects[positions],
+        targets=evidence.targets[positions],
+        outputs=evidence.outputs[:, positions],
+        hits=None if evidence.hits is None else evidence.hits[:, positions],
         attributes={
-            name: [values[place] for place in places.tolist()]
+            name: [values[position] for position in positions.tolist()]
             for name, values in evidence.attributes.items()
         },
         parts=parts,
@@ -230,12 +230,12 @@ def announce(measured: Sequence[Corruption], corrupter: CorruptedClips, some: Ev
 
 
 def compute_without(
-    evidence: Evidence, some: Evidence, places: Int64[np.ndarray, "_"]
+    evidence: Evidence, some: Evidence, positions: Int64[np.ndarray, "_"]
 ) -> dict[str, Stacked]:
     """Compute the outputs for some clips without each modality, unless all have been computed."""
     changes = {f"without/{modality}": TakenAway((modality,)) for modality in find_removable(some)}
     known = {name: one for name, one in changes.items() if one in evidence.computed}
-    found = {name: evidence.computed[one][:, places] for name, one in known.items()}
+    found = {name: evidence.computed[one][:, positions] for name, one in known.items()}
     new = {name: one for name, one in changes.items() if name not in known}
     return found | dict(zip(new, compute(some, list(new.values())), strict=True))
 
@@ -246,7 +246,7 @@ def compute(evidence: Evidence, changes: Sequence[Change]) -> list[Stacked]:
     for part, network in evidence.pair_networks() if changes else ():
         for change, outputs in zip(changes, found, strict=True):
             computed = compute_part(network, part.rows, change)
-            outputs[part.repetition, part.places] = computed
+            outputs[part.repetition, part.positions] = computed
     return found
 
 
@@ -277,7 +277,7 @@ def predict_constants(evidence: Evidence) -> Stacked:
     for part, network in evidence.pair_networks():
         data = network.data
         labels = torch.from_numpy(data.target.read_labels(data.store)[data.splits.rows("train")])
-        outputs[part.repetition, part.places] = predict_constant(data.target, labels).numpy()
+        outputs[part.repetition, part.positions] = predict_constant(data.target, labels).numpy()
     return outputs
 
 

@@ -48,7 +48,7 @@ class Chart:
     """A figure as numbers: lines over ``x``, or one number for each text.
 
     ``name`` is that of its file; ``diagonal`` draws the line on which y is x; ``ticks`` name the
-    places 0, 1, 2 and so on of ``x``.
+    positions 0, 1, 2 and so on of ``x``.
     """
 
     name: str

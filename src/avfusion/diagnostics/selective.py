@@ -74,6 +74,6 @@ def find_risks(
 
     Clips of one confidence come in no order: among them risk is what it is on average.
     """
-    values, places, counts = np.unique(-confidence, return_inverse=True, return_counts=True)
-    mean = np.bincount(places, wrong, minlength=len(values)) / counts
+    values, inverse, counts = np.unique(-confidence, return_inverse=True, return_counts=True)
+    mean = np.bincount(inverse, wrong, minlength=len(values)) / counts
     return np.cumsum(np.repeat(mean, counts)) / np.arange(1, len(wrong) + 1)

@@ -69,10 +69,10 @@ def collect_predictions(
 
     predictions = []
     for rows, values, glimpses in batches:
-        for place, row in enumerate(rows.tolist()):
+        for index, row in enumerate(rows.tolist()):
             clip = next(clips)
-            maps = None if glimpses is None else glimpses[place]
-            known = ClipPrediction(clip, row, values[place], maps, notes[clip.clip_id])
+            maps = None if glimpses is None else glimpses[index]
+            known = ClipPrediction(clip, row, values[index], maps, notes[clip.clip_id])
             has = {modality: bool(flags[row]) for modality, flags in available.items()}
             predictions.append(note_missing(known, has, data.modalities, stand_in))
 
@@ -132,11 +132,11 @@ def predict_recordings(
         with _evaluation_mode(task):
             _, values, glimpses = task.predict_step(on_device.with_floats(), 0)
 
-        for place, (recording, clip) in enumerate(found):
-            row = first + place
+        for index, (recording, clip) in enumerate(found):
+            row = first + index
             record = ClipRecord.of(recording, clip, 0, row)
-            maps = None if glimpses is None else glimpses[place].cpu()
-            known = ClipPrediction(record, row, values[place].cpu(), maps, record.note)
+            maps = None if glimpses is None else glimpses[index].cpu()
+            known = ClipPrediction(record, row, values[index].cpu(), maps, record.note)
             has = {"face": clip.has_face, "audio": clip.has_audio}
             predictions.append(note_missing(known, has, modalities, stand_in))
 
@@ -149,11 +149,11 @@ def make_batch(clips: Sequence[ClipFeatures], features: Features, first: int = 0
     """Make the batch that a store of these clips would give; rows count from ``first``."""
     arrays = features.arrays(len(clips))
     lengths = {name: [1] * len(clips) for name, one in features.streams.items() if one.lengths}
-    for place, clip in enumerate(clips):
+    for index, clip in enumerate(clips):
         for name, values in features.values(clip).items():
-            arrays[name][place, : len(values)] = values
+            arrays[name][index, : len(values)] = values
             if name in lengths:
-                lengths[name][place] = max(1, len(values))
+                lengths[name][index] = max(1, len(values))
 
     boxes = [clip.box or [float("nan")] * 4 for clip in clips]
     # Channels of pictures stay last in memory, the layout in which convolutions are fast.

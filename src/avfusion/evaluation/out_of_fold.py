@@ -287,8 +287,8 @@ def stack_outputs(name: str, members: Sequence[Pooled]) -> Pooled:
         scale = np.maximum(deviation, 1e-6)
         model = LogisticRegression(C=STACKING_STRENGTH, max_iter=1000)
         model.fit((validation.features - mean) / scale, validation.targets)
-        places = np.ix_(np.flatnonzero(tested), model.classes_)
-        outputs[places] = model.predict_log_proba((features[tested] - mean) / scale)
+        cells = np.ix_(np.flatnonzero(tested), model.classes_)
+        outputs[cells] = model.predict_log_proba((features[tested] - mean) / scale)
     return _join(name, members, outputs[None])
 
 
@@ -407,6 +407,6 @@ def number_subjects(
         for subject, clip in zip(subjects, clip_ids, strict=True)
     ]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    places = np.array([numbers[key] for key in keys], np.int64)
-    firsts = np.unique(places, return_index=True)[1]
-    return places, [str(subjects[place]) or "unknown" for place in firsts]
+    subject_numbers = np.array([numbers[key] for key in keys], np.int64)
+    firsts = np.unique(subject_numbers, return_index=True)[1]
+    return subject_numbers, [str(subjects[first]) or "unknown" for first in firsts]

@@ -130,8 +130,8 @@ def find_best_network(rows: Sequence[PooledRow]) -> PooledRow | None:
 
 
 def _resample(pooled: Pooled) -> dict[str, Float64[np.ndarray, "samples"]]:
-    places, names = group_subjects(pooled)
-    return resample_scores(pooled.count_by(places, len(names)), draw_subjects(len(names)))
+    subject_numbers, names = group_subjects(pooled)
+    return resample_scores(pooled.count_by(subject_numbers, len(names)), draw_subjects(len(names)))
 
 
 def score_pooled(
@@ -183,9 +183,9 @@ def loses_to_probe(row: PooledRow, rows: Sequence[PooledRow]) -> bool:
 
 def score_subjects(pooled: Pooled) -> list[GroupScore]:
     """Score the clips of each subject, the worst first."""
-    places, names = group_subjects(pooled)
-    scores = _mean_scores(pooled.count_by(places, len(names)))
-    clips = np.bincount(places, minlength=len(names))
+    subject_numbers, names = group_subjects(pooled)
+    scores = _mean_scores(pooled.count_by(subject_numbers, len(names)))
+    clips = np.bincount(subject_numbers, minlength=len(names))
     rows = [
         GroupScore("subject", name, int(n), float(war), float(uar))
         for name, n, war, uar in zip(names, clips, scores["WAR"], scores["UAR"], strict=True)
@@ -197,14 +197,14 @@ def score_attributes(
     pooled: Pooled, attributes: Mapping[str, Sequence[str | None]]
 ) -> list[GroupScore]:
     """Score the clips with each value of some attributes, which are given clip by clip."""
-    places, names = group_subjects(pooled)
+    subject_numbers, names = group_subjects(pooled)
     draws = draw_subjects(len(names))
     rows = []
     for attribute, values in attributes.items():
         for value in sorted({value for value in values if value}):
             among = np.array([one == value for one in values])
             part = take_clips(pooled, among)
-            counts = part.count_by(places[among], len(names))
+            counts = part.count_by(subject_numbers[among], len(names))
             whole = _mean_scores(part.count_by(np.zeros(len(part), np.int64), 1))
             samples = resample_scores(counts, draws)
             rows.append(
@@ -235,10 +235,10 @@ def read_attributes(
     names = (name for name in store.index.names if name.startswith(ATTRIBUTE_PREFIX))
     columns = [name for name in names if name != TAKE_COLUMN]
     rows = {str(name): row for row, name in enumerate(store.texts("clip_id"))}
-    places = [rows.get(clip) for clip in clip_ids.tolist()]
+    known = [rows.get(clip) for clip in clip_ids.tolist()]
     return {
         column.removeprefix(ATTRIBUTE_PREFIX): [
-            None if place is None else values[place] for place in places
+            None if row is None else values[row] for row in known
         ]
         for column in columns
         for values in [store.texts(column)]
@@ -247,8 +247,8 @@ def read_attributes(
 
 def score_classes(pooled: Pooled) -> list[ClassScore]:
     """Score each class, over all clips, with intervals of its recall over subjects."""
-    places, subjects = group_subjects(pooled)
-    counts = pooled.count_by(places, len(subjects))
+    subject_numbers, subjects = group_subjects(pooled)
+    counts = pooled.count_by(subject_numbers, len(subjects))
     samples = resample_recalls(counts, draw_subjects(len(subjects)))
     mistakes = count_confusions(pooled).astype(float)
     np.fill_diagonal(mistakes, 0)

@@ -190,8 +190,8 @@ def _format_scores(
         values = [value(row.scores[name]) for row in rows]
         ranks = sorted(set(values), reverse=True)
         for line, row, mark, own in zip(lines, rows, marks, values, strict=True):
-            place = ranks.index(own)
-            emphasis = BEST if place == 0 else SECOND if place == 1 else ""
+            rank = ranks.index(own)
+            emphasis = BEST if rank == 0 else SECOND if rank == 1 else ""
             line.append(emphasis * (len(ranks) > 1) + form(row.scores[name], mark))
     return lines
 

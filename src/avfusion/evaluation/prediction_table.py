@@ -61,11 +61,11 @@ def format_segments(windows: Sequence[ClipPrediction], target: Target) -> list[s
         "-" if values is None else target.decide(values).label or "none"
         for values in (window.values for window in windows)
     ]
-    lines, place = [], 0
+    lines, first = [], 0
     for label, group in groupby(labels):
         count = len(list(group))
-        lines.append(f"  {edges[place]:.1f} to {edges[place + count]:.1f} s: {label}")
-        place += count
+        lines.append(f"  {edges[first]:.1f} to {edges[first + count]:.1f} s: {label}")
+        first += count
 
     rest = len(lines) - MAX_SEGMENTS
     return lines if rest < 1 else [*lines[:MAX_SEGMENTS], f"  ... and {rest} more changes"]

@@ -129,14 +129,14 @@ class Predictions:
 
         return self if known.all() else self.take(np.flatnonzero(known))
 
-    def take(self, places: Int64[np.ndarray, "some"]) -> "Predictions":
+    def take(self, rows: Int64[np.ndarray, "some"]) -> "Predictions":
         """Select clips by their positions here."""
         glimpses = self.glimpses
         if glimpses is not None:
-            glimpses = GlimpsePeaks(glimpses.map_shape, *(part[places] for part in glimpses[1:]))
+            glimpses = GlimpsePeaks(glimpses.map_shape, *(part[rows] for part in glimpses[1:]))
 
         each = {field.name: getattr(self, field.name) for field in fields(self)}
-        own = {name: v[places] for name, v in each.items() if isinstance(v, np.ndarray)}
+        own = {name: v[rows] for name, v in each.items() if isinstance(v, np.ndarray)}
         return replace(self, glimpses=glimpses, **own)
 
     def save(self, folder: Path, name: str = FILE_NAME) -> Path:

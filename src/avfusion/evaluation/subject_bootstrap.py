@@ -41,8 +41,8 @@ def count_classes(
     """Count the clips of each group; ``size`` is how many groups and classes there are."""
 
     def count(classes: Int64[np.ndarray, "some"], among: Shaped[np.ndarray, "some"]) -> np.ndarray:
-        places = among * size[1] + classes
-        return np.bincount(places, minlength=size[0] * size[1]).reshape(size)
+        cells = among * size[1] + classes
+        return np.bincount(cells, minlength=size[0] * size[1]).reshape(size)
 
     right = true == predicted
     return Counts(count(true, groups), count(true[right], groups[right]), count(predicted, groups))
@@ -144,7 +144,7 @@ def combine_p_values(values: Sequence[float]) -> float:
 def correct_holm(values: Mapping[str, float]) -> dict[str, float]:
     """Correct the p-values of several hypotheses (Holm, 1979)."""
     corrected, largest = {}, 0.0
-    for place, name in enumerate(sorted(values, key=values.__getitem__)):
-        largest = max(largest, min(1.0, (len(values) - place) * values[name]))
+    for rank, name in enumerate(sorted(values, key=values.__getitem__)):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[name]))
         corrected[name] = largest
     return {name: corrected[name] for name in values}

@@ -226,8 +226,8 @@ def keep_joints(own: list[Stretch], stretches: dict[int, list[Stretch]]) -> list
 
 
 def _has_similar(ascending_jumps: list[float], jump: float) -> bool:
-    place = bisect_right(ascending_jumps, jump - JUMP_TOLERANCE)
-    return place < len(ascending_jumps) and ascending_jumps[place] < jump + JUMP_TOLERANCE
+    index = bisect_right(ascending_jumps, jump - JUMP_TOLERANCE)
+    return index < len(ascending_jumps) and ascending_jumps[index] < jump + JUMP_TOLERANCE
 
 
 def compute_shifts(

@@ -32,9 +32,9 @@ def fingerprint_sound(samples: Float32[np.ndarray, "samples"]) -> bytes | None:
     energies = np.empty((SIDE + 1, SIDE + 1))
     for part, piece in enumerate(np.array_split(sound, SIDE + 1)):
         power = np.abs(np.fft.rfft(piece)) ** 2
-        places = np.searchsorted(np.fft.rfftfreq(len(piece), 1 / SAMPLE_RATE), edges)
+        bounds = np.searchsorted(np.fft.rfftfreq(len(piece), 1 / SAMPLE_RATE), edges)
         sums = np.concatenate([[0.0], np.cumsum(power)])
-        energies[part] = sums[places[1:]] - sums[places[:-1]]
+        energies[part] = sums[bounds[1:]] - sums[bounds[:-1]]
     return _pack(np.diff(np.diff(energies, axis=0), axis=1) > 0)
 
 

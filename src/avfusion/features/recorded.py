@@ -19,13 +19,13 @@ class RecordedEncoder:
     """The encoder of a stream by what is recorded of it, with the very weights that it had.
 
     ``state`` holds its weights where they have travelled; otherwise they are found where
-    ``described.source`` says, or where ``place`` does, settings that replace those.
+    ``described.source`` says, or where ``location`` does, settings that replace those.
     """
 
     stream: str
     described: Stream
     state: Mapping[str, Tensor] | None = field(default=None, repr=False)
-    place: Mapping[str, Any] | None = None
+    location: Mapping[str, Any] | None = None
 
     @property
     def modality(self) -> str:
@@ -53,7 +53,7 @@ class RecordedEncoder:
 
     def source(self) -> dict[str, Any]:
         """Where its weights lie."""
-        return {**(self.described.source or {}), **(self.place or {})}
+        return {**(self.described.source or {}), **(self.location or {})}
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> nn.Module:
         """Build the encoder with the weights that it had.
@@ -72,8 +72,8 @@ class RecordedEncoder:
             encoder = self._make_encoder(state is None)
             module = encoder.build(state)
         except (OSError, ValueError, ImportError) as error:
-            places = " ".join(f"+encoders.{self.stream}.{key}=..." for key in self.source())
-            cure = f" Say where they lie with {places}." if places else ""
+            overrides = " ".join(f"+encoders.{self.stream}.{key}=..." for key in self.source())
+            cure = f" Say where they lie with {overrides}." if overrides else ""
             raise FileNotFoundError(f"{known}, which cannot be loaded: {error}{cure}") from error
 
         weights = module.state_dict()

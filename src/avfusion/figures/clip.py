@@ -23,7 +23,7 @@ from avfusion.targets import Target
 
 
 class Peak(NamedTuple):
-    """The cell in which a glimpse is largest: the number of the picture, its place and its weight.
+    """The cell in which a glimpse is largest: the number of the picture, its box and its weight.
 
     ``cell`` is left, top, width and height in fractions of the picture.
     """
@@ -135,7 +135,7 @@ MAX_NAME_LENGTH = 100  # characters
 def clip_figure(view: ClipView) -> Figure:
     """Draw a clip's pictures, each glimpse laid over them, its waveform and spectrogram.
 
-    Glimpses at steps of vectors, which have no place in a picture, are drawn over the steps.
+    Glimpses at steps of vectors, which have no position in a picture, are drawn over the steps.
     """
     glimpses = [] if view.glimpses is None else list(view.glimpses.float())
     has_cells = bool(glimpses) and glimpses[0].shape[1:].numel() > 1
@@ -148,9 +148,9 @@ def clip_figure(view: ClipView) -> Figure:
         at = (0.5, 1 - top / height)
         figure.text(*at, text, fontsize=size, ha="center", va="top")
 
-    place = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
+    margins = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
     grid = figure.add_gridspec(
-        rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **place
+        rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **margins
     )
 
     for column, weights in enumerate(maps):
@@ -168,8 +168,8 @@ def clip_figure(view: ClipView) -> Figure:
                     view.cropped if weights is None else f"glimpse {column} (attention per cell)"
                 )
 
-    place["left"] = (PICTURE * len(maps) + 1.15) / width
-    draw_audio(figure, view, place | {"right": 1 - 0.2 / width})
+    margins["left"] = (PICTURE * len(maps) + 1.15) / width
+    draw_audio(figure, view, margins | {"right": 1 - 0.2 / width})
     if view.right is not None:
         _frame(figure, view.right)
 
@@ -252,9 +252,9 @@ def draw_scale(axes: Axes, most: float) -> None:
         scale.text(1.3, part, value, fontsize=7, transform=at, va="center")
 
 
-def draw_audio(figure: Figure, view: ClipView, place: dict[str, float]) -> None:
+def draw_audio(figure: Figure, view: ClipView, margins: dict[str, float]) -> None:
     """Draw the waveform over the log-mel spectrogram, on the clock of the recording."""
-    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2], hspace=0.08, **place)
+    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2], hspace=0.08, **margins)
     if view.sound is None or not len(view.sound):
         axes = figure.add_subplot(grid[:, 0])
         axes.set_axis_off()

@@ -44,12 +44,12 @@ def _draw_rows(chart: Chart) -> Figure:
     figure = Figure(figsize=(6, max(0.3 * len(names), 0.6) + 1.2), layout="constrained")
     axes = figure.add_subplot()
     for number, line in enumerate(chart.lines):
-        places = [names.index(str(x)) for x in line.x]
+        positions = [names.index(str(x)) for x in line.x]
         marker = MARKERS[number % len(MARKERS)]
         color = COLORS[number % len(COLORS)]
-        axes.plot(line.y, places, marker, color=color, markersize=5, label=line.name)
+        axes.plot(line.y, positions, marker, color=color, markersize=5, label=line.name)
         if line.low:
-            axes.hlines(places, line.low, line.high, color=color)
+            axes.hlines(positions, line.low, line.high, color=color)
     left, right = axes.get_xlim()
     axes.set_xlim(min(left, 0), max(right, 0))
     axes.set_xlabel(chart.x)

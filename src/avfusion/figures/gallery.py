@@ -26,7 +26,7 @@ def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
         line[0].text(-0.08, 0.5, name, transform=line[0].transAxes, ha="right", va="center")
         for axes, view in zip(line, views, strict=False):
             heat = None if view.glimpses is None else view.glimpses.float().mean(dim=0)[0]
-            heat = None if heat is None or heat.numel() == 1 else heat  # a step has no place
+            heat = None if heat is None or heat.numel() == 1 else heat  # a step has no position
             draw_picture(axes, view, 0, heat, scale=False)
             axes.set_anchor("C")
             color = {True: RIGHT, False: WRONG, None: "black"}[view.right]

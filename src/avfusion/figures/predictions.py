@@ -64,18 +64,24 @@ def comparison_figure(rows: Sequence[Row]) -> Figure:
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
 
     for axes, metric in zip(panels, metrics, strict=True):
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             score = row.scores[metric]
-            runs = [place] * len(score.values)
+            runs = [position] * len(score.values)
             axes.plot(score.values, runs, "o", color=COLORS[5], markersize=4, zorder=1)
             interval = [score.interval] if math.isfinite(score.interval) else None
             axes.errorbar(
-                [score.mean], [place], xerr=interval, fmt="|", color=COLORS[0], capsize=3, zorder=2
+                [score.mean],
+                [position],
+                xerr=interval,
+                fmt="|",
+                color=COLORS[0],
+                capsize=3,
+                zorder=2,
             )
-            if marks[place] and score.values:
+            if marks[position] and score.values:
                 axes.annotate(
-                    marks[place],
-                    (score.mean, place),
+                    marks[position],
+                    (score.mean, position),
                     (0, 5),
                     textcoords="offset points",
                     ha="center",
@@ -132,14 +138,14 @@ def pooled_figure(rows: Sequence[PooledRow]) -> Figure:
     )
     panels = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
     for axes, title in zip(panels, titles, strict=True):
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             score = row.scores[title]
             ends = [[score.value - score.low], [score.high - score.value]]
             color = COLORS[1] if row.pooled.predictor == "baseline" else COLORS[0]
             known = np.isfinite(ends).all()
             axes.errorbar(
                 [score.value],
-                [place],
+                [position],
                 xerr=np.maximum(ends, 0) if known else None,
                 fmt="s" if row.pooled.predictor == "baseline" else "o",
                 color=color,

@@ -107,8 +107,8 @@ def _run_round(
     total, done = sum(work.sizes), sum(work.sizes) - sum(work.sizes[number] for number in todo)
     # Forks begin before the bar has a thread whose locks they would inherit.
     with executor.run(work.select(todo)) as ended, show_progress(work.title, total, done) as show:
-        for place, error in ended:
-            number = todo[place]
+        for index, error in ended:
+            number = todo[index]
             job = work.jobs[number]
             if error is None and not wait_for(work.result(job)):
                 error = OSError(

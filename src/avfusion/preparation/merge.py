@@ -53,16 +53,16 @@ class FoundShare(NamedTuple):
         return self.store.root
 
 
-def merge_shares(places: Sequence[str], stores: str | Path) -> tuple[Path, bool]:
+def merge_shares(patterns: Sequence[str], stores: str | Path) -> tuple[Path, bool]:
     """Make one store of all shares of a preparation; return its folder, and whether it was there.
 
-    ``places`` are the folders of the shares, or patterns of them.
+    ``patterns`` are the folders of the shares, or shell patterns of them.
 
     Raises:
         FileNotFoundError: one of them is no share.
         ValueError: they are not all shares of one preparation, each once, as they were written.
     """
-    roots = find_folders(places)
+    roots = find_folders(patterns)
     plans = [read_plan(root) for root in roots]
     check_plans(roots, plans)
     shares = open_shares(roots, plans)
@@ -95,15 +95,16 @@ def merge_shares(places: Sequence[str], stores: str | Path) -> tuple[Path, bool]
     return target, False
 
 
-def find_folders(places: Sequence[str]) -> list[Path]:
+def find_folders(patterns: Sequence[str]) -> list[Path]:
     """Find the folders that are named, or that patterns name."""
     folders = []
-    for place in places:
-        whole = [Path(file).parent for file in sorted(glob.glob(f"{place}/description.json"))]
-        found = [Path(place)] if Path(place).is_dir() else whole  # but what is begun
+    for pattern in patterns:
+        whole = [Path(file).parent for file in sorted(glob.glob(f"{pattern}/description.json"))]
+        found = [Path(pattern)] if Path(pattern).is_dir() else whole  # but what is begun
         if not found:
             raise FileNotFoundError(
-                f"No folder {place}: give prepare.merge the folders of shares, or patterns of them."
+                f"No folder {pattern}: give prepare.merge the folders of shares, or patterns of "
+                "them."
             )
         folders += [folder for folder in found if folder.suffix != ".partial"]
     return folders
@@ -259,7 +260,7 @@ def write_merged(root: Path, shares: Sequence[FoundShare]) -> None:
 
 
 def list_outcomes(shares: Sequence[FoundShare]) -> Iterator[tuple[Outcome, dict[str, str]]]:
-    """Yield what became of each recording, in its place of the merged store."""
+    """Yield the outcome of each recording, at its position in the merged store."""
     for share in shares:
         length = share.plan.shard_clips
         for row in read_rows(share.root):
@@ -378,7 +379,7 @@ def _count_steps(share: FoundShare, name: str, one: ComputedStream) -> np.ndarra
 def _list_pieces(
     folder: Path, name: str, shares: Sequence[FoundShare], one: ComputedStream, edges: np.ndarray
 ) -> Iterator[Piece]:
-    """Yield the files of a stream, with the places of their items among those of all shares.
+    """Yield the files of a stream, with the positions of their items among those of all shares.
 
     A share without the stream, none of whose clips has anything to encode, gets a file of zeros.
     """

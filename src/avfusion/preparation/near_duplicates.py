@@ -78,10 +78,10 @@ def find_close_pairs(
         order = np.argsort(parts[:, number], kind="stable")
         part = parts[order, number]
         for step in range(1, NEIGHBORS + 1):
-            places = np.flatnonzero(part[step:] == part[:-step])
-            if not len(places):
+            equal = np.flatnonzero(part[step:] == part[:-step])
+            if not len(equal):
                 break
-            one, other = order[places], order[places + step]
+            one, other = order[equal], order[equal + step]
             bits = np.bitwise_count(words[one] ^ words[other]).sum(axis=1)
             close = bits <= MAX_DIFFERING
             keys = zip(one[close].tolist(), other[close].tolist(), strict=True)
@@ -132,11 +132,13 @@ def describe_near_duplicates(store: Store, splits: Splits | None = None) -> list
     file = store.file(FILE_NAME)
     pairs = [(row["kind"], row["clip_id"], row["other"]) for row in read_csv(file)]
     if splits is not None:
-        places = _find_splits(store, splits, [clip for _, *two in pairs for clip in two])
+        split_names = _find_splits(store, splits, [clip for _, *two in pairs for clip in two])
         pairs = [
-            (kind, f"{one} ({places[one]})", f"{other} ({places[other]})")
+            (kind, f"{one} ({split_names[one]})", f"{other} ({split_names[other]})")
             for kind, one, other in pairs
-            if one in places and other in places and places[one] != places[other]
+            if one in split_names
+            and other in split_names
+            and split_names[one] != split_names[other]
         ]
 
     where, sentences = " in different splits" if splits else "", []

@@ -360,7 +360,7 @@ def describe_recordings(
     recordings = contents.recordings if chosen is None else chosen
     paths = list_sources(contents)
     home = find_common_folder(paths)
-    places = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in paths}
+    relative_paths = {path: os.path.relpath(path, home).replace(os.sep, "/") for path in paths}
     read: dict[Path, list[tuple[str, str]]] = {}
     digests: dict[Path, str] = {}
     if files is not None:
@@ -369,7 +369,7 @@ def describe_recordings(
         digests = files.of(chain(*entries.values(), brought))
         read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
     for recording in recordings:
-        content: list[Any] = [describe_recording(recording, places)]
+        content: list[Any] = [describe_recording(recording, relative_paths)]
         if files is not None:
             content.append([read[path] for path in recording.sources])
             if is_brought:

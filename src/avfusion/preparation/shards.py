@@ -1,4 +1,4 @@
-"""Shards of a store: clips that one process decodes and writes into the place kept for them."""
+"""Shards of a store: clips that one process decodes and writes into the rows kept for them."""
 
 import json
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ LENGTHS = "lengths/"
 
 
 class Part(NamedTuple):
-    """Recordings whose features go to a shard, one after the other from place ``first`` on.
+    """Recordings whose features go to a shard, one after the other from position ``first`` on.
 
     What became of them is kept in ``journals``; those in ``crashed`` are not touched.
     """
@@ -109,7 +109,7 @@ def write_part(part: Part) -> None:
     moments: dict[str, list[np.ndarray]] = {name: [] for name in list_standardized(streams)}
     outcomes = []
 
-    for place, recording in enumerate(part.recordings, part.first):
+    for position, recording in enumerate(part.recordings, part.first):
         try:
             clip = decode_watched(part, recording)
         except Unreadable as error:
@@ -123,7 +123,7 @@ def write_part(part: Part) -> None:
                 table = array.reshape(-1, array.shape[-1])
                 is_there = clip.has_face if streams[name].modality == "face" else clip.has_audio
                 moments[name].append(Moments.of(table if is_there else table[:0]).pack())
-        record = ClipRecord.of(recording, clip, part.shard, place)
+        record = ClipRecord.of(recording, clip, part.shard, position)
         sound, picture = clip.fingerprint or b"", fingerprint_middle(recording, clip) or b""
         outcomes.append(Outcome(record, clip.note, "", sound.hex(), picture.hex()))
 
@@ -156,17 +156,17 @@ def take_in(part: Part) -> None:
     """
     with np.load(part.file) as known:
         outcomes = [Outcome.from_plain(one) for one in json.loads(known[OUTCOMES].tobytes())]
-        places = [one.record.place for one in outcomes if one.record is not None]
-        for name in part.features.streams if places else ():
+        positions = [one.record.place for one in outcomes if one.record is not None]
+        for name in part.features.streams if positions else ():
             array = np.load(shard_file(part.root, name, part.shard), "r+")
             values, start = known[name], 0
-            for place, length in zip(places, known[f"{LENGTHS}{name}"].tolist(), strict=True):
-                array[place, :length] = values[start : start + length]
+            for position, length in zip(positions, known[f"{LENGTHS}{name}"].tolist(), strict=True):
+                array[position, :length] = values[start : start + length]
                 start += length
             array.flush()
             if f"{MOMENTS}/{name}" in known:
                 moments = np.load(shard_file(part.root, f"{MOMENTS}/{name}", part.shard), "r+")
-                moments[places] = known[f"{MOMENTS}/{name}"]
+                moments[positions] = known[f"{MOMENTS}/{name}"]
                 moments.flush()
 
     write_journal(part, outcomes)

@@ -76,9 +76,9 @@ def count_packed(columns: int) -> int:
 def sum_moments(
     shards: Iterable[Float64[np.ndarray, "_ numbers"]],
     shard: Int[np.ndarray, "rows"],
-    place: Int[np.ndarray, "rows"],
+    position: Int[np.ndarray, "rows"],
 ) -> Moments:
-    """Add up the moments of clips, which lie at places of shards.
+    """Add up the moments of clips, which lie at positions of shards.
 
     They are added one after the other, so that the same clips always give the same bits.
     """
@@ -86,8 +86,8 @@ def sum_moments(
     for number, packed in enumerate(shards):
         if total is None:
             total = np.zeros(packed.shape[1])
-        places, chunk = place[shard == number], limit_chunk(packed.shape[1])
-        for start in range(0, len(places), chunk):
-            total += packed.take(places[start : start + chunk], axis=0).sum(axis=0)
+        positions, chunk = position[shard == number], limit_chunk(packed.shape[1])
+        for start in range(0, len(positions), chunk):
+            total += packed.take(positions[start : start + chunk], axis=0).sum(axis=0)
     assert total is not None, "no shards"
     return Moments.unpack(total)

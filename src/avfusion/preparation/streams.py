@@ -181,28 +181,29 @@ def is_there(
     if found is None:
         return False
 
-    place = f"{root / encoder.stream}"
+    location = f"{root / encoder.stream}"
     other = (
         f"give the new one another name (its key stream, as in features.audio_stream.stream="
-        f"{encoder.stream}_2), or delete {place}."
+        f"{encoder.stream}_2), or delete {location}."
     )
     if found.encoder != (recipe := to_json(encoder.recipe())):
         raise ValueError(
-            f"The stream in {place} was computed by {found.encoder}, not by {recipe}: {other}"
+            f"The stream in {location} was computed by {found.encoder}, not by {recipe}: {other}"
         )
     if encoder.stream in store.computed and precision is not None:
         known = store.computed[encoder.stream].precision
         if known != precision:
             raise ValueError(
-                f"The stream in {place} was computed with prepare.precision={known}, not "
+                f"The stream in {location} was computed with prepare.precision={known}, not "
                 f"{precision}: {other}"
             )
     if verify or found.weights != encoder.weights:
         digest = digest_module(encoder, encoder.build())
         if digest != found.sha256:
             raise ValueError(
-                f"The stream in {place} was computed with the weights of {found.weights} (sha256 "
-                f"{found.sha256}), not with those of {encoder.weights} (sha256 {digest}): {other}"
+                f"The stream in {location} was computed with the weights of {found.weights} "
+                f"(sha256 {found.sha256}), not with those of {encoder.weights} (sha256 {digest}): "
+                f"{other}"
             )
     return True
 

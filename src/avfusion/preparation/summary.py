@@ -248,10 +248,13 @@ def format_share(part: float, whole: float) -> str:
 
 def describe_next_command(store: Store, protocol: SplitProtocol | None = None) -> list[str]:
     """What a store can be used for, and the command, which runs as it is printed."""
-    place = f"data=store {quote_override('data.store', store.root)}"
+    overrides = f"data=store {quote_override('data.store', store.root)}"
     assigned = tabulate_clips(store)
     own, drawn = (count_usable(store, make_plan(plan)) for plan in (None, EXAMPLE_FRACTIONS))
-    train, test = f"  python src/train.py {place}", f"  python src/eval.py ckpt_path=<run> {place}"
+    train, test = (
+        f"  python src/train.py {overrides}",
+        f"  python src/eval.py ckpt_path=<run> {overrides}",
+    )
     if own["train"] and own["val"]:
         shared = ["data.allow_subject_overlap=true"] * bool(find_shared_subjects(assigned))
         return ["Train on it with:", " ".join([train, *shared, *suggest_overrides(store, own)])]

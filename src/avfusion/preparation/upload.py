@@ -61,18 +61,18 @@ def upload_store(root: Path, address: str) -> str:
         ValueError: Another store, or another stream, is there.
         OSError: The address cannot be written to.
     """
-    place = f"{check_address(address, KEY)}/{root.name}"
-    fs, target = connect(place)
+    destination = f"{check_address(address, KEY)}/{root.name}"
+    fs, target = connect(destination)
     try:
         there = _list_written(fs, target)
-        _check_same(fs, root, target, place, there)
+        _check_same(fs, root, target, destination, there)
         missing = [name for name in list_in_order(root) if there.get(name) != _size(root, name)]
-        _write(fs, root, target, place, missing)
+        _write(fs, root, target, destination, missing)
     except ValueError:
         raise
     except Exception as error:  # of as many kinds as there are file systems
-        raise explain(error, place, "written") from None
-    return place
+        raise explain(error, destination, "written") from None
+    return destination
 
 
 def list_in_order(root: Path) -> list[str]:
@@ -93,19 +93,19 @@ def _list_written(fs: Any, target: str) -> dict[str, int]:
         return {}
 
 
-def _check_same(fs: Any, root: Path, target: str, place: str, there: dict[str, int]) -> None:
+def _check_same(fs: Any, root: Path, target: str, destination: str, there: dict[str, int]) -> None:
     """Refuse to mix a store, or a stream, with another one of its name."""
     told = [DESCRIPTION, *(f"{name}/{STREAM_FILE}" for name in read_computed(Folder(root)))]
     for name in told:
         if name in there and read_bytes(fs, f"{target}/{name}") != (root / name).read_bytes():
             what = name.rpartition("/")[0]
             raise ValueError(
-                f"{place} holds another {f'stream {what}' if what else 'store'} than {root}: give "
-                f"another {KEY}, or delete what is there."
+                f"{destination} holds another {f'stream {what}' if what else 'store'} than {root}: "
+                f"give another {KEY}, or delete what is there."
             )
 
 
-def _write(fs: Any, root: Path, target: str, place: str, names: list[str]) -> None:
+def _write(fs: Any, root: Path, target: str, destination: str, names: list[str]) -> None:
     started, whole = time.perf_counter(), sum(_size(root, name) for name in names)
     columns = (TextColumn("Uploading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=not is_interactive()) as progress:
@@ -116,7 +116,7 @@ def _write(fs: Any, root: Path, target: str, place: str, names: list[str]) -> No
     if names:
         seconds = format_duration(time.perf_counter() - started)
         what = pluralize(len(names), "file")
-        log.info("Uploaded %s, %.3g GB, to %s in %s", what, whole / GB, place, seconds)
+        log.info("Uploaded %s, %.3g GB, to %s in %s", what, whole / GB, destination, seconds)
 
 
 def _size(root: Path, name: str) -> int:

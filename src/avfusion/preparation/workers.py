@@ -94,7 +94,7 @@ def check_room(root: Path, needed: int) -> None:
     if needed - written > free:
         raise OSError(
             f"The store needs {needed / 1e9:.1f} GB and {root.parent} has {free / 1e9:.1f} GB "
-            "left: free some, or give another place with prepare.stores=<folder>."
+            "left: free some, or give another folder with prepare.stores=<folder>."
         )
 
 
@@ -150,6 +150,6 @@ def list_clips(part: Part) -> list[str]:
 
 def find_unfinished(part: Part) -> list[Recording]:
     """Recording that was worked on when the process of a part ended."""
-    place = part.journal.with_suffix(".now")
-    name = place.read_text(encoding="utf-8", errors="surrogatepass") if place.exists() else None
+    path = part.journal.with_suffix(".now")
+    name = path.read_text(encoding="utf-8", errors="surrogatepass") if path.exists() else None
     return [recording for recording in part.recordings if recording.clip_id == name]

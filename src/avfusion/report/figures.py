@@ -164,7 +164,7 @@ def _find_peaks(predictions: Predictions, number: int) -> list[Peak]:
     if glimpses is None:
         return []
     _, rows, columns = glimpses.map_shape.tolist()
-    if rows * columns == 1:  # steps of vectors, which have no place in a picture
+    if rows * columns == 1:  # steps of vectors, which have no position in a picture
         return []
     peaks, weights = glimpses.peaks[number].tolist(), glimpses.peak_weights[number].tolist()
 

@@ -70,7 +70,7 @@ def _fit_missing(setting: Pooled, streams: Sequence[str], known: Sequence[Pooled
     target = choose_target(store.description)
     store.respell(target.spell)
     labels = np.asarray(target.read_labels(store))
-    places = _find_clips(store, setting)
+    rows = _find_clips(store, setting)
     features = {name: summarize_stream(store, name) for name in {n for w in wanted for n in w}}
 
     folds = [_find_run(setting, fold) for fold in setting.fold_names]
@@ -84,7 +84,7 @@ def _fit_missing(setting: Pooled, streams: Sequence[str], known: Sequence[Pooled
                 every = fit_probe([features[n] for n in names], labels, one, target.outputs)
             else:
                 every = predict_majority(labels, one, target.outputs)
-            outputs[among] = every[places[among]]
+            outputs[among] = every[rows[among]]
 
         title = f"linear probe: {' + '.join(names)}" if names else "majority class"
         made.append(

@@ -55,7 +55,7 @@ def explain_error(error: HydraException, program: str) -> str:
     cause = error.__cause__
     if isinstance(
         cause, OmegaConfBaseException
-    ):  # its first line has the message, the others the place
+    ):  # its first line has the message, the others the position
         text = f"{text}: {str(cause).splitlines()[0]}".removeprefix(": ")
     return text.partition("\nConfig search path:")[0]
 

@@ -47,7 +47,7 @@ def _wrap(name: str, words: list[str]) -> list[str]:
     text = (", " if name else " ").join(words)
     width = TERMINAL_WIDTH - len(start)
     lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    return [(" " * len(start) if place else start) + line for place, line in enumerate(lines)]
+    return [(" " * len(start) if number else start) + line for number, line in enumerate(lines)]
 
 
 def _list_choices(cfg: DictConfig) -> Iterator[tuple[str, list[str]]]:

@@ -83,9 +83,9 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     point_to_weights(cfg, recipe)
     task = restore_task(file, checkpoint)
 
-    places = to_plain(cfg.encoders) if cfg.get("encoders") else {}
+    locations = to_plain(cfg.encoders) if cfg.get("encoders") else {}
     states = get_stream_encoders(checkpoint)
-    encoders = find_encoders(recipe["description"], streams, states, places)
+    encoders = find_encoders(recipe["description"], streams, states, locations)
     device = str(trainer.strategy.root_device)
     settings = _configure_data(cfg, recipe, encoders, device, file)
     settings |= {"target": None, "eval_split": cfg.split, "augmentation": None}
@@ -111,15 +111,16 @@ def find_encoders(
     description: Mapping[str, Any],
     streams: Sequence[str],
     states: Mapping[str, Mapping[str, Tensor]],
-    places: Mapping[str, Any] | None = None,
+    locations: Mapping[str, Any] | None = None,
 ) -> dict[str, RecordedEncoder]:
     """Find the encoders of those streams of a description that are computed.
 
-    ``states`` are the weights that have travelled with a checkpoint, ``places`` where others lie.
+    ``states`` are the weights that have travelled with a checkpoint, ``locations`` say where others
+    lie.
     """
     return {
         name: RecordedEncoder(
-            name, Stream.from_plain(described), states.get(name), (places or {}).get(name)
+            name, Stream.from_plain(described), states.get(name), (locations or {}).get(name)
         )
         for name, described in description["streams"].items()
         if name in streams and described["encoder"]
@@ -152,9 +153,9 @@ def recording_features(
 def point_to_weights(cfg: DictConfig, recipe: dict[str, Any]) -> None:
     """Let an encoder that learned along find its frozen weights where ``encoders`` says."""
     encoder = recipe["model"]["network"].get("audio_encoder") or {}
-    places = to_plain(cfg.encoders) if cfg.get("encoders") else {}
-    if encoder.get("sha256") and encoder.get("stream") in places:
-        encoder |= places[encoder["stream"]]
+    locations = to_plain(cfg.encoders) if cfg.get("encoders") else {}
+    if encoder.get("sha256") and encoder.get("stream") in locations:
+        encoder |= locations[encoder["stream"]]
 
 
 def restore_task(file: Path, checkpoint: dict[str, Any]) -> FusionTask:

@@ -5,7 +5,7 @@ what ``Target`` lists. A label is a text, such as the name of a class; where it 
 store has these in columns of their own. *Encoded*, labels are what a batch holds and a loss takes;
 *outputs* are what the head of a network gives; a *prediction* is what is made of the outputs: one
 number for each, such as a probability. Whoever has a question that depends on the kind of labels
-asks the target: there is no other place that knows.
+asks the target: nothing else knows.
 
 ``kind`` names the labels that a target is for, in the word that ``Contents.labels`` and the
 description of a store have for them. ``choose_target`` gives the shipped target of a kind; a new

@@ -27,12 +27,12 @@ def choose_target(description: Mapping[str, Any]) -> Target:
     return TARGETS[kind](description)
 
 
-def check_kind(target: Target, labels: str, place: object) -> None:
-    """Refuse a target that is for another kind of labels than those at a place."""
+def check_kind(target: Target, labels: str, source: object) -> None:
+    """Refuse a target that is for another kind of labels than those at a source."""
     if target.kind != labels:
         has = TARGETS[labels].has if labels in TARGETS else f"labels of the kind {labels}"
         raise ValueError(
-            f"A clip of {place} has {has}, and the target {type(target).__name__} is for clips of "
+            f"A clip of {source} has {has}, and the target {type(target).__name__} is for clips of "
             f"{target.has}: prepare the corpus with {target.setting} (in training, target=auto "
             "takes labels as they are)."
         )

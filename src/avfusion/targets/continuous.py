@@ -64,8 +64,8 @@ class Continuous:
     def read_labels(self, store: "Store") -> Float32[np.ndarray, "clips names"]:
         """Read the numbers of each clip, NaN where one is missing."""
         numbers = self.encode_unlabeled(len(store))
-        for place, name in enumerate(self.output_names):
-            numbers[:, place] = store.numbers(name)
+        for column, name in enumerate(self.output_names):
+            numbers[:, column] = store.numbers(name)
         return numbers
 
     def encode_unlabeled(self, clips: int) -> Float32[np.ndarray, "clips names"]:

@@ -334,7 +334,7 @@ def start_ranks_by(server: ForkServer) -> None:
         except ForkServerError:
             return subprocess.Popen(command, **options)
 
-    # Private: Lightning has no other place to say how a rank is started.
+    # Private: Lightning has no other way to say how a rank is started.
     module: Any = importlib.import_module(
         "lightning.pytorch.strategies.launchers.subprocess_script"
     )

@@ -100,9 +100,9 @@ def quote_path(path: Path) -> str:
 def _config_flags(arguments: Sequence[str]) -> list[str]:
     """Keep the flags that choose a configuration, as they were given."""
     kept = []
-    for place, argument in enumerate(arguments):
+    for index, argument in enumerate(arguments):
         if argument in CONFIG_FLAGS:
-            kept += [argument, arguments[place + 1]]
+            kept += [argument, arguments[index + 1]]
         elif argument.startswith(tuple(f"{flag}=" for flag in CONFIG_FLAGS)):
             kept.append(argument)
 

@@ -50,9 +50,9 @@ def name_jobs(jobs: Sequence[Sequence[str]]) -> list[str]:
         for name, overrides in zip(names, jobs, strict=True)
     ]
     repetitions: Counter[str] = Counter()  # of jobs that are given twice
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         repetitions[name] += 1
-        names[place] = name if repetitions[name] == 1 else f"{name}-{repetitions[name]}"
+        names[index] = name if repetitions[name] == 1 else f"{name}-{repetitions[name]}"
 
     return names
 

@@ -111,7 +111,9 @@ class OptunaSweeper(Sweeper):
                 return
             names = [f"{name_trial(number)}/fold{fold}" for number in running]
             first = running[0]
-            self.launcher.name_trial = lambda place, names=names, first=first: names[place - first]
+            self.launcher.name_trial = lambda number, names=names, first=first: names[
+                number - first
+            ]
             jobs = [[*trials[number], f"data.validation={fold}"] for number in running]
 
             for number, result in zip(running, self.launcher.launch(jobs, first), strict=True):

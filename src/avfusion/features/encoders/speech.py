@@ -281,11 +281,11 @@ class SpeechEncoder(nn.Module):
             samples = torch.tensor([len(wave) for wave in waves], device=sound.device)
             states = self.network(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples)
             frames = self.choose(states)
-            for place, window in enumerate(some):
+            for index, window in enumerate(some):
                 inside = slice(window.keep_first - window.first, window.keep_last - window.first)
-                kept[window.clip].append(frames[place, ..., inside, :])
+                kept[window.clip].append(frames[index, ..., inside, :])
                 if states.pooled is not None:
-                    vectors[window.clip].append(states.pooled[place])
+                    vectors[window.clip].append(states.pooled[index])
 
         joined = [torch.cat(parts, dim=-2) for parts in kept]
         most = max(counts)

@@ -32,7 +32,7 @@ class CenteredPad(nn.Module):
     """Zero padding for 3 x 3 filters with a stride of two.
 
     An even number of rows or columns needs only one more, before or after them. With one on each
-    side, as is usual, the receptive field of a cell lies half a pixel up and left of its place;
+    side, as is usual, the receptive field of a cell lies half a pixel up and left of its position;
     ``before`` moves it up and left by half a pixel, the opposite down and right.
     """
 
@@ -56,7 +56,7 @@ class ConvNet(nn.Module):
 
     Pixels are folded two by two into channels, then 3 x 3 convolutions of ``widths`` channels
     follow, two of them with a stride of two and padded on opposite sides, so that the receptive
-    field of a cell is centered on its place in the picture, to within a pixel. GroupNorm of
+    field of a cell is centered on its position in the picture, to within a pixel. GroupNorm of
     ``norm_groups`` groups instead of BatchNorm: neither the number of processes nor the batch size
     changes the function. Wu and He, 2018, https://arxiv.org/abs/1803.08494.
     """

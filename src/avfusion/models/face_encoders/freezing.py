@@ -36,7 +36,7 @@ def set_eval_mode(modules: Iterable[nn.Module]) -> list[nn.Module]:
 
 def _freeze_until(network: nn.Module, stage: str) -> list[nn.Module]:
     named = list(network.named_modules())
-    within = [place for place, (name, _) in enumerate(named) if _lies_in_stage(name, stage)]
+    within = [index for index, (name, _) in enumerate(named) if _lies_in_stage(name, stage)]
     if not within:
         raise ValueError(f"{stage} is no module of its own to freeze up to: use all or none.")
 

@@ -146,16 +146,16 @@ def _convert(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
             state[f"{name}.{ours}"] = torch.from_numpy(arrays[f"{layer}/{theirs}"])
         state[f"{name}.num_batches_tracked"] = torch.tensor(0)
 
-    for place in (0, 1):
-        convolve(f"stem.{3 * place}", f"conv2d_{place + 1}")
-        normalize(f"stem.{3 * place + 1}", place + 1)
-    for place in range(len(WIDTHS)):  # Keras counted the norms of shortcuts first
-        block = f"blocks.{place}"
-        convolve(f"{block}.shortcut", f"conv2d_{place + 3}")
-        normalize(f"{block}.shortcut_norm", 3 * place + 3)
+    for index in (0, 1):
+        convolve(f"stem.{3 * index}", f"conv2d_{index + 1}")
+        normalize(f"stem.{3 * index + 1}", index + 1)
+    for index in range(len(WIDTHS)):  # Keras counted the norms of shortcuts first
+        block = f"blocks.{index}"
+        convolve(f"{block}.shortcut", f"conv2d_{index + 3}")
+        normalize(f"{block}.shortcut_norm", 3 * index + 3)
         for which, name in enumerate(("first", "second")):
-            layer = f"separable_conv2d_{2 * place + which + 1}"
+            layer = f"separable_conv2d_{2 * index + which + 1}"
             convolve(f"{block}.{name}.0", layer, "depthwise_kernel")
             convolve(f"{block}.{name}.1", layer, "pointwise_kernel")
-            normalize(f"{block}.{name}_norm", 3 * place + 4 + which)
+            normalize(f"{block}.{name}_norm", 3 * index + 4 + which)
     return state

@@ -62,7 +62,7 @@ class MissingModality(nn.Module):
         present: Bool[Tensor, "batch"],
         all_present: bool = False,
     ) -> Float[Tensor, "batch dim *map"]:
-        """Keep the features of clips that have them; put the vector at each place of the others.
+        """Keep the features of clips that have them; put the vector at each position of the others.
 
         Where it is known that all clips have them, they are not copied; a learned vector stays in
         the graph, so that all processes of a training have the same gradients.

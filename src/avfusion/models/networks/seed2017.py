@@ -31,7 +31,7 @@ class Seed2017(nn.Module):
     """Classify as the notes of 2017 do, on today's torch, but for the ``repairs``.
 
     What is wrong, and right in ``AttentionFusion``: each LSTM has as many layers as there are
-    frames; their first states are random and belong to places in a batch of one size, so batches
+    frames; their first states are random and belong to rows of a batch of one size, so batches
     that are not full are filled up; the means over time count padding; the glimpses' softmax runs
     over the batch, so that clips change each other; the face vector is added to new noise in each
     pass, in evaluation too, and is cut from the graph, so that neither attention nor face encoder

@@ -115,7 +115,7 @@ class TokenFusion(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Make a normalized token of ``dim`` numbers of each place, and add the encoded position."""
+    """Make a normalized token of ``dim`` numbers of each position, and add the encoded position."""
 
     def __init__(self, channels: int, dim: int) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Tokens(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "batch channels *size"]
-    ) -> Float[Tensor, "batch places dim"]:
+    ) -> Float[Tensor, "batch positions dim"]:
         """Make the tokens of a map or sequence, row by row."""
         tokens = self.norm(self.project(list_positions(features)))
         size, dim = features.shape[2:], tokens.shape[-1]

@@ -106,17 +106,17 @@ class Slurm:
         finished: set[int] = set()  # jobs; what they have written is seen at the next look
         over: set[int] = set()
         while waiting or len(over) < len(submitted):
-            over = {place for place, job in enumerate(submitted) if job.done()}
+            over = {index for index, job in enumerate(submitted) if job.done()}
             for file in sorted(folder.glob("*.ended")):
                 number = int(file.stem)
                 if number in waiting:
                     waiting.discard(number)
                     yield Ended(number, pickle.loads(file.read_bytes()))
-            for place in finished & over:
-                for number in sorted(waiting.intersection(shares[place])):
+            for index in finished & over:
+                for number in sorted(waiting.intersection(shares[index])):
                     waiting.discard(number)
                     lost.append(number)
-                    yield Ended(number, _describe_loss(submitted[place]))
+                    yield Ended(number, _describe_loss(submitted[index]))
             finished = over
             if waiting or len(over) < len(submitted):
                 sleep(self.poll_seconds)
@@ -146,8 +146,8 @@ def do_share(
         return
     os.chdir(here.folders[0])  # paths of a corpus may be relative
     with Local(workers).run(work) as ended:
-        for place, found in ended:
-            _leave(folder, numbers[place], found)
+        for index, found in ended:
+            _leave(folder, numbers[index], found)
 
 
 def _leave(folder: Path, number: int, error: Exception | None) -> None:
