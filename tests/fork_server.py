@@ -1,8 +1,8 @@
 """Fork server of the tests: entry points, and all that they start, begin with torch imported.
 
-That of the launcher (``_forks.py``) forks the jobs of a sweep. Here every command of Python is
-forked, and so is whatever it starts in turn (ranks, servers of sweeps, kernels of notebooks); what
-``multiprocessing`` starts is not touched. Files of configuration are read once.
+That of the launcher (``_fork_server.py``) forks the jobs of a sweep. Here every command of Python
+is forked, and so is whatever it starts in turn (ranks, servers of sweeps, kernels of notebooks);
+what ``multiprocessing`` starts is not touched. Files of configuration are read once.
 
 For tests of what happens while Python starts (imports, threads of OpenMP, locale) there is
 ``subprocess``.
@@ -16,7 +16,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hydra_plugins.avfusion_launcher import _forks as forks
+from hydra_plugins.avfusion_launcher._fork_client import (
+    ForkedPopen,
+    ForkServer,
+    find_arguments,
+    start_server,
+)
+from hydra_plugins.avfusion_launcher._fork_imports import (
+    find_obstacle,
+    freeze_objects,
+    import_modules,
+    list_modules,
+)
+from hydra_plugins.avfusion_launcher._fork_server import (
+    fork_programs,
+    fork_rank_server,
+    set_up_server,
+)
+from hydra_plugins.avfusion_launcher._forked_program import run_program, set_up_program
 
 IMPORTED = """
 lightning lightning.pytorch.loggers torch._dynamo torch.distributed.run torch.utils.tensorboard
@@ -33,14 +50,14 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-class Popen(forks.ForkedPopen):
+class Popen(ForkedPopen):
     """A ``subprocess.Popen`` that forks programs of Python; other commands run as usual."""
 
     def __init__(self, args: Any, *others: Any, **options: Any) -> None:
         if isinstance(args, list) and args[1:2] == ["-u"]:
             args = [args[0], *args[2:]]
-        server = find_server() if forks.program_arguments(args) else None
-        super().__init__(args, *others, server=server, forks=True, **options)
+        server = find_server() if find_arguments(args) else None
+        super().__init__(args, *others, server=server, needs_server=True, **options)
 
 
 def run(command: list, **options: Any) -> subprocess.CompletedProcess:
@@ -51,17 +68,17 @@ def run(command: list, **options: Any) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-_servers: dict[int, forks.ForkServer] = {}  # by the process that they fork for
+_servers: dict[int, ForkServer] = {}  # by the process that they fork for
 
 
-def find_server() -> forks.ForkServer:
+def find_server() -> ForkServer:
     """The server of this process, which starts with the first program."""
     if os.getpid() not in _servers:
         # The source of this folder, whichever one is installed.
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        popen = forks.ForkedPopen.__base__
-        process, connection = forks.start_server([sys.executable, __file__], environment, popen)
-        _servers[os.getpid()] = forks.ForkServer(connection)
+        popen = ForkedPopen.__base__
+        process, connection = start_server([sys.executable, __file__], environment, popen)
+        _servers[os.getpid()] = ForkServer(connection)
         atexit.register(_end, connection, process)
     return _servers[os.getpid()]
 
@@ -112,34 +129,34 @@ def keep_configurations() -> None:
 
 def import_all() -> None:
     """Import what programs import, and compose a configuration."""
-    ours = [module for name in OURS for module in forks.list_modules(ROOT / "src" / name)]
-    forks.import_all([*IMPORTED.split(), *ours])
+    ours = [module for name in OURS for module in list_modules(ROOT / "src" / name)]
+    import_modules([*IMPORTED.split(), *ours])
     import hydra
     from hydra.core.plugins import Plugins
 
     Plugins.instance()
-    obstacle = forks.find_obstacle()
+    obstacle = find_obstacle()
     assert not obstacle, obstacle
     keep_configurations()
     with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         hydra.compose("train")
-    forks.freeze()
+    freeze_objects()
 
 
 def main() -> None:
     """Serve, and run programs in the forks."""
-    connection = forks.set_up_server()
+    connection = set_up_server()
     del sys.path[0]  # the folder of this script
     subprocess.Popen = Popen  # before others import it by name
     environment = dict(os.environ)
     import_all()
 
-    program, files, server = forks.begin(*forks.serve(connection))
+    program, files, server = fork_rank_server(*fork_programs(connection))
     _servers[os.getpid()] = server
-    forks.become(program, files, server, environment)
+    set_up_program(program, files, server, environment)
     paths = [path for path in program.environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:0] = [os.path.abspath(path) for path in paths]
-    forks.run_program(program)
+    run_program(program)
 
 
 if __name__ == "__main__":

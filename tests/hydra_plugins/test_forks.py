@@ -16,8 +16,9 @@ import torch
 from conftest import ROOT, SMALL_PARTY, results
 from omegaconf import OmegaConf
 
-from hydra_plugins.avfusion_launcher import _forks as forks
 from hydra_plugins.avfusion_launcher import _job_server
+from hydra_plugins.avfusion_launcher._fork_client import start_server
+from hydra_plugins.avfusion_launcher._forked_program import MIN_UNUSED_DESCRIPTOR
 from hydra_plugins.avfusion_launcher._job_server import JobServer, is_forkable
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
 from hydra_plugins.avfusion_launcher.processes import JobProcesses
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked
 @pytest.fixture(autouse=True)
 def quick_servers(monkeypatch):
     """Servers of jobs are forks, too, and need not import anything."""
-    start = partial(forks.start_server, popen=fork_server.Popen)
+    start = partial(start_server, popen=fork_server.Popen)
     monkeypatch.setattr(_job_server, "start_server", start)
 
 
@@ -67,7 +68,7 @@ def jobs(tmp_path):
     jobs = Jobs(tmp_path)
     yield jobs
     jobs.server.stop()
-    jobs.server._end()
+    jobs.server._end_server()
 
 
 def is_forked(jobs: Jobs) -> bool:
@@ -104,12 +105,12 @@ ENDS = {
 def ended(tmp_path_factory):
     """How jobs of one sweep ended that were forked one after the other."""
     with pytest.MonkeyPatch.context() as patch:
-        quick = partial(forks.start_server, popen=fork_server.Popen)
+        quick = partial(start_server, popen=fork_server.Popen)
         patch.setattr(_job_server, "start_server", quick)
         jobs = Jobs(tmp_path_factory.mktemp("ended"))
         yield {name: jobs.run(code) for name, code in ENDS.items()} | {"forked": is_forked(jobs)}
         jobs.server.stop()
-        jobs.server._end()
+        jobs.server._end_server()
 
 
 @pytest.mark.parametrize("name", ENDS)
@@ -126,7 +127,7 @@ def test_a_forked_job_ends_and_writes_as_a_fresh_interpreter_and_harms_no_later_
     )
     code, text = ended[name]
     assert (code, text.splitlines()[-1:]) == (fresh.returncode, fresh.stdout.splitlines()[-1:])
-    assert "_forks.py" not in text
+    assert "_fork" not in text
     assert ended["forked"]
 
 
@@ -165,7 +166,7 @@ def test_a_forked_job_has_its_own_environment_files_and_modules(jobs, monkeypatc
         "import os, json; print(json.dumps([os.environ.get('SPOILED'), hasattr(json, 'SPOILED'),"
         "os.environ['GIVEN_TO_JOBS'], os.environ['CUDA_VISIBLE_DEVICES'], os.getcwd(),"
         "[os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')"
-        f" if os.path.exists(f'/proc/self/fd/{{n}}') and 2 < int(n) < {forks.UNUSED_NUMBER}]]))"
+        f" if os.path.exists(f'/proc/self/fd/{{n}}') and 2 < int(n) < {MIN_UNUSED_DESCRIPTOR}]]))"
     )
     *others, files = json.loads(jobs.tell(code, gpus="4"))
     assert others == [None, False, "yes", "4", os.getcwd()]
@@ -201,7 +202,7 @@ def test_a_job_that_takes_too_long_is_stopped_with_what_it_has_started(tmp_path)
     with pytest.raises(ProcessLookupError):  # nor is it left as a zombie of this process
         os.kill(int(started.read_text()), 0)
     jobs.server.stop()
-    jobs.server._end()
+    jobs.server._end_server()
 
 
 def test_ranks_of_a_forked_job_are_forked_from_a_process_that_has_none_of_its_changes(jobs):

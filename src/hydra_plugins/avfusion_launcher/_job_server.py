@@ -1,4 +1,4 @@
-"""The fork server of a sweep: started with its first job, begun again where code has changed."""
+"""The fork server of a sweep: started with its first job, started anew where code has changed."""
 
 import logging
 import subprocess
@@ -11,14 +11,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.avfusion_launcher import _forks as forks
-from hydra_plugins.avfusion_launcher._forks import (
-    ForkedPopen,
-    ForkServer,
-    ForkServerError,
-    receive,
-    start_server,
-)
+from hydra_plugins.avfusion_launcher import _fork_server_main
+from hydra_plugins.avfusion_launcher._fork_client import ForkedPopen, ForkServer, start_server
+from hydra_plugins.avfusion_launcher._fork_imports import have_files_changed
+from hydra_plugins.avfusion_launcher._fork_protocol import ForkServerError, receive
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +34,20 @@ class JobServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: socket | None = None
         self.server: ForkServer | None = None
-        self.times: dict[str, int] = {}
-        self.is_over = sys.platform != "linux" or not self.script.is_file()
-        self.preparing = Lock()
+        self.modification_times: dict[str, int] = {}
+        self.is_stopped = sys.platform != "linux" or not self.script.is_file()
+        self.lock = Lock()
 
     def start(
         self, command: Sequence[str], config: DictConfig, **options: Any
     ) -> "subprocess.Popen[bytes]":
         """Start a job; options are those of ``Popen``, after :meth:`prepare`."""
-        if self.server is not None and not self.is_over and is_forkable(config):
+        if self.server is not None and not self.is_stopped and is_forkable(config):
             devices = str(OmegaConf.select(config, "trainer.devices", default=1))
             try:
-                return ForkedPopen(command, server=self.server, forks=devices != "1", **options)
+                return ForkedPopen(
+                    command, server=self.server, needs_server=devices != "1", **options
+                )
             except ForkServerError as error:
                 self._give_up(str(error))
 
@@ -57,26 +55,26 @@ class JobServer:
 
     def prepare(self, environment: dict[str, str]) -> None:
         """Wait until jobs can be forked; the first time, and where code has changed, it imports."""
-        with self.preparing:
-            if self.server is not None and forks.have_changed(self.times):
+        with self.lock:
+            if self.server is not None and have_files_changed(self.modification_times):
                 log.info("Code has changed: the next jobs import it anew.")
-                self._end()
-            if self.server is None and not self.is_over:
-                self._begin(environment)
+                self._end_server()
+            if self.server is None and not self.is_stopped:
+                self._start_server(environment)
 
     def stop(self) -> None:
         """Fork no more; who waits for imports waits no longer."""
-        self.is_over = True
+        self.is_stopped = True
         if self.server is None and self.process is not None:
             self.process.kill()
 
-    def _begin(self, environment: dict[str, str]) -> None:
-        command = [sys.executable, forks.__file__, str(self.script)]
+    def _start_server(self, environment: dict[str, str]) -> None:
+        command = [sys.executable, _fork_server_main.__file__, str(self.script)]
         try:
             self.process, self.connection = start_server(command, environment)
-            if self.is_over:
+            if self.is_stopped:
                 self.process.kill()
-            (obstacle, self.times), _ = receive(self.connection)
+            (obstacle, self.modification_times), _ = receive(self.connection)
             self.server = ForkServer(self.connection)
         except (OSError, EOFError, ForkServerError) as error:
             obstacle = str(error)
@@ -84,14 +82,14 @@ class JobServer:
             self._give_up(obstacle)
 
     def _give_up(self, reason: str) -> None:
-        if not self.is_over:
+        if not self.is_stopped:
             log.warning("Jobs are fresh interpreters, which start slowly: %s.", reason)
-        self.is_over = True
-        self._end()
+        self.is_stopped = True
+        self._end_server()
 
-    def _end(self) -> None:
+    def _end_server(self) -> None:
         if self.server is not None:
-            self.server.end()
+            self.server.close()
         elif self.connection is not None:
             self.connection.close()
         if self.process is not None:

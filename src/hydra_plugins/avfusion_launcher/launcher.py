@@ -3,8 +3,8 @@
 ``python src/train.py -m seed=1,2`` becomes ``python src/train.py seed=1 hydra.mode=RUN
 hydra.run.dir=<sweep>/seed1`` and so on. So several processes per job, memory and crashes stay
 inside the job, and what one job leaves in the environment reaches no other. The process is a fork
-of one that has imported what jobs need (``_forks.py``). Hydra's own launchers run jobs in this one:
-with DDP, each rank starts the sweep again.
+of one that has imported what jobs need (``_fork_server.py``). Hydra's own launchers run jobs in
+this one: with DDP, each rank starts the sweep again.
 """
 
 import logging
