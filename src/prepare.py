@@ -69,7 +69,7 @@ def main(cfg: DictConfig) -> None:
                 print(list_streams(preparation))
                 return
             already_there = preparation.is_done
-            store = preparation.carry_out(executor, cfg.prepare.device, str(cfg.prepare.precision))
+            store = preparation.run(executor, cfg.prepare.device, str(cfg.prepare.precision))
         if cfg.prepare.verify:
             verify_checksums(store)
         if export is not None:

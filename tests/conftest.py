@@ -42,7 +42,7 @@ from avfusion.data.splits import Splits, make_plan, split_clips
 from avfusion.data.store import FORMAT, INDEX, Store
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
 from avfusion.features.clip import Stream
-from avfusion.preparation.executors.local import Here, Local
+from avfusion.preparation.executors.local import InProcess, Local
 from avfusion.preparation.prepare import prepare
 from avfusion.run.configuration import with_description
 from avfusion.run.shorthands import expand_shorthands
@@ -406,7 +406,7 @@ def one_process(function, jobs, sizes, title, workers=None):
 def in_process(monkeypatch) -> None:
     """Render and prepare in this process: it saves the seconds that another takes to start."""
     monkeypatch.setattr(cocktail_party, "run_parallel", one_process)
-    monkeypatch.setattr(Local, "run", Here.run)
+    monkeypatch.setattr(Local, "run", InProcess.run)
 
 
 @pytest.fixture(scope="session")
@@ -483,7 +483,7 @@ def long_features() -> Features:
 def recordings_store(recordings, long_features, tmp_path_factory) -> Path:
     """The store of those recordings."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Local, "run", Here.run)
+        patch.setattr(Local, "run", InProcess.run)
         return prepare(Manifest(str(recordings)), long_features, tmp_path_factory.mktemp("stores"))
 
 
@@ -493,7 +493,7 @@ def mapped_store(recordings, long_features, tmp_path_factory) -> Path:
     recipe = OmegaConf.load(CONF / "features" / "face_maps" / "convnet.yaml").encoder
     features = replace(long_features, face_maps=FaceMaps(encoder=OmegaConf.to_container(recipe)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Local, "run", Here.run)
+        patch.setattr(Local, "run", InProcess.run)
         return prepare(Manifest(str(recordings)), features, tmp_path_factory.mktemp("stores"))
 
 
@@ -504,7 +504,7 @@ def several_store(recordings, small_features, tmp_path_factory) -> Path:
     allowed = {"allow_two_labels_for_one_recording": True}  # cut short, tones are the same
     corpus = Manifest(str(table), media_root=str(recordings), **allowed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Local, "run", Here.run)
+        patch.setattr(Local, "run", InProcess.run)
         return prepare(corpus, small_features, tmp_path_factory.mktemp("stores"))
 
 
@@ -529,7 +529,7 @@ def number_store(recordings, small_features, tmp_path_factory) -> Path:
     allowed = {"allow_two_labels_for_one_recording": True}  # cut short, tones are the same
     corpus = Manifest(str(table), media_root=str(recordings), **allowed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Local, "run", Here.run)
+        patch.setattr(Local, "run", InProcess.run)
         return prepare(corpus, small_features, tmp_path_factory.mktemp("stores"))
 
 

@@ -21,5 +21,5 @@ if __name__ == "__main__":
         return step(part, *others)
 
     setattr(shards, name, kill)
-    workers.CLIPS_PER_PART = 1  # two dozen parts
+    workers.CHUNK_CLIPS = 1  # two dozen parts
     runpy.run_path("src/prepare.py", run_name="__main__")

@@ -25,7 +25,7 @@ from wrong_commands import CHEAP, OURS, THEIRS, TYPED
 from avfusion.corpora import cocktail_party
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import read_description
-from avfusion.preparation.executors.local import Here, Local
+from avfusion.preparation.executors.local import InProcess, Local
 
 OTHER_MAPS = {"encoder": {"_target_": "other"}, "weights": "hub", "sha256": "0"}
 HYDRA = {"multirun.yaml"}  # written before a program begins, as are its logs and .hydra
@@ -105,7 +105,7 @@ def at_rest(monkeypatch, tmp_path):
     for owner, name in [
         *[(L.Trainer, name) for name in ("fit", "test", "predict")],
         (cocktail_party, "run_parallel"),
-        *[(executor, "run") for executor in (Local, Here)],
+        *[(executor, "run") for executor in (Local, InProcess)],
     ]:
         monkeypatch.setattr(owner, name, begin)
     monkeypatch.chdir(tmp_path)

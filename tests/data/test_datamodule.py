@@ -20,7 +20,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 from avfusion.features.policies import Policies
 from avfusion.preparation import prepare as preparation
-from avfusion.preparation.executors.local import Here, Local
+from avfusion.preparation.executors.local import InProcess, Local
 from avfusion.preparation.prepare import prepare
 from avfusion.targets import MultiLabel, SingleLabel
 
@@ -236,7 +236,7 @@ def halves(recordings, long_features, tmp_path_factory):
         folder = tmp_path_factory.mktemp(left)
         write_manifest(folder, [{k: v for k, v in row.items() if k != lost} for row in rows])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Local, "run", Here.run)
+            patch.setattr(Local, "run", InProcess.run)
             corpus = Manifest(str(folder), media_root=str(recordings))
             stores[left] = prepare(corpus, masking, tmp_path_factory.mktemp("stores"))
     return stores

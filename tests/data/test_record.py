@@ -10,7 +10,7 @@ from conftest import clip_record
 from avfusion.corpora import Box, Recording
 from avfusion.data.index import ClipRecord, Window, digest_content, format_digest
 from avfusion.features import ClipFeatures
-from avfusion.preparation.shards import Outcome
+from avfusion.preparation.shards import DecodingResult
 
 
 @pytest.fixture
@@ -54,5 +54,8 @@ def test_text_that_utf_8_cannot_hold_is_spelled_out(clip, tmp_path):
     ],
 )
 def test_a_journal_keeps_outcomes_exactly(known):
-    for outcome in (Outcome(clip_record(**known), "note"), Outcome(None, "silent", "a.wav: \n")):
-        assert Outcome.from_plain(json.loads(json.dumps(outcome.plain()))) == outcome
+    for outcome in (
+        DecodingResult(clip_record(**known), "note"),
+        DecodingResult(None, "silent", "a.wav: \n"),
+    ):
+        assert DecodingResult.from_dict(json.loads(json.dumps(outcome.plain()))) == outcome

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from avfusion.preparation import attempts
-from avfusion.preparation.attempts import run_work
-from avfusion.preparation.executors import Elsewhere, Ended, Work, attempt, attempt_elsewhere
-from avfusion.preparation.executors.local import Here
+from avfusion.preparation.attempts import run_workload
+from avfusion.preparation.executors import (
+    FinishedJob,
+    WorkerRequirements,
+    Workload,
+    run_job,
+    run_remote_job,
+)
+from avfusion.preparation.executors.local import InProcess
 
 
 class Job(NamedTuple):
@@ -25,12 +31,14 @@ def work(tmp_path):
         done.append(job.name)
         np.savez(tmp_path / f"{job.name}.npz")
 
-    return Work("Working", tmp_path, do, [Job(name) for name in "abcd"], [10] * 4), done
+    return Workload("Working", tmp_path, do, [Job(name) for name in "abcd"], [10] * 4), done
 
 
 def run(work, taken, executor=None, **options):
     names = lambda job: [f"{job.name}_{n}" for n in (1, 2)]  # noqa: E731
-    run_work(executor or Here(), work, lambda n: taken.append(work.jobs[n].name), names, **options)
+    run_workload(
+        executor or InProcess(), work, lambda n: taken.append(work.jobs[n].name), names, **options
+    )
 
 
 def test_jobs_that_have_left_their_file_are_taken_in_and_not_done_again(work, tmp_path):
@@ -52,12 +60,12 @@ def test_a_job_that_fails_is_done_again_and_one_that_always_does_is_named_at_the
         work.function(job)
 
     with pytest.raises(
-        ChildProcessError, match=r"1 part of 4 failed 3 times, with 2 clips \(b_1, b_2"
+        ChildProcessError, match=r"1 chunk of 4 failed 3 times, with 2 clips \(b_1, b_2"
     ):
         run(work._replace(function=do), taken)
     assert taken == done == ["a", "d", "c"] and begun == [*"abcd", *"bc", *"bc"]
     assert (tmp_path / "failed.csv").read_text().splitlines()[1:] == ["b_1,No b.", "b_2,No b."]
-    assert "part c failed (attempt 2 of 3): No c." in caplog.text
+    assert "chunk c failed (attempt 2 of 3): No c." in caplog.text
 
 
 def test_wrong_input_ends_all_at_once(work):
@@ -92,10 +100,10 @@ class Losing:
         for number, job in enumerate(work.jobs):
             if self.times >= 0 and job.name in "ab":
                 if self.begins:
-                    work.mark(job).touch()
-                yield Ended(number, ChildProcessError("The worker was lost."))
+                    work.started_file(job).touch()
+                yield FinishedJob(number, ChildProcessError("The worker was lost."))
             else:
-                yield Ended(number, attempt(work.function, job, work.mark(job)))
+                yield FinishedJob(number, run_job(work.function, job, work.started_file(job)))
 
 
 @pytest.mark.parametrize(("times", "begins"), [(2, True), (2, False), (9, False)])
@@ -113,24 +121,26 @@ def test_what_a_lost_worker_was_at_is_done_again(work, times, begins):
 
 def test_a_loss_whose_reason_is_removed_does_not_count(work):
     (work, _), taken, seen = work, [], []
-    run(work, taken, Losing(5, True), excuse=lambda lost: not seen.append(lost))
+    run(work, taken, Losing(5, True), handle_lost=lambda lost: not seen.append(lost))
     assert seen == [[0, 1]] * 5 and taken == ["c", "d", "a", "b"]
 
 
 def test_what_was_written_where_this_machine_does_not_see_it_counts_as_failed(work, monkeypatch):
-    monkeypatch.setattr(attempts, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(attempts, "MAX_WAIT_SECONDS", 0.0)
     work, _ = work
     with pytest.raises(ChildProcessError, match="is not seen here: all workers must share"):
         run(work._replace(function=lambda job: None), [])
 
 
 def test_a_worker_without_the_file_system_is_refused_and_one_with_it_computes_alone(work, tmp_path):
-    (work, done), here = work, Elsewhere.of_process(work[0].folder)
+    (work, done), requirements = work, WorkerRequirements.of_process(work[0].folder)
     job = work.jobs[0]
-    other = here._replace(folders=(*here.folders, tmp_path / "elsewhere"))
-    error = attempt_elsewhere(work.function, job, work.mark(job), other)
+    other = requirements._replace(folders=(*requirements.folders, tmp_path / "elsewhere"))
+    error = run_remote_job(work.function, job, work.started_file(job), other)
     assert isinstance(error, ValueError) and "prepare.shard=1/2" in str(error) and not done
-    assert attempt_elsewhere(work.function, job, work.mark(job), here) is None and done == ["a"]
+    assert run_remote_job(
+        work.function, job, work.started_file(job), requirements
+    ) is None and done == ["a"]
 
 
 def test_an_error_that_cannot_be_sent_keeps_its_words(work):
@@ -139,9 +149,9 @@ def test_an_error_that_cannot_be_sent_keeps_its_words(work):
     def fail(job):
         raise KeyError(lambda: "no function can be sent")
 
-    error = attempt(fail, work.jobs[0], work.mark(work.jobs[0]))
+    error = run_job(fail, work.jobs[0], work.started_file(work.jobs[0]))
     assert type(error) is RuntimeError and str(error).startswith("KeyError: <function ")
-    assert not work.mark(work.jobs[0]).exists()
+    assert not work.started_file(work.jobs[0]).exists()
 
 
 def test_where_there_is_no_bar_lines_tell_how_many_clips_are_done(work, monkeypatch, caplog):

@@ -11,9 +11,9 @@ from avfusion.data.store import Store
 from avfusion.features.identity import identify_features
 from avfusion.preparation.description import (
     StoreFacts,
-    describe,
     describe_splits,
-    skipped_reasons,
+    describe_store,
+    list_skipped_reasons,
 )
 
 CLIPS = tabulate(clip_record(note=note) for note in ("", "quiet", "quiet; damaged: 3 s lost"))
@@ -27,20 +27,20 @@ def facts_of(features, *output_names):
 
 
 def test_a_store_says_nothing_of_splits(small_features):
-    description = describe(facts_of(small_features, "low", "none", "high"), CLIPS, SKIPPED)
+    description = describe_store(facts_of(small_features, "low", "none", "high"), CLIPS, SKIPPED)
     assert not {"clips", "class_counts", "shared_subjects", "splits"} & set(description)
     assert description["skipped"] == {"silent": 4, "empty file": 5}
     assert description["notes"] == {"quiet": 2, "damaged": 1} and not description["boxes"]
 
 
 def test_a_description_is_plain_data_with_the_settings(small_features):
-    description = describe(facts_of(small_features), CLIPS, SKIPPED)
+    description = describe_store(facts_of(small_features), CLIPS, SKIPPED)
     assert json.loads(json.dumps(description)) == description
     assert description["features"] == identify_features(small_features)
 
 
 def test_reasons_are_listed_with_the_most_frequent_first():
-    assert skipped_reasons(SKIPPED) == "empty file (5), silent (4)"
+    assert list_skipped_reasons(SKIPPED) == "empty file (5), silent (4)"
 
 
 def test_a_store_by_its_splits_describes_classes_sizes_and_boxes(party_store, recordings_store):

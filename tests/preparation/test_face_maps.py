@@ -120,22 +120,22 @@ def test_preparing_again_computes_nothing(few, tmp_path, in_process, features, m
 def test_maps_that_were_interrupted_are_gone_on_with(
     few, tmp_path, in_process, features, monkeypatch
 ):
-    monkeypatch.setattr(mapping, "PART_CLIPS", 1)
+    monkeypatch.setattr(mapping, "STREAM_CHUNK_CLIPS", 1)
     whole = prepare(few, features, tmp_path / "whole")
-    mapped, real = [], mapping.write_part
+    mapped, real = [], mapping.compute_chunk
 
-    def interrupted_in_the_third(task, part):
-        mapped.append(part.number)
+    def interrupted_in_the_third(plan, chunk):
+        mapped.append(chunk.number)
         if len(mapped) == 3:
             raise KeyboardInterrupt
-        real(task, part)
+        real(plan, chunk)
 
-    monkeypatch.setattr(mapping, "write_part", interrupted_in_the_third)
+    monkeypatch.setattr(mapping, "compute_chunk", interrupted_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         prepare(few, features, tmp_path / "stores")
     left = {path.suffix for path in (tmp_path / "stores").iterdir() if path.is_dir()}
     assert {".partial", ".parts"} < left
-    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(work, "decode_chunk", lambda *_: pytest.fail("decoded again"))
     store = prepare(few, features, tmp_path / "stores")
     assert mapped == [0, 1, 2, 2, 3]
     assert files(store) == files(whole)
@@ -147,7 +147,7 @@ def test_shards_and_parts_do_not_change_the_maps(few, tmp_path, in_process, feat
     whole = Store(prepare(few, features, tmp_path / "whole"))
     clip_bytes = sum(array.nbytes for array in features.arrays(1).values())
     monkeypatch.setattr(work, "SHARD_BYTES", 3 * clip_bytes)
-    monkeypatch.setattr(mapping, "PART_CLIPS", 3)
+    monkeypatch.setattr(mapping, "STREAM_CHUNK_CLIPS", 3)
     sharded = Store(prepare(few, features, tmp_path / "sharded"))
     assert [len(sharded.computed["face_map"].array(part)) for part in range(2)] == [3, 1]
     rows = np.arange(4)
@@ -166,7 +166,7 @@ def test_maps_that_half_precision_cannot_hold_are_refused(few, tmp_path, in_proc
 def test_maps_that_do_not_fit_on_the_disk_are_refused_before_they_are_begun(
     few, tmp_path, in_process, features, monkeypatch
 ):
-    monkeypatch.setattr(mapping, "check_room", lambda root, needed: pytest.fail(str(needed)))
+    monkeypatch.setattr(mapping, "check_disk_space", lambda root, needed: pytest.fail(str(needed)))
     with pytest.raises(pytest.fail.Exception, match=f"^{4 * 64 * 4 * 4 * 2}$"):
         prepare(few, features, tmp_path / "stores")
 

@@ -27,7 +27,7 @@ def memory(tmp_path, monkeypatch):
 
 
 def test_a_digest_is_that_of_the_content(old, memory):
-    assert FileDigests().of([old, old.parent / "none"]) == {
+    assert FileDigests().compute([old, old.parent / "none"]) == {
         old: hashlib.sha256(b"sound").hexdigest(),
         old.parent / "none": "missing",
     }
@@ -35,25 +35,25 @@ def test_a_digest_is_that_of_the_content(old, memory):
 
 def test_an_unchanged_file_is_read_once(old, memory, monkeypatch):
     files = FileDigests(memory)
-    digests = files.of([old])
-    files.remember()
+    digests = files.compute([old])
+    files.save()
     monkeypatch.setattr(contents, "_digest", lambda path: pytest.fail("read again"))
-    assert FileDigests(memory).of([old]) == digests
+    assert FileDigests(memory).compute([old]) == digests
 
 
 def test_a_change_that_keeps_size_and_time_of_a_file_is_seen(old, memory):
     files = FileDigests(memory)
-    before = files.of([old])
-    files.remember()
+    before = files.compute([old])
+    files.save()
     old.write_bytes(b"SOUND")
     os.utime(old, (10, 10))  # the time of the last change of the inode stays another
-    assert FileDigests(memory).of([old]) != before
+    assert FileDigests(memory).compute([old]) != before
 
 
 def test_a_file_that_has_just_been_written_is_not_remembered(old, tmp_path):
     files = FileDigests(tmp_path / "files.json")
-    files.of([old])  # its inode was changed just now
-    files.remember()
+    files.compute([old])  # its inode was changed just now
+    files.save()
     assert not (tmp_path / "files.json").exists()
 
 
@@ -61,8 +61,8 @@ def test_a_file_that_has_just_been_written_is_not_remembered(old, tmp_path):
 def test_a_broken_memory_is_as_good_as_none(old, memory, text):
     memory.write_text(text, encoding="utf-8")
     files = FileDigests(memory)
-    assert files.of([old]) == FileDigests().of([old])
-    files.remember()
+    assert files.compute([old]) == FileDigests().compute([old])
+    files.save()
     assert str(old) in json.loads(memory.read_text(encoding="utf-8"))
 
 
@@ -70,5 +70,5 @@ def test_what_is_not_remembered_has_to_be_read(old, memory):
     size = old.stat().st_size
     files = FileDigests(memory)
     assert files.count_unread_bytes([old, old, old.parent / "none"]) == size > 0
-    files.of([old])
+    files.compute([old])
     assert files.count_unread_bytes([old]) == 0

@@ -13,7 +13,7 @@ from avfusion.corpora.voice import synthesize_voice
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
 from avfusion.features.fingerprints import fingerprint_picture, fingerprint_sound
-from avfusion.preparation.executors.local import Here, Local
+from avfusion.preparation.executors.local import InProcess, Local
 from avfusion.preparation.near_duplicates import (
     FILE_NAME,
     MAX_DIFFERING,
@@ -99,7 +99,7 @@ def copies(tmp_path_factory, small_features):
     rows[-1]["audio_path"] = "e.wav"
     write_manifest(root, rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Local, "run", Here.run)
+        patch.setattr(Local, "run", InProcess.run)
         return prepare(Manifest(str(root)), small_features, root / "stores")
 
 

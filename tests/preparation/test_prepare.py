@@ -139,7 +139,7 @@ def test_a_store_of_other_processes_holds_the_features_too(party, party_store, s
 
 @pytest.mark.slow
 def test_two_processes_write_the_bytes_of_one(party, small_features, tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 7)
+    monkeypatch.setattr(work, "CHUNK_CLIPS", 7)
     one = prepare(party, small_features, tmp_path / "one", workers=1)
     two = prepare(party, small_features, tmp_path / "two", workers=2)
     assert one.name == two.name and files(one) == files(two)
@@ -226,7 +226,7 @@ def test_a_copied_folder_has_the_store_of_the_original(
     for other in (few, tmp_path / "data"):
         shutil.copytree(other, tmp_path / "copies" / other.name, copy_function=shutil.copyfile)
     copy = (tmp_path / "copies" / "few").rename(tmp_path / "copies" / name)
-    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(work, "decode_chunk", lambda *_: pytest.fail("prepared again"))
     for stores in (tmp_path / "data" / "stores", tmp_path / "copies" / "data" / "stores"):
         assert prepare(Manifest(str(copy)), small_features, stores) == stores / first.name
 
@@ -249,7 +249,7 @@ def test_the_copied_data_folder_of_the_embedded_corpus_is_reused(
     shutil.copytree(tmp_path / "one" / "stores", tmp_path / "two" / "stores")
     copied = CocktailParty(str(tmp_path / "two" / "cocktail_party"), party.clips)
     monkeypatch.setattr(CocktailParty, "render", lambda *_: pytest.fail("rendered again"))
-    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(work, "decode_chunk", lambda *_: pytest.fail("prepared again"))
     again = prepare(copied, small_features, tmp_path / "two" / "stores", limit=5)
     assert again == tmp_path / "two" / "stores" / first.name
 
@@ -320,7 +320,7 @@ def test_what_an_interrupted_preparation_left_is_never_taken_for_a_store(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(description, "describe", interrupted)
+        patch.setattr(description, "describe_store", interrupted)
         prepare(Manifest(str(few)), small_features, tmp_path / "stores")
     left = {path.suffix for path in (tmp_path / "stores").iterdir() if path.is_dir()}
     assert left == {".partial", ".parts"}
@@ -346,16 +346,16 @@ def test_what_was_written_before_an_interruption_is_not_decoded_again(
     few, tmp_path, in_process, small_features, monkeypatch
 ):
     whole = files(prepare(Manifest(str(few)), small_features, tmp_path / "whole"))
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 1)
-    decoded, write_part = [], work.write_part
+    monkeypatch.setattr(work, "CHUNK_CLIPS", 1)
+    decoded, decode_chunk = [], work.decode_chunk
 
     def interrupted_in_the_third(part):
         decoded.append(part.recordings[0].clip_id)
         if len(decoded) == 3:
             raise KeyboardInterrupt
-        return write_part(part)
+        return decode_chunk(part)
 
-    monkeypatch.setattr(work, "write_part", interrupted_in_the_third)
+    monkeypatch.setattr(work, "decode_chunk", interrupted_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         prepare(Manifest(str(few)), small_features, tmp_path / "stores")
     store = prepare(Manifest(str(few)), small_features, tmp_path / "stores")
@@ -546,7 +546,7 @@ def test_preparations_that_are_killed_end_with_the_bytes_of_an_uninterrupted_one
     (whole,) = (path for path in (tmp_path / "whole").iterdir() if path.is_dir())
     for attempt in range(6):
         # While a clip is read, or between its features and its journal; the others anywhere.
-        moment = f"{('decode_watched', 'write_journal')[attempt % 2]}:{1 + 4 * attempt}"
+        moment = f"{('decode_with_watchdog', 'write_journal')[attempt % 2]}:{1 + 4 * attempt}"
         assert prepare_until(moment, tmp_path / "killed", 1 + attempt % 3) == -signal.SIGKILL
         (parts,) = tmp_path.glob("killed/*.parts")
         written = {path.stem for kind in ("json", "npz") for path in parts.glob(f"*_*.{kind}")}
@@ -643,7 +643,7 @@ def test_shards_and_parts_do_not_change_what_is_read(
 ):
     clip_bytes = sum(array.nbytes for array in long_features.arrays(1).values())
     monkeypatch.setattr(work, "SHARD_BYTES", 7 * clip_bytes)
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 3)
+    monkeypatch.setattr(work, "CHUNK_CLIPS", 3)
     sharded = Store(prepare(Manifest(str(recordings)), long_features, tmp_path))
     whole, rows = Store(recordings_store), np.arange(24)
     assert [len(shard) for shard in sharded.shards("frames")] == [7, 7, 7, 3]
@@ -659,7 +659,7 @@ def test_shards_and_parts_do_not_change_what_is_read(
 def test_parts_change_no_byte_of_the_index_and_of_the_report(
     recordings, recordings_store, long_features, tmp_path, in_process, monkeypatch
 ):
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 5)
+    monkeypatch.setattr(work, "CHUNK_CLIPS", 5)
     store = prepare(Manifest(str(recordings)), long_features, tmp_path)
     for name in ("index.parquet", "report.csv"):
         assert (store / name).read_bytes() == (recordings_store / name).read_bytes()
@@ -682,7 +682,7 @@ def test_five_folds_read_one_store_and_change_none_of_its_bytes(
     recordings, recordings_store, long_features, monkeypatch
 ):
     before = files(recordings_store)
-    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(work, "decode_chunk", lambda *_: pytest.fail("decoded"))
     tested = []
     for fold in range(5):
         data = FaceAudioDataModule(

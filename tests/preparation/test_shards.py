@@ -1,4 +1,4 @@
-"""Claims about the part of a store that one process writes."""
+"""Claims about the chunk of a store that one process writes."""
 
 import multiprocessing
 from dataclasses import replace
@@ -13,9 +13,9 @@ from avfusion.features import Policies
 from avfusion.features.audio import decode_audio
 from avfusion.preparation import watchdog as watch
 from avfusion.preparation import workers as work
-from avfusion.preparation.shards import Part, read_journal, take_in, write_part
+from avfusion.preparation.shards import Chunk, copy_into_shards, decode_chunk, read_journal
 from avfusion.preparation.statistics import Moments, count_packed, list_standardized
-from avfusion.preparation.workers import allocate
+from avfusion.preparation.workers import allocate_shards
 
 
 @pytest.fixture
@@ -40,52 +40,54 @@ def clips(tmp_path, small_features):
 
 
 @pytest.fixture
-def part(clips, small_features):
-    """A part that starts at place two of shard three."""
+def chunk(clips, small_features):
+    """A chunk that starts at place two of shard three."""
     root = clips[0].image.parent
     (root / "parts").mkdir()
-    return Part(root, root / "parts", 3, 2, clips, small_features, "skip")
+    return Chunk(root, root / "parts", 3, 2, clips, small_features, "skip")
 
 
-def write_and_take_in(part):
+def decode_and_copy(chunk):
     """As preparation does, which has a worker do the first."""
-    write_part(part)
-    take_in(part)
+    decode_chunk(chunk)
+    copy_into_shards(chunk)
 
 
-def written(part):
-    """Write a part, and read what its journal keeps."""
-    write_and_take_in(part)
-    return read_journal(part)
+def written(chunk):
+    """Write a chunk, and read what its journal keeps."""
+    decode_and_copy(chunk)
+    return read_journal(chunk)
 
 
 def test_every_recording_has_a_place_of_its_own(recordings, tmp_path, small_features, monkeypatch):
     clip_bytes = sum(array.nbytes for array in small_features.arrays(1).values())
     monkeypatch.setattr(work, "SHARD_BYTES", 10 * clip_bytes)
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 4)
+    monkeypatch.setattr(work, "CHUNK_CLIPS", 4)
     corpus = Manifest(str(recordings))
-    parts = allocate(tmp_path, tmp_path / "parts", corpus, corpus.read(), small_features)
-    places = [(part.shard, part.first + n) for part in parts for n in range(len(part.recordings))]
+    chunks = allocate_shards(tmp_path, tmp_path / "parts", corpus, corpus.read(), small_features)
+    places = [
+        (chunk.shard, chunk.first + n) for chunk in chunks for n in range(len(chunk.recordings))
+    ]
     assert places == [(number // 10, number % 10) for number in range(24)]
-    assert [clip for part in parts for clip in part.recordings] == corpus.read().recordings
+    assert [clip for chunk in chunks for clip in chunk.recordings] == corpus.read().recordings
     for name, array in small_features.arrays(1).items():
         shapes = [np.load(file).shape for file in sorted((tmp_path / name).iterdir())]
         assert shapes == [(clips, *array.shape[1:]) for clips in (10, 10, 4)]
 
 
-def test_a_part_writes_its_own_places_and_leaves_those_of_bad_clips_empty(part, clips):
-    write_and_take_in(part)
-    clip = part.features(clips[0])
-    for name in part.features.arrays(1):
-        array = np.load(part.root / name / "00003.npy")
+def test_a_part_writes_its_own_places_and_leaves_those_of_bad_clips_empty(chunk, clips):
+    decode_and_copy(chunk)
+    clip = chunk.features(clips[0])
+    for name in chunk.features.arrays(1):
+        array = np.load(chunk.root / name / "00003.npy")
         assert [place for place in range(6) if array[place].any()] == [2, 4]
         for place in (2, 4):
-            values = part.features.values(clip)[name]
+            values = chunk.features.values(clip)[name]
             assert np.array_equal(array[place, : len(values)], values)
 
 
-def test_the_record_says_where_a_clip_is_and_where_it_comes_from(part, clips):
-    record = written(part)[2].record
+def test_the_record_says_where_a_clip_is_and_where_it_comes_from(chunk, clips):
+    record = written(chunk)[2].record
     assert (record.clip_id, record.split) == ("good_test", "test")
     assert (record.shard, record.place) == (3, 4)
     assert (record.samples, record.frames) == (8000, 1 + (8000 - 960) // 480)
@@ -95,18 +97,18 @@ def test_the_record_says_where_a_clip_is_and_where_it_comes_from(part, clips):
     assert record.crop == (0, -4, 48, 44) and record.picture_size == (48, 40)
 
 
-def test_the_report_says_why_a_clip_was_skipped(part):
-    outcomes = written(part)
-    reports = [o.report(clip) for o, clip in zip(outcomes, part.recordings, strict=True)]
+def test_the_report_says_why_a_clip_was_skipped(chunk):
+    results = written(chunk)
+    reports = [o.to_report_row(clip) for o, clip in zip(results, chunk.recordings, strict=True)]
     assert [report["outcome"] for report in reports] == ["kept", "skipped", "kept"]
     assert reports[1]["reason"] == "empty file" and reports[1]["detail"] == "bad.wav: empty file"
 
 
-def test_each_clip_that_can_be_used_has_its_moments_whatever_its_split(part, clips):
-    write_and_take_in(part)
-    clip = part.features(clips[0])
+def test_each_clip_that_can_be_used_has_its_moments_whatever_its_split(chunk, clips):
+    decode_and_copy(chunk)
+    clip = chunk.features(clips[0])
     for name, table in (("mfcc", clip.audio), ("frames", clip.face.reshape(-1, 3))):
-        packed = np.load(part.root / "moments" / name / "00003.npy")
+        packed = np.load(chunk.root / "moments" / name / "00003.npy")
         assert [place for place in range(6) if packed[place].any()] == [2, 4]
         for place in (2, 4):
             moments = Moments.unpack(packed[place])
@@ -115,17 +117,17 @@ def test_each_clip_that_can_be_used_has_its_moments_whatever_its_split(part, cli
             np.testing.assert_allclose(moments.squares, (table.astype(float) ** 2).sum(0))
 
 
-def test_a_clip_without_sound_has_moments_of_nothing(part, clips, small_features):
+def test_a_clip_without_sound_has_moments_of_nothing(chunk, clips, small_features):
     masking = replace(small_features, policies=Policies(missing="mask"))
     silent = replace(clips[0], audio=None)
-    write_and_take_in(part._replace(recordings=[silent], features=masking))
-    assert np.load(part.root / "moments" / "frames" / "00003.npy")[2, 0] == 32 * 32
-    assert not np.load(part.root / "moments" / "mfcc" / "00003.npy").any()
+    decode_and_copy(chunk._replace(recordings=[silent], features=masking))
+    assert np.load(chunk.root / "moments" / "frames" / "00003.npy")[2, 0] == 32 * 32
+    assert not np.load(chunk.root / "moments" / "mfcc" / "00003.npy").any()
 
 
-def test_a_bad_clip_ends_the_part_where_that_is_asked(part):
+def test_a_bad_clip_ends_the_part_where_that_is_asked(chunk):
     with pytest.raises(ValueError, match=r"Clip bad_train cannot be used: bad\.wav: empty file\."):
-        write_part(part._replace(on_error="raise"))
+        decode_chunk(chunk._replace(on_error="raise"))
 
 
 def test_patience_is_with_what_comes_no_further_not_with_what_takes_long(tmp_path, monkeypatch):
@@ -155,7 +157,7 @@ def test_patience_is_with_what_comes_no_further_not_with_what_takes_long(tmp_pat
         sound = decode_audio(path, slice(0, 0))
         last = seconds[0]
     assert sound.total / 16_000 == pytest.approx(4.0, abs=0.1)
-    assert last > watch.PATIENCE_SECONDS + 5  # all of it took longer than one wait
+    assert last > watch.TIMEOUT_SECONDS + 5  # all of it took longer than one wait
     # A decoder that hangs from here on is ended after one wait.
-    assert last < limits[-1] <= last + watch.PATIENCE_SECONDS + 0.1
+    assert last < limits[-1] <= last + watch.TIMEOUT_SECONDS + 0.1
     assert len(limits) <= last / watch.REARM_SECONDS + 1

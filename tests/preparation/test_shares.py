@@ -14,7 +14,7 @@ from avfusion.corpora import Manifest
 from avfusion.data.store import Store
 from avfusion.features import FaceFeatures, Policies
 from avfusion.preparation import merge, streams, workers
-from avfusion.preparation.executors.local import Here
+from avfusion.preparation.executors.local import InProcess
 from avfusion.preparation.merge import merge_shares
 from avfusion.preparation.prepare import Preparation
 from avfusion.preparation.shares import Share, summarize_share
@@ -82,19 +82,19 @@ def made(tmp_path_factory, long_features):
         more_streams={"mean": TinyVoice("mean", kind="vector")},
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(streams, "PART_CLIPS", 3)
-        patch.setattr(workers, "CLIPS_PER_PART", 3)
-        whole = Preparation(corpus, features, root / "whole").carry_out(Here())
+        patch.setattr(streams, "STREAM_CHUNK_CLIPS", 3)
+        patch.setattr(workers, "CHUNK_CLIPS", 3)
+        whole = Preparation(corpus, features, root / "whole").run(InProcess())
         shares = [
-            Preparation(corpus, features, root / n, share=f"{n}/3").carry_out(Here()) for n in "123"
+            Preparation(corpus, features, root / n, share=f"{n}/3").run(InProcess()) for n in "123"
         ]
     return corpus, features, whole, shares
 
 
 @pytest.fixture
 def in_parts(monkeypatch):
-    monkeypatch.setattr(streams, "PART_CLIPS", 3)
-    monkeypatch.setattr(workers, "CLIPS_PER_PART", 3)
+    monkeypatch.setattr(streams, "STREAM_CHUNK_CLIPS", 3)
+    monkeypatch.setattr(workers, "CHUNK_CLIPS", 3)
 
 
 @pytest.mark.slow
@@ -122,12 +122,12 @@ def test_files_of_shares_become_files_of_the_store_where_their_edges_are_the_sam
 ):
     clip_bytes = sum(array.nbytes for array in long_features.arrays(1).values())
     monkeypatch.setattr(workers, "SHARD_BYTES", 8 * clip_bytes)
-    monkeypatch.setattr(streams, "PART_CLIPS", 4)
+    monkeypatch.setattr(streams, "STREAM_CHUNK_CLIPS", 4)
     features = replace(long_features, audio_stream=TinyVoice())
     corpus = Manifest(str(recordings))
-    whole = Preparation(corpus, features, tmp_path / "whole").carry_out(Here())
+    whole = Preparation(corpus, features, tmp_path / "whole").run(InProcess())
     shares = [
-        Preparation(corpus, features, tmp_path, share=f"{n}/3").carry_out(Here()) for n in (1, 2, 3)
+        Preparation(corpus, features, tmp_path, share=f"{n}/3").run(InProcess()) for n in (1, 2, 3)
     ]
     monkeypatch.setattr(merge, "copy_items", copying := CopyOnce())
     merged, _ = merge_shares([str(share) for share in shares], tmp_path)
@@ -148,10 +148,8 @@ def test_one_recording_with_two_labels_in_two_shares_is_refused_as_in_one_prepar
     shutil.copy(root / "s0_0.png", root / "s1_1.png")
     corpus = Manifest(str(root))
     with pytest.raises(ValueError, match="The same recording has more than one label") as whole:
-        Preparation(corpus, small_features, tmp_path).carry_out()
-    shares = [
-        Preparation(corpus, small_features, tmp_path, share=f"{n}/2").carry_out() for n in (1, 2)
-    ]
+        Preparation(corpus, small_features, tmp_path).run()
+    shares = [Preparation(corpus, small_features, tmp_path, share=f"{n}/2").run() for n in (1, 2)]
     assert refused(shares, tmp_path) == str(whole.value)
 
 
@@ -203,10 +201,10 @@ def test_a_share_of_other_settings_or_recordings_is_refused_with_what_differs(
 ):
     corpus, features, _, shares = made
     other = replace(features, face=FaceFeatures(size=40))
-    stranger = Preparation(corpus, other, tmp_path, share="3/3").carry_out()
+    stranger = Preparation(corpus, other, tmp_path, share="3/3").run()
     told = refused([*shares[:2], stranger], tmp_path)
     assert "of other settings (features.face.size: 40 and 32): prepare it again" in told
-    fewer = Preparation(corpus, features, tmp_path, limit=9, share="3/3").carry_out()
+    fewer = Preparation(corpus, features, tmp_path, limit=9, share="3/3").run()
     assert "3 of 3 of 9 clips, not one of 3 of 12" in refused([*shares[:2], fewer], tmp_path)
 
 

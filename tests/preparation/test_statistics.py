@@ -9,7 +9,7 @@ from avfusion.data.store import Store
 from avfusion.preparation import statistics
 from avfusion.preparation import workers as work
 from avfusion.preparation.description import describe_splits
-from avfusion.preparation.executors.local import Here, Local
+from avfusion.preparation.executors.local import InProcess, Local
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.statistics import Moments, sum_moments
 
@@ -70,8 +70,8 @@ def sharded_store(recordings, long_features, tmp_path_factory):
     clip_bytes = sum(array.nbytes for array in long_features.arrays(1).values())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "SHARD_BYTES", 7 * clip_bytes)
-        patch.setattr(work, "CLIPS_PER_PART", 3)
-        patch.setattr(Local, "run", Here.run)
+        patch.setattr(work, "CHUNK_CLIPS", 3)
+        patch.setattr(Local, "run", InProcess.run)
         return prepare(Manifest(str(recordings)), long_features, tmp_path_factory.mktemp("stores"))
 
 

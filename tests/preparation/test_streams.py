@@ -134,7 +134,7 @@ def test_a_second_stream_changes_no_file_and_decodes_nothing(
     root = prepare(corpus, long_features, stores)
     first = prepare(corpus, replace(long_features, audio_stream=VOICE), stores)
     before = files(root)
-    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(work, "decode_chunk", lambda *_: pytest.fail("decoded again"))
     both = replace(
         long_features,
         audio_stream=VOICE,
@@ -154,7 +154,7 @@ def test_a_second_stream_changes_no_file_and_decodes_nothing(
 
 def test_a_stream_that_is_there_is_not_computed_again(place, monkeypatch):
     add_stream(place, VOICE, CPU)
-    monkeypatch.setattr(computing, "write_part", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(computing, "compute_chunk", lambda *_: pytest.fail("computed again"))
     add_stream(place, VOICE, CPU)
     monkeypatch.setattr(TinyVoice, "build", lambda *_: pytest.fail("built"))
     add_stream(place, VOICE, CPU, verify=False)
@@ -163,12 +163,12 @@ def test_a_stream_that_is_there_is_not_computed_again(place, monkeypatch):
 @pytest.mark.parametrize("killed_at", [1, 3, 4, 9, 14])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(place, tmp_path, monkeypatch, killed_at):
     """A kill is one before a file comes to its place: what was begun then is there, and no more."""
-    monkeypatch.setattr(computing, "PART_SECONDS", 6.0)
+    monkeypatch.setattr(computing, "CHUNK_SECONDS", 6.0)
     whole = shutil.copytree(place, tmp_path / "whole")
     add_stream(whole, VOICE, CPU)
 
     replaced, computed = [], []
-    real_replace, real_part = os.replace, computing.write_part
+    real_replace, real_compute = os.replace, computing.compute_chunk
 
     def killed(source, target):
         replaced.append(target)
@@ -176,15 +176,15 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(place, tmp_path, monk
             raise KeyboardInterrupt
         real_replace(source, target)
 
-    def count(task, part):
-        computed.append(part.number)
-        real_part(task, part)
+    def count(plan, chunk):
+        computed.append(chunk.number)
+        real_compute(plan, chunk)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(os, "replace", killed)
         add_stream(place, VOICE, CPU)
     assert not (place / "tiny").exists()
-    monkeypatch.setattr(computing, "write_part", count)
+    monkeypatch.setattr(computing, "compute_chunk", count)
     add_stream(place, VOICE, CPU)
     assert files(place) == files(whole)
     parts = len(list((place / "tiny").glob("0*.npy")))
@@ -194,11 +194,11 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(place, tmp_path, monk
 
 
 def test_what_another_encoder_had_begun_is_not_gone_on_with(place, monkeypatch, caplog):
-    monkeypatch.setattr(computing, "PART_SECONDS", 6.0)
+    monkeypatch.setattr(computing, "CHUNK_SECONDS", 6.0)
     monkeypatch.setattr(computing, "finish_stream", lambda *_: None)
     add_stream(place, TinyVoice(dim=2), CPU)
     monkeypatch.undo()
-    monkeypatch.setattr(computing, "PART_SECONDS", 6.0)
+    monkeypatch.setattr(computing, "CHUNK_SECONDS", 6.0)
     add_stream(place, VOICE, CPU)
     assert "was begun with another encoder" in caplog.text
     assert torch.equal(Store(place).clip("tiny", 0), encode_alone(Store(place), VOICE, 0).half())
@@ -213,7 +213,7 @@ def test_a_part_without_its_values_or_of_nobody_known_is_computed_again(
     place, tmp_path, monkeypatch
 ):
     """As kills leave them while journals are deleted: of a stream that is whole, or another's."""
-    monkeypatch.setattr(computing, "PART_SECONDS", 6.0)
+    monkeypatch.setattr(computing, "CHUNK_SECONDS", 6.0)
     whole = shutil.copytree(place, tmp_path / "whole")
     add_stream(whole, VOICE, CPU)
 
@@ -244,7 +244,7 @@ def test_batches_of_like_lengths_waste_less_than_a_tenth_and_give_the_same(place
     assert sorted(np.concatenate(batches).tolist()) == rows.tolist() and len(batches) < 10
     for batch in batches:
         assert lengths[batch].sum() >= 0.9 * len(batch) * lengths[batch].max()
-        encoded = computing.encode(store, "waveform", VOICE.build(), CPU, "32", batch)
+        encoded = computing.encode_clips(store, "waveform", VOICE.build(), CPU, "32", batch)
         for values, steps, row in zip(*encoded, batch.tolist(), strict=True):
             alone = encode_alone(store, VOICE, row)
             torch.testing.assert_close(values[:steps], alone, rtol=1e-5, atol=1e-6)

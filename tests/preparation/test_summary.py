@@ -29,7 +29,7 @@ from avfusion.features.clip import Stream
 from avfusion.preparation import workers as work
 from avfusion.preparation.executors.local import Local
 from avfusion.preparation.prepare import prepare
-from avfusion.preparation.shards import list_note_kinds, write_part
+from avfusion.preparation.shards import decode_chunk, list_note_kinds
 from avfusion.preparation.summary import (
     describe_missing_faces,
     describe_next_command,
@@ -97,22 +97,22 @@ def test_of_a_store_that_is_already_there_no_pace_is_told_but_where_it_is_and_wh
 def test_the_pace_is_that_of_the_clips_that_were_decoded_after_an_interruption(
     recordings, long_features, tmp_path, in_process, monkeypatch
 ):
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 8)
+    monkeypatch.setattr(work, "CHUNK_CLIPS", 8)
     written = []
 
     def interrupted(part):
         if len(written) == 1:
             raise KeyboardInterrupt
-        written.append(write_part(part))
+        written.append(decode_chunk(part))
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(work, "write_part", interrupted)
+        patch.setattr(work, "decode_chunk", interrupted)
         prepare(Manifest(str(recordings)), long_features, tmp_path)
     text = summarize_store(prepare(Manifest(str(recordings)), long_features, tmp_path))
     assert "clips/s: 16 clips (of 24: the others before an interruption) in" in text
 
 
-def test_a_store_that_was_made_elsewhere_has_no_pace(recordings_store, tmp_path):
+def test_a_store_that_was_made_elsewhere_has_no_throughput(recordings_store, tmp_path):
     moved = shutil.copytree(recordings_store, tmp_path / "moved")
     assert "clips/s" in summarize_store(recordings_store) and "clips/s" not in summarize_store(
         moved
@@ -175,7 +175,7 @@ def test_a_preview_knows_what_is_done_already(
     assert "is already there" in preview_store(
         Manifest(str(recordings)), long_features, stores, None
     )
-    monkeypatch.setattr(work, "CLIPS_PER_PART", 6)
+    monkeypatch.setattr(work, "CHUNK_CLIPS", 6)
     monkeypatch.setattr("avfusion.preparation.prepare.write_description", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare(Manifest(str(recordings)), long_features, tmp_path)

@@ -19,7 +19,7 @@ from avfusion.figures.clip import clip_view
 from avfusion.figures.gallery import gallery_figure
 from avfusion.figures.style import RIGHT, WRONG
 from avfusion.preparation.prepare import prepare
-from avfusion.preparation.shards import decode
+from avfusion.preparation.shards import decode_recording
 from avfusion.preparation.streams import add_stream
 from avfusion.run import notebook
 from avfusion.training.metrics.pointing import PointingGame, pointing
@@ -125,7 +125,7 @@ def test_streams_of_encoders_are_computed_of_new_recordings(
     theirs = notebook.predict_files(files, task, data)
 
     features = prediction_features(data.description["features"])
-    clips = [decode(features, recording) for recording in find_recordings(str(files))[1:]]
+    clips = [decode_recording(features, recording) for recording in find_recordings(str(files))[1:]]
     batch = make_batch(clips, features).with_floats()
     tokens, lengths = voice.build()(batch.streams["waveform"], batch.lengths["waveform"])
     true = torch.arange(tokens.shape[2]) < lengths[:, None, None]

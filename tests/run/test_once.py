@@ -12,7 +12,7 @@ from conftest import ROOT, hydra_at_rest, load, one_process
 
 from avfusion.corpora import cocktail_party
 from avfusion.models.face_encoders import ConvNet
-from avfusion.preparation.executors.local import Here, Local
+from avfusion.preparation.executors.local import InProcess, Local
 from avfusion.run import build as run_build
 from avfusion.training.task import FusionTask
 
@@ -87,7 +87,7 @@ def test_the_model_is_built_a_second_time_only_before_its_data_are_prepared(
 
     def decode(executor, work):
         built_before_work.append(counts["FusionTask"])
-        return Here.run(executor, work)
+        return InProcess.run(executor, work)
 
     monkeypatch.setattr(cocktail_party, "run_parallel", render)
     monkeypatch.setattr(Local, "run", decode)

@@ -235,7 +235,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         if self.opened is None:
             if self.corpus is not None and self.features is not None:
                 preparation = self.preparation or self._plan_store()
-                self.path = preparation.carry_out(device=self.device, verify=False)
+                self.path = preparation.run(device=self.device, verify=False)
                 self.corpus = self.preparation = None
             store = Store(open_files(self.path, self.cache))
             check_streams(self.asked or (), store.streams, f"The store in {self.path}")

@@ -21,7 +21,7 @@ from avfusion.features.clip import MODALITIES, NOTE_SEPARATOR
 from avfusion.features.face import FRAMES
 from avfusion.files import read_csv
 from avfusion.models.networks.missing_modality import find_stand_in
-from avfusion.preparation.shards import decode
+from avfusion.preparation.shards import decode_recording
 from avfusion.preparation.streams import compute_in_one_thread
 from avfusion.training.task import FusionTask
 
@@ -176,7 +176,7 @@ def _decode_recordings(
     for recording in recordings:
         try:
             with compute_in_one_thread():
-                clip = decode(features, recording)
+                clip = decode_recording(features, recording)
         except Unreadable as error:
             log.warning("%s cannot be used: %s.", recording.clip_id, error)
         else:

@@ -1,4 +1,4 @@
-"""Attempts at the jobs of a preparation: what is lost is done again, and progress is shown."""
+"""Attempts at the jobs of a preparation: what fails or is lost is tried again, with progress."""
 
 import logging
 from collections import Counter
@@ -15,84 +15,92 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avfusion.console import is_interactive
 from avfusion.files import write_csv
 from avfusion.messages import format_duration, join_items, pluralize
-from avfusion.preparation.executors import Executor, Work
+from avfusion.preparation.executors import Executor, Workload
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 3  # at a job, before the rest goes on without it
 LOG_SECONDS = 60.0  # between lines about progress, where there is no bar
 # Seconds until what another machine has written must be seen here: file systems of networks
 # remember for up to a minute that a file was not there.
-PATIENCE_SECONDS = 90.0
+MAX_WAIT_SECONDS = 90.0
 
 
-def run_work(
+def run_workload(
     executor: Executor,
-    work: Work,
-    take_in: Callable[[int], None],
+    workload: Workload,
+    collect_result: Callable[[int], None],
     list_clips: Callable[[Any], Sequence[str]],
-    excuse: Callable[[Sequence[int]], bool] = lambda lost: False,
+    handle_lost: Callable[[Sequence[int]], bool] = lambda lost: False,
 ) -> None:
-    """Have jobs done by an executor, and take in what each of them has written.
+    """Run jobs by an executor, and collect the result of each.
 
-    What jobs of an earlier, interrupted preparation have left is taken in first. A job that fails,
-    or whose worker is lost, is done again once the others have ended. After ``ATTEMPTS`` it is left
-    alone, and named when the rest is done.
+    Results of an earlier, interrupted preparation are collected first. A job that fails, or whose
+    worker is lost, is run again once the others have ended. After ``ATTEMPTS`` it is left alone,
+    and named when the rest is done.
 
     Args:
-        executor: Does the jobs.
-        work: Whose jobs may be changed between attempts.
-        take_in: Called with the number of each job that is done, in this process.
+        executor: Runs the jobs.
+        workload: Its jobs may be changed between attempts.
+        collect_result: Called with the number of each job that is done, in this process.
         list_clips: Names of the clips of a job.
-        excuse: Called with the jobs whose workers were lost; says whether it has found the reason
-            and changed the jobs, so that this attempt does not count.
+        handle_lost: Called with the jobs whose workers were lost. True if it has removed the cause,
+            so that this attempt does not count.
 
     Raises:
         ValueError: that a job raised: the input is wrong, and would be the next time.
         ChildProcessError: jobs have failed too often.
     """
-    todo = [n for n, job in enumerate(work.jobs) if not _take_in_rest(work, take_in, n, job)]
+    pending = [
+        n
+        for n, job in enumerate(workload.jobs)
+        if not _collect_leftover(workload, collect_result, n, job)
+    ]
     failures: Counter[int] = Counter()
     failed: dict[int, Exception] = {}
     idle_rounds = 0
-    while todo:
-        errors, lost = _run_round(executor, work, todo, take_in), []
+    while pending:
+        errors, lost = _run_round(executor, workload, pending, collect_result), []
         for number, error in errors.items():
             if isinstance(error, ChildProcessError):
                 lost.append(number)
-        if lost and excuse(lost):
-            todo = [number for number in todo if number in errors]
+        if lost and handle_lost(lost):
+            pending = [number for number in pending if number in errors]
             continue
 
-        begun = [n for n in errors if n not in lost or work.mark(work.jobs[n]).exists()]
-        idle_rounds = idle_rounds + 1 if len(errors) == len(todo) and not begun else 0
+        begun = [
+            n for n in errors if n not in lost or workload.started_file(workload.jobs[n]).exists()
+        ]
+        idle_rounds = idle_rounds + 1 if len(errors) == len(pending) and not begun else 0
         if idle_rounds == ATTEMPTS:
             raise next(iter(errors.values()))
         for number in begun:
             failures[number] += 1
             log.warning(
-                "%s: part %s failed (attempt %d of %d): %s",
-                work.title,
-                work.jobs[number].name,
+                "%s: chunk %s failed (attempt %d of %d): %s",
+                workload.title,
+                workload.jobs[number].name,
                 failures[number],
                 ATTEMPTS,
                 errors[number],
             )
             if failures[number] == ATTEMPTS:
                 failed[number] = errors[number]
-        todo = [number for number in todo if number in errors and number not in failed]
+        pending = [number for number in pending if number in errors and number not in failed]
 
     if failed:
-        _refuse_failed(work, failed, list_clips)
+        _refuse_failed(workload, failed, list_clips)
 
 
-def _take_in_rest(work: Work, take_in: Callable[[int], None], number: int, job: Any) -> bool:
-    """Take in what a job has left that nobody waited for; say whether there is anything."""
-    work.mark(job).unlink(missing_ok=True)
-    result = work.result(job)
+def _collect_leftover(
+    workload: Workload, collect_result: Callable[[int], None], number: int, job: Any
+) -> bool:
+    """Collect the result that a job of an earlier preparation has left, if there is one."""
+    workload.started_file(job).unlink(missing_ok=True)
+    result = workload.result_file(job)
     if not result.exists():
         return False
     try:
-        take_in(number)
+        collect_result(number)
     except (BadZipFile, EOFError, KeyError, ValueError, FileNotFoundError):  # by a power failure
         result.unlink()
         return False
@@ -100,35 +108,44 @@ def _take_in_rest(work: Work, take_in: Callable[[int], None], number: int, job: 
 
 
 def _run_round(
-    executor: Executor, work: Work, todo: Sequence[int], take_in: Callable[[int], None]
+    executor: Executor,
+    workload: Workload,
+    pending: Sequence[int],
+    collect_result: Callable[[int], None],
 ) -> dict[int, Exception]:
-    """Have some jobs done; return the errors of those that were not."""
+    """Run some jobs; return the errors of those that have failed."""
     errors: dict[int, Exception] = {}
-    total, done = sum(work.sizes), sum(work.sizes) - sum(work.sizes[number] for number in todo)
+    total, done = (
+        sum(workload.sizes),
+        sum(workload.sizes) - sum(workload.sizes[number] for number in pending),
+    )
     # Forks begin before the bar has a thread whose locks they would inherit.
-    with executor.run(work.select(todo)) as ended, show_progress(work.title, total, done) as show:
+    with (
+        executor.run(workload.select(pending)) as ended,
+        show_progress(workload.title, total, done) as show,
+    ):
         for index, error in ended:
-            number = todo[index]
-            job = work.jobs[number]
-            if error is None and not wait_for(work.result(job)):
+            number = pending[index]
+            job = workload.jobs[number]
+            if error is None and not wait_for_file(workload.result_file(job)):
                 error = OSError(
-                    f"{work.result(job)} was written elsewhere and is not seen here: all workers "
-                    "must share the file system of prepare.stores."
+                    f"{workload.result_file(job)} was written elsewhere and is not seen here: all "
+                    "workers must share the file system of prepare.stores."
                 )
             if isinstance(error, ValueError):
                 raise error
             if error is not None:
                 errors[number] = error
                 continue
-            take_in(number)
-            show(work.sizes[number])
+            collect_result(number)
+            show(workload.sizes[number])
 
     return errors
 
 
-def wait_for(file: Path) -> bool:
+def wait_for_file(file: Path) -> bool:
     """Wait for a file that another machine has written; say whether it is there."""
-    end = monotonic() + PATIENCE_SECONDS
+    end = monotonic() + MAX_WAIT_SECONDS
     while not file.exists():
         if monotonic() > end:
             return False
@@ -138,16 +155,16 @@ def wait_for(file: Path) -> bool:
 
 
 def _refuse_failed(
-    work: Work, failed: dict[int, Exception], list_clips: Callable[[Any], Sequence[str]]
+    workload: Workload, failed: dict[int, Exception], list_clips: Callable[[Any], Sequence[str]]
 ) -> None:
     """Name the clips of the jobs that have failed too often, and list all in a file."""
-    clips = {number: list_clips(work.jobs[number]) for number in failed}
+    clips = {number: list_clips(workload.jobs[number]) for number in failed}
     rows = [(clip, failed[number]) for number, names in clips.items() for clip in names]
-    file = write_csv(work.folder / "failed.csv", ("clip_id", "error"), rows)
+    file = write_csv(workload.folder / "failed.csv", ("clip_id", "error"), rows)
     names = [*chain(*clips.values())]
     last = next(reversed(failed.values()))
     raise ChildProcessError(
-        f"{pluralize(len(failed), 'part')} of {len(work.jobs)} failed {ATTEMPTS} times, with "
+        f"{pluralize(len(failed), 'chunk')} of {len(workload.jobs)} failed {ATTEMPTS} times, with "
         f"{pluralize(len(names), 'clip')} ({join_items(names)}); {file} lists them. The last "
         f"reason: {last} All else is written: the same command tries again what is left."
     ) from last
@@ -155,20 +172,20 @@ def _refuse_failed(
 
 @contextmanager
 def show_progress(title: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told of clips that are done, and tell people what is left."""
+    """Show progress by a bar, or in the log; yield a function that counts clips that are done."""
     first, started = done, perf_counter()
-    told = started
+    logged = started
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not is_interactive(), transient=True) as progress:
         bar = progress.add_task(title, total=total, completed=done)
 
         def show(clips: int) -> None:
-            nonlocal done, told
+            nonlocal done, logged
             done += clips
             progress.advance(bar, clips)
             now = perf_counter()
-            if progress.disable and now - told > LOG_SECONDS and done < total:
-                told, left = now, (now - started) * (total - done) / (done - first)
+            if progress.disable and now - logged > LOG_SECONDS and done < total:
+                logged, left = now, (now - started) * (total - done) / (done - first)
                 log.info("%s: %d of %d clips, %s left", title, done, total, format_duration(left))
 
         yield show

@@ -31,7 +31,13 @@ from avfusion.preparation.near_duplicates import (
     find_near_duplicates,
     write_near_duplicates,
 )
-from avfusion.preparation.shards import REPORT_COLUMNS, Outcome, Part, list_note_kinds, read_journal
+from avfusion.preparation.shards import (
+    REPORT_COLUMNS,
+    Chunk,
+    DecodingResult,
+    list_note_kinds,
+    read_journal,
+)
 from avfusion.targets import choose_target
 
 DESCRIBED_COLUMNS = ("note", BOX[0])
@@ -75,7 +81,9 @@ class StoreFacts(NamedTuple):
         )
 
 
-def describe(facts: StoreFacts, clips: pa.Table, skipped: Mapping[str, int]) -> dict[str, Any]:
+def describe_store(
+    facts: StoreFacts, clips: pa.Table, skipped: Mapping[str, int]
+) -> dict[str, Any]:
     """What a network and a result have to know of a store, whatever its splits.
 
     ``clips`` are the ``DESCRIBED_COLUMNS`` of its index, ``skipped`` counts the reasons of the
@@ -100,11 +108,11 @@ def describe_splits(store: Store, splits: Splits, streams: Collection[str] = ())
     the streams that encoders have computed, those named in ``streams`` are described: what else a
     store has got in the meantime changes no training.
     """
-    told, training = store.description, splits.where("train")
-    classes_of = choose_target(told).classes_of
+    description, training = store.description, splits.where("train")
+    classes_of = choose_target(description).classes_of
     clips = splits.tabulate(store.columns("subject"))
     classes = count_classes(store.labels.counts(training), classes_of)
-    described = dict(told["streams"])
+    described = dict(description["streams"])
     described |= {
         name: store.computed[name].stream.plain() for name in streams if name in store.computed
     }
@@ -120,12 +128,12 @@ def describe_splits(store: Store, splits: Splits, streams: Collection[str] = ())
                 }
             described[name] = described[name] | statistics
 
-    return told | {
+    return description | {
         "splits": splits.record,
-        "class_counts": [classes[label] for label in told["output_names"]],
+        "class_counts": [classes[label] for label in description["output_names"]],
         "clips": splits.counts(),
         "shared_subjects": find_shared_subjects(clips),
-        "leaks": find_split_leaks(store, splits, classes_of) | told["leaks"],
+        "leaks": find_split_leaks(store, splits, classes_of) | description["leaks"],
         "streams": described,
     }
 
@@ -154,26 +162,26 @@ def count_kinds(notes: Mapping[str, int]) -> Counter[str]:
     return counts
 
 
-def skipped_reasons(skipped: Mapping[str, int]) -> str:
+def list_skipped_reasons(skipped: Mapping[str, int]) -> str:
     """List the reasons why clips were skipped, the most frequent first."""
     return ", ".join(f"{reason} ({count})" for reason, count in Counter(skipped).most_common())
 
 
-def list_outcomes(parts: Iterable[Part]) -> Iterator[tuple[Outcome, dict[str, str]]]:
-    """Yield what became of each recording, with its row of the report.
+def read_results(chunks: Iterable[Chunk]) -> Iterator[tuple[DecodingResult, dict[str, str]]]:
+    """Yield the result of decoding each recording, with its row of the report.
 
-    The journals are read one after the other, so that the outcomes of a large corpus need no room
+    The journals are read one after the other, so that the results of a large corpus need no room
     at once.
     """
-    for part in parts:
-        for outcome, recording in zip(read_journal(part), part.recordings, strict=True):
-            yield outcome, outcome.report(recording)
+    for chunk in chunks:
+        for result, recording in zip(read_journal(chunk), chunk.recordings, strict=True):
+            yield result, result.to_report_row(recording)
 
 
 def write_description(
     root: Path,
     facts: StoreFacts,
-    outcomes: Iterable[tuple[Outcome, dict[str, str]]],
+    results: Iterable[tuple[DecodingResult, dict[str, str]]],
     may_be_empty: bool = False,
 ) -> None:
     """Write everything that a store holds beside its shards.
@@ -189,34 +197,34 @@ def write_description(
         open_csv(root / "report.csv", REPORT_COLUMNS) as report,
         IndexWriter(root / INDEX, names, facts.attributes) as writer,
     ):
-        for outcome, row in outcomes:
+        for result, row in results:
             report.writerow(row)
-            if outcome.record is not None:
-                sounds.add(writer.written, outcome.sound)
-                pictures.add(writer.written, outcome.picture)
-                writer.write(outcome.record)
+            if result.record is not None:
+                sounds.add(writer.written, result.sound)
+                pictures.add(writer.written, result.picture)
+                writer.write(result.record)
                 continue
-            skipped[outcome.reason] += 1
+            skipped[result.reason] += 1
             if not writer.written:
-                details.append(outcome.detail)
+                details.append(result.detail)
         report.writerows(facts.left_out)
 
     if not writer.written and not may_be_empty:
         raise ValueError(
             f"None of the {len(details)} clips of {facts.corpus} can be used: "
-            f"{skipped_reasons(skipped)}. {join_items(details)}"
+            f"{list_skipped_reasons(skipped)}. {join_items(details)}"
         )
 
     index = Index(root / INDEX)
     if "near_duplicates" not in facts.allowed_leaks:
         write_near_duplicates(root, find_near_duplicates(index, sounds, pictures))
     left_out = dict(Counter(row["reason"] for row in facts.left_out))
-    description = describe(facts, index.columns(*DESCRIBED_COLUMNS), skipped) | {
+    description = describe_store(facts, index.columns(*DESCRIBED_COLUMNS), skipped) | {
         "streams": facts.streams,
         "leaks": find_repeats(index.columns(*CONTENT_COLUMNS, *index.number_columns)),
         "allowed_leaks": facts.allowed_leaks,
         **({"left_out": left_out} if left_out else {}),
-        "checksums": checksums(root),
+        "checksums": compute_checksums(root),
     }
     (root / "description.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
 
@@ -243,7 +251,7 @@ def report_left_out(contents: Contents) -> list[dict[str, str]]:
 def verify_checksums(root: Path) -> None:
     """Refuse a store whose files are not those that were written."""
     computed = read_computed(Folder(root))
-    promised, found = read_description(root)["checksums"], checksums(root, computed)
+    promised, found = read_description(root)["checksums"], compute_checksums(root, computed)
     for name, one in computed.items():
         promised |= {f"{name}/{file}": sum for file, sum in one.description["checksums"].items()}
         files = (file for file in one.folder.iterdir() if file.name != STREAM_FILE)
@@ -257,12 +265,12 @@ def verify_checksums(root: Path) -> None:
         )
 
 
-def checksums(root: Path, but: Collection[str] = ()) -> dict[str, str]:
+def compute_checksums(root: Path, excluded: Collection[str] = ()) -> dict[str, str]:
     """SHA-256 of every file of the store, but for those of some folders."""
     sums = {}
     for path in sorted(path for path in root.rglob("*") if path.is_file()):
         name = path.relative_to(root)
-        if name.parts[0] not in but and name.name != "description.json":
+        if name.parts[0] not in excluded and name.name != "description.json":
             sums[name.as_posix()] = hash_file(path)
 
     return sums

@@ -21,40 +21,40 @@ RECENT_NANOSECONDS = 2 * 10**9
 class FileDigests:
     """The SHA-256 of files, however they are named and whenever they were copied.
 
-    What was read is remembered in the file ``memory`` under path, inode, size and times of a file,
-    as git remembers it: where none of them has changed, a file is not read again. Where the memory
-    cannot be written, everything works, and the files are read each time.
+    Digests are cached in ``cache_file`` under path, inode, size and times of a file, as in git:
+    where none of them has changed, a file is not read again. Where the cache cannot be written,
+    everything works, and the files are read each time.
     """
 
-    def __init__(self, memory: Path | None = None) -> None:
-        self.memory = memory
-        self.known: dict[str, list[int | str]] = {}
+    def __init__(self, cache_file: Path | None = None) -> None:
+        self.cache_file = cache_file
+        self.cached: dict[str, list[int | str]] = {}
         self.changed = False
-        if memory is not None:
+        if cache_file is not None:
             with suppress(OSError, ValueError):
-                known = json.loads(memory.read_text(encoding="utf-8"))
-                self.known = known if isinstance(known, dict) else {}
+                cached = json.loads(cache_file.read_text(encoding="utf-8"))
+                self.cached = cached if isinstance(cached, dict) else {}
 
-    def of(self, paths: Iterable[Path]) -> dict[Path, str]:
+    def compute(self, paths: Iterable[Path]) -> dict[Path, str]:
         """Digest of each file, ``missing`` where there is none."""
         files = list(dict.fromkeys(paths))
-        digests, todo = {}, []
+        digests, pending = {}, []
         for path in files:
-            state = file_state(path)
-            known = self.known.get(str(path))
+            state = read_file_state(path)
+            cached = self.cached.get(str(path))
             if state is None:
                 digests[path] = MISSING
-            elif known is not None and known[:-1] == state:
-                digests[path] = str(known[-1])
+            elif cached is not None and cached[:-1] == state:
+                digests[path] = str(cached[-1])
             else:
-                todo.append((path, state))
+                pending.append((path, state))
 
         for (path, state), digest in zip(
-            todo, _digest_all([path for path, _ in todo]), strict=True
+            pending, _digest_all([path for path, _ in pending]), strict=True
         ):
             digests[path] = digest
             if digest != MISSING and max(state[2:]) < time.time_ns() - RECENT_NANOSECONDS:
-                self.known[str(path)] = [*state, digest]
+                self.cached[str(path)] = [*state, digest]
                 self.changed = True
 
         return digests
@@ -63,22 +63,22 @@ class FileDigests:
         """Size of the files that have not been read as they are now."""
         total = 0
         for path in dict.fromkeys(paths):
-            state, known = file_state(path), self.known.get(str(path))
-            if state is not None and (known is None or known[:-1] != state):
+            state, cached = read_file_state(path), self.cached.get(str(path))
+            if state is not None and (cached is None or cached[:-1] != state):
                 total += state[1]
         return total
 
-    def remember(self) -> None:
-        """Write what was read, where that is possible."""
-        if self.memory is None or not self.changed:
+    def save(self) -> None:
+        """Write the cache, where that is possible."""
+        if self.cache_file is None or not self.changed:
             return
         with suppress(OSError):
-            with atomic_write(self.memory, concurrent=True) as partial:
-                partial.write_text(json.dumps(self.known), encoding="utf-8")
+            with atomic_write(self.cache_file, concurrent=True) as partial:
+                partial.write_text(json.dumps(self.cached), encoding="utf-8")
             self.changed = False
 
 
-def file_state(path: Path) -> list[int] | None:
+def read_file_state(path: Path) -> list[int] | None:
     """Inode, size and times of a file, None where there is none."""
     try:
         state = path.stat()

@@ -23,10 +23,10 @@ from avfusion.files import hash_file
 from avfusion.messages import join_items, pluralize
 from avfusion.preparation.description import StoreFacts, verify_checksums, write_description
 from avfusion.preparation.leakage import refuse_leaks
-from avfusion.preparation.shards import Outcome
+from avfusion.preparation.shards import DecodingResult
 from avfusion.preparation.shares import SharePlan, digest_store, read_plan, read_rows
-from avfusion.preparation.streams import share_out
-from avfusion.preparation.workers import acquire_lock, check_room
+from avfusion.preparation.streams import split_into_chunks
+from avfusion.preparation.workers import acquire_lock, check_disk_space
 
 log = logging.getLogger(__name__)
 CHUNK_BYTES = 2**26  # that are copied at a time
@@ -249,29 +249,31 @@ def write_merged(root: Path, shares: Sequence[FoundShare]) -> None:
     facts = StoreFacts(**shares[0].plan.facts)
     # Within a file system, most files become those of the store by links, which need no room.
     copied = [one for one in shares if one.root.stat().st_dev != root.stat().st_dev]
-    check_room(root, sum(path.stat().st_size for one in copied for path in one.root.rglob("*.npy")))
+    check_disk_space(
+        root, sum(path.stat().st_size for one in copied for path in one.root.rglob("*.npy"))
+    )
     for name in facts.streams:
         for array in (name, f"{MOMENTS}/{name}"):
             merge_shards(root, array, shares)
 
-    write_description(root, facts, list_outcomes(shares))
+    write_description(root, facts, read_results(shares))
     for name in list_computed(shares):
         merge_stream(root, name, shares)
 
 
-def list_outcomes(shares: Sequence[FoundShare]) -> Iterator[tuple[Outcome, dict[str, str]]]:
-    """Yield the outcome of each recording, at its position in the merged store."""
+def read_results(shares: Sequence[FoundShare]) -> Iterator[tuple[DecodingResult, dict[str, str]]]:
+    """Yield the result of decoding each recording, at its position in the merged store."""
     for share in shares:
         length = share.plan.shard_clips
         for row in read_rows(share.root):
-            outcome = Outcome.from_plain(row.outcome)
-            if outcome.record is not None:
-                record = outcome.record
+            result = DecodingResult.from_dict(row.outcome)
+            if result.record is not None:
+                record = result.record
                 number = share.plan.first + record.shard * length + record.place
                 moved = {"shard": number // length, "place": number % length}
                 record = ClipRecord.from_row(record.to_row() | moved)
-                outcome = Outcome.from_plain(row.outcome | {"record": record.to_row()})
-            yield outcome, row.report
+                result = DecodingResult.from_dict(row.outcome | {"record": record.to_row()})
+            yield result, row.report
 
 
 def merge_shards(root: Path, name: str, shares: Sequence[FoundShare]) -> None:
@@ -328,14 +330,14 @@ def merge_stream(root: Path, name: str, shares: Sequence[FoundShare]) -> None:
     one = having[0].store.computed[name]
     store, folder = Store(root), root / f"{name}.partial"
     folder.mkdir()
-    parts = share_out(store, one.stream.modality)
+    chunks = split_into_chunks(store, one.stream.modality)
     steps = np.concatenate([_count_steps(share, name, one) for share in shares])
     # Where the items of a clip lie among those of all: of a ragged stream, items are steps.
     edges = np.concatenate([[0], np.cumsum(steps if one.is_ragged else np.ones_like(steps))])
     pieces = list(_list_pieces(folder, name, shares, one, edges))
-    for part in parts:
-        first, last = edges[[part.first, part.last]].tolist()
-        join_pieces(pieces, first, last, folder / f"{part.name}.npy")
+    for chunk in chunks:
+        first, last = edges[[chunk.first, chunk.last]].tolist()
+        join_pieces(pieces, first, last, folder / f"{chunk.name}.npy")
     for piece in pieces:
         if piece.file.parent == folder / "lacking":
             shutil.rmtree(folder / "lacking")
@@ -362,7 +364,7 @@ def merge_stream(root: Path, name: str, shares: Sequence[FoundShare]) -> None:
     described = one.description | {
         "stream": stream,
         "clips": len(store),
-        "firsts": [part.first for part in parts],
+        "firsts": [chunk.first for chunk in chunks],
         "checksums": {file.name: hash_file(file) for file in sorted(folder.iterdir())},
     }
     (folder / STREAM_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")

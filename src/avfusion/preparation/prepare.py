@@ -25,8 +25,7 @@ from avfusion.features.contract import check_frames
 from avfusion.features.identity import SHIPPED, identify, identify_features, name_of
 from avfusion.features.streams import StreamEncoder
 from avfusion.files import safe_name
-from avfusion.preparation.brought import add_brought, check_brought
-from avfusion.preparation.description import StoreFacts, list_outcomes, write_description
+from avfusion.preparation.description import StoreFacts, read_results, write_description
 from avfusion.preparation.executors import Executor
 from avfusion.preparation.executors.environment import describe_environment
 from avfusion.preparation.executors.local import Local
@@ -37,13 +36,14 @@ from avfusion.preparation.leakage import (
     find_untrained_classes,
     refuse_leaks,
 )
+from avfusion.preparation.precomputed import add_precomputed, check_precomputed
 from avfusion.preparation.shares import Share, SharePlan, digest_store, write_share
-from avfusion.preparation.streams import add_stream, choose_device, is_there
+from avfusion.preparation.streams import add_stream, choose_device, has_stream
 from avfusion.preparation.workers import (
     acquire_lock,
-    allocate,
+    allocate_shards,
     count_shard_clips,
-    write_parts,
+    decode_chunks,
 )
 from avfusion.targets import choose_target
 
@@ -61,13 +61,13 @@ def prepare(
 ) -> Path:
     """Prepare the store of a corpus under these settings, unless it is there; return its folder.
 
-    It is written beside its place and moved there whole; what an interrupted preparation had
-    written is used by the next one. Its name holds a digest of the settings, of the contents, and
+    It is written beside its folder and moved there whole; the next preparation goes on with what an
+    interrupted one had written. Its name holds a digest of the settings, of the contents, and
     of every file, wherever the files are and whenever they were copied. ``limit`` takes only so
     many clips, spread over the corpus. ``device`` and ``precision`` are those in which encoders
     compute streams: a name of torch's, or ``auto``; ``32`` or ``bf16``.
     """
-    return Preparation(corpus, features, stores, limit).carry_out(Local(workers), device, precision)
+    return Preparation(corpus, features, stores, limit).run(Local(workers), device, precision)
 
 
 class Preparation:
@@ -129,7 +129,9 @@ class Preparation:
         if self.plan is not None:
             settings.append([self.plan.number, self.plan.total, self.plan.recordings])
             name = f"{name}.share_{self.plan.number}_of_{self.plan.total}"
-        return find_prepared(self.stores, name, digest_store(settings, self.describe_recordings()))
+        return find_store_folder(
+            self.stores, name, digest_store(settings, self.describe_recordings())
+        )
 
     def describe_recordings(self) -> Iterator[str]:
         """Describe the recordings of the store, with the content of their files."""
@@ -144,9 +146,9 @@ class Preparation:
     @property
     def is_done(self) -> bool:
         """Whether the store is there, with all streams that encoders compute."""
-        if not self.root.exists() or not set(self.brought) <= set(Store(self.root).streams):
+        if not self.root.exists() or not set(self.precomputed) <= set(Store(self.root).streams):
             return False
-        return all(is_there(self.root, encoder) for encoder in self._list_encoders())
+        return all(has_stream(self.root, encoder) for encoder in self._list_encoders())
 
     def _list_encoders(self) -> list[StreamEncoder]:
         """Encoders of the streams; those of a share may find nothing that they could encode."""
@@ -157,12 +159,12 @@ class Preparation:
         return [one for one in encoders if store.has_modality(one.reads).any()]
 
     @property
-    def brought(self) -> list[str]:
-        """Names of the streams that recordings bring."""
+    def precomputed(self) -> list[str]:
+        """Names of the streams of precomputed features."""
         clips = self.contents.recordings
         return [name for name in FEATURE_COLUMNS if any(getattr(clip, name) for clip in clips)]
 
-    def carry_out(
+    def run(
         self,
         executor: Executor | None = None,
         device: str = "auto",
@@ -175,12 +177,12 @@ class Preparation:
         encoders with those that computed what is there.
         """
         encoders, executor = self.features.encoders, executor or Local()
-        is_here = bool(encoders) and not executor.is_remote
-        chosen = choose_device(device) if is_here else device
+        runs_here = bool(encoders) and not executor.is_remote
+        chosen = choose_device(device) if runs_here else device
         if not self.root.exists():
-            for name in self.brought:
-                check_brought(self.contents, name)
-            try_custom_audio(self.features)
+            for name in self.precomputed:
+                check_precomputed(self.contents, name)
+            check_custom_audio(self.features)
             for fault in self.whole.faults:
                 log.warning("%s", fault)
             for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):
@@ -188,38 +190,38 @@ class Preparation:
             what = "store of this corpus under these settings"
             with acquire_lock(self.stores, self.root, what):
                 if not self.root.exists():  # another process may have made it meanwhile
-                    self.write(executor)
+                    self.write_store(executor)
 
-        self.files.remember()
+        self.files.save()
         refuse_leaks(read_description(self.root)["leaks"], self.corpus.allowed_leaks)
-        for name in self.brought:
-            add_brought(self.root, self.contents, name)
+        for name in self.precomputed:
+            add_precomputed(self.root, self.contents, name)
         for encoder in self._list_encoders():
             named = encoder is self.features.face_maps  # the store is named by it
             add_stream(self.root, encoder, chosen, precision, verify and not named, executor)
 
         return self.root
 
-    def write(self, executor: Executor) -> None:
-        """Decode the clips that are not decoded yet, and move the store into its place."""
+    def write_store(self, executor: Executor) -> None:
+        """Decode the clips that are not decoded yet, and move the store into place."""
         partial, journals = Path(f"{self.root}.partial"), Path(f"{self.root}.parts")
         corpus, contents, features = self.corpus, self.contents, self.features
-        warn_of_abandoned(self.root)
-        parts = allocate(partial, journals, corpus, contents, features)
-        pace = write_parts(parts, f"Preparing {corpus.name}", executor)
+        warn_about_abandoned(self.root)
+        chunks = allocate_shards(partial, journals, corpus, contents, features)
+        throughput = decode_chunks(chunks, f"Preparing {corpus.name}", executor)
         facts = StoreFacts.of(corpus, contents, features, self.inherent)
         if self.plan is not None:
-            write_share(partial, self.plan, list_outcomes(parts), self.describe_recordings())
-        write_description(partial, facts, list_outcomes(parts), self.plan is not None)
+            write_share(partial, self.plan, read_results(chunks), self.describe_recordings())
+        write_description(partial, facts, read_results(chunks), self.plan is not None)
         refuse_leaks(read_description(partial)["leaks"], corpus.allowed_leaks)
-        if pace.clips:
-            get_pace_path(self.root).write_text(json.dumps(pace), encoding="utf-8")
+        if throughput.clips:
+            get_throughput_path(self.root).write_text(json.dumps(throughput), encoding="utf-8")
         os.replace(partial, self.root)
         shutil.rmtree(journals, ignore_errors=True)
 
 
-def try_custom_audio(features: Features) -> None:
-    """Try audio features that avfusion does not bring, before any clip is decoded."""
+def check_custom_audio(features: Features) -> None:
+    """Check audio features of other packages, before any clip is decoded."""
     if name_of(type(features.audio)) not in SHIPPED:
         check_frames(features.audio)
 
@@ -242,8 +244,8 @@ def fit_features(features: Features, contents: Contents) -> Features:
     )
 
 
-def get_pace_path(root: Path) -> Path:
-    """Where the pace of a preparation is kept: beside the store, not part of it."""
+def get_throughput_path(root: Path) -> Path:
+    """Path of the throughput of a preparation: beside the store, not part of it."""
     return Path(f"{root}.pace.json")
 
 
@@ -266,8 +268,8 @@ def check_modalities(corpus: Corpus, contents: Contents, features: Features) -> 
         )
 
 
-def warn_of_abandoned(root: Path) -> None:
-    """Tell of what interrupted preparations of this corpus with other settings have left."""
+def warn_about_abandoned(root: Path) -> None:
+    """Warn about files of interrupted preparations of this corpus with other settings."""
     for other in root.parent.glob(f"{root.name.rpartition('-')[0]}-????????.partial"):
         if other.stem != root.name:
             log.warning("%s was begun with other settings: delete it if it is not needed.", other)
@@ -301,8 +303,8 @@ def find_split_faults(contents: Contents, allowed: Collection[str]) -> list[str]
     return [overlap] * bool(overlap) + describe_leaks({"untrained_classes": untrained}, allowed)
 
 
-def find_prepared(stores: Path, name: str, key: str) -> Path:
-    """Where the store of a key is, or belongs.
+def find_store_folder(stores: Path, name: str, key: str) -> Path:
+    """Find the folder of the store of a key, whether it is there or not.
 
     The folder of a corpus may have been copied under another name: a store that is there under the
     same key is the store of its copy, too.
@@ -356,7 +358,7 @@ def describe_recordings(
 
     With ``files``, by the content of their files, too; only those of chosen recordings are read.
     """
-    is_brought = any(list_features(clip) for clip in contents.recordings)
+    has_precomputed = any(list_features(clip) for clip in contents.recordings)
     recordings = contents.recordings if chosen is None else chosen
     paths = list_sources(contents)
     home = find_common_folder(paths)
@@ -365,14 +367,14 @@ def describe_recordings(
     digests: dict[Path, str] = {}
     if files is not None:
         entries = {path: list_files(path) for path in list_sources(contents, chosen)}
-        brought = chain(*map(list_features, recordings))
-        digests = files.of(chain(*entries.values(), brought))
+        precomputed = chain(*map(list_features, recordings))
+        digests = files.compute(chain(*entries.values(), precomputed))
         read = {path: [(file.name, digests[file]) for file in entries[path]] for path in entries}
     for recording in recordings:
         content: list[Any] = [describe_recording(recording, relative_paths)]
         if files is not None:
             content.append([read[path] for path in recording.sources])
-            if is_brought:
+            if has_precomputed:
                 content.append([digests[path] for path in list_features(recording)])
         more = {name: getattr(recording, name) for name in ("attributes", "span", "region")}
         if any(more.values()):

@@ -17,16 +17,16 @@ from avfusion.features.clip import NOTE_SEPARATOR
 from avfusion.features.fingerprints import fingerprint_picture
 from avfusion.files import atomic_write
 from avfusion.preparation.statistics import Moments, list_standardized
-from avfusion.preparation.watchdog import mark_current, watch_decoder
+from avfusion.preparation.watchdog import record_current_clip, watch_decoder
 
 REPORT_COLUMNS = ("clip_id", "outcome", "reason", "detail", "source")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one recording: kept as a clip, or skipped for a reason.
+class DecodingResult:
+    """Result of decoding one recording: a clip that is kept, or the reason why it is skipped.
 
-    Of a clip there are fingerprints, in hexadecimal digits, empty where it has none.
+    ``sound`` and ``picture`` are fingerprints in hexadecimal digits, empty where there is none.
     """
 
     record: ClipRecord | None
@@ -35,7 +35,7 @@ class Outcome:
     sound: str = ""
     picture: str = ""
 
-    def report(self, recording: Recording) -> dict[str, str]:
+    def to_report_row(self, recording: Recording) -> dict[str, str]:
         """Row of the report, under the names of ``REPORT_COLUMNS``."""
         return {
             "clip_id": recording.clip_id,
@@ -45,13 +45,13 @@ class Outcome:
             "source": " ".join(map(escape_surrogates, recording.sources)),
         }
 
-    def plain(self) -> dict[str, Any]:
-        """Plain values, which JSON keeps exactly."""
+    def to_dict(self) -> dict[str, Any]:
+        """Values that JSON keeps exactly."""
         return vars(self) | {"record": None if self.record is None else self.record.to_row()}
 
     @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> "Outcome":
-        """Outcome from its plain values."""
+    def from_dict(cls, values: Mapping[str, Any]) -> "DecodingResult":
+        """Restore a result from the values of ``to_dict``."""
         row = values["record"]
         record = None if row is None else ClipRecord.from_row(row)
         return cls(**{**values, "record": record})
@@ -63,15 +63,15 @@ def list_note_kinds(note: str) -> list[str]:
 
 
 CRASHED = "crashes or hangs its decoder"
-# Names in the file of a part.
-OUTCOMES = "outcomes"
-LENGTHS = "lengths/"
+# Names in the result file of a chunk; earlier preparations have written them, too.
+RESULTS_KEY = "outcomes"
+LENGTHS_PREFIX = "lengths/"
 
 
-class Part(NamedTuple):
+class Chunk(NamedTuple):
     """Recordings whose features go to a shard, one after the other from position ``first`` on.
 
-    What became of them is kept in ``journals``; those in ``crashed`` are not touched.
+    Their results are kept in ``journals``; those in ``crashed`` are not touched.
     """
 
     root: Path
@@ -89,7 +89,7 @@ class Part(NamedTuple):
         return f"{self.shard:05d}_{self.first:08d}"
 
     @property
-    def file(self) -> Path:
+    def result_file(self) -> Path:
         """The file that is there once its recordings are decoded."""
         return self.journals / f"{self.name}.npz"
 
@@ -99,78 +99,82 @@ class Part(NamedTuple):
         return self.journals / f"{self.name}.json"
 
 
-def write_part(part: Part) -> None:
-    """Decode the recordings; write the features of those that can be used, and what became of all.
+def decode_chunk(chunk: Chunk) -> None:
+    """Decode the recordings; write the features of those that can be used, and the results of all.
 
-    They go to a file of this part alone, from which ``take_in`` copies them into the shards.
+    They go to a file of this chunk alone; ``copy_into_shards`` copies them from there.
     """
-    streams = part.features.streams
+    streams = chunk.features.streams
     values: dict[str, list[np.ndarray]] = {name: [] for name in streams}
     moments: dict[str, list[np.ndarray]] = {name: [] for name in list_standardized(streams)}
-    outcomes = []
+    results = []
 
-    for position, recording in enumerate(part.recordings, part.first):
+    for position, recording in enumerate(chunk.recordings, chunk.first):
         try:
-            clip = decode_watched(part, recording)
+            clip = decode_with_watchdog(chunk, recording)
         except Unreadable as error:
-            if part.on_error == "raise" or error.fatal:
+            if chunk.on_error == "raise" or error.fatal:
                 raise ValueError(f"Clip {recording.clip_id} cannot be used: {error}.") from error
-            outcomes.append(Outcome(None, error.reason, str(error)))
+            results.append(DecodingResult(None, error.reason, str(error)))
             continue
-        for name, array in part.features.values(clip).items():
+        for name, array in chunk.features.values(clip).items():
             values[name].append(array)
             if name in moments:
                 table = array.reshape(-1, array.shape[-1])
                 is_there = clip.has_face if streams[name].modality == "face" else clip.has_audio
                 moments[name].append(Moments.of(table if is_there else table[:0]).pack())
-        record = ClipRecord.of(recording, clip, part.shard, position)
+        record = ClipRecord.of(recording, clip, chunk.shard, position)
         sound, picture = clip.fingerprint or b"", fingerprint_middle(recording, clip) or b""
-        outcomes.append(Outcome(record, clip.note, "", sound.hex(), picture.hex()))
+        results.append(DecodingResult(record, clip.note, "", sound.hex(), picture.hex()))
 
-    write_result(part, outcomes, values, moments)
+    write_chunk(chunk, results, values, moments)
 
 
-def write_result(
-    part: Part,
-    outcomes: list[Outcome],
+def write_chunk(
+    chunk: Chunk,
+    results: list[DecodingResult],
     values: Mapping[str, list[np.ndarray]],
     moments: Mapping[str, list[np.ndarray]],
 ) -> None:
-    """Write what is known of a part, whole or not at all; of a stream, its true steps alone."""
-    text = json.dumps([outcome.plain() for outcome in outcomes])
-    arrays = {OUTCOMES: np.frombuffer(text.encode(), np.uint8)}
+    """Write the result file of a chunk, whole or not at all; of a stream, its true steps alone."""
+    text = json.dumps([result.to_dict() for result in results])
+    arrays = {RESULTS_KEY: np.frombuffer(text.encode(), np.uint8)}
     for name, clips in values.items():
         if clips:
             arrays[name] = np.concatenate(clips)
-            arrays[f"{LENGTHS}{name}"] = np.array([len(clip) for clip in clips])
+            arrays[f"{LENGTHS_PREFIX}{name}"] = np.array([len(clip) for clip in clips])
     arrays |= {f"{MOMENTS}/{name}": np.stack(rows) for name, rows in moments.items() if rows}
-    with atomic_write(part.file, concurrent=True) as partial, partial.open("wb") as file:
+    with atomic_write(chunk.result_file, concurrent=True) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def take_in(part: Part) -> None:
-    """Copy what was written of a part into the shards, and write its journal.
+def copy_into_shards(chunk: Chunk) -> None:
+    """Copy the features of a chunk into the shards, and write its journal.
 
-    Only who holds the lock of the store does, so that on no file system two machines write into
-    one page of a file.
+    Only the process that holds the lock of the store does, so that on no file system two machines
+    write into one page of a file.
     """
-    with np.load(part.file) as known:
-        outcomes = [Outcome.from_plain(one) for one in json.loads(known[OUTCOMES].tobytes())]
-        positions = [one.record.place for one in outcomes if one.record is not None]
-        for name in part.features.streams if positions else ():
-            array = np.load(shard_file(part.root, name, part.shard), "r+")
+    with np.load(chunk.result_file) as known:
+        results = [
+            DecodingResult.from_dict(one) for one in json.loads(known[RESULTS_KEY].tobytes())
+        ]
+        positions = [one.record.place for one in results if one.record is not None]
+        for name in chunk.features.streams if positions else ():
+            array = np.load(shard_file(chunk.root, name, chunk.shard), "r+")
             values, start = known[name], 0
-            for position, length in zip(positions, known[f"{LENGTHS}{name}"].tolist(), strict=True):
+            for position, length in zip(
+                positions, known[f"{LENGTHS_PREFIX}{name}"].tolist(), strict=True
+            ):
                 array[position, :length] = values[start : start + length]
                 start += length
             array.flush()
             if f"{MOMENTS}/{name}" in known:
-                moments = np.load(shard_file(part.root, f"{MOMENTS}/{name}", part.shard), "r+")
+                moments = np.load(shard_file(chunk.root, f"{MOMENTS}/{name}", chunk.shard), "r+")
                 moments[positions] = known[f"{MOMENTS}/{name}"]
                 moments.flush()
 
-    write_journal(part, outcomes)
-    part.file.unlink()
+    write_journal(chunk, results)
+    chunk.result_file.unlink()
 
 
 def fingerprint_middle(recording: Recording, clip: ClipFeatures) -> bytes | None:
@@ -183,16 +187,19 @@ def fingerprint_middle(recording: Recording, clip: ClipFeatures) -> bytes | None
     return fingerprint_picture(clip.face[len(clip.face) // 2])
 
 
-def decode_watched(part: Part, recording: Recording) -> ClipFeatures:
-    """Features of one recording; should it end this process, its name is left."""
-    if recording.clip_id in part.crashed:
+def decode_with_watchdog(chunk: Chunk, recording: Recording) -> ClipFeatures:
+    """Decode a recording; should it end this process, a file names it."""
+    if recording.clip_id in chunk.crashed:
         raise Unreadable(CRASHED, recording.sources[0])
-    with mark_current(part.journal.with_suffix(".now"), recording), watch_decoder(recording):
-        return decode(part.features, recording)
+    with (
+        record_current_clip(chunk.journal.with_suffix(".now"), recording),
+        watch_decoder(recording),
+    ):
+        return decode_recording(chunk.features, recording)
 
 
-def decode(features: Features, recording: Recording) -> ClipFeatures:
-    """Features of one recording.
+def decode_recording(features: Features, recording: Recording) -> ClipFeatures:
+    """Decode a recording.
 
     Raises:
         Unreadable: where that is not possible, whatever the reason.
@@ -209,14 +216,14 @@ def decode(features: Features, recording: Recording) -> ClipFeatures:
         raise Unreadable("cannot be processed", recording.sources[0], repr(error)) from error
 
 
-def write_journal(part: Part, outcomes: list[Outcome]) -> None:
-    """Write the journal of a part, whole or not at all."""
-    content = [outcome.plain() for outcome in outcomes]
-    with atomic_write(part.journal, concurrent=True) as partial:
+def write_journal(chunk: Chunk, results: list[DecodingResult]) -> None:
+    """Write the journal of a chunk, whole or not at all."""
+    content = [result.to_dict() for result in results]
+    with atomic_write(chunk.journal, concurrent=True) as partial:
         partial.write_text(json.dumps(content), encoding="utf-8")
 
 
-def read_journal(part: Part) -> list[Outcome]:
-    """Read the journal of a part: what became of its recordings."""
-    content = json.loads(part.journal.read_text(encoding="utf-8"))
-    return [Outcome.from_plain(outcome) for outcome in content]
+def read_journal(chunk: Chunk) -> list[DecodingResult]:
+    """Read the results of a chunk's recordings from its journal."""
+    content = json.loads(chunk.journal.read_text(encoding="utf-8"))
+    return [DecodingResult.from_dict(result) for result in content]

@@ -4,8 +4,8 @@ A share is some clips of a corpus, one after the other in its order, and the sto
 folder. Beside what any store has, there are
 
   share.json         ``SharePlan``: which share it is, and what all shares must agree on
-  recordings.jsonl   of each recording, how a store is named by it, what became of it, and its row
-                     of the report
+  recordings.jsonl   of each recording, how a store is named by it, the result of decoding it, and
+                     its row of the report
 
 so that ``merge`` needs neither the corpus nor its settings.
 """
@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from avfusion.preparation.shards import Outcome
-from avfusion.preparation.workers import PART_CLIPS
+from avfusion.preparation.shards import DecodingResult
+from avfusion.preparation.workers import STREAM_CHUNK_CLIPS
 
 PLAN = "share.json"
 RECORDINGS = "recordings.jsonl"
@@ -55,7 +55,7 @@ class Share(NamedTuple):
                 f"prepare.shard={self.number}/{self.total} shares out {clips} clips: use at most "
                 f"{clips} shares."
             )
-        units = (shard_clips, PART_CLIPS)
+        units = (shard_clips, STREAM_CHUNK_CLIPS)
         unit = next((one for one in units if clips >= MIN_UNITS * self.total * one), 1)
         edges = (
             round(n * clips / self.total / unit) * unit for n in (self.number - 1, self.number)
@@ -97,7 +97,7 @@ class SharePlan(NamedTuple):
 
 
 class ShareRow(NamedTuple):
-    """A recording of a share: how a store is named by it, what became of it, and its report."""
+    """A recording of a share: how a store is named by it, its result and its report."""
 
     content: str
     outcome: dict[str, Any]
@@ -115,14 +115,14 @@ def digest_store(settings: list[Any], recordings: Iterable[str]) -> str:
 def write_share(
     root: Path,
     plan: SharePlan,
-    outcomes: Iterable[tuple[Outcome, dict[str, str]]],
+    results: Iterable[tuple[DecodingResult, dict[str, str]]],
     contents: Iterable[str],
 ) -> None:
     """Write what makes a share of a store, before its description, which has the checksums."""
     (root / PLAN).write_text(json.dumps(plan._asdict(), indent=1), encoding="utf-8")
     with (root / RECORDINGS).open("w", encoding="utf-8") as file:
-        for (outcome, report), content in zip(outcomes, contents, strict=True):
-            file.write(json.dumps(ShareRow(content, outcome.plain(), report)) + "\n")
+        for (result, report), content in zip(results, contents, strict=True):
+            file.write(json.dumps(ShareRow(content, result.to_dict(), report)) + "\n")
 
 
 def read_plan(root: Path) -> SharePlan:

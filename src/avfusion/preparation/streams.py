@@ -1,9 +1,9 @@
-"""Computed streams of a store: what frozen encoders make of the streams that it has.
+"""Computed streams of a store: outputs of frozen encoders for the streams that it has.
 
-A store is not decoded again and none of its other files changes. The clips are shared out to parts
-in the order of the index; a part reads the store, writes a file of values and a journal, each whole
-or not at all, and knows of no other part. So whatever ends the work, the parts that are written
-stay, and the rest may be computed in any order, by any executor, by anybody.
+A store is not decoded again and none of its other files changes. The clips are split into
+chunks in the order of the index; the job of a chunk reads the store, writes a file of values and a
+journal, each whole or not at all, and depends on no other chunk. So whatever ends the work, the
+chunks that are written stay, and the rest may be computed in any order, by any executor.
 """
 
 import json
@@ -43,17 +43,17 @@ from avfusion.features.streams import (
 )
 from avfusion.files import atomic_write, hash_file
 from avfusion.messages import format_duration, pluralize
-from avfusion.preparation.attempts import run_work
-from avfusion.preparation.executors import Executor, Work
-from avfusion.preparation.executors.local import Here
+from avfusion.preparation.attempts import run_workload
+from avfusion.preparation.executors import Executor, Workload
+from avfusion.preparation.executors.local import InProcess
 from avfusion.preparation.statistics import Moments
-from avfusion.preparation.workers import PART_CLIPS, acquire_lock, check_room
+from avfusion.preparation.workers import STREAM_CHUNK_CLIPS, acquire_lock, check_disk_space
 
 log = logging.getLogger(__name__)
 PRECISIONS = ("32", "bf16")
-PARTS_FORMAT = 2  # those that were begun otherwise are begun again
-PART_SECONDS = 300.0  # of sound, at most
-PART_PICTURES = 1024  # at most
+CHUNK_FORMAT = 2  # those that were begun otherwise are begun again
+CHUNK_SECONDS = 300.0  # of sound, at most
+CHUNK_PICTURES = 1024  # at most
 BATCH_SECONDS = 120.0  # of sound, on a GPU
 BATCH_CLIPS = 32  # at most
 BATCH_PICTURES = 32  # that an encoder sees at a time
@@ -65,22 +65,22 @@ MIN_CUT_SECONDS = 0.02  # of a sound; less is rounding and what codecs add
 Rows = Int64[np.ndarray, "_"]  # of the index
 
 
-class Task(NamedTuple):
-    """A stream that is to be written: what gives its values, and where they go.
+class StreamPlan(NamedTuple):
+    """A stream that is to be written: its encoder, its clips, and its files.
 
-    ``gives`` says kind, layers, rate and offset of what ``compute`` makes of a batch of clips, and
-    ``group`` shares clips out to batches. ``is_there`` marks the clips that have values, and
-    ``lengths`` says how much there is of each. ``shape`` is that of an item on disk: of one step of
-    a sequence whose clips differ in length (``is_ragged``), of a clip otherwise.
+    ``encoder`` has kind, layers, rate and offset of the output of ``compute`` for a batch of clips;
+    ``group`` splits clips into batches. ``has_values`` marks the clips that have values,
+    ``lengths`` are those of the input. ``shape`` is that of an item on disk: of one step of a
+    sequence whose clips differ in length (``is_ragged``), of a clip otherwise.
     """
 
     store: Store
     name: str
     modality: str
-    gives: Any
+    encoder: Any
     compute: Callable[[Rows], Encoded]
     group: Callable[[Rows], Iterable[Rows]]
-    is_there: Bool[np.ndarray, "clips"]
+    has_values: Bool[np.ndarray, "clips"]
     lengths: Int64[np.ndarray, "clips"]
     shape: tuple[int, ...] = ()
     is_ragged: bool = False
@@ -88,7 +88,7 @@ class Task(NamedTuple):
     @property
     def dtype(self) -> str:
         """Type of the numbers: of 16 bits, where nothing else is said."""
-        return str(getattr(self.gives, "stored_dtype", "float16"))
+        return str(getattr(self.encoder, "stored_dtype", "float16"))
 
     @property
     def values(self) -> Path:
@@ -97,11 +97,11 @@ class Task(NamedTuple):
 
     @property
     def journals(self) -> Path:
-        """Folder of what is known of the parts that are written."""
+        """Folder of the journals of the chunks that are written."""
         return Path(f"{self.store.root}.{self.name}.parts")
 
 
-class StreamPart(NamedTuple):
+class StreamChunk(NamedTuple):
     """Clips from row ``first`` of the index to before ``last``, computed on their own."""
 
     number: int
@@ -115,10 +115,10 @@ class StreamPart(NamedTuple):
 
 
 class EncodingJob(NamedTuple):
-    """A part of a stream, for a worker that has nothing but the store and the encoder's recipe.
+    """A chunk of a stream, for a worker that has nothing but the store and the encoder's recipe.
 
     ``device`` is a name as ``choose_device`` takes it, ``sha256`` that of the weights; shapes are
-    those of ``Task``.
+    those of ``StreamPlan``.
     """
 
     root: Path
@@ -128,12 +128,12 @@ class EncodingJob(NamedTuple):
     sha256: str | None = None
     shape: tuple[int, ...] = ()
     is_ragged: bool = False
-    part: StreamPart = StreamPart(0, 0, 0)
+    chunk: StreamChunk = StreamChunk(0, 0, 0)
 
     @property
     def name(self) -> str:
         """Name of its files."""
-        return self.part.name
+        return self.chunk.name
 
 
 def add_stream(
@@ -158,17 +158,17 @@ def add_stream(
     check_encoder(encoder, f"the encoder of the stream {getattr(encoder, 'stream', None)}")
     if precision not in (*PRECISIONS, None):
         raise ValueError(f"prepare.precision must be one of {PRECISIONS}, got {precision}.")
-    if is_there(root, encoder, verify, precision):
+    if has_stream(root, encoder, verify, precision):
         return
 
     name = encoder.stream
     with acquire_lock(root.parent, Path(f"{root}.{name}"), f"stream {name} of {root.name}"):
         # Another process may have made it meanwhile.
-        if not is_there(root, encoder, verify, precision):
-            _compute_stream(root, encoder, device, precision or "32", executor or Here())
+        if not has_stream(root, encoder, verify, precision):
+            _compute_stream(root, encoder, device, precision or "32", executor or InProcess())
 
 
-def is_there(
+def has_stream(
     root: Path, encoder: StreamEncoder, verify: bool = False, precision: str | None = None
 ) -> bool:
     """Whether a store has the stream that an encoder computes.
@@ -209,7 +209,7 @@ def is_there(
 
 
 def to_json(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a recipe to what a description says of it: tuples become lists."""
+    """Convert a recipe to values that JSON keeps: tuples become lists."""
     converted: dict[str, Any] = json.loads(json.dumps(recipe))
     return converted
 
@@ -252,26 +252,28 @@ def _compute_stream(
 ) -> None:
     store, reads = Store(root), encoder.reads
     if isinstance(encoder, RecordedEncoder) and not store.has_modality(reads).any():
-        _write_nothing(store, encoder, precision)
+        _write_empty_stream(store, encoder, precision)
         return
 
     check_input(store, encoder)
     # An executor of other machines looks for the device there; here the first clip is computed.
     own = torch.device("cpu") if executor.is_remote else torch.device(device)
-    task = open_task(store, encoder, own, precision)
-    sha256 = digest_module(encoder, task.gives)
-    weights = {name: value.cpu() for name, value in task.gives.state_dict().items()}
+    plan = plan_stream(store, encoder, own, precision)
+    sha256 = digest_module(encoder, plan.encoder)
+    weights = {name: value.cpu() for name, value in plan.encoder.state_dict().items()}
     if sum(value.nbytes for value in weights.values()) > MAX_CARRIED_BYTES:
         weights = {}
     job = EncodingJob(root, encoder, str(device), precision, sha256)
-    made_by = _describe_maker(encoder) | {"sha256": sha256}
+    origin = _describe_origin(encoder) | {"sha256": sha256}
     # One process has a GPU of this machine to itself.
-    alone = not executor.is_remote and own.type != "cpu"
-    write_stream(task, made_by, precision, weights, Here() if alone else executor, job)
+    in_process = not executor.is_remote and own.type != "cpu"
+    write_stream(plan, origin, precision, weights, InProcess() if in_process else executor, job)
 
 
-def open_task(store: Store, encoder: StreamEncoder, device: torch.device, precision: str) -> Task:
-    """Build an encoder on a device, and say what it computes of a store."""
+def plan_stream(
+    store: Store, encoder: StreamEncoder, device: torch.device, precision: str
+) -> StreamPlan:
+    """Build an encoder on a device, and plan the stream that it computes of a store."""
     reads = encoder.reads
     module = encoder.build()
     has_tensors = any(True for _ in (*module.parameters(), *module.buffers()))
@@ -279,65 +281,65 @@ def open_task(store: Store, encoder: StreamEncoder, device: torch.device, precis
     read = store.streams[reads]
     is_sequence = read.kind == "sequence"
     lengths = store.lengths(reads) if is_sequence else np.ones(len(store), np.int64)
-    return Task(
+    return StreamPlan(
         store,
         encoder.stream,
         encoder.modality,
-        gives=module,
-        compute=partial(encode, store, reads, module.to(device), device, precision),
+        encoder=module,
+        compute=partial(encode_clips, store, reads, module.to(device), device, precision),
         group=partial(group_rows, read, lengths, device),
-        is_there=store.has_modality(reads),
+        has_values=store.has_modality(reads),
         lengths=lengths,
     )
 
 
 def compute_job(job: EncodingJob) -> None:
-    """Compute and write a part of a stream, in a process that may know nothing of it yet."""
+    """Compute and write a chunk of a stream, in a process that may know nothing of it yet."""
     encoder = pickle.dumps(job.encoder)
-    task = _open_cached(job.root, encoder, job.device, job.precision, job.sha256)
-    write_part(task._replace(shape=job.shape, is_ragged=job.is_ragged), job.part)
+    plan = _open_cached(job.root, encoder, job.device, job.precision, job.sha256)
+    compute_chunk(plan._replace(shape=job.shape, is_ragged=job.is_ragged), job.chunk)
 
 
 @lru_cache(maxsize=1)
 def _open_cached(
     root: Path, encoder: bytes, device: str, precision: str, sha256: str | None
-) -> Task:
-    """Build an encoder once for all parts that a process computes, of the same weights."""
+) -> StreamPlan:
+    """Build an encoder once for all chunks that a process computes, of the same weights."""
     recipe = pickle.loads(encoder)
-    task = open_task(Store(root), recipe, choose_device(device), precision)
-    found = digest_module(recipe, task.gives)
+    plan = plan_stream(Store(root), recipe, choose_device(device), precision)
+    found = digest_module(recipe, plan.encoder)
     if found != sha256:
         raise ValueError(
             f"The weights of the stream {recipe.stream} ({recipe.weights}) have the sha256 {found} "
             f"on {socket.gethostname()}, and {sha256} where the preparation was begun: give all "
             "machines the same."
         )
-    return task
+    return plan
 
 
-def _write_nothing(store: Store, encoder: RecordedEncoder, precision: str) -> None:
+def _write_empty_stream(store: Store, encoder: RecordedEncoder, precision: str) -> None:
     """Write a recorded stream of clips that all lack its modality: that needs no weights."""
     described = encoder.described
     is_sequence, shape = described.kind == "sequence", list(described.shape)
     if is_sequence:  # an item is a step, and no clip has any
         shape.pop(bool(described.layers))
-    said = {key: getattr(described, key) for key in ("kind", "layers", "rate", "offset")}
-    task = Task(
+    declared = {key: getattr(described, key) for key in ("kind", "layers", "rate", "offset")}
+    plan = StreamPlan(
         store,
         encoder.stream,
         encoder.modality,
-        gives=SimpleNamespace(**said, stored_dtype=described.dtype),
+        encoder=SimpleNamespace(**declared, stored_dtype=described.dtype),
         compute=lambda rows: Encoded(torch.zeros(len(rows), *described.shape)),  # is never asked
         group=lambda rows: (),
-        is_there=store.has_modality(encoder.reads),
+        has_values=store.has_modality(encoder.reads),
         lengths=np.zeros(len(store), np.int64),
         shape=tuple(shape),
         is_ragged=is_sequence,
     )
-    write_stream(task, _describe_maker(encoder) | {"sha256": encoder.sha256}, precision)
+    write_stream(plan, _describe_origin(encoder) | {"sha256": encoder.sha256}, precision)
 
 
-def _describe_maker(encoder: StreamEncoder) -> dict[str, Any]:
+def _describe_origin(encoder: StreamEncoder) -> dict[str, Any]:
     return {
         "encoder": to_json(encoder.recipe()),
         "reads": encoder.reads,
@@ -347,42 +349,46 @@ def _describe_maker(encoder: StreamEncoder) -> dict[str, Any]:
 
 
 def write_stream(
-    task: Task,
-    made_by: dict[str, Any],
+    plan: StreamPlan,
+    origin: dict[str, Any],
     precision: str,
     weights: dict[str, Tensor] | None = None,
     executor: Executor | None = None,
     job: EncodingJob | None = None,
 ) -> None:
-    """Write the parts of a stream that are not written yet, and move it into its place.
+    """Write the chunks of a stream that are not written yet, and move it into place.
 
-    ``made_by`` is what its description says of who made it; a stream that another one had begun is
-    begun again. Without an ``executor``, and the ``job`` that its workers are given for each part,
+    ``origin`` is what its description says of its encoder; a stream that another one had begun is
+    begun again. Without an ``executor``, and the ``job`` that its workers are given for each chunk,
     this process writes all of them.
     """
-    made = {key: made_by[key] for key in ("encoder", "sha256")}
-    begin_folders(task, made | {"in": precision, "parts": PARTS_FORMAT})
-    parts = share_out(task.store, task.modality)
-    task = measure_items(task)
+    made = {key: origin[key] for key in ("encoder", "sha256")}
+    prepare_folders(plan, made | {"in": precision, "parts": CHUNK_FORMAT})
+    chunks = split_into_chunks(plan.store, plan.modality)
+    plan = measure_items(plan)
     started = perf_counter()
-    todo = [part for part in parts if not is_written(task, part)]
-    sizes = [part.last - part.first for part in todo]
-    if executor is None or job is None or (len(todo) < 2 and not executor.is_remote):
-        work = Work(task.name, task.journals, lambda part: write_part(task, part), todo, sizes)
-        executor = Here()
+    pending = [chunk for chunk in chunks if not is_written(plan, chunk)]
+    sizes = [chunk.last - chunk.first for chunk in pending]
+    if executor is None or job is None or (len(pending) < 2 and not executor.is_remote):
+        workload = Workload(
+            plan.name, plan.journals, lambda chunk: compute_chunk(plan, chunk), pending, sizes
+        )
+        executor = InProcess()
     else:
-        job = job._replace(shape=task.shape, is_ragged=task.is_ragged)
-        jobs = [job._replace(part=part) for part in todo]
-        work = Work(task.name, task.journals, compute_job, jobs, sizes)
+        job = job._replace(shape=plan.shape, is_ragged=plan.is_ragged)
+        jobs = [job._replace(chunk=chunk) for chunk in pending]
+        workload = Workload(plan.name, plan.journals, compute_job, jobs, sizes)
 
-    def list_clips(job: EncodingJob | StreamPart) -> list[str]:
-        part = job if isinstance(job, StreamPart) else job.part
-        return [record.clip_id for record in task.store.records(range(part.first, part.last))]
+    def list_clips(job: EncodingJob | StreamChunk) -> list[str]:
+        chunk = job if isinstance(job, StreamChunk) else job.chunk
+        return [record.clip_id for record in plan.store.records(range(chunk.first, chunk.last))]
 
-    run_work(executor, work, lambda number: take_in(task, todo[number]), list_clips)
+    run_workload(
+        executor, workload, lambda number: collect_chunk(plan, pending[number]), list_clips
+    )
     seconds = perf_counter() - started
-    log.info("%s: %s in %s", task.name, pluralize(sum(sizes), "clip"), format_duration(seconds))
-    finish_stream(task, parts, made_by, precision, weights or {})
+    log.info("%s: %s in %s", plan.name, pluralize(sum(sizes), "clip"), format_duration(seconds))
+    finish_stream(plan, chunks, origin, precision, weights or {})
 
 
 def check_input(store: Store, encoder: StreamEncoder) -> None:
@@ -425,122 +431,134 @@ def check_input(store: Store, encoder: StreamEncoder) -> None:
             )
 
 
-def begin_folders(task: Task, identity: dict[str, Any]) -> None:
+def prepare_folders(plan: StreamPlan, identity: dict[str, Any]) -> None:
     """Go on with the files of the same encoder, or delete those of another one, and begin."""
-    told = task.journals / "encoder.json"
+    identity_file = plan.journals / "encoder.json"
     text = json.dumps(identity)
-    if told.exists() and told.read_text(encoding="utf-8") != text:
-        log.warning("%s was begun with another encoder: it is begun again.", task.values)
-        told.unlink()
-    if not told.exists():  # nobody knows whose the rest is, where deleting it was interrupted
-        for folder in (task.values, task.journals):
+    if identity_file.exists() and identity_file.read_text(encoding="utf-8") != text:
+        log.warning("%s was begun with another encoder: it is begun again.", plan.values)
+        identity_file.unlink()
+    # Without it, deleting the files of another encoder was interrupted.
+    if not identity_file.exists():
+        for folder in (plan.values, plan.journals):
             shutil.rmtree(folder, ignore_errors=True)
-    for folder in (task.values, task.journals):
+    for folder in (plan.values, plan.journals):
         folder.mkdir(exist_ok=True)
-    with atomic_write(told) as partial:
+    with atomic_write(identity_file) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def share_out(store: Store, modality: str) -> list[StreamPart]:
-    """Share the clips out to parts, the same ones whenever and wherever they are computed.
+def split_into_chunks(store: Store, modality: str) -> list[StreamChunk]:
+    """Split the clips into chunks, the same ones whenever and wherever they are computed.
 
-    Every ``PART_CLIPS`` recordings, kept or not, a part begins: so parts of a share of a corpus are
-    parts of all of it.
+    A chunk begins every ``STREAM_CHUNK_CLIPS`` recordings, kept or not: so chunks of a share of a
+    corpus are chunks of all of it.
     """
     is_sound = modality == "audio"
     seconds = store.column("samples") / SAMPLE_RATE if is_sound else np.zeros(len(store))
     pictures = store.streams[FRAMES].shape[0] if FRAMES in store.streams and not is_sound else 1
-    most = max(1, min(PART_CLIPS, PART_PICTURES // pictures))
-    blocks = zip(store.shard.tolist(), (store.place // PART_CLIPS).tolist(), strict=True)
+    most = max(1, min(STREAM_CHUNK_CLIPS, CHUNK_PICTURES // pictures))
+    blocks = zip(store.shard.tolist(), (store.place // STREAM_CHUNK_CLIPS).tolist(), strict=True)
 
     firsts, held, before = [0], 0.0, None
     for row, (length, block) in enumerate(zip(seconds.tolist(), blocks, strict=True)):
-        is_full = row - firsts[-1] >= most or held + length > PART_SECONDS
+        is_full = row - firsts[-1] >= most or held + length > CHUNK_SECONDS
         if row > firsts[-1] and (is_full or block != before):
             firsts.append(row)
             held = 0.0
         held += length
         before = block
     ends = [*firsts[1:], len(store)]
-    return [StreamPart(number, *rows) for number, rows in enumerate(zip(firsts, ends, strict=True))]
+    return [
+        StreamChunk(number, *rows) for number, rows in enumerate(zip(firsts, ends, strict=True))
+    ]
 
 
-def is_written(task: Task, part: StreamPart) -> bool:
-    """Whether values and journal of a part are there."""
-    files = (task.values / f"{part.name}.npy", task.journals / f"{part.name}.npz")
+def is_written(plan: StreamPlan, chunk: StreamChunk) -> bool:
+    """Whether values and journal of a chunk are there."""
+    files = (plan.values / f"{chunk.name}.npy", plan.journals / f"{chunk.name}.npz")
     return all(file.exists() for file in files)
 
 
-def measure_items(task: Task) -> Task:
+def measure_items(plan: StreamPlan) -> StreamPlan:
     """Encode the first clip, check what comes of it, and refuse what the disk cannot hold.
 
-    Where no clip has the modality, the task knows the shape already.
+    Where no clip has the modality, the plan knows the shape already.
     """
-    rows = np.flatnonzero(task.is_there)
+    rows = np.flatnonzero(plan.has_values)
     if not len(rows):
-        return task
+        return plan
     row = rows[:1]
-    encoded = task.compute(row)
-    check_encoded(task, encoded)
-    values = arrange(task, encoded, row)[0]
+    encoded = plan.compute(row)
+    check_encoded(plan, encoded)
+    values = arrange_values(plan, encoded, row)[0]
     is_ragged = encoded.lengths is not None
-    task = task._replace(shape=values.shape[is_ragged:], is_ragged=is_ragged)
+    plan = plan._replace(shape=values.shape[is_ragged:], is_ragged=is_ragged)
 
-    clips: float = len(task.store)
+    clips: float = len(plan.store)
     if is_ragged:  # as many steps as there are in the first clip for its length
-        clips = task.lengths[rows].sum() / task.lengths[row].sum()
+        clips = plan.lengths[rows].sum() / plan.lengths[row].sum()
     needed = round(values.nbytes * clips)
-    log.info("%s: %s, %.4g MB", task.name, pluralize(len(rows), "clip"), needed / 1e6)
-    check_room(task.values, needed)
-    return task
+    log.info("%s: %s, %.4g MB", plan.name, pluralize(len(rows), "clip"), needed / 1e6)
+    check_disk_space(plan.values, needed)
+    return plan
 
 
-def check_encoded(task: Task, encoded: Encoded) -> None:
+def check_encoded(plan: StreamPlan, encoded: Encoded) -> None:
     """Refuse an encoder that does not give what its module says."""
-    module = task.gives
+    module = plan.encoder
     axes = {"vector": 1, "sequence": 2, "maps": 4}
-    said = {name: getattr(module, name, None) for name in ("kind", "layers", "offset")}
-    good = said["kind"] in ENCODED_KINDS and None not in said.values() and hasattr(module, "rate")
+    declared = {name: getattr(module, name, None) for name in ("kind", "layers", "offset")}
+    good = (
+        declared["kind"] in ENCODED_KINDS
+        and None not in declared.values()
+        and hasattr(module, "rate")
+    )
     good = good and (encoded.lengths is None or module.kind == "sequence")
     if not good or encoded.values.ndim != 1 + axes[module.kind] + bool(module.layers):
         lengths = "no lengths" if encoded.lengths is None else "lengths"
         raise ValueError(
-            f"The encoder of {task.name} ({type(module).__name__}) gives values of shape "
-            f"{tuple(encoded.values.shape)} with {lengths} and says of them {said}: make them "
+            f"The encoder of {plan.name} ({type(module).__name__}) gives values of shape "
+            f"{tuple(encoded.values.shape)} with {lengths} and declares {declared}: make them "
             "agree, as avfusion/features/streams.py says."
         )
 
 
-def write_part(task: Task, part: StreamPart) -> None:
-    """Compute the values of a part; write them, and then its journal, which names their file."""
-    rows = np.arange(part.first, part.last)
-    rows = rows[task.is_there[rows]]
+def compute_chunk(plan: StreamPlan, chunk: StreamChunk) -> None:
+    """Compute the values of a chunk; write them, and then its journal, which names their file."""
+    rows = np.arange(chunk.first, chunk.last)
+    rows = rows[plan.has_values[rows]]
     found: dict[int, np.ndarray] = {}
     with compute_in_one_thread():
-        for batch in task.group(rows):
-            found |= zip(batch.tolist(), arrange(task, task.compute(batch), batch), strict=True)
+        for batch in plan.group(rows):
+            found |= zip(
+                batch.tolist(), arrange_values(plan, plan.compute(batch), batch), strict=True
+            )
 
-    nothing = np.zeros((0, *task.shape) if task.is_ragged else task.shape, task.dtype)
-    clips = [found.get(row, nothing) for row in range(part.first, part.last)]
-    # A file of each attempt: another one may be at the same part, on a worker taken for lost.
-    file = task.journals / f"{part.name}.{secrets.token_hex(8)}.npy"
+    nothing = np.zeros((0, *plan.shape) if plan.is_ragged else plan.shape, plan.dtype)
+    clips = [found.get(row, nothing) for row in range(chunk.first, chunk.last)]
+    # A file of each attempt: another one may be at the same chunk, on a worker taken for lost.
+    file = plan.journals / f"{chunk.name}.{secrets.token_hex(8)}.npy"
     with atomic_write(file) as partial, partial.open("wb") as opened:
-        np.save(opened, np.concatenate(clips) if task.is_ragged else np.stack(clips))
+        np.save(opened, np.concatenate(clips) if plan.is_ragged else np.stack(clips))
 
     known: dict[str, Any] = {"lengths": np.array([len(values) for values in clips])}
-    if task.gives.kind != "vector":
-        empty = tabulate(task, nothing)[:0]
-        tables = [tabulate(task, found[row]) if row in found else empty for row in range(*part[1:])]
+    if plan.encoder.kind != "vector":
+        empty = tabulate_values(plan, nothing)[:0]
+        tables = [
+            tabulate_values(plan, found[row]) if row in found else empty
+            for row in range(*chunk[1:])
+        ]
         known["moments"] = np.stack([Moments.of(table).pack() for table in tables])
-    journal = task.journals / f"{part.name}.npz"
+    journal = plan.journals / f"{chunk.name}.npz"
     with atomic_write(journal, concurrent=True) as partial, partial.open("wb") as opened:
         np.savez(opened, **known, values=np.array(file.name))
 
 
-def take_in(task: Task, part: StreamPart) -> None:
-    """Move the values of a part among those of the stream."""
-    with np.load(task.journals / f"{part.name}.npz") as journal:
-        os.replace(task.journals / str(journal["values"]), task.values / f"{part.name}.npy")
+def collect_chunk(plan: StreamPlan, chunk: StreamChunk) -> None:
+    """Move the values of a chunk among those of the stream."""
+    with np.load(plan.journals / f"{chunk.name}.npz") as journal:
+        os.replace(plan.journals / str(journal["values"]), plan.values / f"{chunk.name}.npy")
 
 
 @contextmanager
@@ -557,7 +575,7 @@ def compute_in_one_thread() -> Iterator[None]:
 def group_rows(
     reads: Stream, lengths: Int64[np.ndarray, "clips"], device: torch.device, rows: Rows
 ) -> Iterator[Rows]:
-    """Share some clips out to batches of like lengths, each in the order of the store."""
+    """Split some clips into batches of similar lengths, each in the order of the store."""
     if device.type == "cpu":  # a clip then has the same bytes wherever it is computed
         yield from rows[:, None]
         return
@@ -580,7 +598,7 @@ def group_rows(
         yield np.sort(batch)
 
 
-def encode(
+def encode_clips(
     store: Store,
     reads: str,
     module: nn.Module,
@@ -603,7 +621,7 @@ def run_encoder(
     device: torch.device,
     precision: str,
 ) -> Encoded:
-    """Encode what a store holds; convolutions on a GPU get no fewer digits than on a CPU."""
+    """Encode values of a store; convolutions on a GPU get no fewer digits than on a CPU."""
     values = to_float(values.to(device))
     lengths = None if lengths is None else lengths.to(device)
     with ExitStack() as stack:
@@ -615,12 +633,12 @@ def run_encoder(
     return encoded
 
 
-def arrange(
-    task: Task, encoded: Encoded, rows: Int64[np.ndarray, "batch"]
+def arrange_values(
+    plan: StreamPlan, encoded: Encoded, rows: Int64[np.ndarray, "batch"]
 ) -> list[Float[np.ndarray, "*item"]]:
     """Arrange values as they lie on disk, those of each clip on their own: steps come first."""
-    values = encoded.values.to(getattr(torch, task.dtype)).cpu().numpy()
-    if task.gives.kind == "sequence" and task.gives.layers:
+    values = encoded.values.to(getattr(torch, plan.dtype)).cpu().numpy()
+    if plan.encoder.kind == "sequence" and plan.encoder.layers:
         values = values.swapaxes(1, 2)
     clips = list(values)
     if encoded.lengths is not None:
@@ -629,77 +647,79 @@ def arrange(
     for row, clip in zip(rows.tolist(), clips, strict=True):
         if not np.isfinite(clip).all():
             raise ValueError(
-                f"The values of the stream {task.name} exceed what 16 bits hold (65504), or are "
-                f"not numbers, in clip {task.store.record(row).clip_id}: choose another encoder or "
+                f"The values of the stream {plan.name} exceed what 16 bits hold (65504), or are "
+                f"not numbers, in clip {plan.store.record(row).clip_id}: choose another encoder or "
                 "layer, such as one that normalizes what it gives."
             )
-        if task.shape and clip.shape[task.is_ragged :] != task.shape:
+        if plan.shape and clip.shape[plan.is_ragged :] != plan.shape:
             raise ValueError(
-                f"The encoder of {task.name} gives clip {task.store.record(row).clip_id} values of "
-                f"shape {clip.shape}, and others of {task.shape}: only the number of steps may "
+                f"The encoder of {plan.name} gives clip {plan.store.record(row).clip_id} values of "
+                f"shape {clip.shape}, and others of {plan.shape}: only the number of steps may "
                 "differ, and only where it gives lengths."
             )
     return clips
 
 
-def tabulate(task: Task, values: Float[np.ndarray, "*item"]) -> Float[np.ndarray, "rows columns"]:
+def tabulate_values(
+    plan: StreamPlan, values: Float[np.ndarray, "*item"]
+) -> Float[np.ndarray, "rows columns"]:
     """Arrange the values of a clip as a table with a column for each feature, or channel."""
-    if task.gives.kind == "maps":
+    if plan.encoder.kind == "maps":
         return values.transpose(0, 2, 3, 1).reshape(-1, values.shape[1])
     return values.reshape(len(values), int(np.prod(values.shape[1:])))
 
 
 def finish_stream(
-    task: Task,
-    parts: list[StreamPart],
-    made_by: dict[str, Any],
+    plan: StreamPlan,
+    chunks: list[StreamChunk],
+    origin: dict[str, Any],
     precision: str,
     weights: dict[str, Tensor],
 ) -> None:
-    """Write what is known of all clips, and move the stream into its place."""
-    folder, gives = task.values, task.gives
-    journals = (np.load(task.journals / f"{part.name}.npz") for part in parts)
-    lengths = np.zeros(len(task.store), np.int64)
+    """Write lengths, moments and description of a stream, and move it into place."""
+    folder, encoder = plan.values, plan.encoder
+    journals = (np.load(plan.journals / f"{chunk.name}.npz") for chunk in chunks)
+    lengths = np.zeros(len(plan.store), np.int64)
     moments: np.memmap[Any, Any] | None = None
-    for part, journal in zip(parts, journals, strict=True):
-        lengths[part.first : part.last] = journal["lengths"]
+    for chunk, journal in zip(chunks, journals, strict=True):
+        lengths[chunk.first : chunk.last] = journal["lengths"]
         if "moments" in journal:
             if moments is None:
-                shape = (len(task.store), journal["moments"].shape[1])
+                shape = (len(plan.store), journal["moments"].shape[1])
                 moments = np.lib.format.open_memmap(folder / MOMENTS_FILE, "w+", np.float64, shape)
-            moments[part.first : part.last] = journal["moments"]
+            moments[chunk.first : chunk.last] = journal["moments"]
     if moments is not None:
         moments.flush()
 
-    axes: list[int] = list(task.shape)
-    if task.is_ragged:
+    axes: list[int] = list(plan.shape)
+    if plan.is_ragged:
         np.save(folder / LENGTHS, lengths)
         axes.insert(0, int(lengths.max()))
-    if gives.kind == "sequence" and gives.layers:
+    if encoder.kind == "sequence" and encoder.layers:
         axes[:2] = axes[1::-1]
     if weights:
         torch.save(weights, folder / WEIGHTS)
 
     stream = Stream(
-        task.modality,
-        gives.kind,
+        plan.modality,
+        encoder.kind,
         tuple(axes),
-        task.dtype,
-        rate=gives.rate,
-        offset=gives.offset,
-        layers=gives.layers,
-        **made_by,
+        plan.dtype,
+        rate=encoder.rate,
+        offset=encoder.offset,
+        layers=encoder.layers,
+        **origin,
     )
     files = sorted(file.name for file in folder.iterdir() if file.name != STREAM_FILE)
     described = {
         "format": COMPUTED_FORMAT,
         "stream": stream.plain(),
         "precision": precision,
-        "clips": len(task.store),
-        "firsts": [part.first for part in parts],
-        "ragged": task.is_ragged,
+        "clips": len(plan.store),
+        "firsts": [chunk.first for chunk in chunks],
+        "ragged": plan.is_ragged,
         "checksums": {name: hash_file(folder / name) for name in files},
     }
     (folder / STREAM_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
-    os.replace(folder, task.store.root / task.name)
-    shutil.rmtree(task.journals)
+    os.replace(folder, plan.store.root / plan.name)
+    shutil.rmtree(plan.journals)

@@ -30,7 +30,7 @@ from avfusion.preparation.description import (
     count_classes,
     count_kinds,
     count_left_out,
-    skipped_reasons,
+    list_skipped_reasons,
 )
 from avfusion.preparation.leakage import (
     describe_leaks,
@@ -43,10 +43,10 @@ from avfusion.preparation.near_duplicates import describe_near_duplicates
 from avfusion.preparation.prepare import (
     Preparation,
     find_split_faults,
-    get_pace_path,
+    get_throughput_path,
     tabulate_recordings,
 )
-from avfusion.preparation.workers import Pace
+from avfusion.preparation.workers import Throughput
 from avfusion.targets import Target, choose_target
 
 MAX_CLASSES = 40  # rows of the table
@@ -92,7 +92,7 @@ def summarize_store(
     if left_out := description.get("left_out"):
         lines.append(
             f"Left out {pluralize(sum(left_out.values()), 'clip')} of the corpus: "
-            f"{skipped_reasons(left_out)}. Each is listed in {path}/report.csv."
+            f"{list_skipped_reasons(left_out)}. Each is listed in {path}/report.csv."
         )
 
     if not any(Codes.of(clips["subject"]).names):
@@ -127,7 +127,7 @@ def summarize_store(
 
 
 def list_computed(store: Store) -> dict[str, Stream]:
-    """List the streams that decoding does not give: computed by encoders, or brought."""
+    """List the streams that decoding does not give: computed by encoders, or precomputed."""
     streams = store.streams.items()
     return {k: one for k, one in streams if one.encoder is not None or k in store.computed}
 
@@ -339,12 +339,12 @@ def _find_date(folder: Path) -> float:
 
 def describe_pace(path: Path, clips: int) -> list[str]:
     """Line about the time that the preparation took, where it was made here."""
-    if not get_pace_path(path).exists():
+    if not get_throughput_path(path).exists():
         return []
-    pace = Pace(*json.loads(get_pace_path(path).read_text(encoding="utf-8")))
-    rate = f"{pace.clips / pace.seconds:.1f} clips/s"
-    part = "" if pace.clips == clips else f" (of {clips}: the others before an interruption)"
-    return [f"{rate}: {pace.clips} clips{part} in {pace.seconds:.1f} s."]
+    throughput = Throughput(*json.loads(get_throughput_path(path).read_text(encoding="utf-8")))
+    rate = f"{throughput.clips / throughput.seconds:.1f} clips/s"
+    part = "" if throughput.clips == clips else f" (of {clips}: the others before an interruption)"
+    return [f"{rate}: {throughput.clips} clips{part} in {throughput.seconds:.1f} s."]
 
 
 def preview_store(

@@ -95,8 +95,8 @@ def _list_written(fs: Any, target: str) -> dict[str, int]:
 
 def _check_same(fs: Any, root: Path, target: str, destination: str, there: dict[str, int]) -> None:
     """Refuse to mix a store, or a stream, with another one of its name."""
-    told = [DESCRIPTION, *(f"{name}/{STREAM_FILE}" for name in read_computed(Folder(root)))]
-    for name in told:
+    descriptions = [DESCRIPTION, *(f"{name}/{STREAM_FILE}" for name in read_computed(Folder(root)))]
+    for name in descriptions:
         if name in there and read_bytes(fs, f"{target}/{name}") != (root / name).read_bytes():
             what = name.rpartition("/")[0]
             raise ValueError(

@@ -17,16 +17,16 @@ from avfusion.parallel import run_parallel
 
 # Seconds that a decoder may take without coming further, and one more for each MiB: how long all
 # of a recording takes follows from its length, which its bytes do not tell.
-PATIENCE_SECONDS = 20.0
-REARM_SECONDS = 1.0  # seconds; whether it comes further is looked at no more often
+TIMEOUT_SECONDS = 20.0
+REARM_SECONDS = 1.0  # between two looks at whether it comes further
 
 
 @contextmanager
-def mark_current(place: Path, recording: Recording) -> Iterator[None]:
-    """Leave the name of a recording in a file for as long as it is worked on."""
-    place.write_text(recording.clip_id, encoding="utf-8", errors="surrogatepass")
+def record_current_clip(path: Path, recording: Recording) -> Iterator[None]:
+    """Write the id of a recording into a file, for as long as it is being decoded."""
+    path.write_text(recording.clip_id, encoding="utf-8", errors="surrogatepass")
     yield
-    place.unlink()
+    path.unlink()
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def watch_decoder(recording: Recording) -> Iterator[None]:
         return
 
     size = sum(path.stat().st_size for path in recording.sources if path.is_file())
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+    with Path(os.devnull).open("w", encoding="utf-8") as devnull:
         armed = -math.inf
 
         def arm() -> None:
@@ -45,7 +45,7 @@ def watch_decoder(recording: Recording) -> Iterator[None]:
             if monotonic() - armed < REARM_SECONDS:
                 return
             faulthandler.dump_traceback_later(
-                PATIENCE_SECONDS + size / 2**20, exit=True, file=nowhere
+                TIMEOUT_SECONDS + size / 2**20, exit=True, file=devnull
             )
             armed = monotonic()
 

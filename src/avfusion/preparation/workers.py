@@ -1,4 +1,4 @@
-"""Work of a preparation: its parts, done by an executor; what is done stays done."""
+"""Decoding of a corpus by an executor, chunk by chunk; chunks that are decoded stay."""
 
 import json
 import logging
@@ -17,62 +17,62 @@ from avfusion.corpora import Contents, Corpus, Recording
 from avfusion.data.store import MOMENTS, shard_file
 from avfusion.features import Features
 from avfusion.files import atomic_write
-from avfusion.preparation.attempts import run_work
-from avfusion.preparation.executors import Executor, Work
-from avfusion.preparation.shards import Part, take_in, write_part
+from avfusion.preparation.attempts import run_workload
+from avfusion.preparation.executors import Executor, Workload
+from avfusion.preparation.shards import Chunk, copy_into_shards, decode_chunk
 from avfusion.preparation.statistics import count_packed, list_standardized
 from avfusion.preparation.watchdog import crashes_decoder
 
 log = logging.getLogger(__name__)
 SHARD_BYTES = 4 * 2**30  # few shards, so that a batch is gathered with few calls
-PART_CLIPS = 256  # of a computed stream, at most; a part is what a kill loses
-CLIPS_PER_PART = 64  # that a process takes at a time
-ARCHIVE_CLIPS_PER_PART = 1000  # of those that lie in one file, which take less time than a journal
+STREAM_CHUNK_CLIPS = 256  # of a computed stream, at most; a chunk is what a kill loses
+CHUNK_CLIPS = 64  # that a process takes at a time
+ARCHIVE_CHUNK_CLIPS = 1000  # of those that lie in one file, which take less time than a journal
 
 
-class Pace(NamedTuple):
-    """How many clips were decoded, and how long it took."""
+class Throughput(NamedTuple):
+    """How many clips were decoded, and in how many seconds."""
 
     clips: int
     seconds: float
 
 
-def allocate(
+def allocate_shards(
     root: Path, journals: Path, corpus: Corpus, contents: Contents, features: Features
-) -> list[Part]:
-    """Create the shards that are not there, full of zeros, and return what goes where."""
+) -> list[Chunk]:
+    """Create the shards that are not there, full of zeros, and list the chunks that fill them."""
     streams = features.streams
     clip_bytes = sum(stream.clip_bytes for stream in streams.values())
     moments = {name: count_packed(columns) for name, columns in list_standardized(streams).items()}
     number = np.dtype(np.float64)
     needed = clip_bytes + number.itemsize * sum(moments.values())
-    check_room(root, needed * len(contents.recordings))
+    check_disk_space(root, needed * len(contents.recordings))
     journals.mkdir(parents=True, exist_ok=True)
     length = count_shard_clips(features)
     packed = contents.recordings[0].archive_index is not None
-    step = ARCHIVE_CLIPS_PER_PART if packed else CLIPS_PER_PART
-    parts = []
+    step = ARCHIVE_CHUNK_CLIPS if packed else CHUNK_CLIPS
+    chunks = []
 
     for shard, start in enumerate(range(0, len(contents.recordings), length)):
         recordings = contents.recordings[start : start + length]
         for name, stream in streams.items():
             shape = (len(recordings), *stream.shape)
-            create_shard(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
+            allocate_shard(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
         for name, size in moments.items():
-            create_shard(
+            allocate_shard(
                 shard_file(root, f"{MOMENTS}/{name}", shard), (len(recordings), size), number
             )
         for first in range(0, len(recordings), step):
             some = recordings[first : first + step]
-            parts.append(Part(root, journals, shard, first, some, features, corpus.on_error))
+            chunks.append(Chunk(root, journals, shard, first, some, features, corpus.on_error))
 
-    return parts
+    return chunks
 
 
 def count_shard_clips(features: Features) -> int:
-    """Count the clips of a shard, a multiple of those of a part of a stream where it is more."""
+    """Count the clips of a shard, a multiple of those of a chunk of a stream where it is more."""
     clips = max(1, SHARD_BYTES // sum(stream.clip_bytes for stream in features.streams.values()))
-    return clips - clips % PART_CLIPS if clips > PART_CLIPS else clips
+    return clips - clips % STREAM_CHUNK_CLIPS if clips > STREAM_CHUNK_CLIPS else clips
 
 
 def acquire_lock(folder: Path, root: Path, what: str) -> AbstractContextManager[Any]:
@@ -87,7 +87,7 @@ def acquire_lock(folder: Path, root: Path, what: str) -> AbstractContextManager[
         ) from error
 
 
-def check_room(root: Path, needed: int) -> None:
+def check_disk_space(root: Path, needed: int) -> None:
     """Refuse to begin what the disk cannot hold."""
     written = sum(path.stat().st_size for path in root.rglob("*.npy")) if root.exists() else 0
     free = shutil.disk_usage(root.parent).free
@@ -98,7 +98,7 @@ def check_room(root: Path, needed: int) -> None:
         )
 
 
-def create_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def allocate_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Reserve the room of a shard: were it short later, a write would end the process."""
     if file.exists():
         found = np.load(file, mmap_mode="r").shape
@@ -116,40 +116,48 @@ def create_shard(file: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
                 os.posix_fallocate(reserved.fileno(), 0, partial.stat().st_size)
 
 
-def write_parts(parts: list[Part], title: str, executor: Executor) -> Pace:
-    """Write the parts that are not written yet; clips that end their process are left out."""
-    started, journals = perf_counter(), parts[0].journals
-    memory = journals / "crashed.json"
-    crashed = frozenset(json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else [])
-    todo = [part._replace(crashed=crashed) for part in parts if not part.journal.exists()]
-    sizes = [len(part.recordings) for part in todo]
+def decode_chunks(chunks: list[Chunk], title: str, executor: Executor) -> Throughput:
+    """Decode the chunks that are not decoded yet; clips that end their process are left out."""
+    started, journals = perf_counter(), chunks[0].journals
+    crashed_file = journals / "crashed.json"
+    crashed = frozenset(
+        json.loads(crashed_file.read_text(encoding="utf-8")) if crashed_file.exists() else []
+    )
+    pending = [chunk._replace(crashed=crashed) for chunk in chunks if not chunk.journal.exists()]
+    sizes = [len(chunk.recordings) for chunk in pending]
 
     def leave_out_crashed(lost: Sequence[int]) -> bool:
-        suspects = [(clip, todo[n].features) for n in lost for clip in find_unfinished(todo[n])]
-        guilty = {clip.clip_id for clip, features in suspects if crashes_decoder(clip, features)}
-        known = todo[0].crashed | guilty
-        todo[:] = [part._replace(crashed=known) for part in todo]
-        if guilty:
-            memory.write_text(json.dumps(sorted(known)), encoding="utf-8")
-        return bool(guilty)
+        candidates = [
+            (clip, pending[n].features) for n in lost for clip in find_unfinished(pending[n])
+        ]
+        crashing = {
+            clip.clip_id for clip, features in candidates if crashes_decoder(clip, features)
+        }
+        known = pending[0].crashed | crashing
+        pending[:] = [chunk._replace(crashed=known) for chunk in pending]
+        if crashing:
+            crashed_file.write_text(json.dumps(sorted(known)), encoding="utf-8")
+        return bool(crashing)
 
-    work = Work(title, journals, write_part, todo, sizes)
-    run_work(executor, work, lambda n: take_in(todo[n]), list_clips, leave_out_crashed)
-    pace = Pace(sum(sizes), perf_counter() - started)
-    if pace.clips:
-        rate = pace.clips / pace.seconds
-        log.info("%s: %d clips in %.1f s, %.1f a second", title, *pace, rate)
+    workload = Workload(title, journals, decode_chunk, pending, sizes)
+    run_workload(
+        executor, workload, lambda n: copy_into_shards(pending[n]), list_clips, leave_out_crashed
+    )
+    throughput = Throughput(sum(sizes), perf_counter() - started)
+    if throughput.clips:
+        rate = throughput.clips / throughput.seconds
+        log.info("%s: %d clips in %.1f s, %.1f a second", title, *throughput, rate)
 
-    return pace
-
-
-def list_clips(part: Part) -> list[str]:
-    """Names of the recordings of a part."""
-    return [recording.clip_id for recording in part.recordings]
+    return throughput
 
 
-def find_unfinished(part: Part) -> list[Recording]:
-    """Recording that was worked on when the process of a part ended."""
-    path = part.journal.with_suffix(".now")
+def list_clips(chunk: Chunk) -> list[str]:
+    """List the ids of the recordings of a chunk."""
+    return [recording.clip_id for recording in chunk.recordings]
+
+
+def find_unfinished(chunk: Chunk) -> list[Recording]:
+    """Find the recording that was being decoded when the process of a chunk ended."""
+    path = chunk.journal.with_suffix(".now")
     name = path.read_text(encoding="utf-8", errors="surrogatepass") if path.exists() else None
-    return [recording for recording in part.recordings if recording.clip_id == name]
+    return [recording for recording in chunk.recordings if recording.clip_id == name]

@@ -13,7 +13,7 @@ from speech_checkpoints import write_checkpoint
 
 from avfusion.corpora import Manifest
 from avfusion.data.store import Store
-from avfusion.preparation.executors.local import Here, Local
+from avfusion.preparation.executors.local import InProcess, Local
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.streams import add_stream
 
@@ -55,7 +55,7 @@ def stores(long_features, tmp_path_factory):
         waves[name] = np.stack([tone(0.9, rate, pitch) for pitch in pitches])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Local, "run", Here.run)
+        patch.setattr(Local, "run", InProcess.run)
         formats = Store(prepare(write_sounds(root / "a", waves, rates), features, root / "1"))
         plain = {}
         for row, name in enumerate(formats.texts("clip_id")):

@@ -11,7 +11,7 @@ from tiny_encoders import TinyVoice
 from avfusion.corpora import Manifest
 from avfusion.features import FaceFeatures, Features
 from avfusion.preparation import streams, workers
-from avfusion.preparation.executors.local import Here
+from avfusion.preparation.executors.local import InProcess
 from avfusion.preparation.prepare import Preparation
 
 
@@ -29,7 +29,7 @@ class Made:
 
     def prepare(self, stores, executor, **features):
         features = replace(self.features, **features)
-        return Preparation(self.corpus, features, self.root / stores).carry_out(executor)
+        return Preparation(self.corpus, features, self.root / stores).run(executor)
 
     def kill(self, victim):
         """Have a process die at the next sound that is read."""
@@ -43,9 +43,9 @@ class Made:
 def made(tmp_path_factory):
     """Eight recordings, and what one process makes of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "CLIPS_PER_PART", 2)
-        patch.setattr(streams, "PART_SECONDS", 6.0)
+        patch.setattr(workers, "CHUNK_CLIPS", 2)
+        patch.setattr(streams, "CHUNK_SECONDS", 6.0)
         made = Made(tmp_path_factory.mktemp("made"))
-        made.store = made.prepare("whole", Here())
+        made.store = made.prepare("whole", InProcess())
         made.whole = made.files(made.store)
         yield made

@@ -5,7 +5,7 @@ import pytest
 from avfusion.preparation import executors, workers
 from avfusion.preparation.executors import dask as dask_executor
 from avfusion.preparation.executors.dask import Dask
-from avfusion.preparation.executors.local import Here
+from avfusion.preparation.executors.local import InProcess
 
 distributed = pytest.importorskip("distributed")
 
@@ -21,7 +21,7 @@ def cluster():
 def test_begun_by_one_process_and_ended_on_dask_with_a_worker_killed_the_bytes_are_the_same(
     made, cluster, monkeypatch
 ):
-    decode, decoded = workers.write_part, []
+    decode, decoded = workers.decode_chunk, []
 
     def interrupted_in_the_second(part):
         decoded.append(part)
@@ -30,8 +30,8 @@ def test_begun_by_one_process_and_ended_on_dask_with_a_worker_killed_the_bytes_a
         decode(part)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(workers, "write_part", interrupted_in_the_second)
-        made.prepare("dask", Here())
+        patch.setattr(workers, "decode_chunk", interrupted_in_the_second)
+        made.prepare("dask", InProcess())
     made.kill("self")
     executor = Dask(cluster.scheduler_address)
     executor.check()

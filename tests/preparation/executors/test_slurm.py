@@ -13,7 +13,7 @@ pytest.importorskip("submitit")
 
 @pytest.mark.slow
 def test_by_jobs_one_of_which_is_killed_the_bytes_are_the_same(made, monkeypatch):
-    monkeypatch.setattr(workers, "CLIPS_PER_PART", 4)  # a part for each of two jobs
+    monkeypatch.setattr(workers, "CHUNK_CLIPS", 4)  # a part for each of two jobs
     monkeypatch.setenv("PYTHONPATH", ":".join(made.paths))
     executor = Slurm(str(made.root / "jobs"), jobs=2, cluster="local", poll_seconds=0.05)
     executor.check()

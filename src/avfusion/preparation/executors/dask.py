@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from avfusion.bounds import NonNegativeFloat, PositiveInt
-from avfusion.preparation.executors import Elsewhere, Ended, Work, attempt_elsewhere
+from avfusion.preparation.executors import FinishedJob, WorkerRequirements, Workload, run_remote_job
 from avfusion.threads import count_cores
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ class Dask:
             )
         if self.address is not None:
             with self._connect() as client:
-                self._check_workers(client, Elsewhere.of_process())
+                self._check_workers(client, WorkerRequirements.of_process())
 
     @contextmanager
-    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+    def run(self, workload: Workload) -> Iterator[Iterator[FinishedJob]]:
         """Run the jobs on all workers, each of which is sent a few at a time."""
-        here = Elsewhere.of_process(work.folder)
+        requirements = WorkerRequirements.of_process(workload.folder)
         with self._connect() as client:
-            self._check_workers(client, here)
-            yield _list_ended(client, work, here)
+            self._check_workers(client, requirements)
+            yield _list_finished(client, workload, requirements)
 
     @contextmanager
     def _connect(self) -> Iterator["Client"]:
@@ -83,7 +83,7 @@ class Dask:
                 ) from None  # whose own words may hold credentials
             yield client
 
-    def _check_workers(self, client: "Client", here: Elsewhere) -> None:
+    def _check_workers(self, client: "Client", requirements: WorkerRequirements) -> None:
         """Refuse workers of several threads, and those that differ; later ones do it themselves."""
         threads = client.nthreads()
         if several := [worker for worker, number in threads.items() if number > 1]:
@@ -92,14 +92,14 @@ class Dask:
                 "that hangs would end the clips of all: start workers with --nthreads 1, and "
                 "--nworkers for each core."
             )
-        for error in client.run(_find_difference, here).values():
+        for error in client.run(_find_difference, requirements).values():
             if error is not None:
                 raise error
 
 
-def _find_difference(here: Elsewhere) -> ValueError | None:
+def _find_difference(requirements: WorkerRequirements) -> ValueError | None:
     try:
-        here.check()
+        requirements.check()
     except ValueError as error:
         return error
     return None
@@ -110,17 +110,21 @@ def _without_credentials(address: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest
 
 
-def _list_ended(client: "Client", work: Work, here: Elsewhere) -> Iterator[Ended]:
+def _list_finished(
+    client: "Client", workload: Workload, requirements: WorkerRequirements
+) -> Iterator[FinishedJob]:
     from distributed import as_completed
 
-    waiting = iter(range(len(work.jobs)))
+    waiting = iter(range(len(workload.jobs)))
     numbers: dict[Future[Exception | None], int] = {}
     ended = as_completed(loop=client.loop)
 
     def send(jobs: int) -> None:
         for number in islice(waiting, jobs):
-            job = work.jobs[number]
-            do = partial(attempt_elsewhere, work.function, job, work.mark(job), here)
+            job = workload.jobs[number]
+            do = partial(
+                run_remote_job, workload.function, job, workload.started_file(job), requirements
+            )
             future = client.submit(do, pure=False, retries=0)
             numbers[future] = number
             ended.add(future)
@@ -128,13 +132,13 @@ def _list_ended(client: "Client", work: Work, here: Elsewhere) -> Iterator[Ended
     send(SENT_JOBS * max(1, len(client.nthreads())))
     for future in ended:
         number = numbers.pop(future)
-        yield Ended(number, _find_error(future))
+        yield FinishedJob(number, _find_error(future))
         future.release()
         send(max(1, SENT_JOBS * len(client.nthreads()) - len(numbers)))
 
 
 def _find_error(future: "Future[Exception | None]") -> Exception | None:
-    """What a job returned that it had raised, or why dask did not get as far as that."""
+    """Find the error that a job has raised, or why dask could not run it."""
     from distributed import CancelledError, KilledWorker
 
     try:

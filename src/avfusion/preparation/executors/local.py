@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from avfusion.bounds import PositiveInt
 from avfusion.parallel import KILLED, open_pool
-from avfusion.preparation.executors import Ended, Work, attempt
+from avfusion.preparation.executors import FinishedJob, Workload, run_job
 
 
 @dataclass(frozen=True)
@@ -22,27 +22,27 @@ class Local:
         """Nothing is asked of a machine."""
 
     @contextmanager
-    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+    def run(self, workload: Workload) -> Iterator[Iterator[FinishedJob]]:
         """Run the jobs in processes; where one is killed, all that have not ended are lost."""
-        with open_pool(len(work.jobs), sum(work.sizes), self.workers) as pool:
+        with open_pool(len(workload.jobs), sum(workload.sizes), self.workers) as pool:
             futures = {
-                pool.submit(attempt, work.function, job, work.mark(job)): number
-                for number, job in enumerate(work.jobs)
+                pool.submit(run_job, workload.function, job, workload.started_file(job)): number
+                for number, job in enumerate(workload.jobs)
             }
-            yield _list_ended(futures)
+            yield _list_finished(futures)
 
 
-def _list_ended(futures: dict[Future[Exception | None], int]) -> Iterator[Ended]:
+def _list_finished(futures: dict[Future[Exception | None], int]) -> Iterator[FinishedJob]:
     for future in as_completed(futures):
         try:
             error = future.result()
         except BrokenProcessPool:
             error = ChildProcessError(KILLED)
-        yield Ended(futures[future], error)
+        yield FinishedJob(futures[future], error)
 
 
 @dataclass(frozen=True)
-class Here:
+class InProcess:
     """This process alone, for what needs its GPU, or is not worth another process."""
 
     is_remote = False
@@ -51,9 +51,9 @@ class Here:
         """Nothing is asked of a process."""
 
     @contextmanager
-    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+    def run(self, workload: Workload) -> Iterator[Iterator[FinishedJob]]:
         """Run the jobs one after the other."""
         yield (
-            Ended(number, attempt(work.function, job, work.mark(job)))
-            for number, job in enumerate(work.jobs)
+            FinishedJob(number, run_job(workload.function, job, workload.started_file(job)))
+            for number, job in enumerate(workload.jobs)
         )

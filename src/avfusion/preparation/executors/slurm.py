@@ -1,4 +1,4 @@
-"""Executor of Slurm, by submitit: array jobs, each of which does its share of the parts."""
+"""Executor of Slurm, by submitit: array jobs, each of which runs its share of the jobs."""
 
 import os
 import pickle
@@ -14,7 +14,7 @@ from typing import Any
 
 from avfusion.bounds import NonNegativeFloat, NonNegativeInt, PositiveInt
 from avfusion.files import atomic_write
-from avfusion.preparation.executors import Elsewhere, Ended, Work
+from avfusion.preparation.executors import FinishedJob, WorkerRequirements, Workload
 from avfusion.preparation.executors.local import Local
 
 CLUSTERS = ("slurm", "local")
@@ -25,7 +25,7 @@ JOB_NAME = "avfusion-prepare"
 class Slurm:
     """Array jobs of Slurm; see ``conf/prepare/executor/slurm.yaml`` for what they may ask for.
 
-    Each job does its share of the parts by so many processes as it has ``cores``, and leaves in
+    Each job does its share of the work by so many processes as it has ``cores``, and leaves in
     ``folder`` how each of them ended. What jobs that end early have not done is lost, and another
     array does it. ``cluster=local`` takes processes of this machine for jobs.
     """
@@ -63,7 +63,7 @@ class Slurm:
             )
 
     @contextmanager
-    def run(self, work: Work) -> Iterator[Iterator[Ended]]:
+    def run(self, workload: Workload) -> Iterator[Iterator[FinishedJob]]:
         """Submit an array whose jobs share the work; those that have not ended are cancelled."""
         from submitit import AutoExecutor
 
@@ -81,17 +81,20 @@ class Slurm:
             slurm_array_parallelism=self.parallel or self.jobs,
             slurm_additional_parameters=dict(self.more),
         )
-        shares = [range(n, len(work.jobs), self.jobs) for n in range(self.jobs)]
+        shares = [range(n, len(workload.jobs), self.jobs) for n in range(self.jobs)]
         shares = [share for share in shares if share]
-        here = Elsewhere.of_process(work.folder)
+        requirements = WorkerRequirements.of_process(workload.folder)
         workers = 1 if self.gpus else self.cores
         submitted = executor.map_array(
-            do_share,
-            *zip(*((work.select(s), list(s), folder, here, workers) for s in shares), strict=True),
+            run_share,
+            *zip(
+                *((workload.select(s), list(s), folder, requirements, workers) for s in shares),
+                strict=True,
+            ),
         )
         lost: list[int] = []
         try:
-            yield self._list_ended(folder, submitted, shares, lost)
+            yield self._list_finished(folder, submitted, shares, lost)
         except BaseException:
             for job in submitted:
                 job.cancel(check=False)
@@ -99,9 +102,9 @@ class Slurm:
         if not lost:  # of which the logs may say why
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _list_ended(
+    def _list_finished(
         self, folder: Path, submitted: Sequence[Any], shares: Sequence[range], lost: list[int]
-    ) -> Iterator[Ended]:
+    ) -> Iterator[FinishedJob]:
         waiting = {number for share in shares for number in share}
         finished: set[int] = set()  # jobs; what they have written is seen at the next look
         over: set[int] = set()
@@ -111,45 +114,49 @@ class Slurm:
                 number = int(file.stem)
                 if number in waiting:
                     waiting.discard(number)
-                    yield Ended(number, pickle.loads(file.read_bytes()))
+                    yield FinishedJob(number, pickle.loads(file.read_bytes()))
             for index in finished & over:
                 for number in sorted(waiting.intersection(shares[index])):
                     waiting.discard(number)
                     lost.append(number)
-                    yield Ended(number, _describe_loss(submitted[index]))
+                    yield FinishedJob(number, _describe_loss(submitted[index]))
             finished = over
             if waiting or len(over) < len(submitted):
                 sleep(self.poll_seconds)
 
 
 def _describe_loss(job: Any) -> Exception:
-    """Why a job has not done its share: the error that it raised, or how it was ended."""
+    """Describe why a job has not done its share: its error, or the state in which it ended."""
     error = None
     if job.paths.result_pickle.exists():
         outcome, result = pickle.loads(job.paths.result_pickle.read_bytes())
         error = str(result).strip().splitlines()[-1] if outcome == "error" else None
     return ChildProcessError(
         f"Job {job.job_id} ended ({job.state}) without having done its share; see "
-        f"{job.paths.stderr}." + (f" Its last words: {error}" if error else "")
+        f"{job.paths.stderr}." + (f" Its last message: {error}" if error else "")
     )
 
 
-def do_share(
-    work: Work, numbers: Sequence[int], folder: Path, here: Elsewhere, workers: int
+def run_share(
+    workload: Workload,
+    numbers: Sequence[int],
+    folder: Path,
+    requirements: WorkerRequirements,
+    workers: int,
 ) -> None:
-    """Do jobs in processes of this machine, and leave how each of them ended, by its number."""
+    """Run jobs in processes of this machine, and record how each of them ended, by its number."""
     try:
-        here.check()
+        requirements.check()
     except ValueError as error:
         for number in numbers:
-            _leave(folder, number, error)
+            _record_end(folder, number, error)
         return
-    os.chdir(here.folders[0])  # paths of a corpus may be relative
-    with Local(workers).run(work) as ended:
+    os.chdir(requirements.folders[0])  # paths of a corpus may be relative
+    with Local(workers).run(workload) as ended:
         for index, found in ended:
-            _leave(folder, numbers[index], found)
+            _record_end(folder, numbers[index], found)
 
 
-def _leave(folder: Path, number: int, error: Exception | None) -> None:
+def _record_end(folder: Path, number: int, error: Exception | None) -> None:
     with atomic_write(folder / f"{number}.ended", concurrent=True) as partial:
         partial.write_bytes(pickle.dumps(error))

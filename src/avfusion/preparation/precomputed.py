@@ -1,4 +1,4 @@
-"""Streams of features that the user brought: a file for each clip, named by the corpus."""
+"""Precomputed features of the user: a file for each clip, named by the corpus, as a stream."""
 
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ from avfusion.corpora.spelling import escape_surrogates
 from avfusion.data.store import Store
 from avfusion.features.streams import Encoded
 from avfusion.messages import join_items
-from avfusion.preparation.streams import Rows, Task, write_stream
+from avfusion.preparation.streams import Rows, StreamPlan, write_stream
 from avfusion.preparation.workers import acquire_lock
 
-ENDINGS = (".npy", ".npz", ".pt", ".pth")
+SUFFIXES = (".npy", ".npz", ".pt", ".pth")
 
 
-class BroughtFeatures:
-    """What files of some clips hold, as ``Task`` asks for it; numbers keep their 32 bits."""
+class PrecomputedFeatures:
+    """Features of some clips in place of an encoder's output; numbers keep their 32 bits."""
 
     layers = 0
     stored_dtype = "float32"
@@ -42,8 +42,8 @@ class BroughtFeatures:
         return Encoded(values[None], lengths)
 
 
-def add_brought(root: Path, contents: Contents, name: str) -> None:
-    """Write the features that clips bring, ``face_features`` or ``audio_features``, as a stream."""
+def add_precomputed(root: Path, contents: Contents, name: str) -> None:
+    """Write precomputed features, ``face_features`` or ``audio_features``, as a stream."""
     if name in Store(root).streams:
         return
     with acquire_lock(root.parent, Path(f"{root}.{name}"), f"stream {name} of {root.name}"):
@@ -60,27 +60,27 @@ def add_brought(root: Path, contents: Contents, name: str) -> None:
         by_row = {row: recordings[clip] for row, clip in clips if clip in recordings}
         if not by_row:
             return
-        features = BroughtFeatures(by_row, name, contents.features)
-        task = Task(
+        features = PrecomputedFeatures(by_row, name, contents.features)
+        plan = StreamPlan(
             store,
             name,
             name.partition("_")[0],
-            gives=features,
+            encoder=features,
             compute=features,
-            group=group_singly,
-            is_there=np.isin(np.arange(len(store)), list(by_row)),
+            group=split_into_singles,
+            has_values=np.isin(np.arange(len(store)), list(by_row)),
             lengths=np.ones(len(store), np.int64),
         )
-        made_by = {key: None for key in ("encoder", "reads", "source", "sha256")}
-        write_stream(task, made_by | {"weights": "files of the corpus"}, "32")
+        origin = {key: None for key in ("encoder", "reads", "source", "sha256")}
+        write_stream(plan, origin | {"weights": "files of the corpus"}, "32")
 
 
-def group_singly(rows: Rows) -> Iterable[Rows]:
-    """Share clips out to batches of one."""
+def split_into_singles(rows: Rows) -> Iterable[Rows]:
+    """Split clips into batches of one."""
     return list(rows[:, None])
 
 
-def check_brought(contents: Contents, name: str) -> None:
+def check_precomputed(contents: Contents, name: str) -> None:
     """Refuse features that a network cannot read, before anything is decoded.
 
     Raises:
@@ -109,22 +109,22 @@ def read_features(
         ValueError: in a sentence with the clip, where the file holds no such features.
     """
     path = getattr(clip, name)
-    known = f"The {name} of clip {clip.clip_id} ({path})"
-    if path.suffix.lower() not in ENDINGS:
-        raise ValueError(f"{known} must be {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
+    subject = f"The {name} of clip {clip.clip_id} ({path})"
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{subject} must be {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     try:
         loaded = _load(path)
     except Exception as error:  # of any kind, where a file is something else
-        raise ValueError(f"{known} cannot be read ({error}): write the file again.") from error
+        raise ValueError(f"{subject} cannot be read ({error}): write the file again.") from error
 
-    chosen = _select(loaded, form.key_of(name), name, known)
+    chosen = _select(loaded, form.key_of(name), name, subject)
     try:
         values = _to_array(chosen)
     except Exception as error:  # of rows of several lengths, or a sparse tensor
-        raise ValueError(f"{known} are no array ({error}): write them as one.") from error
+        raise ValueError(f"{subject} are no array ({error}): write them as one.") from error
     if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "fiu":
         raise ValueError(
-            f"{known} are {values.dtype} of shape {values.shape}: give numbers, [dim] or [time, "
+            f"{subject} are {values.dtype} of shape {values.shape}: give numbers, [dim] or [time, "
             "dim]."
         )
     with np.errstate(over="ignore"):  # of numbers that 32 bits do not hold
@@ -132,7 +132,7 @@ def read_features(
     if not np.isfinite(values).all():
         wrong = np.count_nonzero(~np.isfinite(values))
         raise ValueError(
-            f"{known} have {wrong} of {values.size} values that are infinite or not a number: "
+            f"{subject} have {wrong} of {values.size} values that are infinite or not a number: "
             "compute them again, or leave the clip out."
         )
     return values
@@ -147,7 +147,7 @@ def _load(path: Path) -> Any:
     return np.load(path, allow_pickle=False)
 
 
-def _select(loaded: Any, key: str | None, name: str, known: str) -> Any:
+def _select(loaded: Any, key: str | None, name: str, subject: str) -> Any:
     """Take the array out of what a file holds."""
     if not isinstance(loaded, dict):
         return loaded
@@ -158,7 +158,7 @@ def _select(loaded: Any, key: str | None, name: str, known: str) -> Any:
     else:
         names = join_items(list(map(str, loaded)))
         raise ValueError(
-            f"{known} hold {names}"
+            f"{subject} hold {names}"
             + (f", and no {key}" if key else "")
             + ": say which one with corpus.features.key=<name>, or with "
             f"corpus.features.key={{{name}: <name>}} for this column alone."

@@ -53,7 +53,7 @@ def edit(folder, change):
     write_manifest(folder, rows)
 
 
-def test_brought_features_are_streams_as_they_were_with_their_true_lengths(make):
+def test_precomputed_features_are_streams_as_they_were_with_their_true_lengths(make):
     store = Store(make(features={"rate": 50}))
     voice, face = store.streams["audio_features"], store.streams["face_features"]
     assert (voice.kind, voice.shape, voice.rate, voice.dtype) == ("sequence", (4, 3), 50, "float32")
@@ -75,7 +75,7 @@ def test_other_features_are_another_store_and_the_same_ones_are_read_once(
     make, folder, monkeypatch
 ):
     first = make()
-    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(work, "decode_chunk", lambda *_: pytest.fail("decoded again"))
     assert make() == first
     monkeypatch.undo()
     np.save(folder / "voice0.npy", values_of(0) + 1)
@@ -129,7 +129,7 @@ def test_features_that_are_wrong_are_named_with_their_clip_before_anything_is_de
     make, folder, monkeypatch, file, content, sentence
 ):
     np.save(folder / file, content)
-    monkeypatch.setattr(work, "write_part", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(work, "decode_chunk", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=sentence):
         make()
 
