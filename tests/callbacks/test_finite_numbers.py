@@ -90,9 +90,21 @@ def test_what_is_not_finite_in_the_clips_is_named_with_them(party_store):
     assert (end.step, end.part) == (2, "input") and "mfcc of the clips in rows" in str(end)
 
 
-def test_parameters_that_an_update_left_not_finite_are_named_with_its_step(party_store):
-    end = failure(party_store, poison=Poison("network.fusion", 3, "update"))
-    assert end.step == 3 and end.part.startswith("fusion") and end.what.endswith("as updated,")
+@pytest.mark.parametrize("step", [2, 3], ids=["within an epoch", "at its end"])
+def test_parameters_that_an_update_left_not_finite_are_named_with_its_step(step, party_store):
+    end = failure(party_store, poison=Poison("network.fusion", step, "update"))
+    assert (end.step, end.epoch) == (step, 0)
+    assert end.part.startswith("fusion") and end.what.endswith("as updated,")
+
+
+def test_no_checkpoint_takes_parameters_that_are_not_finite(party_store, tmp_path):
+    class Save(Poison):
+        def on_train_batch_end(self, trainer, task, *args) -> None:
+            super().on_train_batch_end(trainer, task, *args)
+            trainer.save_checkpoint(tmp_path / f"{trainer.global_step}.ckpt")
+
+    end = failure(party_store, poison=Save("network.fusion", 2, "update"))
+    assert end.step == 2 and [file.name for file in tmp_path.iterdir()] == ["1.ckpt"]
 
 
 def test_a_later_batch_of_added_gradients_belongs_to_the_same_step(party_store):

@@ -35,10 +35,12 @@ class NotFiniteError(ArithmeticError):
 class FiniteNumbers(L.Callback):
     """End a training with ``NotFiniteError`` where loss, gradient or parameter first is NaN or inf.
 
-    Each step is checked as a whole, by the loss and the norms of gradients and parameters; only
-    where one of them is not finite, the part is looked for, by computing the batch again with the
-    same random numbers. Gradients that overflow are no failure with ``16-mixed``, whose scaler
-    leaves out such steps. All processes of DDP end together.
+    Each step is checked as a whole, by the loss and the norm of the gradients; only where one of
+    them is not finite, the part is looked for, by computing the batch again with the same random
+    numbers. Parameters are looked at where the next loss is not finite, and before validations,
+    checkpoints and the end of an epoch: at each step it took as long as the clipping of gradients.
+    Gradients that overflow are no failure with ``16-mixed``, whose scaler leaves out such steps.
+    All processes of DDP end together.
     """
 
     def __init__(self) -> None:
@@ -55,12 +57,15 @@ class FiniteNumbers(L.Callback):
     def on_before_backward(
         self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor
     ) -> None:
-        """Check the loss."""
+        """Check the loss; it is not finite, too, where the last step has spoiled a parameter."""
         if self.found is None and not loss.isfinite().all():
-            assert self.clips is not None and isinstance(pl_module, FusionTask)
-            with self.recompute(trainer, pl_module):
-                part, what = _find_part(pl_module, self.clips)
-            self.found = NotFiniteError(trainer.global_step + 1, trainer.current_epoch, part, what)
+            self.found = _find_parameter(trainer, pl_module)
+            if self.found is None:
+                assert self.clips is not None and isinstance(pl_module, FusionTask)
+                with self.recompute(trainer, pl_module):
+                    where = _find_part(pl_module, self.clips)
+                step = trainer.global_step + 1
+                self.found = NotFiniteError(step, trainer.current_epoch, *where)
             if trainer.world_size == 1:  # others would wait for this one in vain
                 raise self.found
 
@@ -85,16 +90,25 @@ class FiniteNumbers(L.Callback):
                 self.found = NotFiniteError(step, trainer.current_epoch, *found)
             self.end_together(trainer)
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Check the parameters, which are the same in all processes, after a step."""
-        if _are_finite(list(pl_module.parameters())):
-            return
-        bad = [path for path, value in pl_module.named_parameters() if _is_not_finite(value)]
-        if bad:
-            part, name = _split_path(bad[0].removeprefix("network."))
-            what = f"the {name} of {part}, as updated,"
-            step = trainer.global_step
-            self.found = NotFiniteError(step, trainer.current_epoch, part, what)
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check the parameters that are to be validated."""
+        if is_training(trainer):
+            self.check_parameters(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check the parameters at the end of an epoch without validation."""
+        self.check_parameters(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Check the parameters before they take the place of good ones."""
+        self.check_parameters(trainer, pl_module)
+
+    def check_parameters(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        """End where a parameter is not finite; they are the same in all processes."""
+        self.found = self.found or _find_parameter(trainer, task)
+        if self.found is not None:
             self.end_together(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -152,6 +166,16 @@ def _is_not_finite(value: Any, masks: bool = False) -> bool:
         return False
     bad = value.isnan() | value.isposinf() if masks else ~value.isfinite()
     return bool(bad.any())
+
+
+def _find_parameter(trainer: L.Trainer, task: L.LightningModule) -> NotFiniteError | None:
+    """Find a parameter that the last step has left not finite."""
+    if _are_finite(list(task.parameters())):
+        return None
+    path = next(path for path, value in task.named_parameters() if _is_not_finite(value))
+    part, name = _split_path(path.removeprefix("network."))  # others are discriminators
+    what = f"the {name} of {part}, as updated,"
+    return NotFiniteError(trainer.global_step, trainer.current_epoch, part, what)
 
 
 def _split_path(path: str) -> tuple[str, str]:
