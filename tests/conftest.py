@@ -555,7 +555,8 @@ def watched(party_store, tmp_path_factory) -> Path:
     """The folder of a run of three epochs, drawn in the second and the last, then tested."""
     folder = tmp_path_factory.mktemp("watched")
     data = FaceAudioDataModule(str(party_store), batch_size=8)
-    callbacks = instantiate(load("train", "callbacks=dashboard").callbacks)
+    two = "callbacks.clip_images.clips_per_class=2"
+    callbacks = instantiate(load("train", "callbacks=dashboard", two).callbacks)
     for callback in callbacks.values():
         if hasattr(callback, "every_n_epochs"):
             callback.every_n_epochs = 2

@@ -108,27 +108,35 @@ def test_the_title_says_what_is_true_and_what_was_answered_how_surely(view, part
 
 def test_each_glimpse_lies_over_the_face_with_its_own_scale(view):
     figure, _ = drawn(view)
-    faces = [
-        axes for axes in figure.axes if axes.get_title().startswith(("whole picture", "glimpse"))
+    face, *others = figure.axes[0].get_images()
+    titles = [text.get_text() for text in figure.axes[0].texts]
+    assert [title for title in titles if "glimpse" in title] == [
+        f"glimpse {number} (attention per cell)" for number in (1, 2)
     ]
-    assert [len(axes.get_images()) for axes in faces] == [1, 2, 2]
-    for axes, glimpse in zip(faces[1:], view.glimpses, strict=True):
-        assert axes.get_images()[1].get_clim() == (0, pytest.approx(float(glimpse.max())))
-        assert len(axes.child_axes) == 1
+    right = face.get_extent()[1]
+    for first, glimpse in zip((0, 3), view.glimpses, strict=True):
+        beneath, heat, scale = others[first : first + 3]
+        assert np.array_equal(beneath.get_array(), face.get_array())
+        assert beneath.get_extent() == heat.get_extent() and beneath.get_extent()[0] > right
+        assert heat.get_clim() == (0, pytest.approx(float(glimpse.max())))
+        assert scale.get_extent()[0] > heat.get_extent()[1]
+        assert f"{float(glimpse.max()):.2g}" in titles
+        right = scale.get_extent()[1]
 
 
 def test_the_speakers_box_is_where_the_store_has_it(view):
-    (box,) = clip_figure(view).axes[0].patches
-    height, width = view.face.shape[-2:]
-    found = [
-        box.get_x(),
-        box.get_y(),
-        box.get_x() + box.get_width(),
-        box.get_y() + box.get_height(),
-    ]
-    assert found == pytest.approx(view.box * [width, height, width, height], rel=1e-5)
-    unknown = clip_figure(view._replace(box=None))
-    assert unknown.axes[0].get_title().startswith("whole picture") and not unknown.axes[0].patches
+    axes = clip_figure(view).axes[0]
+    pictures = [image for image in axes.get_images() if image.get_array().ndim == 3]
+    for picture, box in zip(pictures, axes.patches, strict=True):
+        left, right, bottom, top = picture.get_extent()
+        sides = [box.get_x() - left, top - box.get_y() - box.get_height()]
+        sides += [sides[0] + box.get_width(), sides[1] + box.get_height()]
+        assert sides == pytest.approx(view.box * ([right - left, top - bottom] * 2), rel=1e-4)
+        height, width = view.face.shape[-2:]
+        assert (right - left) / (top - bottom) == pytest.approx(width / height)
+
+    unknown = clip_figure(view._replace(box=None)).axes[0]
+    assert unknown.texts[0].get_text().startswith("whole picture") and not unknown.patches
 
 
 def test_less_than_one_clip_is_refused():

@@ -25,7 +25,7 @@ class ClipImages(L.Callback):
     Their sounds are kept once.
     """
 
-    def __init__(self, clips_per_class: int = 2, every_n_epochs: int = 8, seed: int = 0) -> None:
+    def __init__(self, clips_per_class: int = 1, every_n_epochs: int = 8, seed: int = 0) -> None:
         if clips_per_class < 1:
             raise ValueError(
                 f"callbacks.clip_images.clips_per_class must be at least 1, got {clips_per_class}."

@@ -132,10 +132,40 @@ DYNAMIC_RANGE = 60  # dB
 MAX_NAME_LENGTH = 100  # characters
 
 
+class Area(NamedTuple):
+    """Where something is drawn, in units of its axes, upwards from the lower left corner."""
+
+    left: float
+    bottom: float
+    width: float
+    height: float
+
+    def part(self, left: float, top: float, width: float, height: float) -> "Area":
+        """Part of it, given in fractions of it, downwards from the upper left corner."""
+        return Area(
+            self.left + left * self.width,
+            self.bottom + (1 - top - height) * self.height,
+            width * self.width,
+            height * self.height,
+        )
+
+    def fit(self, width: float, height: float) -> "Area":
+        """Largest area of this shape in it, at its left and half way up."""
+        scale = min(self.width / width, self.height / height)
+        bottom = self.bottom + (self.height - scale * height) / 2
+        return Area(self.left, bottom, scale * width, scale * height)
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top, as matplotlib places an image."""
+        return (self.left, self.left + self.width, self.bottom, self.bottom + self.height)
+
+
 def clip_figure(view: ClipView) -> Figure:
     """Draw a clip's pictures, each glimpse laid over them, its waveform and spectrogram.
 
     Glimpses at steps of vectors, which have no position in a picture, are drawn over the steps.
+    All pictures share one axes, in inches: making axes is what drawing spends its time on.
     """
     glimpses = [] if view.glimpses is None else list(view.glimpses.float())
     has_cells = bool(glimpses) and glimpses[0].shape[1:].numel() > 1
@@ -148,28 +178,40 @@ def clip_figure(view: ClipView) -> Figure:
         at = (0.5, 1 - top / height)
         figure.text(*at, text, fontsize=size, ha="center", va="top")
 
-    margins = dict(left=0.1 / width, top=1 - TOP / height, bottom=BOTTOM / height)
-    grid = figure.add_gridspec(
-        rows, len(maps), right=PICTURE * len(maps) / width, wspace=0.2, hspace=0.05, **margins
-    )
-
+    pictures = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    pictures.set_axis_off()
+    pictures.set_autoscale_on(False)
+    step = (PICTURE * len(maps) - 0.1) / (1.2 * len(maps) - 0.2) * 1.2  # a sixth is left empty
     for column, weights in enumerate(maps):
+        left = 0.1 + column * step
         if weights is not None and not has_cells:
-            draw_steps(figure.add_subplot(grid[:, column]), weights.flatten(), column)
+            sides = (left / width, BOTTOM / height, step / 1.2 / width, ROW * rows / height)
+            draw_steps(figure.add_axes(sides), weights.flatten(), column)
             continue
 
         heats = [None] * rows if weights is None else list(weights)
         for row, heat in enumerate(heats):
-            axes = figure.add_subplot(grid[row, column])
-            draw_picture(axes, view, row, heat)
-            draw_peaks(axes, view, row)
+            cell = Area(left, BOTTOM + ROW * (rows - 1 - row), step / 1.2, 0.97 * ROW)
+            area = cell.fit(*view.face.shape[:1:-1])
+            draw_picture(pictures, view, row, heat, area)
+            if heat is not None:
+                draw_scale(pictures, heat, area)
+            draw_peaks(pictures, view, row, area)
             if not row:
-                axes.set_title(
-                    view.cropped if weights is None else f"glimpse {column} (attention per cell)"
-                )
+                title = view.cropped if heat is None else f"glimpse {column} (attention per cell)"
+                middle, top = area.left + area.width / 2, area.bottom + area.height + 0.07
+                pictures.text(middle, top, title, size=9, ha="center", va="bottom")
 
-    margins["left"] = (PICTURE * len(maps) + 1.15) / width
-    draw_audio(figure, view, margins | {"right": 1 - 0.2 / width})
+    draw_audio(
+        figure,
+        view,
+        dict(
+            left=(PICTURE * len(maps) + 1.15) / width,
+            right=1 - 0.2 / width,
+            top=1 - TOP / height,
+            bottom=BOTTOM / height,
+        ),
+    )
     if view.right is not None:
         _frame(figure, view.right)
 
@@ -181,29 +223,34 @@ def clip_name(clip_id: str) -> str:
     return clip_id if len(clip_id) <= MAX_NAME_LENGTH else f"...{clip_id[-MAX_NAME_LENGTH:]}"
 
 
-def draw_picture(
-    axes: Axes, view: ClipView, row: int, heat: Tensor | None, scale: bool = True
-) -> None:
-    """Draw one picture with the speaker's box, under a glimpse that is given, with its scale."""
-    picture = view.face[row].permute(1, 2, 0).numpy()
-    height, width = picture.shape[:2]
-    axes.imshow(picture)
-    axes.set_axis_off()
-    axes.set_anchor("W")
-
+def draw_picture(axes: Axes, view: ClipView, row: int, heat: Tensor | None, area: Area) -> None:
+    """Draw one picture with the speaker's box, under a glimpse that is given."""
+    axes.imshow(view.face[row].permute(1, 2, 0).numpy(), extent=area.extent)
     if heat is not None:
         heat = heat.cpu().nan_to_num()  # a network that has diverged is drawn, too
-        smooth = F.interpolate(heat[None, None], (height, width), mode="bilinear")[0, 0]
-        most = max(float(heat.max()), 1e-9)
-        axes.imshow(smooth.numpy(), cmap=COLORMAP, alpha=0.6, vmin=0, vmax=most)
-        if scale:
-            draw_scale(axes, most)
+        smooth = F.interpolate(heat[None, None], view.face.shape[-2:], mode="bilinear")[0, 0]
+        axes.imshow(
+            smooth.numpy(),
+            cmap=COLORMAP,
+            alpha=0.6,
+            vmin=0,
+            vmax=_find_most(heat),
+            extent=area.extent,
+        )
 
     if view.box is not None:
-        left, top, right, bottom = view.box
-        corner, sides = (left * width, top * height), ((right - left) * width, (bottom - top))
-        box = Rectangle(corner, sides[0], sides[1] * height, fill=False, color="white")
-        axes.add_patch(box)
+        left, top, right, bottom = view.box.tolist()
+        _frame_part(axes, area.part(left, top, right - left, bottom - top), color="white")
+
+
+def _find_most(heat: Tensor) -> float:
+    """Largest weight of a glimpse, above zero."""
+    return max(float(heat.nan_to_num().max()), 1e-9)
+
+
+def _frame_part(axes: Axes, area: Area, **style: Any) -> None:
+    corner = (area.left, area.bottom)
+    axes.add_patch(Rectangle(corner, area.width, area.height, fill=False, **style))
 
 
 def draw_steps(axes: Axes, weights: Float[Tensor, "steps"], glimpse: int) -> None:
@@ -216,45 +263,39 @@ def draw_steps(axes: Axes, weights: Float[Tensor, "steps"], glimpse: int) -> Non
     axes.locator_params(axis="both", nbins=4, integer=False)
 
 
-def draw_peaks(axes: Axes, view: ClipView, row: int) -> None:
+def draw_peaks(axes: Axes, view: ClipView, row: int, area: Area) -> None:
     """Frame the cell of one picture in which each glimpse is largest, and name its weight below."""
-    height, width = view.face.shape[-2:]
     for number, (picture, cell, weight) in enumerate(view.peaks):
         style = get_line_style(number + 1)  # the first color is that of waves
         if picture != row:
             continue
-        left, top, wide, high = (
-            part * side for part, side in zip(cell, (width, height) * 2, strict=True)
-        )
-        shrink = min(number, 3) * 0.06 * min(wide, high)  # glimpses of one cell stay apart
-        corner = (left - 0.5 + shrink, top - 0.5 + shrink)
-        sides = (wide - 2 * shrink, high - 2 * shrink)
-        axes.add_patch(Rectangle(corner, *sides, fill=False, linewidth=2, **style))
+        shrink = min(number, 3) * 0.06  # glimpses of one cell stay apart
+        inner = area.part(*cell).part(shrink, shrink, 1 - 2 * shrink, 1 - 2 * shrink)
+        _frame_part(axes, inner, linewidth=2, **style)
+        line = area.part(0.03, 0, 0, 0.96 - 0.1 * (len(view.peaks) - 1 - number))
         axes.text(
-            0.03,
-            0.04 + 0.1 * (len(view.peaks) - 1 - number),
+            line.left,
+            line.bottom,
             f"glimpse {number}: {weight:.2f}",
             fontsize=7,
             color=style["color"],
-            transform=axes.transAxes,
             bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
         )
 
 
-def draw_scale(axes: Axes, most: float) -> None:
-    """Draw the colors from zero to ``most`` beside a glimpse, cheaper than a colorbar."""
-    scale = axes.inset_axes((1.02, 0.1, 0.04, 0.8))
-    scale.set_axis_off()
-    scale.imshow(np.linspace(0, 1, 64)[:, None], cmap=COLORMAP, alpha=0.6, aspect="auto")
-    scale.invert_yaxis()
+def draw_scale(axes: Axes, heat: Tensor, area: Area) -> None:
+    """Draw the colors from zero to the largest weight of a glimpse beside it."""
+    scale = area.part(1.02, 0.1, 0.04, 0.8)
+    colors = np.linspace(1, 0, 64)[:, None]
+    axes.imshow(colors, cmap=COLORMAP, alpha=0.6, extent=scale.extent)
     for part in (0, 0.5, 1):
-        at, value = scale.transAxes, f"{part * most:.2g}"
-        scale.text(1.3, part, value, fontsize=7, transform=at, va="center")
+        height, value = scale.bottom + part * scale.height, f"{part * _find_most(heat):.2g}"
+        axes.text(scale.left + 1.3 * scale.width, height, value, fontsize=7, va="center")
 
 
-def draw_audio(figure: Figure, view: ClipView, margins: dict[str, float]) -> None:
+def draw_audio(figure: Figure, view: ClipView, sides: dict[str, float]) -> None:
     """Draw the waveform over the log-mel spectrogram, on the clock of the recording."""
-    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2], hspace=0.08, **margins)
+    grid = figure.add_gridspec(2, 1, height_ratios=[1, 2], hspace=0.08, **sides)
     if view.sound is None or not len(view.sound):
         axes = figure.add_subplot(grid[:, 0])
         axes.set_axis_off()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from avfusion.figures.clip import ClipView, draw_picture
+from avfusion.figures.clip import Area, ClipView, draw_picture
 from avfusion.figures.style import RIGHT, WRONG
 
 PICTURE_INCHES = 1.7  # inches of a picture
@@ -27,8 +27,8 @@ def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
         for axes, view in zip(line, views, strict=False):
             heat = None if view.glimpses is None else view.glimpses.float().mean(dim=0)[0]
             heat = None if heat is None or heat.numel() == 1 else heat  # a step has no position
-            draw_picture(axes, view, 0, heat, scale=False)
-            axes.set_anchor("C")
+            height, width = view.face.shape[-2:]
+            draw_picture(axes, view, 0, heat, Area(0, 0, width, height))
             color = {True: RIGHT, False: WRONG, None: "black"}[view.right]
             words = view.answer.replace("predicted: ", "").split("   ")
             axes.set_title("\n".join(words[:2]), fontsize=7, color=color, pad=3)

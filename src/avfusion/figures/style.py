@@ -39,6 +39,7 @@ STYLE: dict[Any, Any] = {
     **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     "text.parse_math": False,  # a name may hold dollars
     "savefig.dpi": 120,
+    "image.composite_image": False,  # of one axes, in svg and pdf: each keeps its own pixels
     "pdf.fonttype": 42,  # journals refuse the default, Type 3
     "svg.hashsalt": "avfusion",  # the same figure is the same file
 }
