@@ -7,6 +7,8 @@ import warnings
 warnings.filterwarnings("ignore", ".*does not have many workers.*")
 # Metrics are computed over all processes before they are logged.
 warnings.filterwarnings("ignore", ".*sync_dist=True.*")
+# Frozen parts of encoders and of a loss are in eval mode; the summary counts them.
+warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
 warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 on torch 2.15
 
 ADVERTISEMENTS = ("💡 Tip", "TPU available: False", "Loading `train_dataloader` to estimate")
