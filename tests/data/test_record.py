@@ -54,8 +54,8 @@ def test_text_that_utf_8_cannot_hold_is_spelled_out(clip, tmp_path):
     ],
 )
 def test_a_journal_keeps_outcomes_exactly(known):
-    for outcome in (
+    for result in (
         DecodingResult(clip_record(**known), "note"),
         DecodingResult(None, "silent", "a.wav: \n"),
     ):
-        assert DecodingResult.from_dict(json.loads(json.dumps(outcome.plain()))) == outcome
+        assert DecodingResult.from_dict(json.loads(json.dumps(result.to_dict()))) == result

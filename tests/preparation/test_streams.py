@@ -373,7 +373,10 @@ class Broken(TinyVoiceModule):
     [
         ("not a number", r"tiny exceed what 16 bits hold \(65504\), or are .* clip s0_0: choose"),
         ("too large", r"tiny exceed what 16 bits hold .* in clip s0_0"),
-        ("no steps", r"of tiny \(Broken\) gives values of shape \(1, 4\) with lengths and says of"),
+        (
+            "no steps",
+            r"of tiny \(Broken\) gives values of shape \(1, 4\) with lengths and declares",
+        ),
         (
             "other widths",
             r"of tiny gives clip s0_1 values of shape \(54, 3\), and others of \(4,\)",
