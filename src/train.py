@@ -37,10 +37,10 @@ def main(cfg: DictConfig) -> float:
     from avfusion.run import build
     from avfusion.run.checks import check_training
     from avfusion.run.diagnosis import diagnose_training, make_measurements
-    from avfusion.run.failures import record_failure, status_after_test
+    from avfusion.run.failures import find_test_status, record_failure
     from avfusion.run.loggers import log_hyperparameters
     from avfusion.run.results import collect_results, report_results
-    from avfusion.run.start import read_start
+    from avfusion.run.start import read_start_checkpoint
     from avfusion.run.streams import drop_unread_encoder
     from avfusion.run.teacher import read_teacher
 
@@ -48,7 +48,7 @@ def main(cfg: DictConfig) -> float:
         drop_unread_encoder(cfg)
         check_training(cfg)
         measurements = make_measurements(cfg.diagnostics)
-        start, teacher = read_start(cfg), read_teacher(cfg)
+        start, teacher = read_start_checkpoint(cfg), read_teacher(cfg)
         trainer = build.build_trainer(cfg)
         device = str(trainer.strategy.root_device)  # computes streams, if there are any
         data = build.build_data(cfg, device, teacher)
@@ -67,7 +67,7 @@ def main(cfg: DictConfig) -> float:
     with exit_on_sigterm(output_folder()), record_failure(output_folder(), trainer):
         trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
 
-    score, best = build.find_best(trainer, task, data, cfg.monitor)
+    score, best = build.find_best_score(trainer, task, data, cfg.monitor)
     results: dict[str, Any] = {"score": score, cfg.monitor: score, "epochs": trainer.current_epoch}
     results |= get_timing(trainer)
     if was_pruned(trainer):
@@ -75,7 +75,7 @@ def main(cfg: DictConfig) -> float:
     else:
         trainer.test(task, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
         results = collect_results(trainer, task, data, overlap) | results
-        results |= status_after_test(results)
+        results |= find_test_status(results)
 
     report_results(output_folder(), trainer, results, hyperparameters)
     if not was_pruned(trainer):

@@ -39,7 +39,7 @@ from avfusion.data.batch import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import ClipRecord, write_index
 from avfusion.data.splits import Splits, make_plan, split_clips
-from avfusion.data.store import FORMAT, INDEX, Store
+from avfusion.data.store import INDEX_FILE, STORE_FORMAT, Store
 from avfusion.features import AudioFeatures, FaceFeatures, FaceMaps, Features
 from avfusion.features.clip import Stream
 from avfusion.preparation.executors.local import InProcess, Local
@@ -432,14 +432,16 @@ def indexed(root: Path, records: Iterable[ClipRecord], **description: Any) -> St
     records = list(records)
     attributes = sorted({name for record in records for name, _ in record.attributes})
     numbers = choose_target(known | description).number_names
-    write_index(root / INDEX, records, numbers, attributes)
+    write_index(root / INDEX_FILE, records, numbers, attributes)
     streams = {
         "frames": Stream("face", "pictures", (1, 32, 32, 3), "uint8"),
         "mfcc": Stream("audio", "sequence", (15, 75), "float32", lengths="frames"),
     }
     known["streams"] = {name: stream.plain() for name, stream in streams.items()}
     (root / "report.csv").write_text("clip_id,outcome\n")
-    (root / "description.json").write_text(json.dumps(known | description | {"format": FORMAT}))
+    (root / "description.json").write_text(
+        json.dumps(known | description | {"format": STORE_FORMAT})
+    )
     return Store(root)
 
 

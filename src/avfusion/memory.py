@@ -5,7 +5,7 @@ import sys
 
 # Numbers of options of glibc's mallopt, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-KEPT = 2**30  # bytes at the end of the heap
+KEPT_BYTES = 2**30  # bytes at the end of the heap
 
 
 def keep_freed_memory() -> None:
@@ -20,4 +20,4 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, KEPT)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

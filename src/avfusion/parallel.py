@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from avfusion.console import is_interactive
 from avfusion.threads import count_cores
 
-KILLED = (
+KILLED_MESSAGE = (
     "A worker process was killed: memory ran out, or a decoder crashed on a broken file. Free "
     "memory, or use fewer processes (prepare.workers=1)."
 )
@@ -65,7 +65,7 @@ def run_parallel(
                     progress.advance(bar, sizes[number])
                     yield number, future.result()
             except BrokenProcessPool as error:
-                raise ChildProcessError(KILLED) from error
+                raise ChildProcessError(KILLED_MESSAGE) from error
 
 
 @contextmanager

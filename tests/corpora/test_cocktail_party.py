@@ -14,9 +14,9 @@ from PIL import Image
 from avfusion.corpora import CocktailParty, cocktail_party
 from avfusion.corpora.cocktail_party import (
     EMOTIONS,
+    EXPRESSION_PITCHES,
     EXPRESSIONS,
     PITCHES,
-    TELLING_PITCHES,
     RenderJob,
     draw_people,
     render_clip,
@@ -343,7 +343,7 @@ def test_the_pitch_tells_the_expression_in_a_share_of_the_clips_and_nothing_else
         spectrum = np.abs(np.fft.rfft(soundfile.read(tmp_path / "0.75" / row[2])[0]))
         pitch = spectrum[: round(1.5 * 550)].argmax() / 1.5  # the lowest, and loudest, harmonic
         pair = next(n for n, name in enumerate(EXPRESSIONS) if row[3] in PAIRS[name])
-        told = abs(pitch / TELLING_PITCHES[pair] - 1)
+        told = abs(pitch / EXPRESSION_PITCHES[pair] - 1)
         own = abs(pitch / people[row[4]] - 1)
         assert min(told, own) < 0.35  # an aroused voice swings
         telling += told < own

@@ -15,7 +15,7 @@ from published import (
     write_voice,
 )
 
-from avfusion.corpora.published import KnownBad, NamedFile, PublishedCorpus, Size, Take
+from avfusion.corpora.published import KnownDefect, NamedFile, PublishedCorpus, Size, Take
 from avfusion.corpora.recording import Box
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, FaceFeatures, Features
@@ -35,8 +35,8 @@ class Toy(PublishedCorpus):
     layout = "anna/v_1_happy.mp4"
     pattern = re.compile(r"(?P<subject>\w+)/(?P<kind>[vps])_(?P<number>\d+)_(?P<label>\w+)\.\w+$")
     class_names = ("happy", "calm", "sad")
-    known_bad: Mapping[str, KnownBad] = {
-        "anna_9": KnownBad("two faces", "https://example.org/issues/1")
+    known_bad: Mapping[str, KnownDefect] = {
+        "anna_9": KnownDefect("two faces", "https://example.org/issues/1")
     }
 
     @property

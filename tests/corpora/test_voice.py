@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from avfusion.corpora.voice import RATE, sum_harmonics, synthesize_voice, write_wav
+from avfusion.corpora.voice import SAMPLE_RATE, sum_harmonics, synthesize_voice, write_wav
 
 SEEDS = range(5)
 
@@ -21,10 +21,10 @@ def mean_pitch(wave, frame=800):
         if part.std() < 0.5 * wave.std():
             continue
         likeness = np.correlate(part, part, "full")[frame - 1 :] / np.arange(frame, 0, -1)
-        lags = np.arange(RATE // 420, RATE // 70)
+        lags = np.arange(SAMPLE_RATE // 420, SAMPLE_RATE // 70)
         best = lags[likeness[lags] > 0.9 * likeness[lags].max()][0]
         near = np.arange(best, best + best // 8)
-        found.append(RATE / near[likeness[near].argmax()])
+        found.append(SAMPLE_RATE / near[likeness[near].argmax()])
     return np.mean(found)
 
 

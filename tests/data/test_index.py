@@ -25,7 +25,7 @@ from avfusion.data.index import (
     tabulate,
     write_index,
 )
-from avfusion.data.store import INDEX, Store
+from avfusion.data.store import INDEX_FILE, Store
 from avfusion.data.train_test_overlap import digest_training_clips, find_overlap
 from avfusion.preparation.leakage import CONTENT_COLUMNS, find_leaks, find_repeats
 
@@ -74,8 +74,8 @@ def small_groups(monkeypatch):
 
 def test_records_come_back_as_they_were_written_whatever_is_unknown(tmp_path, small_groups):
     records = [known(number) if number % 3 else clip_record(f"{number}") for number in range(30)]
-    write_index(tmp_path / INDEX, records)
-    index = Index(tmp_path / INDEX)
+    write_index(tmp_path / INDEX_FILE, records)
+    index = Index(tmp_path / INDEX_FILE)
     assert len(index) == 30 and index.records(range(30)) == records
     rows = [29, 0, 8, 8, 7, 16]
     assert index.records(rows) == [records[row] for row in rows]
@@ -85,13 +85,13 @@ def test_records_come_back_as_they_were_written_whatever_is_unknown(tmp_path, sm
 @pytest.mark.parametrize("text", ODD)
 def test_text_comes_back_as_it_was_written(tmp_path, text):
     record = replace(known(1), clip_id=text, label=text, subject=text, note=text, face_source=text)
-    write_index(tmp_path / INDEX, [record])
-    assert Index(tmp_path / INDEX).records([0]) == [record]
+    write_index(tmp_path / INDEX_FILE, [record])
+    assert Index(tmp_path / INDEX_FILE).records([0]) == [record]
 
 
 def test_what_is_unknown_is_null_in_its_columns_and_nan_among_numbers(tmp_path):
-    write_index(tmp_path / INDEX, [clip_record(), known(1)])
-    index = Index(tmp_path / INDEX)
+    write_index(tmp_path / INDEX_FILE, [clip_record(), known(1)])
+    index = Index(tmp_path / INDEX_FILE)
     empty = {name for name in SCHEMA.names if index.columns(name)[name].null_count}
     parts = {"start", "end", *BOX, "picture_width", "picture_height", "face_source", "audio_source"}
     parts |= {f"crop_{side}" for side in ("left", "top", "right", "bottom")}
@@ -123,8 +123,8 @@ def test_equal_records_give_equal_bytes(tmp_path, small_groups):
 
 
 def test_an_index_without_clips_has_all_columns(tmp_path):
-    write_index(tmp_path / INDEX, [])
-    index = Index(tmp_path / INDEX)
+    write_index(tmp_path / INDEX_FILE, [])
+    index = Index(tmp_path / INDEX_FILE)
     assert len(index) == 0 and index.records([]) == [] and list(index.rows()) == []
     assert Codes.of(index.columns("label")["label"]).names == []
 
@@ -132,15 +132,15 @@ def test_an_index_without_clips_has_all_columns(tmp_path):
 @pytest.mark.parametrize("content", [None, b"", b"clip_id,label\na,b\n"])
 def test_an_index_that_cannot_be_read_says_what_to_do(tmp_path, content):
     if content is not None:
-        (tmp_path / INDEX).write_bytes(content)
+        (tmp_path / INDEX_FILE).write_bytes(content)
     with pytest.raises(ValueError, match=r"index\.parquet cannot be read .*prepare the corpus aga"):
-        Index(tmp_path / INDEX)
+        Index(tmp_path / INDEX_FILE)
 
 
 def test_codes_count_and_find_what_a_list_of_text_does(tmp_path, small_groups):
     texts = [ODD[number * number % 5] for number in range(50)]
-    write_index(tmp_path / INDEX, [clip_record(subject=text) for text in texts])
-    codes = Codes.of(Index(tmp_path / INDEX).columns("subject")["subject"])
+    write_index(tmp_path / INDEX_FILE, [clip_record(subject=text) for text in texts])
+    codes = Codes.of(Index(tmp_path / INDEX_FILE).columns("subject")["subject"])
     assert codes.texts(range(50)) == texts and len(codes.names) == len(set(texts))
     assert codes.counts() == Counter(texts)
     some = np.arange(50) % 4 == 1
@@ -230,9 +230,9 @@ def test_clips_without_subject_or_content_were_never_trained_on(tmp_path):
 
 def test_an_export_is_a_table_for_people(tmp_path):
     records = [known(5), clip_record('quoted "b"\nand more')]
-    write_index(tmp_path / INDEX, records)
+    write_index(tmp_path / INDEX_FILE, records)
     path = check_export(tmp_path / "clips.csv")
-    export_index(Index(tmp_path / INDEX), path)
+    export_index(Index(tmp_path / INDEX_FILE), path)
     with path.open(newline="", encoding="utf-8") as file:
         first, second = csv.DictReader(file)
     assert list(first) == SCHEMA.names

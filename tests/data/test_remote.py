@@ -55,7 +55,7 @@ def address(server, local):
 
 @pytest.fixture(autouse=True)
 def quiet_server(local, server, monkeypatch):  # prepared in forks, before there are threads
-    monkeypatch.setattr(remote, "PAUSE", 0.0)
+    monkeypatch.setattr(remote, "RETRY_SECONDS", 0.0)
     server.requests.clear()
     yield
     server.faults.clear()

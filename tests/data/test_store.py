@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from avfusion.data.store import Store, read_description, shard_file
+from avfusion.data.store import Store, locate_shard, read_description
 
 
 def test_a_missing_store_says_how_to_make_one(tmp_path):
@@ -67,7 +67,7 @@ def test_rows_are_gathered_across_shards(party_store, rows, tmp_path):
     for name in ("frames", "mfcc"):
         array, start = whole.shards(name)[0], 0
         for number, size in enumerate(sizes):
-            np.save(shard_file(sharded, name, number), array[start : start + size])
+            np.save(locate_shard(sharded, name, number), array[start : start + size])
             start += size
     store = Store(sharded)
     store.shard[:10] = np.repeat([0, 1, 2], sizes)

@@ -10,7 +10,7 @@ import pytest
 from conftest import split_by
 
 from avfusion.data.index import DIGESTS, digest_content, write_index
-from avfusion.data.store import INDEX, Store
+from avfusion.data.store import INDEX_FILE, Store
 from avfusion.data.train_test_overlap import (
     check_overlap,
     digest_training_clips,
@@ -25,7 +25,7 @@ TEST = np.arange(24) >= 20  # as the corpus says
 def another(store, folder, change):
     """A store of the same clips, whose records were changed and whose checksums are others."""
     root = shutil.copytree(store, folder / "another")
-    write_index(root / INDEX, map(change, Store(store).records(range(24))))
+    write_index(root / INDEX_FILE, map(change, Store(store).records(range(24))))
     description = Store(store).description | {"checksums": {}}
     (root / "description.json").write_text(json.dumps(description))
     return Store(root)

@@ -7,8 +7,13 @@ from conftest import build_for, quiet_trainer
 from torch import nn
 
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.diagnostics.attention import PARTS, Attention, describe_layers, replace_positions
-from avfusion.diagnostics.evidence import Part
+from avfusion.diagnostics.attention import (
+    CHANGED_FRACTIONS,
+    Attention,
+    describe_layers,
+    replace_positions,
+)
+from avfusion.diagnostics.evidence import TestedClips
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.section import NotMeasured
 from avfusion.models.layers.layer_weights import LayerWeights
@@ -104,7 +109,7 @@ def test_attention_at_what_the_answer_rests_on_is_faithful(data):
     assert curve[1 / 16] == curve[1.0] == pytest.approx(left, rel=1e-4)
     assert insertion.lines[0].y[1] == pytest.approx(1, abs=1e-4)
     assert section.numbers["deletion/between"] > 0.2 < section.numbers["insertion/between"]
-    area = np.trapezoid(deletion.lines[0].y, PARTS)
+    area = np.trapezoid(deletion.lines[0].y, CHANGED_FRACTIONS)
     assert section.numbers["deletion/attention"] == pytest.approx(area)
 
 
@@ -136,7 +141,7 @@ def test_weights_of_layers_are_the_mean_over_networks(data):
         task.network.audio_encoder.layer_weights.logits.data = torch.tensor(shares).log()
         networks.append(TestedNetwork(task, data, quiet_trainer()))
 
-    parts = [Part(None, 0, None, None, number) for number in range(2)]
+    parts = [TestedClips(None, 0, None, None, number) for number in range(2)]
     section = describe_layers(evidence_of([[1.0, 0.0]], [0], networks=networks, parts=parts))
     expected = [(1 / 8 + 1 / 4) / 2, (2 / 8 + 1 / 4) / 2, (5 / 8 + 1 / 2) / 2]
     assert list(section.numbers.values()) == pytest.approx(expected, abs=1e-6)

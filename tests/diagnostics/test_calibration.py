@@ -82,7 +82,7 @@ def test_the_parts_of_the_brier_score_are_murphys_of_few_forecasts_and_add_up():
     answers = evidence_of(
         logits_of(*np.stack([1 - says, says], axis=1)), rain, names=["dry", "wet"]
     )
-    found = decompose_brier(answers.answer(answers.outputs[0]))
+    found = decompose_brier(answers.predict_classes(answers.outputs[0]))
     reliability = 0.5 * (0.8 - 0.6) ** 2 + 0.5 * (0.2 - 0.1) ** 2
     resolution = 0.5 * (0.6 - 0.35) ** 2 + 0.5 * (0.1 - 0.35) ** 2
     parts = {"reliability": reliability, "resolution": resolution, "uncertainty": 0.35 * 0.65}

@@ -8,9 +8,9 @@ from conftest import build_for
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.diagnostics.contribution import (
     Contribution,
+    compute_shapley_values,
     find_winners,
     project_additively,
-    share_out,
 )
 from avfusion.diagnostics.section import NotMeasured
 from avfusion.diagnostics.subsets import Subsets
@@ -41,7 +41,7 @@ def test_what_knows_the_rules_of_the_cocktail_party_scores_its_ceilings(parties)
 
 
 def test_both_modalities_share_its_score_by_shapley(parties):
-    shared = Contribution().share_out(parties)["accuracy"]
+    shared = Contribution().compute_shapley_values(parties)["accuracy"]
     assert all(low < value < high for value, low, high in (shared["face"], shared["audio"]))
     found = {name: value for name, (value, *_) in shared.items()}
     assert found["face"] == pytest.approx(((0.3125 - 0.125) + (1 - 0.25)) / 2)
@@ -53,7 +53,7 @@ def test_both_modalities_share_its_score_by_shapley(parties):
 def test_without_interaction_who_speaks_has_to_be_guessed(parties):
     # Arousal and expression add up in logits; which of two faces speaks is in neither alone: the
     # right one is guessed in half of the clips, and in a quarter of the others both look the same.
-    found = Contribution(clips=384).project(parties)["accuracy"]
+    found = Contribution(clips=384).compare_projections(parties)["accuracy"]
     assert found["network"] == 1 and found["EMAP"] == pytest.approx(1 / 2 + 1 / 2 * 1 / 4)
     assert found["interaction"] == pytest.approx(3 / 8)
 
@@ -82,11 +82,11 @@ def test_the_projection_is_the_nearest_sum_by_least_squares():
 
 
 def test_shapley_values_are_those_of_a_case_by_hand():
-    found = share_out(both=0.9, face=0.6, audio=0.3, none=0.2)
+    found = compute_shapley_values(both=0.9, face=0.6, audio=0.3, none=0.2)
     assert found["face"] == pytest.approx(0.5 * (0.6 - 0.2) + 0.5 * (0.9 - 0.3))
     assert found["audio"] == pytest.approx(0.5 * (0.3 - 0.2) + 0.5 * (0.9 - 0.6))
     assert found["synergy"] == pytest.approx(0.2)
-    same = share_out(both=0.9, face=0.9, audio=0.1, none=0.1)  # the voice is ignored
+    same = compute_shapley_values(both=0.9, face=0.9, audio=0.1, none=0.1)  # the voice is ignored
     assert (same["face"], same["audio"], same["synergy"]) == pytest.approx((0.8, 0, 0))
 
 
@@ -114,11 +114,13 @@ def test_a_network_that_only_listens_follows_the_voice_of_mispaired_clips(party_
             return Scores(torch.nn.functional.one_hot(labels[nearest], 8).float(), None)
 
     evidence = examine(data, Listener())
-    assert Contribution().mispair(evidence) == {"face": 0, "voice": 1, "neither": 0}
-    shared = Contribution().share_out(evidence)["accuracy"]
+    assert Contribution().measure_mispaired(evidence) == {"face": 0, "voice": 1, "neither": 0}
+    shared = Contribution().compute_shapley_values(evidence)["accuracy"]
     assert shared["face"] == (0, 0, 0)
     assert shared["audio"][0] == pytest.approx(1 - shared["none"][0])
-    assert Contribution(clips=12).project(evidence)["accuracy"]["interaction"] == pytest.approx(0)
+    assert Contribution(clips=12).compare_projections(evidence)["accuracy"][
+        "interaction"
+    ] == pytest.approx(0)
 
 
 @pytest.mark.slow

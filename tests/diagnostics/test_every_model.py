@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from avfusion.callbacks import SavePredictions
 from avfusion.callbacks.save_predictions import predict_validation
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.diagnostics.answers import has_classes
+from avfusion.diagnostics.class_predictions import has_classes
 from avfusion.evaluation.predictions import load_predictions
 from avfusion.evaluation.runs import find_runs
 from avfusion.run.diagnosis import diagnose, gather_settings, make_measurements

@@ -125,7 +125,7 @@ def test_one_clip_is_enough_for_what_a_training_ends_with():
 
 def test_answers_are_those_of_a_case_by_hand():
     one = evidence_of(np.log([[0.7, 0.2, 0.1], [0.25, 0.5, 0.25]]), [0, 2])
-    found = one.answer(one.outputs[0])
+    found = one.predict_classes(one.outputs[0])
     assert found.confidence.tolist() == pytest.approx([0.7, 0.5])
     assert found.right.tolist() == [1, 0]
     assert found.true_probability.tolist() == pytest.approx([0.7, 0.25])
@@ -133,7 +133,7 @@ def test_answers_are_those_of_a_case_by_hand():
 
     logit = np.log(3)  # of a probability of 3/4
     several = evidence_of([[logit, logit], [-logit, logit]], [[1, 0], [0, 1]], "multi_label")
-    found = several.answer(several.outputs[0])
+    found = several.predict_classes(several.outputs[0])
     assert found.confidence.tolist() == pytest.approx([0.75, 0.75])
     assert found.right.tolist() == [0.5, 1]
     assert found.true_probability.tolist() == pytest.approx([0.5, 0.75])

@@ -20,12 +20,12 @@ from avfusion.diagnostics import robustness
 from avfusion.diagnostics.corrupted_clips import CorruptedClips
 from avfusion.diagnostics.corruptions import CORRUPTIONS
 from avfusion.diagnostics.effective_robustness import measure_effective, measure_surplus
-from avfusion.diagnostics.evidence import Evidence, Part
+from avfusion.diagnostics.evidence import Evidence, TestedClips
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.robustness import (
     RobustnessCurves,
     choose_positions,
-    compute,
+    compute_changed,
     measure_area,
     predict_constant,
     take_clips,
@@ -49,7 +49,7 @@ def gather(root, model, *overrides, **options):
     network = TestedNetwork(task, data, quiet_trainer())
     rows, outputs, targets = network.compute().labeled(data.target)
     ids, subjects = (np.array(data.store.texts(name))[rows] for name in ("clip_id", "subject"))
-    parts = [Part(None, 0, np.arange(len(rows)), rows)]
+    parts = [TestedClips(None, 0, np.arange(len(rows)), rows)]
     return Evidence(
         "run", "test", data.target, ids, subjects, targets, outputs[None], parts, networks=[network]
     )
@@ -64,7 +64,7 @@ def split_folds(evidence, repetitions=1):
     """The same evidence by two folds, each of every other clip, once or again and again."""
     (part,) = evidence.parts
     parts = [
-        Part(None, number, part.positions[first::2], part.rows[first::2])
+        TestedClips(None, number, part.positions[first::2], part.rows[first::2])
         for number in range(repetitions)
         for first in (0, 1)
     ]
@@ -129,7 +129,7 @@ def test_clips_are_chosen_by_seed_in_their_order(evidence):
     folds = split_folds(evidence)
     taken = take_clips(folds, np.array([1, 4, 5, 9]))
     assert [part.positions.tolist() for part in taken.parts] == [[1], [0, 2, 3]]
-    (again,) = compute(taken, [lambda clips, data: clips])
+    (again,) = compute_changed(taken, [lambda clips, data: clips])
     assert np.allclose(again, evidence.outputs[:, [1, 4, 5, 9]], atol=1e-6)
     assert len(take_clips(folds, np.array([2, 4])).parts) == 1
 
@@ -141,7 +141,7 @@ def test_level_0_through_all_that_is_computed_again_gives_the_bytes_of_the_clean
 
     def outputs(one, level):
         change = partial(robustness._corrupt, corrupter=corrupter, corruption=one, level=level)
-        return compute(evidence, [change])[0]
+        return compute_changed(evidence, [change])[0]
 
     for one in CORRUPTIONS:
         assert (outputs(one, len(one.strengths)) != evidence.outputs).any(), one.name

@@ -9,7 +9,7 @@ from conftest import build_for
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.diagnostics.networks import read_clips
-from avfusion.diagnostics.stand_ins import TakenAway, rotate
+from avfusion.diagnostics.stand_ins import ModalityRemoval, rotate_rows
 
 from .oracle import examine
 
@@ -31,7 +31,7 @@ def test_what_the_network_has_is_what_a_test_without_the_modality_takes(model, d
         task = build_for(some, model, *part)
         evidence = examine(some, task.network)
         for modality in ("face", "audio"):
-            ours = evidence.compute(TakenAway((modality,)))
+            ours = evidence.compute(ModalityRemoval((modality,)))
             theirs = examine(some.without(modality), task.network).outputs
             assert np.array_equal(ours, theirs)
 
@@ -39,7 +39,7 @@ def test_what_the_network_has_is_what_a_test_without_the_modality_takes(model, d
 def test_zeros_and_noise_are_taken_for_what_was_recorded(data):
     own, clips = read(data)
     for stand_in in ("zeros", "noise"):
-        changed = TakenAway(("face", "audio"), stand_in)(clips, own)
+        changed = ModalityRemoval(("face", "audio"), stand_in)(clips, own)
         assert changed.has_face.all() and changed.has_audio.all()
         assert all((changed.streams[n] != clips.streams[n]).any() for n in ("frames", "mfcc"))
         padding = torch.arange(clips.streams["mfcc"].shape[1]) >= clips.lengths["mfcc"][:, None]
@@ -50,7 +50,7 @@ def test_zeros_and_noise_are_taken_for_what_was_recorded(data):
 
 def test_noise_has_mean_and_deviation_of_the_training_clips_and_no_batch_matters(data):
     own, clips = read(data)
-    noise = TakenAway(("audio",), "noise", seed=1)(clips, own).streams["mfcc"]
+    noise = ModalityRemoval(("audio",), "noise", seed=1)(clips, own).streams["mfcc"]
     steps = torch.cat([one[:n] for one, n in zip(noise, clips.lengths["mfcc"], strict=True)])
     described = own.description["streams"]["mfcc"]
     mean, std = torch.tensor(described["mean"]), torch.tensor(described["std"])
@@ -58,13 +58,13 @@ def test_noise_has_mean_and_deviation_of_the_training_clips_and_no_batch_matters
     assert (steps.std(dim=0) / std - 1).abs().max() < 0.3
 
     alone = data.dataset("train").__getitems__([3])
-    again = TakenAway(("audio",), "noise", seed=1)(alone, own).streams["mfcc"][0]
+    again = ModalityRemoval(("audio",), "noise", seed=1)(alone, own).streams["mfcc"][0]
     assert torch.equal(again, noise[3, : len(again)])
 
 
 def test_each_voice_of_a_split_is_that_of_another_clip_once(data):
     own, clips = read(data)
-    changed = TakenAway(("audio",), "other")(clips, own)
+    changed = ModalityRemoval(("audio",), "other")(clips, own)
     voices, others = (
         [one[:n] for one, n in zip(part.streams["mfcc"], part.lengths["mfcc"], strict=True)]
         for part in (clips, changed)
@@ -79,11 +79,11 @@ def test_each_voice_of_a_split_is_that_of_another_clip_once(data):
 def test_a_clip_is_rotated_to_the_next_with_another_label():
     rows, random = np.arange(10, 16), np.random.default_rng(0)
     labels = np.array([0, 0, 0, 0, 1, 2])
-    others = rotate(rows, random, labels)
+    others = rotate_rows(rows, random, labels)
     assert (labels[others - 10] != labels).all()
-    plain = rotate(rows, random)
+    plain = rotate_rows(rows, random)
     assert sorted(plain) == rows.tolist() and (plain != rows).all()
-    assert rotate(rows, random, np.zeros(6, int)).tolist() == rows.tolist()
+    assert rotate_rows(rows, random, np.zeros(6, int)).tolist() == rows.tolist()
 
 
 def test_clips_can_be_read_in_any_order_and_more_than_once(data):
@@ -96,7 +96,7 @@ def test_clips_can_be_read_in_any_order_and_more_than_once(data):
 
 def test_nothing_is_computed_twice(data):
     evidence = examine(data, build_for(data, "concat").network)
-    first = evidence.compute(TakenAway(("face",)))
-    assert evidence.compute(TakenAway(("face",))) is first
+    first = evidence.compute(ModalityRemoval(("face",)))
+    assert evidence.compute(ModalityRemoval(("face",))) is first
     with pytest.raises(ValueError, match="forward passes, which were left out"):
-        replace(evidence, networks=(), computed={}).compute(TakenAway(("face",)))
+        replace(evidence, networks=(), computed={}).compute(ModalityRemoval(("face",)))

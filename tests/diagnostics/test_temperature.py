@@ -9,7 +9,7 @@ from conftest import build, toy_clips
 
 from avfusion.diagnostics.temperature import (
     FILE_NAME,
-    RANGE,
+    TEMPERATURE_RANGE,
     fit_temperature,
     read_temperature,
     scale_outputs,
@@ -39,7 +39,7 @@ def test_clips_that_are_all_right_say_nothing_of_a_temperature():
     assert fit_temperature(SINGLE, np.array([[2.0, 0.0]] * 4), np.zeros(4, np.int64)) == 1
     worse = fit_temperature(SINGLE, np.array([[2.0, 0.0]] * 4), np.array([0, 0, 1, 1]))
     assert worse == pytest.approx(
-        RANGE[1], rel=1e-2
+        TEMPERATURE_RANGE[1], rel=1e-2
     )  # nothing is known: no temperature is too high
 
 

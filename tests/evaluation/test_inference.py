@@ -6,7 +6,7 @@ from conftest import build_for, quiet_trainer, tone, write_picture, write_sound
 from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.inference import collect_predictions, predict_recordings
-from avfusion.features import prediction_features
+from avfusion.features import build_prediction_features
 from avfusion.models.networks.missing_modality import find_stand_in
 from avfusion.preparation.prepare import prepare
 
@@ -73,7 +73,7 @@ def test_recordings_without_sound_or_face_note_what_stands_in(
     data, lacking, overrides, sentence, tmp_path, in_process
 ):
     task = build_for(data, "lowrank", *overrides)
-    features = prediction_features(data.description["features"])
+    features = build_prediction_features(data.description["features"])
     recordings = find_recordings(str(lacking))
     direct = predict_recordings(recordings, features, task)
     assert [prediction.note for prediction in direct] == [
@@ -91,7 +91,7 @@ def test_recordings_without_sound_or_face_note_what_stands_in(
 
 def test_nothing_is_predicted_from_a_modality_that_the_network_does_not_read(data, lacking):
     task = build_for(data, "face_only")
-    features = prediction_features(data.description["features"])
+    features = build_prediction_features(data.description["features"])
     recordings = find_recordings(str(lacking))
     both, heard, seen = predict_recordings(recordings, features, task, modalities=("face",))
     assert both.note == "" and seen.note == "no sound; picture only"

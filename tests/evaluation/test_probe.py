@@ -13,7 +13,7 @@ from avfusion.evaluation.probe import (
     fit_probe,
     pool_over_time,
     predict_majority,
-    rotate,
+    rotate_features,
     standardize,
     summarize_stream,
 )
@@ -68,7 +68,7 @@ def test_a_rotation_to_the_span_of_the_training_clips_changes_no_probe(drawn):
     features, labels = drawn
     wide = np.random.default_rng(1).normal(size=(12, 200)).astype(np.float32)
     x, train = features @ wide / 100, np.arange(90) < 60
-    turned = rotate(x, train)
+    turned = rotate_features(x, train)
     assert turned.shape[1] <= 60
     plain, other = (
         LogisticRegression(C=0.1, max_iter=5000, tol=1e-8).fit(f[train], labels[train])

@@ -17,7 +17,7 @@ from avfusion.features.face import (
     cut_crop,
     detect_haar,
     detect_yunet,
-    enclosing_square,
+    find_enclosing_square,
     level_eyes,
     widen_crop,
 )
@@ -62,7 +62,8 @@ def test_a_whole_picture_keeps_its_proportions_and_its_center(height, width):
 
 def test_what_lies_outside_of_a_picture_is_black():
     picture = WHOLE.cut(
-        [np.full((60, 120, 3), 200, np.uint8)], [enclosing_square(np.zeros((60, 120, 3), "u1"))]
+        [np.full((60, 120, 3), 200, np.uint8)],
+        [find_enclosing_square(np.zeros((60, 120, 3), "u1"))],
     )
     assert picture[0, :15].max() == 0 and picture[0, -15:].max() == 0
 
@@ -84,7 +85,7 @@ def test_noise_holds_no_face_so_it_is_used_whole():
 
 def test_no_detector_looks_for_nothing(monkeypatch):
     monkeypatch.setattr(face, "detect_haar", lambda picture: pytest.fail("looked for a face"))
-    assert WHOLE.crops([noise()])[1:] == ([enclosing_square(noise())], False)
+    assert WHOLE.crops([noise()])[1:] == ([find_enclosing_square(noise())], False)
 
 
 def test_a_face_is_widened_by_the_margin_on_each_side():

@@ -18,10 +18,10 @@ from avfusion.features import (
     FaceMaps,
     Features,
     Policies,
+    build_prediction_features,
     identity,
-    prediction_features,
 )
-from avfusion.features.identity import SHIPPED, identify, name_of
+from avfusion.features.identity import SHIPPED, get_name, identify
 
 LOUD = """
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def with_audio(audio) -> Features:
 
 def test_the_shipped_classes_are_those_of_the_configuration():
     parts = (AudioFeatures, FaceFeatures, FaceMaps, Features, Policies)
-    assert {name_of(part) for part in parts} == SHIPPED
+    assert {get_name(part) for part in parts} == SHIPPED
 
 
 def test_features_become_plain_data_with_their_classes_and_settings():
@@ -169,7 +169,7 @@ def test_a_class_that_was_added_to_this_package_counts_by_its_source(monkeypatch
         pass
 
     assert "source_sha256" in identify(Added(), "features.audio")
-    monkeypatch.setattr(identity, "SHIPPED", SHIPPED - {name_of(AudioFeatures)})
+    monkeypatch.setattr(identity, "SHIPPED", SHIPPED - {get_name(AudioFeatures)})
     assert "source_sha256" in identify(AudioFeatures(), "features.audio")
 
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_audio_features_is_refused_in_one_sentence(part, sentence
 
 def test_features_of_shipped_classes_are_rebuilt_for_prediction():
     features = Features(FaceFeatures(size=32), AudioFeatures(hop=240), Policies("mask"))
-    again = prediction_features(identify(features, "features"), {"num_frames": 2})
+    again = build_prediction_features(identify(features, "features"), {"num_frames": 2})
     assert again.audio == features.audio and again.face == FaceFeatures(size=32, num_frames=2)
     assert again.policies == Policies.for_prediction()
 
@@ -237,16 +237,16 @@ def test_prediction_with_an_own_class_is_refused_unless_it_is_allowed_and_unchan
     settings = identify(with_audio(loud), "features")
     sentence = r"features\.audio of the class loud\.Loud, which no checkpoint may call: prepare the"
     with pytest.raises(ValueError, match=sentence):
-        prediction_features(settings)
+        build_prediction_features(settings)
     monkeypatch.setattr(checkpoint, "ALLOWED_TARGETS", {"loud.Loud"})
-    assert prediction_features(settings).audio == loud
+    assert build_prediction_features(settings).audio == loud
     module("loud", LOUD.replace("2.0", "2.5"))
     with pytest.raises(ValueError, match=r"loud\.Loud, whose source has changed since then"):
-        prediction_features(settings)
+        build_prediction_features(settings)
 
 
 def test_a_checkpoint_cannot_name_a_class_by_calling_it_shipped(monkeypatch):
     settings = identify(with_audio(AudioFeatures()), "features")
     settings["audio"] = {"class": "subprocess.Popen", "args": ["true"]}
     with pytest.raises(ValueError, match=r"subprocess\.Popen, which no checkpoint may call"):
-        prediction_features(settings)
+        build_prediction_features(settings)

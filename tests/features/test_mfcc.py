@@ -11,7 +11,7 @@ import torch
 from conftest import tone
 from mel_reference import mel_energies
 
-from avfusion.features.mfcc import AudioFeatures, dct_matrix, difference, mel_filters
+from avfusion.features.mfcc import AudioFeatures, compute_delta, make_dct_matrix, make_mel_filters
 
 AUDIO = AudioFeatures()
 
@@ -41,13 +41,13 @@ def test_equals_the_filters_of_librosa_and_the_transforms_of_scipy():
 def test_differences_are_slopes_of_a_line_through_five_frames():
     frames = torch.randn(20, 3, dtype=torch.float64)
     slopes = scipy.signal.savgol_filter(frames, 5, 1, deriv=1, axis=0, mode="nearest")
-    np.testing.assert_allclose(difference(frames), slopes, atol=1e-12)
+    np.testing.assert_allclose(compute_delta(frames), slopes, atol=1e-12)
 
 
 def test_an_audio_frame_is_coefficients_then_first_then_second_differences():
     coefficients, first, second = AUDIO(noisy_tone(1.5)).double().unflatten(1, (3, 25)).unbind(1)
-    torch.testing.assert_close(first, difference(coefficients), atol=1e-4, rtol=0)
-    torch.testing.assert_close(second, difference(first), atol=1e-4, rtol=0)
+    torch.testing.assert_close(first, compute_delta(coefficients), atol=1e-4, rtol=0)
+    torch.testing.assert_close(second, compute_delta(first), atol=1e-4, rtol=0)
 
 
 def test_digital_silence_is_a_level_of_minus_100_decibel():
@@ -57,16 +57,16 @@ def test_digital_silence_is_a_level_of_minus_100_decibel():
 
 
 def test_a_constant_has_no_differences():
-    assert difference(torch.full((7, 2), 3.0, dtype=torch.float64)).abs().max() < 1e-12
+    assert compute_delta(torch.full((7, 2), 3.0, dtype=torch.float64)).abs().max() < 1e-12
 
 
 def test_the_cosine_transform_is_the_orthonormal_one_of_type_two():
     expected = scipy.fft.dct(np.eye(40), type=2, norm="ortho", axis=0)
-    np.testing.assert_allclose(dct_matrix(40), expected, atol=1e-12)
+    np.testing.assert_allclose(make_dct_matrix(40), expected, atol=1e-12)
 
 
 def test_filters_have_equal_area_and_rising_centers_up_to_8_kHz():
-    filters = mel_filters(40, 960 * 16)
+    filters = make_mel_filters(40, 960 * 16)
     hertz = 16_000 / (960 * 16)
     np.testing.assert_allclose(filters.sum(1) * hertz, 1, rtol=2e-3)
     centers = filters.argmax(1) * hertz

@@ -13,7 +13,7 @@ from avfusion.corpora import Manifest, Recording
 from avfusion.corpora.unlabeled import UnlabeledRecordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.store import Store
-from avfusion.features import prediction_features
+from avfusion.features import build_prediction_features
 from avfusion.features.clip import Stream
 from avfusion.features.recorded import RecordedEncoder
 from avfusion.preparation import streams as computing
@@ -65,7 +65,7 @@ def test_a_raw_file_gets_the_very_bytes_of_preparation(store, folder, tmp_path):
     (tmp_path / "weights.pth").unlink()  # they have travelled
     raw = Recording("any", "", "", image=folder / "s0_2.png", audio=folder / "s0_2.wav")
     corpus = UnlabeledRecordings([raw], description["output_names"], description["labels"])
-    features = prediction_features(description["features"], None, encoders)
+    features = build_prediction_features(description["features"], None, encoders)
     ours, theirs = Store(prepare(corpus, features, tmp_path / "raw")), Store(store)
     for name in ("voice", "face"):
         assert torch.equal(ours.clip(name, 0), theirs.clip(name, 2))
@@ -84,7 +84,7 @@ def test_a_picture_alone_gets_no_voice_and_needs_no_weights_of_it(
     recorded = RecordedEncoder("other", theirs.streams["other"], {"no": torch.zeros(1)})
     raw = Recording("any", "", "", image=folder / "s0_2.png")
     corpus = UnlabeledRecordings([raw], ["yes"], "single_label")
-    features = prediction_features(theirs.description["features"], None, {"other": recorded})
+    features = build_prediction_features(theirs.description["features"], None, {"other": recorded})
     ours = Store(prepare(corpus, features, tmp_path / "raw"))
     values, expected = ours.clip("other", 0), theirs.clip("other", 2)
     if kind == "sequence":

@@ -18,7 +18,7 @@ from hydra.types import HydraContext, RunMode
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from avfusion.run.errors import format_error, input_errors
+from avfusion.run.errors import format_error, list_input_errors
 from hydra_plugins.avfusion_launcher.names import name_trial
 from hydra_plugins.avfusion_launcher.processes import JobProcesses
 from hydra_plugins.avfusion_optuna import _space
@@ -164,7 +164,7 @@ def test_search_space_on_the_command_line_overrides_the_configuration():
 def test_what_cannot_be_searched_is_refused_in_a_sentence_before_any_work(
     tmp_path, jobs, override, sentence
 ):
-    with pytest.raises(input_errors()) as refusal:
+    with pytest.raises(list_input_errors()) as refusal:
         search(tmp_path / "sweep", override)
     assert re.search(sentence, format_error(refusal.value))
     assert not jobs.started and not (tmp_path / "sweep").exists()

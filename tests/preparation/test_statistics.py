@@ -15,7 +15,7 @@ from avfusion.preparation.statistics import Moments, sum_moments
 
 
 def test_moments_of_clips_in_several_shards_add_up_to_those_of_all_rows(monkeypatch):
-    monkeypatch.setattr(statistics, "CHUNK", 3)
+    monkeypatch.setattr(statistics, "MAX_CHUNK_CLIPS", 3)
     table = np.random.default_rng(0).normal(3, 5, (100, 4)).astype(np.float32)
     clips = np.split(table, [1, 30, 30, 77, 80, 91])
     packed = np.stack([Moments.of(clip).pack() for clip in clips])

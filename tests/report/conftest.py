@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from avfusion.data.index import Index, write_index
-from avfusion.data.store import INDEX
+from avfusion.data.store import INDEX_FILE
 from avfusion.evaluation.predictions import GlimpsePeaks, Predictions
 from avfusion.evaluation.runs import Run, read_run
 
@@ -104,15 +104,17 @@ def write_hostile_store(store: Path, to: Path) -> Path:
     shutil.copytree(store, to)
     text = (to / "description.json").read_text()
     (to / "description.json").write_text(text.replace('"sad"', json.dumps(HOSTILE)))
-    records = Index(store / INDEX).records(range(len(Index(store / INDEX))))
+    records = Index(store / INDEX_FILE).records(range(len(Index(store / INDEX_FILE))))
     records[-1] = replace(records[-1], clip_id=HOSTILE, subject=HOSTILE)
-    write_index(to / INDEX, (replace(r, label=HOSTILE) if r.label == "sad" else r for r in records))
+    write_index(
+        to / INDEX_FILE, (replace(r, label=HOSTILE) if r.label == "sad" else r for r in records)
+    )
     return to
 
 
 def predict_by_hand(store: Path) -> Predictions:
     """Predictions for the test clips of a store: each fourth one is taken for the next class."""
-    index = Index(store / INDEX)
+    index = Index(store / INDEX_FILE)
     records = index.records(range(len(index)))
     rows = [row for row, clip in enumerate(records) if clip.clip_id.startswith("test")]
     rows.append(len(records) - 1)

@@ -6,13 +6,13 @@ from omegaconf import OmegaConf
 
 from avfusion.run import checks
 from avfusion.run.checks import check_devices, check_model, check_training
-from avfusion.run.start import read_start
+from avfusion.run.start import read_start_checkpoint
 
 
 @pytest.mark.parametrize("key", ["ckpt_path", "init_from"])
 def test_a_missing_checkpoint_is_refused_before_any_work(key, tmp_path):
     with pytest.raises(FileNotFoundError, match="give the folder of a run"):
-        read_start(load("train", f"{key}={tmp_path}/none"))
+        read_start_checkpoint(load("train", f"{key}={tmp_path}/none"))
 
 
 @pytest.mark.parametrize("seed", ["null", "-1", "1.5"])

@@ -14,7 +14,7 @@ from avfusion import checkpoint as checkpoint_files
 from avfusion.corpora.unlabeled import UnlabeledRecordings, find_recordings
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.evaluation.inference import make_batch
-from avfusion.features import prediction_features
+from avfusion.features import build_prediction_features
 from avfusion.figures.clip import clip_view
 from avfusion.figures.gallery import gallery_figure
 from avfusion.figures.style import RIGHT, WRONG
@@ -71,7 +71,9 @@ def test_predictions_for_recordings_equal_those_of_a_store_of_them(
         ours = notebook.predict_files(files, task, data)
     assert [len(clips.row) for clips in batches] == [8, 2]
     corpus = UnlabeledRecordings(find_recordings(files), data.target.output_names)
-    store = prepare(corpus, prediction_features(data.description["features"]), tmp_path / "stores")
+    store = prepare(
+        corpus, build_prediction_features(data.description["features"]), tmp_path / "stores"
+    )
     prepared = FaceAudioDataModule(
         str(store), target=lambda description: task.target, batch_size=data.batch_size
     )
@@ -124,7 +126,7 @@ def test_streams_of_encoders_are_computed_of_new_recordings(
     ours = avfusion.predict(tmp_path / "best.ckpt", files)
     theirs = notebook.predict_files(files, task, data)
 
-    features = prediction_features(data.description["features"])
+    features = build_prediction_features(data.description["features"])
     clips = [decode_recording(features, recording) for recording in find_recordings(str(files))[1:]]
     batch = make_batch(clips, features).with_floats()
     tokens, lengths = voice.build()(batch.streams["waveform"], batch.lengths["waveform"])

@@ -38,7 +38,7 @@ def test_an_old_name_on_the_command_line_is_answered_with_the_new_one(override, 
     ],
 )
 def test_a_name_is_renamed_wherever_whole_parts_of_it_are_old(old, new):
-    assert renamed.new_key(old) == new
+    assert renamed.find_new_key(old) == new
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_no_shipped_configuration_still_has_an_old_key(top):
     required = ["corpus=manifest"] if top == "prepare" else []
     composed = OmegaConf.to_container(load(top, *required), resolve=False)
     del renamed.KEYS["optimizer.speed"]
-    assert [key for key in iterate_keys(composed) if renamed.new_key(key)] == []
+    assert [key for key in iterate_keys(composed) if renamed.find_new_key(key)] == []

@@ -8,7 +8,7 @@ from hydra.errors import InstantiationException
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.models.adversarial import Discriminator
-from avfusion.run.build import leave_to_task
+from avfusion.run.build import pop_task_settings
 from avfusion.run.results import measure_costs
 from avfusion.training.adversarial_task import select_present, split_directions
 from avfusion.training.adversary import d_loss_fake, d_loss_real, g_loss
@@ -365,12 +365,12 @@ def test_generators_and_discriminators_are_counted_apart(party_store):
 
 def test_clipping_and_accumulation_of_the_trainer_are_done_by_the_task():
     keys = ("trainer.gradient_clip_val=0.3", "trainer.accumulate_grad_batches=3")
-    settings = leave_to_task(load("train", "model/missing=imagined", *keys))
+    settings = pop_task_settings(load("train", "model/missing=imagined", *keys))
     assert settings == {"gradient_clip_val": None, "accumulate_grad_batches": 1}
     task = build("lowrank", *IMAGINED, *keys)
     assert task.clip_values[0] == 0.3 and task.accumulate_grad_batches == 3
-    assert leave_to_task(load("train", *keys)) == {}
-    assert leave_to_task(load("eval")) == {}
+    assert pop_task_settings(load("train", *keys)) == {}
+    assert pop_task_settings(load("eval")) == {}
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from avfusion.data.computed import LENGTHS
+from avfusion.data.computed import LENGTHS_FILE
 from avfusion.data.index import ClipRecord, write_index
-from avfusion.data.store import FORMAT, INDEX, shard_file
+from avfusion.data.store import INDEX_FILE, STORE_FORMAT, locate_shard
 from avfusion.features.clip import Stream
 
 PIXELS_PER_CELL = 8  # of the convolutional face encoder
@@ -60,20 +60,20 @@ def write_store(
                 "made: choose a stream without layers."
             )
         described[name] = _describe(stream).plain()
-        shard_file(root, name, 0).parent.mkdir(parents=True)
-        np.save(shard_file(root, name, 0), _draw(stream, total, generator))
+        locate_shard(root, name, 0).parent.mkdir(parents=True)
+        np.save(locate_shard(root, name, 0), _draw(stream, total, generator))
         if stream.kind == "sequence":
-            np.save(root / name / LENGTHS, np.full(total, stream.shape[0]))
+            np.save(root / name / LENGTHS_FILE, np.full(total, stream.shape[0]))
 
     classes = [f"class_{number}" for number in range(outputs)]
     splits = [split for split, count in clips.items() for _ in range(count)]
     write_index(
-        root / INDEX,
+        root / INDEX_FILE,
         [_record(place, classes[place % outputs], split) for place, split in enumerate(splits)],
     )
 
     description: dict[str, Any] = {
-        "format": FORMAT,
+        "format": STORE_FORMAT,
         "name": "synthetic",
         "labels": "single_label",
         "output_names": classes,

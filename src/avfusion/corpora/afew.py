@@ -27,8 +27,8 @@ from avfusion.corpora.published import (
     Size,
     Take,
     check_fraction,
+    find_media_kind,
     hold_out_validation,
-    tell_kind,
 )
 from avfusion.corpora.recording import Contents, LeftOut
 
@@ -81,4 +81,6 @@ class Afew(PublishedCorpus):
                 raise ValueError("in no folder of an emotion")
             return LeftOut(clip_id, NO_LABEL, source=file.path)
 
-        return Take(clip_id, tell_kind(file.path), file.path, emotion, subject="", split=split)
+        return Take(
+            clip_id, find_media_kind(file.path), file.path, emotion, subject="", split=split
+        )

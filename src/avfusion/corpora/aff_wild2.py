@@ -100,7 +100,7 @@ class AffWild2(PublishedCorpus):
             )
 
         for name, table in tables.items():
-            side = tell_side(name, tables)
+            side = find_side(name, tables)
             session = name if name in videos else name.removesuffix(f"_{side}")
             means = read_means(table.path)
             if session not in videos or means is None:
@@ -127,7 +127,7 @@ class AffWild2(PublishedCorpus):
         return HEADER.split(",")
 
 
-def tell_side(name: str, names: Collection[str]) -> str:
+def find_side(name: str, names: Collection[str]) -> str:
     """Tell on which side of the picture the person of a name is, where there is another one."""
     for side, other in (("left", "right"), ("right", "left")):
         if name.endswith(f"_{side}") or f"{name}_{other}" in names:

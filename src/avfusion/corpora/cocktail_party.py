@@ -51,7 +51,7 @@ EMOTIONS = ("happy", "calm", "fearful", "sad", "angry", "disgust", "surprised", 
 # An expression shows one pair of EMOTIONS; an aroused voice means the first of the two.
 EXPRESSIONS = ("pleased", "down", "cross", "open")
 PITCHES = {"child": 300.0, "woman": 200.0, "man": 110.0}  # Hz
-TELLING_PITCHES = (145.0, 245.0, 370.0, 460.0)  # Hz, by expression; nobody's own
+EXPRESSION_PITCHES = (145.0, 245.0, 370.0, 460.0)  # Hz, by expression; nobody's own
 # First numbers of the seeds: what each generator draws. Those of cocktail_arousal begin with 3.
 PEOPLE_SEED, CLIPS_SEED, SEEN_SEED, HEARD_SEED = 1, 2, 4, 5
 CLIPS_PER_JOB = 250
@@ -249,5 +249,5 @@ def draw_pitch(job: RenderJob, number: int, expression: int, own: float) -> floa
     The generator is one of its own, so that all else of a clip is as it is without.
     """
     rng = np.random.default_rng([HEARD_SEED, job.seed, SPLITS.index(job.split), number])
-    told = TELLING_PITCHES[expression] * rng.uniform(0.97, 1.03)
+    told = EXPRESSION_PITCHES[expression] * rng.uniform(0.97, 1.03)
     return told if rng.random() < job.expression_heard else own

@@ -26,13 +26,13 @@ from pathlib import Path
 
 from avfusion.corpora.published import (
     Faults,
-    KnownBad,
+    KnownDefect,
     NamedFile,
     PublishedCorpus,
     Size,
     Take,
     check_choice,
-    tell_kind,
+    find_media_kind,
 )
 from avfusion.corpora.recording import LeftOut
 from avfusion.corpora.table import read_filled_rows
@@ -45,13 +45,13 @@ EMOTIONS = {
     "NEU": "neutral",
     "SAD": "sad",
 }
-VOTED = {code[0]: name for code, name in EMOTIONS.items()}
+VOTED_EMOTIONS = {code[0]: name for code, name in EMOTIONS.items()}
 SENTENCES = "DFA IEO IOM ITH ITS IWL IWW MTI TAI TIE TSI WSI".split()
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified", "X": "unspecified"}
 ACTORS = [str(number) for number in range(1001, 1092)]
 VOTE_COLUMNS = {"voice": "VoiceVote", "face": "FaceVote", "both": "MultiModalVote"}
 VOTES, DEMOGRAPHICS = "processedResults/summaryTable.csv", "VideoDemographics.csv"
-ISSUE = "https://github.com/CheyneyComputerScience/CREMA-D/issues/8"
+ISSUE_ADDRESS = "https://github.com/CheyneyComputerScience/CREMA-D/issues/8"
 TIED = "tied votes"
 
 
@@ -69,11 +69,11 @@ class CremaD(PublishedCorpus):
     layout = "VideoFlash/1001_IEO_HAP_HI.flv"
     pattern = re.compile(r"(?:^|/)(\d{4})_([A-Z]{3})_([A-Z]{3})_([A-Z]{1,2})\.\w+$")
     class_names = tuple(EMOTIONS.values())
-    known_bad: Mapping[str, KnownBad] = {
-        "1076_MTI_SAD_XX": KnownBad("no sound and no face", ISSUE),
-        "1076_MTI_NEU_XX": KnownBad("no sound", ISSUE),
-        "1064_TIE_SAD_XX": KnownBad("no duration", ISSUE),
-        "1064_IEO_DIS_MD": KnownBad("a minute of several emotions", ISSUE),
+    known_bad: Mapping[str, KnownDefect] = {
+        "1076_MTI_SAD_XX": KnownDefect("no sound and no face", ISSUE_ADDRESS),
+        "1076_MTI_NEU_XX": KnownDefect("no sound", ISSUE_ADDRESS),
+        "1064_TIE_SAD_XX": KnownDefect("no duration", ISSUE_ADDRESS),
+        "1064_IEO_DIS_MD": KnownDefect("a minute of several emotions", ISSUE_ADDRESS),
     }
 
     def __init__(
@@ -126,14 +126,14 @@ class CremaD(PublishedCorpus):
             if not voted:
                 return LeftOut(clip_id, "no votes", source=file.path)
             if len(voted) == 1:
-                label = VOTED[voted]
+                label = VOTED_EMOTIONS[voted]
             elif self.ties == "leave_out" or emotion[0] not in voted:
                 return LeftOut(clip_id, TIED, ":".join(voted), file.path)
 
         told = self.actors.get(actor, {})
         return Take(
             clip_id=clip_id,
-            kind=tell_kind(file.path),
+            kind=find_media_kind(file.path),
             path=file.path,
             label=label,
             subject=actor,
@@ -155,7 +155,7 @@ class CremaD(PublishedCorpus):
                 f"{self.roots[0]}: put it there, or set corpus.label=intended."
             )
         return {
-            row["FileName"]: "".join(letter for letter in row[column] if letter in VOTED)
+            row["FileName"]: "".join(letter for letter in row[column] if letter in VOTED_EMOTIONS)
             for row in read_table(table, ("FileName", column))
         }
 

@@ -11,8 +11,8 @@ from avfusion.corpora.recording import Box
 SIDE = 112  # pixels of a picture
 CELLS = 2  # the picture is a grid of 2 x 2 cells for faces
 RADII = {"child": 14.0, "woman": 19.0, "man": 24.5}  # pixels
-TALLER = 1.15  # height of a face over its width
-SHIFT = 2.0  # pixels that a face strays from the center of its cell
+FACE_ASPECT = 1.15  # height of a face over its width
+MAX_SHIFT = 2.0  # pixels that a face strays from the center of its cell
 PUPIL_COLOR = (20, 20, 20)
 BROW_COLOR = (30, 20, 10)
 LIP_COLOR = (120, 0, 0)
@@ -60,9 +60,9 @@ def draw_party(
     boxes = []
     for face, (look, expression, cell) in enumerate(zip(looks, expressions, cells, strict=True)):
         center = (np.array([cell % CELLS, cell // CELLS]) + 0.5) * cell_side
-        x, y = center + rng.uniform(-SHIFT, SHIFT, 2)
+        x, y = center + rng.uniform(-MAX_SHIFT, MAX_SHIFT, 2)
         radius = look.radius * rng.uniform(0.97, 1.03)
-        box = Box(x - radius, y - radius * TALLER, x + radius, y + radius * TALLER)
+        box = Box(x - radius, y - radius * FACE_ASPECT, x + radius, y + radius * FACE_ASPECT)
 
         pencil.ellipse(box, fill=look.skin)
         _draw_eyes(pencil, x, y, radius, BROWS[expression])

@@ -19,12 +19,19 @@ https://doi.org/10.1109/ICDEW.2006.145.
 import re
 from collections.abc import Mapping
 
-from avfusion.corpora.published import KnownBad, NamedFile, PublishedCorpus, Size, Take, tell_kind
+from avfusion.corpora.published import (
+    KnownDefect,
+    NamedFile,
+    PublishedCorpus,
+    Size,
+    Take,
+    find_media_kind,
+)
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 WHOLE_SESSIONS = "6"  # the subject without folders of sentences
 SUBJECTS = [str(number) for number in range(1, 45) if str(number) != WHOLE_SESSIONS]
-SESSION = KnownBad("a whole session, not cut into sentences", "no folders of sentences")
+SESSION = KnownDefect("a whole session, not cut into sentences", "no folders of sentences")
 
 
 class Enterface05(PublishedCorpus):
@@ -38,7 +45,7 @@ class Enterface05(PublishedCorpus):
         re.IGNORECASE,
     )
     class_names = EMOTIONS
-    known_bad: Mapping[str, KnownBad] = {
+    known_bad: Mapping[str, KnownDefect] = {
         f"s{WHOLE_SESSIONS}_{emotion[:2]}": SESSION for emotion in EMOTIONS
     }
 
@@ -58,7 +65,7 @@ class Enterface05(PublishedCorpus):
         number = f"_{sentence}" if sentence else ""
         return Take(
             clip_id=f"s{subject}_{emotion[:2]}{number}",
-            kind=tell_kind(file.path),
+            kind=find_media_kind(file.path),
             path=file.path,
             label=emotion,
             subject=subject,

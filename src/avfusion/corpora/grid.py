@@ -24,7 +24,7 @@ from avfusion.corpora.published import (
     Size,
     Take,
     check_choice,
-    tell_kind,
+    find_media_kind,
 )
 
 DIGITS = "zero one two three four five six seven eight nine".split()
@@ -85,7 +85,7 @@ class Grid(PublishedCorpus):
             words[slot] = known[letter]
         return Take(
             clip_id=f"{talker}_{code}",
-            kind=tell_kind(file.path),
+            kind=find_media_kind(file.path),
             path=file.path,
             label=talker if self.label == "talker" else words[self.label],
             subject=talker,

@@ -41,9 +41,9 @@ from avfusion.corpora.published import (
 from avfusion.corpora.recording import Box, LeftOut, Recording
 
 DIMENSIONS = ("activation", "dominance", "valence")
-FOUR = {"ang": "angry", "hap": "happy", "exc": "happy", "neu": "neutral", "sad": "sad"}
-SIX = FOUR | {"exc": "excited", "fru": "frustrated"}
-CLASSES = {"emotion_4": FOUR, "emotion_6": SIX}  # names by the codes of the tables
+FOUR_CLASSES = {"ang": "angry", "hap": "happy", "exc": "happy", "neu": "neutral", "sad": "sad"}
+SIX_CLASSES = FOUR_CLASSES | {"exc": "excited", "fru": "frustrated"}
+CLASSES = {"emotion_4": FOUR_CLASSES, "emotion_6": SIX_CLASSES}  # names by the codes of the tables
 UTTERANCES = {"emotion_4": 5_531, "emotion_6": 7_380, "dimensions": 10_039}
 GENDERS = {"F": "female", "M": "male"}
 SCENARIOS = {"i": "improvised", "s": "scripted"}

@@ -34,12 +34,12 @@ from avfusion.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from avfusion.corpora.published import (
     NO_FILE,
     Faults,
-    KnownBad,
+    KnownDefect,
     NamedFile,
     PublishedCorpus,
     Take,
     check_choice,
-    tell_kind,
+    find_media_kind,
 )
 from avfusion.corpora.recording import LeftOut
 from avfusion.messages import join_items, pluralize
@@ -72,11 +72,11 @@ class Meld(PublishedCorpus):
         r"|(?:^|/)output_repeated_splits_test/(?P<test>dia\d+_utt\d+)\.\w+$"
         r"|(?:^|/)final_videos_test\w+\.\w+$"
     )
-    known_bad: Mapping[str, KnownBad] = {
-        "train_dia125_utt3": KnownBad("damaged", f"{ISSUES}/39"),
-        "dev_dia110_utt7": KnownBad("missing in the archive", f"{ISSUES}/22"),
-        "test_dia38_utt4": KnownBad("cut at the wrong times", f"305 s, {ISSUES}/20"),
-        "test_dia220_utt0": KnownBad("cut at the wrong times", f"235 s, {ISSUES}/20"),
+    known_bad: Mapping[str, KnownDefect] = {
+        "train_dia125_utt3": KnownDefect("damaged", f"{ISSUES}/39"),
+        "dev_dia110_utt7": KnownDefect("missing in the archive", f"{ISSUES}/22"),
+        "test_dia38_utt4": KnownDefect("cut at the wrong times", f"305 s, {ISSUES}/20"),
+        "test_dia220_utt0": KnownDefect("cut at the wrong times", f"235 s, {ISSUES}/20"),
     }
     allowed_leaks = ("subject_overlap",)
 
@@ -109,7 +109,7 @@ class Meld(PublishedCorpus):
             for row in read_table(tables[table]):
                 clip_id = f"{table}_dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}"
                 if clip_id not in videos:
-                    bad = self.known_bad.get(clip_id, KnownBad(NO_FILE, ""))
+                    bad = self.known_bad.get(clip_id, KnownDefect(NO_FILE, ""))
                     yield LeftOut(clip_id, bad.reason, bad.source, tables[table])
                 for path in videos[clip_id]:
                     yield self._describe_row(clip_id, row, path, tables[table])
@@ -144,7 +144,7 @@ class Meld(PublishedCorpus):
         table_name, dialogue, _ = clip_id.split("_")
         return Take(
             clip_id,
-            tell_kind(path),
+            find_media_kind(path),
             path,
             label,
             subject=row["Speaker"].strip(),

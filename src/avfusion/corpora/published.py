@@ -25,7 +25,7 @@ ARCHIVE_SUFFIXES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"}
 POINTER_START = b"version https://git-lfs.github.com/spec/"
 POINTER_BYTES = 1024  # that a pointer has at most, by its specification
 POINTER, EMPTY = "git-LFS pointer, not the file", "empty file"
-FEW = 0.5  # of the median number of clips of a subject: fewer are told
+MIN_SUBJECT_FRACTION = 0.5  # of the median number of clips of a subject: fewer are told
 NO_SOUND, NO_PICTURE, NO_FILE, NO_LABEL = "no sound", "no picture", "no file", "no label"
 ADD_FOLDER = "add the folder that has it, as in corpus.root=[<one>,<other>]"
 # What helps against reasons why clips are left out, other than that they are known to be bad.
@@ -76,7 +76,7 @@ class Take(NamedTuple):
     region: Box | None = None
 
 
-class KnownBad(NamedTuple):
+class KnownDefect(NamedTuple):
     """Why a clip is of no use, and who says so."""
 
     reason: str
@@ -115,7 +115,7 @@ class PublishedCorpus:
     pattern: re.Pattern[str]
     suffixes: Collection[str] = AUDIO_SUFFIXES | VIDEO_SUFFIXES
     class_names: Sequence[str] = ()
-    known_bad: Mapping[str, KnownBad] = {}
+    known_bad: Mapping[str, KnownDefect] = {}
     labels = "single_label"
     allowed_leaks: Collection[str] = ()
 
@@ -370,7 +370,9 @@ class Faults:
         total = len(recordings) + len(left_out)
         missing = [name for name in size.subjects if name not in found]
         usual = median(found.values())
-        few = [f"{name} ({n})" for name, n in sorted(found.items()) if n < FEW * usual]
+        few = [
+            f"{name} ({n})" for name, n in sorted(found.items()) if n < MIN_SUBJECT_FRACTION * usual
+        ]
         if total >= size.clips and not missing:
             return []
 
@@ -453,7 +455,7 @@ def check_fraction(fraction: float) -> None:
         raise ValueError(f"corpus.validation must lie between 0 and 1, got {fraction}.")
 
 
-def tell_kind(path: Path) -> str:
+def find_media_kind(path: Path) -> str:
     """Tell by the suffix of a file whether it is a ``video`` or a ``sound``."""
     return "video" if path.suffix.lower() in VIDEO_SUFFIXES else "sound"
 

@@ -17,7 +17,7 @@ https://doi.org/10.4018/978-1-61520-919-4.ch017.
 
 import re
 
-from avfusion.corpora.published import NamedFile, PublishedCorpus, Size, Take, tell_kind
+from avfusion.corpora.published import NamedFile, PublishedCorpus, Size, Take, find_media_kind
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
 EMOTIONS = {
@@ -53,7 +53,7 @@ class Savee(PublishedCorpus):
             raise ValueError(f"sentence {number}")
         return Take(
             clip_id=f"{speaker.upper()}_{emotion}{number:02d}",
-            kind=tell_kind(file.path),
+            kind=find_media_kind(file.path),
             path=file.path,
             label=EMOTIONS[emotion],
             subject=speaker.upper(),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-RATE = 16_000  # Hz
+SAMPLE_RATE = 16_000  # Hz
 SECONDS = 1.5
 HARMONICS = np.arange(1, 12)
 NOISE = 0.01  # standard deviation, full scale being 1
@@ -28,9 +28,9 @@ def synthesize_voice(rng: np.random.Generator, pitch: float, arousal: float) -> 
     tempo, swing, tilt, loudness = (np.interp(arousal, (0, 1), pair) for pair in ends)
     tempo *= rng.uniform(0.9, 1.1)
 
-    time = np.arange(round(SECONDS * RATE)) / RATE
+    time = np.arange(round(SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
     glide = 1 + swing * np.sin(2 * np.pi * tempo * time + rng.uniform(0, 6))
-    phase = 2 * np.pi * np.cumsum(pitch * rng.uniform(0.98, 1.02) * glide) / RATE
+    phase = 2 * np.pi * np.cumsum(pitch * rng.uniform(0.98, 1.02) * glide) / SAMPLE_RATE
     voiced = sum_harmonics(phase, HARMONICS**-tilt)
 
     syllables = (0.5 + 0.5 * np.sin(2 * np.pi * tempo * time)) ** 2
@@ -54,5 +54,5 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(RATE)
+        file.setframerate(SAMPLE_RATE)
         file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())

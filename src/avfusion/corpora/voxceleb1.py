@@ -23,13 +23,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from avfusion.corpora.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
-from avfusion.corpora.published import Faults, NamedFile, PublishedCorpus, Size, Take, tell_kind
+from avfusion.corpora.published import (
+    Faults,
+    NamedFile,
+    PublishedCorpus,
+    Size,
+    Take,
+    find_media_kind,
+)
 from avfusion.corpora.recording import SPLITS
 from avfusion.messages import join_items, pluralize
 
 LIST, META = "iden_split.txt", "vox1_meta.csv"
 LIST_ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/meta/iden_split.txt"
-LINE = re.compile(r"(?P<split>[123])\s+(?P<clip>id1\d{4}/\S+/\d{5})\.\w+")
+LIST_LINE = re.compile(r"(?P<split>[123])\s+(?P<clip>id1\d{4}/\S+/\d{5})\.\w+")
 GENDERS = {"f": "female", "m": "male"}
 
 
@@ -84,7 +91,7 @@ class Voxceleb1(PublishedCorpus):
                 continue
             yield Take(
                 clip_id,
-                tell_kind(file.path),
+                find_media_kind(file.path),
                 file.path,
                 label=speaker,
                 subject=speaker,
@@ -106,7 +113,7 @@ def read_splits(path: Path) -> dict[str, str]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
-        match = LINE.fullmatch(line.strip())
+        match = LIST_LINE.fullmatch(line.strip())
         if not match:
             raise ValueError(
                 f"Line {number} of {path} is {line[:80]!r}, expected one such as 1 "

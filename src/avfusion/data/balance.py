@@ -11,7 +11,7 @@ from torch import Tensor
 from avfusion.messages import join_items
 from avfusion.targets import Target
 
-BALANCED = ("class", "subject")
+BALANCE_CHOICES = ("class", "subject")
 
 
 def find_balanced(balance: Sequence[str] | str | None) -> tuple[str, ...]:
@@ -21,12 +21,12 @@ def find_balanced(balance: Sequence[str] | str | None) -> tuple[str, ...]:
         ValueError: It is something else.
     """
     given = [balance] if isinstance(balance, str) else list(balance or ())
-    if unknown := [name for name in given if name not in BALANCED]:
+    if unknown := [name for name in given if name not in BALANCE_CHOICES]:
         raise ValueError(
             f"data.balance must be null, class, subject or [class, subject], got "
             f"{join_items(unknown)}."
         )
-    return tuple(name for name in BALANCED if name in given)
+    return tuple(name for name in BALANCE_CHOICES if name in given)
 
 
 def weigh_clips(

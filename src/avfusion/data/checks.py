@@ -13,7 +13,7 @@ from avfusion.data.splits import Splits
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures
 from avfusion.features.clip import MODALITIES
-from avfusion.features.identity import CLASS, name_of
+from avfusion.features.identity import CLASS, get_name
 from avfusion.messages import join_items, pluralize
 from avfusion.targets import Target
 
@@ -114,10 +114,10 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
         if not change.band:
             continue
         features = store.streams[change.stream].shape[-1]
-        known = change.stream == AudioFeatures.stream and audio[CLASS] == name_of(AudioFeatures)
+        known = change.stream == AudioFeatures.stream and audio[CLASS] == get_name(AudioFeatures)
         if change.blocks is None and not known:
             raise ValueError(
-                f"The {change.stream} of {store.address} are no MFCC of {name_of(AudioFeatures)}, "
+                f"The {change.stream} of {store.address} are no MFCC of {get_name(AudioFeatures)}, "
                 "and data.augmentation.audio hides bands of MFCC and of their differences: set "
                 "data.augmentation.audio.blocks=1 where a frame is one spectrum (of "
                 f"{features} numbers), or data.augmentation.audio.band=0 to hide none."

@@ -28,7 +28,7 @@ from avfusion.preparation.statistics import Moments, limit_chunk, sum_moments
 
 COMPUTED_FORMAT = 1
 STREAM_FILE = "stream.json"
-LENGTHS = "lengths.npy"
+LENGTHS_FILE = "lengths.npy"
 MOMENTS_FILE = "moments.npy"
 
 
@@ -70,7 +70,7 @@ class ComputedStream:
     def steps(self) -> Int64[np.ndarray, "clips"]:
         """True steps of each clip: none of one that lacks the modality."""
         if self.is_ragged:
-            return np.load(self.files.get(self.folder / LENGTHS))
+            return np.load(self.files.get(self.folder / LENGTHS_FILE))
         return np.full(self.description["clips"], self.stream.shape[bool(self.stream.layers)])
 
     @cached_property

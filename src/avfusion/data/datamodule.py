@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 TargetFactory = Callable[[Mapping[str, Any]], Target]
 
 
-class Opened(NamedTuple):
+class OpenedStore(NamedTuple):
     """A store that was opened to be read by a split plan."""
 
     store: Store
@@ -165,7 +165,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         self.seed = seed
         self.device = device
         self.preparation: Preparation | None = None  # which has read the corpus
-        self.opened: Opened | None = None
+        self.opened: OpenedStore | None = None
         self.training: ResumableLoader | None = None
         self.position = {"clips": 0, "clips_per_step": 0}  # in the epoch that training goes on with
 
@@ -226,7 +226,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         """What a network has to know of the data, in plain containers."""
         return self._open_store().description
 
-    def _open_store(self) -> Opened:
+    def _open_store(self) -> OpenedStore:
         """Open the store, made first where that is possible, split it, and make the target for it.
 
         Raises:
@@ -242,7 +242,7 @@ class FaceAudioDataModule(L.LightningDataModule):
             check_recorded(self.asked or (), store)
             check_modalities(self.removed, self._find_modalities(store))
             splits = split_clips(self.plan, store, self.validation)
-            warn_of_plan(splits)
+            warn_about_plan(splits)
             for sentence in describe_near_duplicates(store, splits):
                 log.warning("%s", sentence)
             asked = store.computed if self.asked is None else self.asked
@@ -253,7 +253,7 @@ class FaceAudioDataModule(L.LightningDataModule):
             if target.output_names != description["output_names"]:
                 store.respell(target.spell)
             description |= {"outputs": target.outputs}
-            self.opened = Opened(store.without(*self.removed), splits, target, description)
+            self.opened = OpenedStore(store.without(*self.removed), splits, target, description)
             self.augmentation = keep_applicable(self.augmentation, self.streams)
 
         return self.opened
@@ -423,7 +423,7 @@ def _choose_plan(
     return protocol.make_plan(fold, seed)
 
 
-def warn_of_plan(splits: Splits) -> None:
+def warn_about_plan(splits: Splits) -> None:
     """Warn of what a plan shares between training and test, and of what the store lacks of it."""
     if splits.leak:
         log.warning("data.protocol=%s: %s", splits.protocol, splits.leak)

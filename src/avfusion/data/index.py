@@ -135,8 +135,8 @@ class ClipRecord:
                 row.update(zip(columns, value, strict=True))
             elif field.name == "attributes":
                 row.update((f"{ATTRIBUTE_PREFIX}{name}", text) for name, text in value)
-            elif field.name in PARTS:
-                names = PARTS[field.name][1]
+            elif field.name in NESTED_COLUMNS:
+                names = NESTED_COLUMNS[field.name][1]
                 row.update(zip(names, value or [None] * len(names), strict=True))
             else:
                 row[field.name] = value
@@ -152,8 +152,8 @@ class ClipRecord:
                 values[field.name] = read_numbers(row)
             elif field.name == "attributes":
                 values[field.name] = read_attributes(row)
-            elif field.name in PARTS:
-                kind, names = PARTS[field.name]
+            elif field.name in NESTED_COLUMNS:
+                kind, names = NESTED_COLUMNS[field.name]
                 parts = [row[name] for name in names]
                 values[field.name] = None if None in parts else kind(*parts)
             else:
@@ -183,7 +183,7 @@ def read_attributes(row: Mapping[str, Any]) -> Attributes:
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
 # The columns of what has several numbers.
-PARTS: dict[str, tuple[Any, tuple[str, ...]]] = {
+NESTED_COLUMNS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "window": (Window, ("start", "end")),
     "box": (Box, BOX),
     "crop": (Box, ("crop_left", "crop_top", "crop_right", "crop_bottom")),
@@ -222,9 +222,9 @@ SCHEMA = pa.schema(
         "has_audio": pa.bool_(),
         "pictures": pa.int64(),
         "note": REPEATED_TEXT,
-        **dict.fromkeys(PARTS["box"][1], pa.float64()),
-        **dict.fromkeys(PARTS["crop"][1], pa.float64()),
-        **dict.fromkeys(PARTS["picture_size"][1], pa.int64()),
+        **dict.fromkeys(NESTED_COLUMNS["box"][1], pa.float64()),
+        **dict.fromkeys(NESTED_COLUMNS["crop"][1], pa.float64()),
+        **dict.fromkeys(NESTED_COLUMNS["picture_size"][1], pa.int64()),
         "face_source": pa.string(),
         "audio_source": pa.string(),
         "face_digest": pa.uint64(),

@@ -52,14 +52,16 @@ from avfusion.files import atomic_write, data_folder, hash_file
 from avfusion.messages import format_duration, join_items, pluralize
 
 log = logging.getLogger(__name__)
-LISTING = "listing.json"  # of the files of a store, for processes that open it a second time
+LISTING_FILE = "listing.json"  # of the files of a store, for processes that open it a second time
 CHUNK_BYTES = 8 * 2**20  # of a request
 CHUNKS_AT_ONCE = 4  # of a file
 FILES_AT_ONCE = 4
 ATTEMPTS = 4  # without a byte in between; the clients of S3 and others try again by themselves
-PAUSE = 1.0  # seconds after the first, twice as many after each other
+RETRY_SECONDS = 1.0  # seconds after the first, twice as many after each other
 GB = 10**9
-CACHED = re.compile(r"[^/]*-[0-9a-f]{8}/[0-9a-f]{16}")  # folders of this module, below a cache
+CACHED_FOLDER = re.compile(
+    r"[^/]*-[0-9a-f]{8}/[0-9a-f]{16}"
+)  # folders of this module, below a cache
 INSTALL = {
     "s3": "s3fs (pip install -e '.[remote]')",
     "s3a": "s3fs (pip install -e '.[remote]')",
@@ -101,7 +103,7 @@ class Cache:
         return [
             folder
             for folder in self.folder.glob("*/*/")
-            if CACHED.fullmatch(folder.relative_to(self.folder).as_posix())
+            if CACHED_FOLDER.fullmatch(folder.relative_to(self.folder).as_posix())
             and lock_file(folder).is_file()
         ]
 
@@ -112,7 +114,7 @@ class Cache:
             OSError: There is none, in the cache or on its disk.
         """
         with self.lock():
-            sizes = {folder: measure(folder) for folder in self.list_stores()}
+            sizes = {folder: measure_size(folder) for folder in self.list_stores()}
             total, limit = sum(sizes.values()) + needed, self.size_gb * GB
             oldest = sorted(sizes, key=lambda folder: read_date(lock_file(folder)))
             while total > limit or shutil.disk_usage(self.folder).free < needed:
@@ -152,7 +154,7 @@ def read_date(file: Path) -> float:
     return file.stat().st_mtime if file.exists() else 0.0
 
 
-def measure(folder: Path) -> int:
+def measure_size(folder: Path) -> int:
     """Bytes of the files of a folder, some of which other processes may be renaming."""
     total = 0
     for parent, _, names in os.walk(folder):
@@ -336,7 +338,7 @@ class Transfer(NamedTuple):
         """Lock a file until a stack ends; say whether nothing has stopped this meanwhile."""
         while not self.stop.is_set():
             with suppress(Timeout):
-                stack.enter_context(FileLock(file).acquire(timeout=PAUSE))
+                stack.enter_context(FileLock(file).acquire(timeout=RETRY_SECONDS))
                 return True
         return False
 
@@ -365,8 +367,8 @@ class Transfer(NamedTuple):
                 if error is not None:
                     given_up = isinstance(error, PermissionError | FileNotFoundError)
                     if given_up or failures == ATTEMPTS:
-                        raise explain(error, self.address) from None
-                    self.stop.wait(PAUSE * 2**failures if failures else 0)
+                        raise explain_error(error, self.address) from None
+                    self.stop.wait(RETRY_SECONDS * 2**failures if failures else 0)
 
     def read(self, starts: list[int], ends: list[int]) -> list[Any]:
         """Read pieces of the file; what cannot be read is an exception."""
@@ -427,7 +429,7 @@ def is_missing_bucket(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError) and "bucket does not exist" in str(error)
 
 
-def explain(error: Exception, address: str, verb: str = "read") -> Exception:
+def explain_error(error: Exception, address: str, verb: str = "read") -> Exception:
     """Say in a sentence what is wrong at an address, and what to do; credentials are hidden."""
     kind, reason = type(error).__name__, redact(f"{error}".partition("\n")[0]) or "no reason given"
     if isinstance(error, PermissionError) or "Credentials" in kind:
@@ -462,7 +464,7 @@ def open_cached(address: str, cache: Cache) -> CachedStore:
     """
     address = check_address(address)
     fs, root = connect(address)
-    name = f"{address.rpartition('/')[2]}-{digest(address.encode())[:8]}"
+    name = f"{address.rpartition('/')[2]}-{digest_bytes(address.encode())[:8]}"
     try:
         content = read_bytes(fs, f"{root}/{DESCRIPTION}")
         lengths = list_files(fs, root)
@@ -476,13 +478,15 @@ def open_cached(address: str, cache: Cache) -> CachedStore:
     except Exception as error:  # of as many kinds as there are file systems
         known = find_opened(cache, name, address)
         if known is None or isinstance(error, PermissionError):
-            raise explain(error, address) from None
-        log.warning("%s, so what was opened before is read.", str(explain(error, address))[:-1])
+            raise explain_error(error, address) from None
+        log.warning(
+            "%s, so what was opened before is read.", str(explain_error(error, address))[:-1]
+        )
         return known
 
     origin = Origin(
         address,
-        f"{name}/{digest(content)[:16]}",
+        f"{name}/{digest_bytes(content)[:16]}",
         lengths,
         read_sums(content, streams, address),
     )
@@ -498,7 +502,7 @@ def read_sums(content: bytes, streams: Mapping[str, bytes], address: str) -> dic
         for file, described in streams.items():
             folder = file.rpartition("/")[0]
             own = json.loads(described)["checksums"]
-            sums |= {file: digest(described)} | {f"{folder}/{one}": own[one] for one in own}
+            sums |= {file: digest_bytes(described)} | {f"{folder}/{one}": own[one] for one in own}
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{address}/{DESCRIPTION} does not describe a store with checksums: give another "
@@ -509,7 +513,7 @@ def read_sums(content: bytes, streams: Mapping[str, bytes], address: str) -> dic
 
 def update_folder(store: CachedStore, contents: Mapping[str, bytes]) -> None:
     """Write the descriptions of a store and of its streams, where they are others than before."""
-    with FileLock(f"{store.root}/{LISTING}.fetch"):
+    with FileLock(f"{store.root}/{LISTING_FILE}.fetch"):
         for name, content in contents.items():
             path = store.root / name
             if path.exists() and path.read_bytes() == content:
@@ -522,25 +526,25 @@ def update_folder(store: CachedStore, contents: Mapping[str, bytes]) -> None:
         for path in store.root.glob(f"*/{STREAM_FILE}"):
             if path.relative_to(store.root).as_posix() not in contents:  # deleted there
                 shutil.rmtree(path.parent)
-        with atomic_write(store.root / LISTING) as partial:
+        with atomic_write(store.root / LISTING_FILE) as partial:
             known = {"lengths": store.origin.lengths, "sums": store.origin.sums}
             partial.write_text(json.dumps(known), encoding="utf-8")
 
 
 def find_opened(cache: Cache, name: str, address: str) -> CachedStore | None:
     """Find what was opened last from an address that cannot be reached."""
-    found = [file.parent for file in (cache.folder / name).glob(f"*/{LISTING}")]
+    found = [file.parent for file in (cache.folder / name).glob(f"*/{LISTING_FILE}")]
     if not found:
         return None
     last = max(found, key=lambda folder: read_date(lock_file(folder)))
-    known = json.loads((last / LISTING).read_text(encoding="utf-8"))
+    known = json.loads((last / LISTING_FILE).read_text(encoding="utf-8"))
     return CachedStore(Origin(address, f"{name}/{last.name}", **known), cache)
 
 
 def explain_missing(error: FileNotFoundError, fs: Any, root: str, address: str) -> Exception:
     """Say whether a bucket, a store, or the end of one is missing."""
     if is_missing_bucket(error):
-        return explain(error, address)
+        return explain_error(error, address)
     try:
         found = list_files(fs, root)
     except Exception:  # whatever it is, there is no store
@@ -575,6 +579,6 @@ def list_files(fs: Any, root: str) -> dict[str, int]:
     }
 
 
-def digest(content: bytes) -> str:
+def digest_bytes(content: bytes) -> str:
     """SHA-256 of some bytes, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

@@ -33,7 +33,7 @@ from avfusion.addresses import is_address
 from avfusion.corpora.numbers import COLUMN_PREFIX
 from avfusion.corpora.spelling import normalize_name
 from avfusion.corpora.table import ATTRIBUTE_PREFIX
-from avfusion.data.computed import LENGTHS, ComputedStream, gather, read_computed
+from avfusion.data.computed import LENGTHS_FILE, ComputedStream, gather, read_computed
 from avfusion.data.files import DESCRIPTION, Folder, StoreFiles
 from avfusion.data.index import BOX, ClipRecord, Codes, Index, Rows, to_numpy
 from avfusion.features.clip import Stream
@@ -43,12 +43,12 @@ from avfusion.preparation.statistics import Moments, sum_moments
 if TYPE_CHECKING:
     from avfusion.data.remote import Cache
 
-FORMAT = 5  # until 4 output_names were class_names
-INDEX = "index.parquet"
-REPORT = "report.csv"
-MOMENTS = "moments"
-SHARDS = "[0-9]*.npy"  # in the folder of a stream
-WEIGHTS = "encoder.pt"
+STORE_FORMAT = 5  # until 4 output_names were class_names
+INDEX_FILE = "index.parquet"
+REPORT_FILE = "report.csv"
+MOMENTS_FOLDER = "moments"
+SHARD_PATTERN = "[0-9]*.npy"  # in the folder of a stream
+WEIGHTS_FILE = "encoder.pt"
 
 
 class Store:
@@ -65,7 +65,7 @@ class Store:
         self.root = self.files.root
         self.removed = tuple(removed)
         self.description = read_description(self.root)
-        self.index = Index(self.files.get(self.root / INDEX))
+        self.index = Index(self.files.get(self.root / INDEX_FILE))
         self._spell: Callable[[str], str] | None = None
         described = self.description["streams"].items()
         self.streams = {name: Stream.from_plain(values) for name, values in described}
@@ -215,7 +215,7 @@ class Store:
     def shards(self, name: str) -> "Shards":
         """Map the shards of a stream; as plain arrays, whose slices cost less than memmap's."""
         if name not in self.opened:
-            self.opened[name] = Shards(self.files.find(f"{name}/{SHARDS}"), self.files)
+            self.opened[name] = Shards(self.files.find(f"{name}/{SHARD_PATTERN}"), self.files)
         return self.opened[name]
 
     def has_modality(self, name: str) -> Bool[np.ndarray, "clips"]:
@@ -226,7 +226,7 @@ class Store:
         """Add up the moments of a stream over some clips, None where it has none."""
         if name in self.computed:
             return self.computed[name].moments(among & self.has_modality(name))
-        files = self.files.find(f"{MOMENTS}/{name}/{SHARDS}")
+        files = self.files.find(f"{MOMENTS_FOLDER}/{name}/{SHARD_PATTERN}")
         if not files:
             return None
         # One after the other: those of a million clips are a gigabyte.
@@ -235,7 +235,7 @@ class Store:
 
     def skipped(self) -> set[str]:
         """Ids of the clips of the corpus that could not be used."""
-        rows = read_csv(self.file(REPORT))
+        rows = read_csv(self.file(REPORT_FILE))
         return {row["clip_id"] for row in rows if row["outcome"] != "kept"}
 
     def shown(self, modality: str) -> str:
@@ -271,7 +271,7 @@ class Store:
     def lengths(self, name: str) -> Int64[np.ndarray, "clips"]:
         """How many steps of a sequence are true in each clip: at least one."""
         if name not in self._lengths:
-            column, file = self.streams[name].lengths, self.root / name / LENGTHS
+            column, file = self.streams[name].lengths, self.root / name / LENGTHS_FILE
             if self._is_removed(name):
                 steps = np.ones(len(self), np.int64)
             elif name in self.computed:
@@ -287,11 +287,11 @@ class Store:
 
     def has_weights(self, name: str) -> bool:
         """Whether the weights of the encoder that computed a stream are kept beside it."""
-        return bool(self.files.find(f"{name}/{WEIGHTS}"))
+        return bool(self.files.find(f"{name}/{WEIGHTS_FILE}"))
 
     def encoder(self, name: str) -> dict[str, Tensor]:
         """Weights of the encoder that computed a stream."""
-        file = self.files.get(self.root / name / WEIGHTS)
+        file = self.files.get(self.root / name / WEIGHTS_FILE)
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
@@ -356,7 +356,7 @@ class Shards(Sequence[np.ndarray]):
 
 def find_shards(folder: Path) -> list[Path]:
     """Find the files of the shards in a folder, in their order."""
-    return sorted(folder.glob(SHARDS))
+    return sorted(folder.glob(SHARD_PATTERN))
 
 
 def map_shard(file: Path) -> np.ndarray:
@@ -364,7 +364,7 @@ def map_shard(file: Path) -> np.ndarray:
     return np.asarray(np.load(file, mmap_mode="r"))
 
 
-def shard_file(root: Path, name: str, shard: int) -> Path:
+def locate_shard(root: Path, name: str, shard: int) -> Path:
     """File of one array's shard."""
     return root / name / f"{shard:05d}.npy"
 
@@ -387,9 +387,9 @@ def read_description(root: Path) -> dict[str, Any]:
             "again."
         ) from error
 
-    if given != FORMAT:
+    if given != STORE_FORMAT:
         raise ValueError(
-            f"The store in {root} has format {given}, this version reads {FORMAT}: "
+            f"The store in {root} has format {given}, this version reads {STORE_FORMAT}: "
             "prepare the corpus again."
         )
 

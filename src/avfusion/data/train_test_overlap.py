@@ -25,7 +25,7 @@ def digest_training_clips(store: Store, training: Bool[np.ndarray, "clips"]) -> 
     """Digests of the training clips: of equal length, and without anybody's name."""
     clips = store.columns("subject", "face_digest", "audio_digest")
     subjects = Codes.of(clips["subject"]).counts(training).keys() - {""}
-    contents = [_known(clips[column], training)[1] for column in DIGESTS]
+    contents = [_select_known(clips[column], training)[1] for column in DIGESTS]
     return {
         "subjects": encode_digests([digest_subject(name) for name in subjects]),
         "recordings": encode_digests(np.concatenate(contents)),
@@ -71,8 +71,8 @@ def find_overlap(
     trained = decode_digests(digests["recordings"])
     seen = np.zeros(len(store), bool)
     for column in DIGESTS:
-        rows, contents = _known(clips[column], among)
-        seen[rows[_among(contents, trained)]] = True
+        rows, contents = _select_known(clips[column], among)
+        seen[rows[_is_in_sorted(contents, trained)]] = True
 
     return {
         "subjects_seen_in_training": sorted(spelled.values()),
@@ -80,7 +80,7 @@ def find_overlap(
     }
 
 
-def _among(
+def _is_in_sorted(
     values: UInt64[np.ndarray, "values"], ordered: UInt64[np.ndarray, "ordered"]
 ) -> Bool[np.ndarray, "values"]:
     """Say of each value whether it is one of those that stand in order."""
@@ -90,7 +90,7 @@ def _among(
     return inside
 
 
-def _known(
+def _select_known(
     column: pa.ChunkedArray, among: Bool[np.ndarray, "clips"]
 ) -> tuple[Int64[np.ndarray, "known"], UInt64[np.ndarray, "known"]]:
     """Rows of some clips where a column has a digest, and these digests."""

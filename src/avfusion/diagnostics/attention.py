@@ -1,4 +1,4 @@
-"""Attention: how narrow glimpses are, where they look, and whether the answer rests on that."""
+"""Attention: how narrow glimpses are, where they look, and whether predictions rest on that."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from avfusion.bounds import NonNegativeInt, PositiveInt
 from avfusion.dashboard.glimpse_shape import sum_statistics
 from avfusion.data.batch import Clips
 from avfusion.data.dataset import SplitDataset
-from avfusion.diagnostics.answers import answer, has_classes, score_clips
+from avfusion.diagnostics.class_predictions import has_classes, predict_classes, score_clips
 from avfusion.diagnostics.encoder_passes import find_encoders, record_encoders, replay_encoders
 from avfusion.diagnostics.evidence import Evidence
 from avfusion.diagnostics.networks import ForwardPass, TestedNetwork, to_cpu
@@ -20,7 +20,15 @@ from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section
 from avfusion.models.layers.layer_weights import list_layer_weights
 from avfusion.models.networks.scores import Scores
 
-PARTS = (0.0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)  # of the positions that are changed
+CHANGED_FRACTIONS = (
+    0.0,
+    1 / 16,
+    1 / 8,
+    1 / 4,
+    1 / 2,
+    3 / 4,
+    1.0,
+)  # of the positions that are changed
 ORDERS = ("attention", "random")
 KINDS = ("deletion", "insertion")
 TITLES = {
@@ -33,14 +41,14 @@ TITLES = {
 
 
 class Attention:
-    """Measure glimpses, and how faithful they are to what the answer rests on.
+    """Measure glimpses, and how faithful they are to what predictions rest on.
 
     * Entropy in nats, largest weight, and agreement of two glimpses (cosine); hits, the part of the
       clips where attention peaks in the speaker's face, where boxes are known.
     * Faithfulness (Petsiuk et al., 2018, https://arxiv.org/abs/1806.07421): positions of the face
       map are replaced by the mean of the map, those with most attention first (deletion), or all
       but these (insertion). The less a deletion leaves of the probability of what is true, and the
-      more an insertion gives of it, compared with a random order, the more the answer rests on what
+      more an insertion gives of it, compared with a random order, the more predictions rest on what
       attention points at; the area between the curves is 0 where attention means nothing. Of
       numbers it is the mean absolute error, with its sign turned. ``clips`` are at most so many of
       each network.
@@ -91,14 +99,19 @@ class Attention:
         areas: list[list[Cell]] = []
         charts = []
         for kind, by_order in found.curves.items():
-            own = {order: float(np.trapezoid(curve, PARTS)) for order, curve in by_order.items()}
+            own = {
+                order: float(np.trapezoid(curve, CHANGED_FRACTIONS))
+                for order, curve in by_order.items()
+            }
             sign = 1 if kind == "insertion" else -1
             own["between"] = sign * (own["attention"] - own["random"])
             numbers |= {f"{kind}/{name}": area for name, area in own.items()}
             areas.append([kind, *own.values()])
             summary += f", {kind} {own['between']:+.3f}"
 
-            lines = [Line(order, PARTS, curve.tolist()) for order, curve in by_order.items()]
+            lines = [
+                Line(order, CHANGED_FRACTIONS, curve.tolist()) for order, curve in by_order.items()
+            ]
             caption = (
                 f"{kind.capitalize()} of positions of the face map by attention, or at random."
             )
@@ -107,7 +120,7 @@ class Attention:
         tables.append(Table("Faithfulness", head, areas))
         return Section(self.title, summary, numbers, tables, charts, notes)
 
-    def run(self, evidence: Evidence) -> "Found":
+    def run(self, evidence: Evidence) -> "AttentionResult":
         """Run the networks over their clips that have a face."""
         statistics = np.zeros(5)
         highest: list[Tensor] = []
@@ -121,7 +134,7 @@ class Attention:
                 highest.append(batch.positions.log())
                 if batch.positions.max() > 1:
                     positions = part.positions[np.searchsorted(part.rows, batch.rows.numpy())]
-                    qualities.append(_judge(evidence, batch.outputs.numpy(), positions))
+                    qualities.append(_score_outputs(evidence, batch.outputs.numpy(), positions))
 
         entropy, largest, similarity, clips, pairs = statistics.tolist()
         numbers = {
@@ -132,16 +145,16 @@ class Attention:
         if pairs:
             numbers["agreement"] = similarity / pairs
         if not qualities:
-            return Found(numbers, {})
+            return AttentionResult(numbers, {})
         mean = np.concatenate(qualities).mean(axis=0)
         curves = {
             kind: {order: mean[first, second] for first, order in enumerate(ORDERS)}
             for second, kind in enumerate(KINDS)
         }
-        return Found(numbers, curves)
+        return AttentionResult(numbers, curves)
 
 
-class Found(NamedTuple):
+class AttentionResult(NamedTuple):
     """Means over clips, and curves by kind and order; none of maps of one position."""
 
     numbers: dict[str, float]
@@ -198,7 +211,7 @@ class DeletionPass(ForwardPass):
             ranks = ranks.argsort(dim=1)
             for kind in KINDS:
                 inner = []
-                for part in PARTS[1:-1]:
+                for part in CHANGED_FRACTIONS[1:-1]:
                     first = ranks < (part * known.sum(dim=1, keepdim=True)).ceil()
                     inner.append(answer_without(known & (first if kind == "deletion" else ~first)))
                 ends = (scores.logits, nothing) if kind == "deletion" else (nothing, scores.logits)
@@ -238,17 +251,17 @@ def run_deletions(
     return network.run(dataset, DeletionPass(network.network, seed))
 
 
-def _judge(
+def _score_outputs(
     evidence: Evidence,
     outputs: Float[np.ndarray, "clips orders kinds parts outputs"],
     positions: Int64[np.ndarray, "clips"],
 ) -> Float64[np.ndarray, "clips orders kinds parts"]:
-    """Find how good each answer is: the probability of what is true, or the error turned."""
+    """Score outputs: by the probability of the true label, or the negative error."""
     shape, targets = outputs.shape[1:4], evidence.targets[positions]
 
     def judge(some: Float[np.ndarray, "clips outputs"]) -> Float64[np.ndarray, "clips"]:
         if has_classes(evidence.target):
-            return answer(evidence.target, some, targets).true_probability
+            return predict_classes(evidence.target, some, targets).true_probability
         return -score_clips(evidence.target, some, targets)
 
     flat = outputs.reshape(len(outputs), -1, outputs.shape[-1])

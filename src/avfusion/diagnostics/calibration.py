@@ -9,7 +9,7 @@ from scipy.optimize import isotonic_regression
 
 from avfusion.bounds import PositiveInt
 from avfusion.checkpoint import find_checkpoint
-from avfusion.diagnostics.answers import Answers
+from avfusion.diagnostics.class_predictions import ClassPredictions
 from avfusion.diagnostics.evidence import Evidence, Stacked
 from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section, Table
 from avfusion.diagnostics.temperature import fit_temperature, write_temperature
@@ -64,7 +64,7 @@ class Calibration:
     each class, so that they add up (Dimitriadis et al., 2021, https://arxiv.org/abs/2008.03033).
 
     ``temperature`` is fitted to the validation clips and written beside the checkpoint. What the
-    network answers to them is in the folder of the run, or is computed where it is not.
+    network predicts for them is in the folder of the run, or is computed where it is not.
     """
 
     title = "Calibration"
@@ -95,9 +95,9 @@ class Calibration:
         for stage, (name, outputs) in zip(("", "scaled/"), stages.items(), strict=False):
             found, events = [], []
             for one in outputs:
-                answers = evidence.answer(one)
-                found.append(self.measure_answers(answers))
-                events.append(list_events(answers))
+                predictions = evidence.predict_classes(one)
+                found.append(self.measure_predictions(predictions))
+                events.append(list_events(predictions))
             numbers |= {f"{stage}{k}": float(np.mean([one[k] for one in found])) for k in found[0]}
             probability, happened = map(np.concatenate, zip(*events, strict=True))
             bins = bin_events(probability, happened, self.bins)
@@ -125,30 +125,30 @@ class Calibration:
             notes,
         )
 
-    def measure_answers(self, answers: Answers) -> dict[str, float]:
-        """Measure the answers of one repetition."""
-        events = list_events(answers)
+    def measure_predictions(self, predictions: ClassPredictions) -> dict[str, float]:
+        """Measure the predictions of one repetition."""
+        events = list_events(predictions)
         return {
-            "accuracy": float(answers.right.mean()),
-            "mean_confidence": float(answers.confidence.mean()),
+            "accuracy": float(predictions.right.mean()),
+            "mean_confidence": float(predictions.confidence.mean()),
             "ece": bin_events(*events, self.bins).error,
             "ece_equal_mass": bin_events(*events, self.bins, equal_mass=True).error,
-            "nll": float(answers.nll.mean()),
-            **decompose_brier(answers),
+            "nll": float(predictions.nll.mean()),
+            **decompose_brier(predictions),
         }
 
 
 def list_events(
-    answers: Answers,
+    predictions: ClassPredictions,
 ) -> tuple[Float64[np.ndarray, "events"], Float64[np.ndarray, "events"]]:
     """List probabilities of events, and whether each happened.
 
     Of one class per clip an event is that the decision is right; of several, that a clip has a
     class.
     """
-    if answers.exclusive:
-        return answers.confidence, answers.right
-    return answers.probabilities.reshape(-1), answers.has.reshape(-1).astype(np.float64)
+    if predictions.exclusive:
+        return predictions.confidence, predictions.right
+    return predictions.probabilities.reshape(-1), predictions.has.reshape(-1).astype(np.float64)
 
 
 def bin_events(
@@ -174,11 +174,11 @@ def bin_events(
     return Bins(mean, frequency, count[filled] / len(probability))
 
 
-def decompose_brier(answers: Answers) -> dict[str, float]:
+def decompose_brier(predictions: ClassPredictions) -> dict[str, float]:
     """Compute the Brier score, its reliability, resolution and uncertainty."""
-    probabilities, has = answers.probabilities, answers.has
+    probabilities, has = predictions.probabilities, predictions.has
     parts = np.sum([_decompose(p, h) for p, h in zip(probabilities.T, has.T, strict=True)], axis=0)
-    scale = 1 if answers.exclusive else probabilities.shape[1]
+    scale = 1 if predictions.exclusive else probabilities.shape[1]
     names = ("brier", "reliability", "resolution", "uncertainty")
     return {name: float(part) / scale for name, part in zip(names, parts, strict=True)}
 
@@ -199,7 +199,7 @@ def scale_evidence(evidence: Evidence) -> tuple[Stacked, list[float]]:
     """Divide the outputs of each network by its temperature, which is written beside it."""
     scaled, temperatures = evidence.outputs.astype(np.float64), []
     for number, part in enumerate(evidence.parts):
-        outputs, targets = answer_validation(evidence, number)
+        outputs, targets = predict_validation(evidence, number)
         if not len(outputs):
             raise NotMeasured("No validation clip has a known label.")
         temperature = fit_temperature(evidence.target, outputs, targets)
@@ -213,7 +213,7 @@ def scale_evidence(evidence: Evidence) -> tuple[Stacked, list[float]]:
     return scaled, temperatures
 
 
-def answer_validation(
+def predict_validation(
     evidence: Evidence, number: int
 ) -> tuple[Float[np.ndarray, "clips outputs"], Shaped[np.ndarray, "clips *outputs"]]:
     """Find the outputs of the network of a part for its validation clips, with their labels.

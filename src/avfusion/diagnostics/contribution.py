@@ -8,28 +8,28 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
 from avfusion.bounds import NonNegativeInt, PositiveInt
-from avfusion.diagnostics.answers import (
+from avfusion.diagnostics.class_predictions import (
     Encoded,
     Outputs,
-    answer,
+    find_title,
     has_classes,
+    predict_classes,
     score_metrics,
-    title_of,
 )
-from avfusion.diagnostics.evidence import Evidence, Part
+from avfusion.diagnostics.evidence import Evidence, TestedClips
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section, Table
-from avfusion.diagnostics.stand_ins import rotate
+from avfusion.diagnostics.stand_ins import rotate_rows
 from avfusion.diagnostics.subsets import compute_subsets
 
-Worth = TypeVar("Worth", float, np.ndarray)  # of all clips, or of each
-Shared = tuple[float, float, float]  # a number and the ends of its interval
+Value = TypeVar("Value", float, np.ndarray)  # of all clips, or of each
+Estimate = tuple[float, float, float]  # a number and the ends of its interval
 TITLES = {"true_probability": "probability of what is true"}
 SIDES = ("face", "voice", "neither")
 
 
 class Contribution:
-    """Share out the score among face and voice, and measure what needs both at once.
+    """Divide the score between face and voice, and measure what needs both at once.
 
     * Shapley values (1953): what a modality adds to the score, on average over both orders in which
       the two may come. They add up to the difference between both and none. The *synergy* is what
@@ -54,29 +54,29 @@ class Contribution:
         read = evidence.modalities
         if len(read) < 2:
             raise NotMeasured(
-                f"This network reads the {read[0]} alone: nothing is to be shared out."
+                f"This network reads the {read[0]} alone: there is nothing to divide."
             )
 
         numbers: dict[str, float] = {}
         tables, notes, summaries = [], [], []
-        shared = self.share_out(evidence)
+        shared = self.compute_shapley_values(evidence)
         numbers |= {
             f"shapley/{what}/{name}": v for what, s in shared.items() for name, (v, *_) in s.items()
         }
         rows: list[list[Cell]] = [
-            [TITLES.get(what) or title_of(what), *s.values()] for what, s in shared.items()
+            [TITLES.get(what) or find_title(what), *s.values()] for what, s in shared.items()
         ]
         tables.append(Table("Shapley values", ["of", *next(iter(shared.values()))], rows))
         first = evidence.target.scores[0]
         values = [shared[first][name] for name in ("face", "audio")]
         face, audio = (value for value, *_ in values)
-        summaries.append(f"{title_of(first)} by face {face:+.3f}, by audio {audio:+.3f}")
+        summaries.append(f"{find_title(first)} by face {face:+.3f}, by audio {audio:+.3f}")
 
-        projected = self.project(evidence)
+        projected = self.compare_projections(evidence)
         numbers |= {
             f"emap/{what}/{name}": v for what, s in projected.items() for name, v in s.items()
         }
-        rows = [[title_of(what), *scores.values()] for what, scores in projected.items()]
+        rows = [[find_title(what), *scores.values()] for what, scores in projected.items()]
         head = ["score", *next(iter(projected.values()))]
         tables.append(
             Table("Interaction: the network and its best additive projection", head, rows)
@@ -84,7 +84,7 @@ class Contribution:
         summaries.append(f"by interaction (EMAP) {projected[first]['interaction']:+.3f}")
 
         try:
-            wins = self.mispair(evidence)
+            wins = self.measure_mispaired(evidence)
         except NotMeasured as error:
             notes.append(str(error))
         else:
@@ -94,15 +94,15 @@ class Contribution:
                 Table("Mispaired clips: whose label wins", ["label of the", "part"], rows)
             )
 
-        caption = f"Shapley values of {title_of(first)}, and what interaction is worth (EMAP)."
+        caption = f"Shapley values of {find_title(first)}, and what interaction is worth (EMAP)."
         values.append((projected[first]["interaction"], nan, nan))
         line = Line(
             "", ["face", "audio", "interaction (EMAP)"], *map(list, zip(*values, strict=True))
         )
-        chart = Chart("contribution", caption, title_of(first), "", [line])
+        chart = Chart("contribution", caption, find_title(first), "", [line])
         return Section(self.title, ", ".join(summaries), numbers, tables, [chart], notes)
 
-    def share_out(self, evidence: Evidence) -> dict[str, dict[str, Shared]]:
+    def compute_shapley_values(self, evidence: Evidence) -> dict[str, dict[str, Estimate]]:
         """Compute the Shapley values of the first score and of the probability of what is true.
 
         Those of classes have intervals over subjects.
@@ -112,7 +112,12 @@ class Contribution:
         first = evidence.target.scores[0]
         if not has_classes(evidence.target):
             worth = (float(evidence.average(evidence.score, one)[first]) for one in subsets)
-            return {first: {name: (value, nan, nan) for name, value in share_out(*worth).items()}}
+            return {
+                first: {
+                    name: (value, nan, nan)
+                    for name, value in compute_shapley_values(*worth).items()
+                }
+            }
 
         # The values are means over clips of what each clip gives, as the scores are.
         each = {
@@ -122,12 +127,12 @@ class Contribution:
         return {
             what: {
                 name: (float(values.mean()), *evidence.draws.find_interval(values))
-                for name, values in share_out(*clips).items()
+                for name, values in compute_shapley_values(*clips).items()
             }
             for what, clips in each.items()
         }
 
-    def project(self, evidence: Evidence) -> dict[str, dict[str, float]]:
+    def compare_projections(self, evidence: Evidence) -> dict[str, dict[str, float]]:
         """Compare the scores of the networks and of their projections, on the same clips."""
         found: dict[int, list[tuple[Outputs, Outputs, Encoded]]] = defaultdict(list)
         for part, network in evidence.pair_networks():
@@ -148,7 +153,7 @@ class Contribution:
             for a, b in [np.mean([[one[name] for one in pair] for pair in scores], axis=0).tolist()]
         }
 
-    def mispair(self, evidence: Evidence) -> dict[str, float]:
+    def measure_mispaired(self, evidence: Evidence) -> dict[str, float]:
         """Find whose label wins, on average over repetitions."""
         if not has_classes(evidence.target):
             raise NotMeasured("Numbers have no label of the face or of the voice that could win.")
@@ -157,12 +162,14 @@ class Contribution:
             among = find_complete(part, network)
             rows, targets = part.rows[among], evidence.targets[part.positions[among]]
             own = np.arange(len(among))
-            others = rotate(own, np.random.default_rng(self.seed), targets)
+            others = rotate_rows(own, np.random.default_rng(self.seed), targets)
             own, others = own[others != own], others[others != own]
             if not len(own):
                 continue
             outputs = network.compute_pairs(rows[own], rows[others])
-            face, voice = (answer(evidence.target, outputs, targets[s]) for s in (own, others))
+            face, voice = (
+                predict_classes(evidence.target, outputs, targets[s]) for s in (own, others)
+            )
             wins = find_winners(face.found, face.has, voice.has, evidence.target.exclusive)
             shares[part.repetition].append(wins)
 
@@ -172,7 +179,7 @@ class Contribution:
         return dict(zip(SIDES, np.mean(each, axis=0).tolist(), strict=True))
 
 
-def find_complete(part: Part, network: TestedNetwork) -> Int64[np.ndarray, "some"]:
+def find_complete(part: TestedClips, network: TestedNetwork) -> Int64[np.ndarray, "some"]:
     """Find the clips of a part that have both modalities, by their position in it."""
     store = network.data.store
     found = np.flatnonzero((store.has_face & store.has_audio)[part.rows])
@@ -181,7 +188,7 @@ def find_complete(part: Part, network: TestedNetwork) -> Int64[np.ndarray, "some
     return found
 
 
-def share_out(both: Worth, face: Worth, audio: Worth, none: Worth) -> dict[str, Worth]:
+def compute_shapley_values(both: Value, face: Value, audio: Value, none: Value) -> dict[str, Value]:
     """Compute the Shapley values of two modalities from the worth of each subset."""
     return {
         "none": none,

@@ -17,7 +17,7 @@ from avfusion.data.batch import Clips
 from avfusion.data.checks import check_recorded
 from avfusion.data.store import Store
 from avfusion.diagnostics.corruptions import TALKERS, Corruption, derive_generator
-from avfusion.features import prediction_features
+from avfusion.features import build_prediction_features
 from avfusion.features.clip import WAVEFORM, Stream
 from avfusion.features.face import FRAMES
 from avfusion.features.recorded import RecordedEncoder
@@ -183,7 +183,7 @@ class CorruptedClips:
         plan[name] = computation
 
     def _compute_frames(self, name: str) -> Computation:
-        audio = prediction_features(self.store.description["features"]).audio
+        audio = build_prediction_features(self.store.description["features"]).audio
         if name != audio.stream:
             raise ValueError(f"{name} was brought with the corpus, and nobody can compute it")
         return Computation(

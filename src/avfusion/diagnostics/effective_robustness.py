@@ -11,7 +11,7 @@ from avfusion.diagnostics.section import Section, read_diagnoses
 
 SECTION = "robustness"  # its name in conf/diagnostics, and so in the files of baselines
 MIN_FITTED = 3  # baselines of which a line has a slope of its own
-SAME = ("clips_sha256", "seed")  # settings that baselines must share
+SHARED_SETTINGS = ("clips_sha256", "seed")  # settings that baselines must share
 
 
 def read_baselines(folder: str) -> list[Section]:
@@ -32,7 +32,7 @@ def read_baselines(folder: str) -> list[Section]:
 
 def is_comparable(baseline: Section, settings: Mapping[str, object]) -> bool:
     """Whether a baseline was measured on the same clips, corrupted alike."""
-    return all(baseline.settings.get(name) == settings[name] for name in SAME)
+    return all(baseline.settings.get(name) == settings[name] for name in SHARED_SETTINGS)
 
 
 def measure_effective(

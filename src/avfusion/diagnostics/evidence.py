@@ -9,7 +9,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float64, Int64, Shaped
 
-from avfusion.diagnostics.answers import Answers, answer, score_clips, score_metrics
+from avfusion.diagnostics.class_predictions import (
+    ClassPredictions,
+    predict_classes,
+    score_clips,
+    score_metrics,
+)
 from avfusion.diagnostics.networks import Change, TestedNetwork
 from avfusion.diagnostics.resampling import SubjectDraws
 from avfusion.diagnostics.section import NotMeasured
@@ -26,7 +31,7 @@ from avfusion.targets import Target
 Stacked = Float[np.ndarray, "repetitions clips outputs"]
 
 
-class Part(NamedTuple):
+class TestedClips(NamedTuple):
     """The clips that one run has tested, by their positions in the evidence and rows in its store.
 
     ``network`` is the index of its network among those of the evidence.
@@ -69,7 +74,7 @@ class Evidence:
     subjects: Shaped[np.ndarray, "clips"]
     targets: Shaped[np.ndarray, "clips *outputs"]
     outputs: Stacked
-    parts: Sequence[Part]
+    parts: Sequence[TestedClips]
     hits: Float[np.ndarray, "repetitions clips"] | None = None
     attributes: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     networks: Networks = ()
@@ -83,7 +88,7 @@ class Evidence:
         """The modalities that the networks read."""
         return next(network.modalities for _, network in self.pair_networks())
 
-    def pair_networks(self) -> Iterator[tuple[Part, TestedNetwork]]:
+    def pair_networks(self) -> Iterator[tuple[TestedClips, TestedNetwork]]:
         """Pair each part with its network, one after the other, as not all need fit into memory.
 
         Raises:
@@ -113,21 +118,21 @@ class Evidence:
         self.computed.update(new)
         return [self.computed[change] for change in changes]
 
-    def answer(self, outputs: Float[np.ndarray, "clips outputs"]) -> Answers:
-        """Read the answers of the outputs of one repetition."""
-        return answer(self.target, outputs, self.targets)
+    def predict_classes(self, outputs: Float[np.ndarray, "clips outputs"]) -> ClassPredictions:
+        """Turn the outputs of one repetition into predicted classes."""
+        return predict_classes(self.target, outputs, self.targets)
 
     def score(self, outputs: Float[np.ndarray, "clips outputs"]) -> dict[str, float]:
         """Compute the metrics of the target for the outputs of one repetition."""
         return score_metrics(self.target, outputs, self.targets)
 
     def score_clips(self, stacked: Stacked) -> Float64[np.ndarray, "clips"]:
-        """Score each clip, on average over repetitions: see ``answers.score_clips``."""
+        """Score each clip, on average over repetitions: see ``class_predictions.score_clips``."""
         return np.mean([score_clips(self.target, one, self.targets) for one in stacked], axis=0)
 
     def score_truth(self, stacked: Stacked) -> Float64[np.ndarray, "clips"]:
         """Probability of what is true of each clip, on average over repetitions."""
-        return np.mean([self.answer(one).true_probability for one in stacked], axis=0)
+        return np.mean([self.predict_classes(one).true_probability for one in stacked], axis=0)
 
     def average(
         self, measure: Callable[..., Mapping[str, Any]], *stacked: Stacked
@@ -217,13 +222,13 @@ def _pool(members: Sequence[tuple[Run, Predictions]]) -> _Pooled:
 
 def _find_parts(
     repetitions: Sequence[Sequence[tuple[Run, Predictions]]], clip_ids: Shaped[np.ndarray, "clips"]
-) -> list[Part]:
+) -> list[TestedClips]:
     every = [
         (number, run, predictions.labeled())
         for number, members in enumerate(repetitions)
         for run, predictions in members
     ]
     return [
-        Part(run, number, np.searchsorted(clip_ids, known.clip_ids), known.rows, network)
+        TestedClips(run, number, np.searchsorted(clip_ids, known.clip_ids), known.rows, network)
         for network, (number, run, known) in enumerate(every)
     ]

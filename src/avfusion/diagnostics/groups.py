@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from avfusion.bounds import PositiveInt
-from avfusion.diagnostics.answers import has_classes
+from avfusion.diagnostics.class_predictions import has_classes
 from avfusion.diagnostics.evidence import Evidence
 from avfusion.diagnostics.section import Cell, Chart, Line, Section, Table
 from avfusion.evaluation.subject_bootstrap import find_interval
@@ -97,18 +97,18 @@ class Groups:
 
 def find_groups(evidence: Evidence) -> Iterator[Group]:
     """Find the groups of clips, those of each kind together."""
-    answers = []
+    predictions = []
     if has_classes(evidence.target):
-        answers = [evidence.answer(one) for one in evidence.outputs]
-        scores = np.mean([one.right for one in answers], axis=0)
+        predictions = [evidence.predict_classes(one) for one in evidence.outputs]
+        scores = np.mean([one.right for one in predictions], axis=0)
     else:
         scores = evidence.score_clips(evidence.outputs)
     for number, name in enumerate(evidence.draws.names):
         yield Group.of("subject", name, evidence.draws.subject_numbers == number, scores)
 
-    if answers:
-        has = answers[0].has.T.copy()  # by class, one after the other in memory
-        found = np.mean([one.found.T for one in answers], axis=0)
+    if predictions:
+        has = predictions[0].has.T.copy()  # by class, one after the other in memory
+        found = np.mean([one.found.T for one in predictions], axis=0)
         for number, name in enumerate(evidence.target.output_names):
             if has[number].any():
                 yield Group.of("class", name, has[number], found[number])

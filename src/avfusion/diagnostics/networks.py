@@ -68,7 +68,9 @@ class PairDataset(Dataset[Clips]):
     def __getitems__(self, positions: list[int]) -> Clips:
         """Pairs at some positions as a batch; their labels are unknown."""
         faces = read_clips(self.data, self.faces[positions])
-        pairs = exchange(faces, read_clips(self.data, self.voices[positions]), "audio", self.data)
+        pairs = exchange_modality(
+            faces, read_clips(self.data, self.voices[positions]), "audio", self.data
+        )
         return pairs._replace(row=torch.tensor(positions))
 
 
@@ -89,9 +91,11 @@ def read_clips(data: FaceAudioDataModule, rows: Rows) -> Clips:
     return clips.map(lambda part: part[torch.from_numpy(inverse)])
 
 
-def exchange(clips: Clips, others: Clips, modality: str, data: FaceAudioDataModule) -> Clips:
+def exchange_modality(
+    clips: Clips, others: Clips, modality: str, data: FaceAudioDataModule
+) -> Clips:
     """Give clips the face or the voice of others, with what is known of it."""
-    own = names_of(modality, data)
+    own = list_modality_streams(modality, data)
     streams = clips.streams | {name: others.streams[name] for name in own}
     lengths = clips.lengths | {n: others.lengths[n] for n in own if n in clips.lengths}
     changed = clips._replace(streams=streams, lengths=lengths)
@@ -101,7 +105,7 @@ def exchange(clips: Clips, others: Clips, modality: str, data: FaceAudioDataModu
     return changed._replace(has_audio=others.has_audio)
 
 
-def names_of(modality: str, data: FaceAudioDataModule) -> list[str]:
+def list_modality_streams(modality: str, data: FaceAudioDataModule) -> list[str]:
     """Name the streams of a modality that a network reads."""
     return [name for name in data.streams if data.store.streams[name].modality == modality]
 

@@ -16,7 +16,7 @@ from avfusion.bounds import NonNegativeInt, PositiveInt
 from avfusion.data.batch import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.dataset import SplitDataset
-from avfusion.diagnostics.answers import has_classes, title_of
+from avfusion.diagnostics.class_predictions import find_title, has_classes
 from avfusion.diagnostics.corrupted_clips import CorruptedClips, Locations
 from avfusion.diagnostics.corruptions import CORRUPTIONS, Corruption
 from avfusion.diagnostics.effective_robustness import (
@@ -28,13 +28,16 @@ from avfusion.diagnostics.effective_robustness import (
 from avfusion.diagnostics.evidence import Evidence, Stacked
 from avfusion.diagnostics.networks import Change, ChangedDataset, ForwardPass, TestedNetwork
 from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section, Table
-from avfusion.diagnostics.stand_ins import TakenAway
+from avfusion.diagnostics.stand_ins import ModalityRemoval
 from avfusion.messages import join_items, pluralize
 from avfusion.targets import Target
 
 log = logging.getLogger(__name__)
 
-LEFT = {"face": "voice", "audio": "face"}  # what is left where a modality is taken away
+REMAINING_MODALITY = {
+    "face": "voice",
+    "audio": "face",
+}  # what is left where a modality is taken away
 
 
 class RobustnessCurves:
@@ -108,10 +111,10 @@ class RobustnessCurves:
         first = some.target.scores[0]
         return Section(
             self.title,
-            summarize(measured, numbers, first),
+            summarize_area(measured, numbers, first),
             numbers,
-            [tabulate(self.corruptions, numbers, first)],
-            [draw(one, some, stages, numbers) for one in measured],
+            [make_table(self.corruptions, numbers, first)],
+            [draw_curves(one, some, stages, numbers) for one in measured],
             notes,
             settings,
         )
@@ -134,13 +137,13 @@ class RobustnessCurves:
             reasons |= {name: reason for name, reason in found.items() if reason}
             measured = [one for one in self.corruptions if one.name not in reasons]
             if not number:
-                announce(measured, corrupter, some)
+                log_passes(measured, corrupter, some)
 
             for one in measured:
                 log.info("Corrupting clips: %s.", one.title)
                 for level, level_name in enumerate(name_levels(one), start=1):
                     change = partial(_corrupt, corrupter=corrupter, corruption=one, level=level)
-                    computed = compute_part(network, part.rows, change)
+                    computed = compute_changed_clips(network, part.rows, change)
                     outputs[level_name][part.repetition, part.positions] = computed
 
         known = {
@@ -210,7 +213,7 @@ def describe_clips(some: Evidence, count: int, seed: int) -> dict[str, str | int
     return {"clips": len(some), "of": count, "seed": seed, "clips_sha256": digest}
 
 
-def announce(measured: Sequence[Corruption], corrupter: CorruptedClips, some: Evidence) -> None:
+def log_passes(measured: Sequence[Corruption], corrupter: CorruptedClips, some: Evidence) -> None:
     """Say in one line how many forward passes come."""
     levels = sum(len(one.strengths) for one in measured)
     passes = [f"{levels + len(find_removable(some))} of the network"]
@@ -233,24 +236,26 @@ def compute_without(
     evidence: Evidence, some: Evidence, positions: Int64[np.ndarray, "_"]
 ) -> dict[str, Stacked]:
     """Compute the outputs for some clips without each modality, unless all have been computed."""
-    changes = {f"without/{modality}": TakenAway((modality,)) for modality in find_removable(some)}
+    changes = {
+        f"without/{modality}": ModalityRemoval((modality,)) for modality in find_removable(some)
+    }
     known = {name: one for name, one in changes.items() if one in evidence.computed}
     found = {name: evidence.computed[one][:, positions] for name, one in known.items()}
     new = {name: one for name, one in changes.items() if name not in known}
-    return found | dict(zip(new, compute(some, list(new.values())), strict=True))
+    return found | dict(zip(new, compute_changed(some, list(new.values())), strict=True))
 
 
-def compute(evidence: Evidence, changes: Sequence[Change]) -> list[Stacked]:
+def compute_changed(evidence: Evidence, changes: Sequence[Change]) -> list[Stacked]:
     """Compute the outputs for clips changed in several ways, by the networks that tested them."""
     found = [np.empty_like(evidence.outputs) for _ in changes]
     for part, network in evidence.pair_networks() if changes else ():
         for change, outputs in zip(changes, found, strict=True):
-            computed = compute_part(network, part.rows, change)
+            computed = compute_changed_clips(network, part.rows, change)
             outputs[part.repetition, part.positions] = computed
     return found
 
 
-def compute_part(
+def compute_changed_clips(
     network: TestedNetwork, rows: Int64[np.ndarray, "clips"], change: Change
 ) -> Float[np.ndarray, "clips outputs"]:
     """Compute the outputs of a network for changed clips, whose rows are in order."""
@@ -322,7 +327,9 @@ def measure_curves(
     return found
 
 
-def tabulate(corruptions: Sequence[Corruption], numbers: Mapping[str, float], score: str) -> Table:
+def make_table(
+    corruptions: Sequence[Corruption], numbers: Mapping[str, float], score: str
+) -> Table:
     """Tabulate a score: clean, at each end of the levels, without the modality, and the area."""
     head = ["corrupted", "from, to", "clean", "mildest", "strongest", "without it", "area"]
     is_compared = any(f"{one.name}/effective/{score}" in numbers for one in corruptions)
@@ -336,20 +343,20 @@ def tabulate(corruptions: Sequence[Corruption], numbers: Mapping[str, float], sc
             rows.append([one.title, strengths, *(numbers.get(f"{key}/{score}") for key in keys)])
         else:
             rows.append([one.title, strengths, "not measured", *[""] * (len(keys) - 1)])
-    return Table(title_of(score), head + (["effective"] if is_compared else []), rows)
+    return Table(find_title(score), head + (["effective"] if is_compared else []), rows)
 
 
-def summarize(measured: Sequence[Corruption], numbers: Mapping[str, float], score: str) -> str:
+def summarize_area(measured: Sequence[Corruption], numbers: Mapping[str, float], score: str) -> str:
     """Write the clean score, and the least and the largest area, in a line."""
     areas = {one.title: numbers[f"{one.name}/area/{score}"] for one in measured}
     least, most = (choose(areas, key=areas.__getitem__) for choose in (min, max))
     return (
-        f"{title_of(score)} {numbers[f'clean/{score}']:.3f} clean; area under the curve from "
+        f"{find_title(score)} {numbers[f'clean/{score}']:.3f} clean; area under the curve from "
         f"{areas[least]:.3f} ({least}) to {areas[most]:.3f} ({most})"
     )
 
 
-def draw(
+def draw_curves(
     corruption: Corruption,
     some: Evidence,
     stages: Mapping[str, Stacked],
@@ -366,7 +373,9 @@ def draw(
     lines = [Line("corrupted", x, [numbers[f"{level}/{score}"] for level in levels], low, high)]
     beside = {"chance": "chance"}
     if f"without/{corruption.modality}" in stages:
-        beside[f"without/{corruption.modality}"] = f"{LEFT[corruption.modality]} alone"
+        beside[f"without/{corruption.modality}"] = (
+            f"{REMAINING_MODALITY[corruption.modality]} alone"
+        )
     for stage, name in beside.items():
         if math.isfinite(value := numbers[f"{stage}/{score}"]):
             lines.append(Line(name, [x[0], x[-1]], [value, value]))
@@ -374,7 +383,7 @@ def draw(
     ticks = ["clean", *(f"{strength:g}" for strength in corruption.strengths)]
     caption = f"{corruption.title.capitalize()}, from mild to severe."
     name = f"{SECTION}_{corruption.name}"
-    return Chart(name, caption, corruption.unit, title_of(score), lines, ticks=ticks)
+    return Chart(name, caption, corruption.unit, find_title(score), lines, ticks=ticks)
 
 
 def find_intervals(some: Evidence, levels: Sequence[Stacked]) -> tuple[list[float], list[float]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avfusion.data.batch import UNITS, Clips
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.diagnostics.networks import exchange, names_of, read_clips
+from avfusion.diagnostics.networks import exchange_modality, list_modality_streams, read_clips
 from avfusion.features.clip import MODALITIES
 
 StandIn = Literal["network", "zeros", "noise", "other"]
@@ -25,7 +25,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class TakenAway:
+class ModalityRemoval:
     """Take modalities away from clips, and put something in their place.
 
     ``network`` is what the network itself has for a modality that was not recorded, such as a
@@ -43,17 +43,17 @@ class TakenAway:
         """Change some clips."""
         for modality in self.modalities:
             if self.stand_in == "network":
-                clips = _drop(clips, modality, data)
+                clips = _drop_modality(clips, modality, data)
             elif self.stand_in == "other":
                 donors = find_donors(data, modality, self.seed)
                 others = read_clips(data, donors[clips.row.numpy()])
-                clips = exchange(clips, others, modality, data)
+                clips = exchange_modality(clips, others, modality, data)
             else:
                 clips = self._replace_input(clips, modality, data)
         return clips
 
     def _replace_input(self, clips: Clips, modality: str, data: FaceAudioDataModule) -> Clips:
-        for name in names_of(modality, data):
+        for name in list_modality_streams(modality, data):
             values = torch.zeros_like(clips.streams[name])
             if self.stand_in == "noise":
                 values = _draw_noise(clips, name, data, self.seed)
@@ -61,10 +61,10 @@ class TakenAway:
         return clips
 
 
-def _drop(clips: Clips, modality: str, data: FaceAudioDataModule) -> Clips:
+def _drop_modality(clips: Clips, modality: str, data: FaceAudioDataModule) -> Clips:
     """Make clips what they are in a store without the modality: zeros of length one."""
     gone = torch.zeros_like(clips.has_face)
-    for name in names_of(modality, data):
+    for name in list_modality_streams(modality, data):
         values = torch.zeros_like(clips.streams[name])
         if name in clips.lengths:
             time = 1 + bool(data.store.streams[name].layers)
@@ -85,13 +85,13 @@ def find_donors(data: FaceAudioDataModule, modality: str, seed: int) -> Int64[np
     # What one modality draws is not what the other does.
     random = np.random.default_rng([seed, MODALITIES.index(modality)])
     donors = np.arange(len(store))
-    donors[rows[has]] = rotate(rows[has], random)
+    donors[rows[has]] = rotate_rows(rows[has], random)
     if has.any():
         donors[rows[~has]] = random.choice(rows[has], np.count_nonzero(~has))
     return donors
 
 
-def rotate(
+def rotate_rows(
     rows: Int64[np.ndarray, "clips"],
     random: np.random.Generator,
     labels: Shaped[np.ndarray, "clips *outputs"] | None = None,

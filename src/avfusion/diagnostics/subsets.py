@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from avfusion.diagnostics.answers import Outputs, has_classes, title_of
+from avfusion.diagnostics.class_predictions import Outputs, find_title, has_classes
 from avfusion.diagnostics.evidence import Evidence, Stacked
 from avfusion.diagnostics.section import Cell, Chart, Line, Section, Table
-from avfusion.diagnostics.stand_ins import STAND_INS, TITLES, TakenAway
+from avfusion.diagnostics.stand_ins import STAND_INS, TITLES, ModalityRemoval
 
-RISE = 1e-6  # of a probability in single precision: less is rounding
+MIN_RISE = 1e-6  # of a probability in single precision: less is rounding
 
 
 class Subsets:
@@ -35,7 +35,7 @@ class Subsets:
     def measure(self, evidence: Evidence) -> Section:
         """Measure every score of the target for each subset."""
         scores = evidence.target.scores
-        titles = [title_of(score) for score in scores]
+        titles = [find_title(score) for score in scores]
         numbers: dict[str, float] = {}
         tables, lines, summaries = [], [], []
 
@@ -75,8 +75,8 @@ def compute_subsets(evidence: Evidence, stand_in: str = "network") -> dict[str, 
     removed = {}
     if len(read) > 1:
         others = {kept: tuple(name for name in read if name != kept) for kept in read}
-        removed = {f"{kept} only": TakenAway(away, stand_in) for kept, away in others.items()}
-    removed["none"] = TakenAway(read, stand_in)
+        removed = {f"{kept} only": ModalityRemoval(away, stand_in) for kept, away in others.items()}
+    removed["none"] = ModalityRemoval(read, stand_in)
     computed = evidence.compute_each(list(removed.values()))
     whole = {"both" if len(read) > 1 else f"{read[0]} only": evidence.outputs}
     return whole | dict(zip(removed, computed, strict=True))
@@ -91,8 +91,8 @@ def count_rises(evidence: Evidence) -> dict[str, float]:
     whole, *fewer = subsets
 
     def compare(before: Outputs, after: Outputs) -> dict[str, float]:
-        sure, surer = (evidence.answer(outputs).confidence for outputs in (before, after))
-        return {"part": float((surer > sure + RISE).mean())}
+        sure, surer = (evidence.predict_classes(outputs).confidence for outputs in (before, after))
+        return {"part": float((surer > sure + MIN_RISE).mean())}
 
     return {
         name: float(evidence.average(compare, subsets[whole], subsets[name])["part"])

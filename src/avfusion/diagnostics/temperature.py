@@ -14,13 +14,13 @@ from scipy.optimize import minimize_scalar
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from avfusion.diagnostics.answers import answer
+from avfusion.diagnostics.class_predictions import predict_classes
 from avfusion.files import atomic_write, hash_file
 from avfusion.models.networks.scores import Scores
 from avfusion.targets import Target
 
 FILE_NAME = "temperature.json"
-RANGE = (0.05, 20.0)
+TEMPERATURE_RANGE = (0.05, 20.0)
 
 
 def fit_temperature(
@@ -28,18 +28,18 @@ def fit_temperature(
     outputs: Float[np.ndarray, "clips outputs"],
     targets: Shaped[np.ndarray, "clips *outputs"],
 ) -> float:
-    """Fit the temperature to clips whose labels are known; it stays within ``RANGE``.
+    """Fit the temperature to clips whose labels are known; it stays within ``TEMPERATURE_RANGE``.
 
     Where all of them are answered rightly, none is too low: it is 1, as nothing is known of it.
     """
-    if answer(target, outputs, targets).right.all():
+    if predict_classes(target, outputs, targets).right.all():
         return 1.0
 
     def nll(logarithm: float) -> float:
         scaled = outputs.astype(np.float64) / np.exp(logarithm)
-        return float(answer(target, scaled, targets).nll.mean())
+        return float(predict_classes(target, scaled, targets).nll.mean())
 
-    low, high = np.log(RANGE)
+    low, high = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(nll, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))
 

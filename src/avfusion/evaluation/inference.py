@@ -15,7 +15,7 @@ from avfusion.corpora import Recording
 from avfusion.data.batch import Clips
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import ClipRecord
-from avfusion.data.store import REPORT
+from avfusion.data.store import REPORT_FILE
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.features.clip import MODALITIES, NOTE_SEPARATOR
 from avfusion.features.face import FRAMES
@@ -62,7 +62,7 @@ def collect_predictions(
     ``batches`` come from ``Trainer.predict`` with these data and a task of this network.
     """
     store, stand_in = data.store, find_stand_in(network)
-    notes = {row["clip_id"]: row["reason"] for row in read_csv(store.file(REPORT))}
+    notes = {row["clip_id"]: row["reason"] for row in read_csv(store.file(REPORT_FILE))}
     available = {"face": store.has_face, "audio": store.has_audio}
     batches = list(batches)
     clips = iter(store.records([row for rows, *_ in batches for row in rows.tolist()]))

@@ -30,7 +30,7 @@ from avfusion.evaluation.pooled_scores import (
 from avfusion.evaluation.subject_bootstrap import SAMPLES, SCORES
 from avfusion.evaluation.tables import FILE_WIDTH, LATEX_ESCAPES, TEXT_WIDTH
 
-LOSES = "↓"  # beside a network that is behind the probe of its own streams
+LOSES_MARK = "↓"  # beside a network that is behind the probe of its own streams
 BEST, SECOND = "\0", "\1"  # before the cells of the best and of the second setting
 SHOWN_SUBJECTS = 3  # on the terminal
 
@@ -68,9 +68,10 @@ def make_tables(rows: Sequence[PooledRow]) -> list[TextTable]:
     if any(row.loses for row in rows):
         footnotes = [
             *footnotes,
-            f"{LOSES} Behind a trivial baseline on the streams that it reads itself, in {RANKED}.",
+            f"{LOSES_MARK} Behind a trivial baseline on the streams that it reads itself, in "
+            f"{RANKED}.",
         ]
-    names = [f"{row.name}{f' {LOSES}' if row.loses else ''}" for row in rows]
+    names = [f"{row.name}{f' {LOSES_MARK}' if row.loses else ''}" for row in rows]
     folds = max(len(row.pooled.fold_names) for row in rows)
 
     whole = [
@@ -290,7 +291,7 @@ def to_latex(tables: Sequence[TextTable]) -> str:
     return "\n".join(parts)
 
 
-ESCAPES = LATEX_ESCAPES | str.maketrans({LOSES: r"$\downarrow$"})
+ESCAPES = LATEX_ESCAPES | str.maketrans({LOSES_MARK: r"$\downarrow$"})
 
 
 def to_csv(rows: Sequence[PooledRow], details: Mapping[str, Details]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from avfusion.data.store import REPORT, Store
+from avfusion.data.store import REPORT_FILE, Store
 from avfusion.evaluation.file_names import name_files
 from avfusion.evaluation.inference import ClipPrediction
 from avfusion.figures.clip import clip_figure, clip_view
@@ -163,7 +163,7 @@ def report_failed_recordings(
     The sentence is empty where there are none.
     """
     failed = {p.clip.clip_id: p.note for p in predictions if p.values is None}
-    rows = read_csv(store.file(REPORT))
+    rows = read_csv(store.file(REPORT_FILE))
     for row in rows:
         if row["clip_id"] in failed:
             row |= {"outcome": "no prediction", "reason": failed[row["clip_id"]]}

@@ -20,10 +20,10 @@ from avfusion.data.store import Store
 from avfusion.features.clip import Stream
 from avfusion.targets import Target
 
-BATCH = 256  # clips that are read at once
-GRID = 8  # rows and columns that pictures are averaged to
+BATCH_CLIPS = 256  # clips that are read at once
+PICTURE_GRID = 8  # rows and columns that pictures are averaged to
 INVERSE_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C of scikit-learn
-ITERATIONS = 500
+MAX_ITERATIONS = 500
 
 
 class FittedPlan(NamedTuple):
@@ -38,8 +38,8 @@ def summarize_stream(store: Store, name: str) -> Float32[np.ndarray, "clips feat
     """Mean and standard deviation over time of a stream, for each clip; NaN where it has none."""
     parts = []
     stream = store.streams[name]
-    for first in range(0, len(store), BATCH):
-        rows = np.arange(first, min(first + BATCH, len(store)))
+    for first in range(0, len(store), BATCH_CLIPS):
+        rows = np.arange(first, min(first + BATCH_CLIPS, len(store)))
         steps, known = _spread_over_time(store, name, stream, rows)
         parts.append(pool_over_time(steps, known).numpy())
 
@@ -54,8 +54,8 @@ def _spread_over_time(
     """Features of each step of time, and which steps are true."""
     values = store.read(name, rows).float()
     if stream.kind == "pictures":  # [batch, pictures, 3, height, width]
-        cells = adaptive_avg_pool2d(values.flatten(0, 1), GRID)
-        values = cells.reshape(len(rows), -1, 3 * GRID * GRID)
+        cells = adaptive_avg_pool2d(values.flatten(0, 1), PICTURE_GRID)
+        values = cells.reshape(len(rows), -1, 3 * PICTURE_GRID * PICTURE_GRID)
     elif stream.kind == "maps":
         values = values.flatten(3).mean(dim=-1)
     else:
@@ -94,7 +94,7 @@ def standardize(
     return np.nan_to_num((features - mean) / scale, posinf=0, neginf=0).astype(np.float32)
 
 
-def rotate(
+def rotate_features(
     features: Float32[np.ndarray, "clips features"], train: Bool[np.ndarray, "clips"]
 ) -> Float[np.ndarray, "clips rotated"]:
     """Project features on the space that training clips span, where that has fewer dimensions.
@@ -125,13 +125,15 @@ def fit_probe(
 
     train = splits.where("train") & (labels >= 0)
     val = splits.where("val") & (labels >= 0)
-    x = rotate(np.concatenate([standardize(one, train) for one in features], axis=1), train)
+    x = rotate_features(
+        np.concatenate([standardize(one, train) for one in features], axis=1), train
+    )
     if len(np.unique(labels[train])) < 2:
         return predict_majority(labels, splits, classes)
 
     best, best_score = None, -1.0
     for strength in INVERSE_STRENGTHS:
-        model = LogisticRegression(C=strength, max_iter=ITERATIONS)
+        model = LogisticRegression(C=strength, max_iter=MAX_ITERATIONS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(x[train], labels[train])

@@ -121,7 +121,7 @@ def read_run(folder: Path) -> Run:
 
     failure = str(results.get("failure", "")) if results.get("status") == "failed" else None
     found = {} if broken or failure is not None else results
-    return Run(folder, flatten(config), chosen, found, job.get("exit_code"), broken, failure)
+    return Run(folder, flatten_config(config), chosen, found, job.get("exit_code"), broken, failure)
 
 
 def read_mapping(path: Path) -> dict[str, Any] | None:
@@ -138,14 +138,14 @@ def read_mapping(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def flatten(config: Any, key: str = "") -> dict[str, Any]:
+def flatten_config(config: Any, key: str = "") -> dict[str, Any]:
     """Flatten a configuration to its values by dotted keys."""
     if not isinstance(config, dict):
         return {key: config}
 
     leaves: dict[str, Any] = {}
     for name, child in config.items():
-        leaves |= flatten(child, f"{key}.{name}" if key else str(name))
+        leaves |= flatten_config(child, f"{key}.{name}" if key else str(name))
     return leaves
 
 

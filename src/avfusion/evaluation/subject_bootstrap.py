@@ -15,7 +15,7 @@ from scipy import stats
 SAMPLES = 10_000  # draws of subjects
 DRAWS_AT_ONCE = 500  # of 1,000 classes, whose counts are 12 MB then
 SEED = 0
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 # Titles of the scores, the first of which settings are compared by.
 SCORES = ("UAR", "WAR", "macro F1", "weighted F1")
 
@@ -111,7 +111,7 @@ def find_interval(values: Float64[np.ndarray, "samples"]) -> tuple[float, float]
     known = values[np.isfinite(values)]
     if not len(known):
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(known, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     return float(low), float(high)
 
 

@@ -7,7 +7,7 @@ training and in prediction, whatever the machine.
 from avfusion.features.clip import ClipFeatures, Features, Stream
 from avfusion.features.face import FaceFeatures
 from avfusion.features.face_maps import FaceMaps
-from avfusion.features.identity import prediction_features
+from avfusion.features.identity import build_prediction_features
 from avfusion.features.mfcc import AudioFeatures
 from avfusion.features.policies import Policies, Unreadable
 
@@ -20,5 +20,5 @@ __all__ = [
     "Policies",
     "Stream",
     "Unreadable",
-    "prediction_features",
+    "build_prediction_features",
 ]

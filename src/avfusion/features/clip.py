@@ -21,7 +21,7 @@ from avfusion.features.face_maps import FaceMaps
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.features.picture import (
     DecodedFrames,
-    Loss,
+    DecodingLoss,
     Picture,
     is_still,
     read_frame_folder,
@@ -373,7 +373,7 @@ def _find_span(path: Path, span: tuple[float, float] | None) -> tuple[float, flo
 
 def _repeat_picture(path: Path, count: int) -> DecodedFrames:
     still = read_picture(path)
-    return DecodedFrames([still.picture] * count, still.reduction, Loss(still.lost))
+    return DecodedFrames([still.picture] * count, still.reduction, DecodingLoss(still.lost))
 
 
 def _relative_box(box: Box, crop: Box) -> Box:

@@ -105,7 +105,7 @@ class FaceFeatures:
             face = None if nearest is None else faces[nearest]
             if face is None:
                 turned.append(picture)
-                squares.append(enclosing_square(picture))
+                squares.append(find_enclosing_square(picture))
             else:
                 turned.append(level_eyes(picture, face))
                 squares.append(widen_crop(face.box, self.margin, picture))
@@ -140,17 +140,17 @@ class FaceFeatures:
                 near = [
                     face
                     for face in candidates[number]
-                    if center_distance(face.box, last.box) < last.width
+                    if measure_center_distance(face.box, last.box) < last.width
                 ]
                 if near:
-                    distances = [center_distance(face.box, last.box) for face in near]
+                    distances = [measure_center_distance(face.box, last.box) for face in near]
                     tracked[number] = last = near[distances.index(min(distances))]
         return tracked
 
     def _score(self, face: Face, picture: Picture) -> float:
         if self.select_face == "largest":
             return face.width
-        return -center_distance(face.box, enclosing_square(picture))
+        return -measure_center_distance(face.box, find_enclosing_square(picture))
 
 
 def detect_haar(picture: Picture) -> list[Face]:
@@ -207,7 +207,7 @@ def _shrink(picture: Picture) -> tuple[UInt8[np.ndarray, "rows columns 3"], floa
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), scale
 
 
-def center_distance(one: Box, other: Box) -> float:
+def measure_center_distance(one: Box, other: Box) -> float:
     """Distance between the centers of two boxes."""
     across = one.left + one.right - other.left - other.right
     down = one.top + one.bottom - other.top - other.bottom
@@ -224,7 +224,7 @@ def level_eyes(picture: Picture, face: Face) -> Picture:
     return cv2.warpAffine(picture, rotation, (width, height), flags=cv2.INTER_LINEAR)
 
 
-def enclosing_square(picture: Picture) -> Box:
+def find_enclosing_square(picture: Picture) -> Box:
     """Smallest square around a whole picture."""
     height, width, _ = picture.shape
     side, center_x, center_y = max(height, width), width / 2, height / 2

@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 from avfusion.features.mfcc import SAMPLE_RATE
 
 SIDE = 16  # a fingerprint has as many bits in each of two directions
-LOUD = 0.05  # of the largest sample: what is before and after is silence
+SILENCE_RATIO = 0.05  # of the largest sample: what is before and after is silence
 MIN_SAMPLES = SAMPLE_RATE // 10  # of sound; less could be anything
 MAX_SAMPLES = 60 * SAMPLE_RATE  # of a long sound its first minute will do
 LOWEST, HIGHEST = 100.0, 4000.0  # Hz, of the bands
@@ -23,7 +23,7 @@ def fingerprint_sound(samples: Float32[np.ndarray, "samples"]) -> bytes | None:
     Signs of differences of energy along time and frequency, as Haitsma and Kalker, 2002, take them
     (https://ismir2002.ircam.fr/proceedings/02-FP04-2.pdf), over 17 equal parts of the sound.
     """
-    loud = np.flatnonzero(np.abs(samples) > LOUD * np.abs(samples).max(initial=0.0))
+    loud = np.flatnonzero(np.abs(samples) > SILENCE_RATIO * np.abs(samples).max(initial=0.0))
     if not len(loud) or loud[-1] - loud[0] < MIN_SAMPLES:
         return None
 

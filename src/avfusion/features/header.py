@@ -98,7 +98,7 @@ def is_unknown(stated: int, available: int, length: int = 4) -> bool:
     )
 
 
-def _riff(file: BinaryIO, length: int) -> Header | None:
+def _read_riff(file: BinaryIO, length: int) -> Header | None:
     file.seek(0)
     name = file.read(4)
     order: ByteOrder = "big" if name == b"RIFX" else "little"
@@ -166,7 +166,7 @@ def _are_chunks(file: BinaryIO, offset: int, length: int, layout: Layout) -> boo
     return length <= offset < length + layout.align
 
 
-def _w64(file: BinaryIO, length: int) -> Header | None:
+def _read_w64(file: BinaryIO, length: int) -> Header | None:
     offset = 40
     while offset + 24 <= length:
         file.seek(offset)
@@ -189,7 +189,7 @@ def _w64(file: BinaryIO, length: int) -> Header | None:
     return Header(offset + 24, available, None, repaired)
 
 
-def _aiff(file: BinaryIO, length: int) -> Header | None:
+def _read_aiff(file: BinaryIO, length: int) -> Header | None:
     offset, common = 12, None
     while offset + 16 <= length:
         file.seek(offset)
@@ -222,7 +222,7 @@ def _aiff(file: BinaryIO, length: int) -> Header | None:
     return Header(offset + 8 + skipped, available, None, repaired)
 
 
-def _au(file: BinaryIO, length: int) -> Header | None:
+def _read_au(file: BinaryIO, length: int) -> Header | None:
     start, field = Field(4, 4, "big").read(file), Field(8, 4, "big")
     size, available = field.read(file), length - start
     if not is_unknown(size, available):
@@ -230,7 +230,7 @@ def _au(file: BinaryIO, length: int) -> Header | None:
     return Header(start, available, None, {8: field.to_bytes(available)})
 
 
-def _caf(file: BinaryIO, length: int) -> Header | None:
+def _read_caf(file: BinaryIO, length: int) -> Header | None:
     offset = 8
     while offset + 12 <= length:
         file.seek(offset)
@@ -254,14 +254,14 @@ def _caf(file: BinaryIO, length: int) -> Header | None:
 
 
 HEADER_READERS: dict[bytes, Callable[[BinaryIO, int], Header | None]] = {
-    b"RIFF": _riff,
-    b"RIFX": _riff,
-    b"RF64": _riff,
-    b"BW64": _riff,
-    b"riff\x2e\x91\xcf\x11": _w64,
-    b"FORM": _aiff,
-    b".snd": _au,
-    b"caff": _caf,
+    b"RIFF": _read_riff,
+    b"RIFX": _read_riff,
+    b"RF64": _read_riff,
+    b"BW64": _read_riff,
+    b"riff\x2e\x91\xcf\x11": _read_w64,
+    b"FORM": _read_aiff,
+    b".snd": _read_au,
+    b"caff": _read_caf,
 }
 
 

@@ -7,7 +7,7 @@ a store. Every other class or function, also one that was added to this package,
 source of its module, of its parents' modules, and of the user's own modules that those import at
 their top. Of installed packages only the one that holds the class itself counts.
 
-From an identity that a checkpoint keeps, ``prediction_features`` builds the features again.
+From an identity that a checkpoint keeps, ``build_prediction_features`` builds the features again.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ def identify(value: Any, key: str) -> Any:
         ValueError: where a source or a setting cannot be read.
     """
     if isinstance(value, Enum):
-        return f"{name_of(type(value))}.{value.name}"
+        return f"{get_name(type(value))}.{value.name}"
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -98,8 +98,8 @@ def _identify_object(value: Any, key: str) -> dict[str, Any]:
     settings |= {name: one for name, one in others if not _is_cached(kind, name)}
     if not (named or hasattr(value, "__dict__")):
         raise ValueError(
-            f"{key} is an object of {name_of(kind)}, whose settings cannot be read, and stores are "
-            "named by them: give plain values, or an object of a class of your own."
+            f"{key} is an object of {get_name(kind)}, whose settings cannot be read, and stores "
+            "are named by them: give plain values, or an object of a class of your own."
         )
     found = _identify_callable(kind, key)
     own = SOURCE in found
@@ -107,7 +107,7 @@ def _identify_object(value: Any, key: str) -> dict[str, Any]:
         found |= {name: identify(one, f"{key}.{name}") for name, one in settings.items()}
     except RecursionError:
         raise ValueError(
-            f"{key} is an object of {name_of(kind)} that holds itself, and stores are named by "
+            f"{key} is an object of {get_name(kind)} that holds itself, and stores are named by "
             "settings: give plain values."
         ) from None
     files = {name: _digest_file(one) for name, one in settings.items()} if own else {}
@@ -118,7 +118,7 @@ def _identify_object(value: Any, key: str) -> dict[str, Any]:
 
 def _identify_callable(value: Any, key: str) -> dict[str, Any]:
     """Name of a class or function, and what its source and its closure hold."""
-    found: dict[str, Any] = {CLASS: name_of(value)}
+    found: dict[str, Any] = {CLASS: get_name(value)}
     if found[CLASS] in SHIPPED or _is_standard(_module_of(value)):
         return found
     found[SOURCE] = _digest_source(value, key)
@@ -130,7 +130,7 @@ def _identify_callable(value: Any, key: str) -> dict[str, Any]:
     return found
 
 
-def name_of(value: Any) -> str:
+def get_name(value: Any) -> str:
     """Dotted name of a class or function."""
     return f"{_module_of(value)}.{getattr(value, '__qualname__', value.__name__)}"
 
@@ -160,7 +160,7 @@ def _digest_source(value: Any, key: str) -> str:
     modules: dict[str, ModuleType] = {}
     for kind in kinds:
         module = sys.modules.get(kind.__module__)
-        if name_of(kind) in SHIPPED or _is_standard(kind.__module__) or module is None:
+        if get_name(kind) in SHIPPED or _is_standard(kind.__module__) or module is None:
             continue
         if kind is value or not _is_installed(module) or _in_package(module, package):
             modules |= _imported_modules(module, modules)
@@ -205,8 +205,8 @@ def _read_source(module: ModuleType, value: Any, key: str) -> str:
     if (file := getattr(module, "__file__", None)) and (digest := _digest_file(file)):
         return digest
     raise ValueError(
-        f"{key} is made of {name_of(value)}, whose source in {module.__name__} cannot be read, and "
-        "stores are named by it: move it to a module, a .py file."
+        f"{key} is made of {get_name(value)}, whose source in {module.__name__} cannot be read, "
+        "and stores are named by it: move it to a module, a .py file."
     )
 
 
@@ -230,7 +230,7 @@ def _digest_array(array: Any) -> str:
     return hashlib.sha256(f"{array.dtype} {tuple(array.shape)};".encode() + content).hexdigest()
 
 
-def prediction_features(
+def build_prediction_features(
     settings: Mapping[str, Any],
     face: Mapping[str, Any] | None = None,
     encoders: Mapping[str, StreamEncoder] | None = None,
@@ -271,13 +271,13 @@ def _build(settings: Mapping[str, Any], key: str) -> Any:
         part = kind(**values)
     except TypeError as error:
         raise ValueError(
-            f"{key} was a {name_of(kind)}, which cannot be built of its attributes ({error}): "
+            f"{key} was a {get_name(kind)}, which cannot be built of its attributes ({error}): "
             f"{USE_STORE}."
         ) from error
 
     if SOURCE in settings and identify(part, key).get(FILES) != settings.get(FILES):
         raise ValueError(
-            f"{key} was a {name_of(kind)} that read other files than there are now: {USE_STORE}."
+            f"{key} was a {get_name(kind)} that read other files than there are now: {USE_STORE}."
         )
     return part
 

@@ -86,14 +86,14 @@ class AudioFeatures:
         hann = torch.hann_window(self.window, dtype=torch.float64)
         power = torch.fft.rfft(frames * hann).abs() ** 2
 
-        energies = power @ mel_filters(self.mels, self.window).T
+        energies = power @ make_mel_filters(self.mels, self.window).T
         decibel = 10 * torch.log10(energies.clamp(min=1e-10))
-        cepstrum = decibel @ dct_matrix(self.mels)[: self.coefficients].T
-        first = difference(cepstrum)
-        return torch.cat([cepstrum, first, difference(first)], dim=-1).float()
+        cepstrum = decibel @ make_dct_matrix(self.mels)[: self.coefficients].T
+        first = compute_delta(cepstrum)
+        return torch.cat([cepstrum, first, compute_delta(first)], dim=-1).float()
 
 
-def difference(
+def compute_delta(
     frames: Float64[Tensor, "frames coefficients"],
 ) -> Float64[Tensor, "frames coefficients"]:
     """Slope of the line through five frames, the outermost frames repeated at the ends."""
@@ -104,7 +104,7 @@ def difference(
 
 
 @lru_cache
-def mel_filters(mels: int, window: int) -> Float[Tensor, "mels bins"]:
+def make_mel_filters(mels: int, window: int) -> Float[Tensor, "mels bins"]:
     """Triangles of equal area on the mel scale of Slaney's Auditory Toolbox (1998)."""
     step = math.log(6.4) / 27  # above 1 kHz the scale is logarithmic, below it is linear
     top = 15 + math.log(SAMPLE_RATE / 2 / 1000) / step
@@ -118,7 +118,7 @@ def mel_filters(mels: int, window: int) -> Float[Tensor, "mels bins"]:
 
 
 @lru_cache
-def dct_matrix(size: int) -> Float[Tensor, "size size"]:
+def make_dct_matrix(size: int) -> Float[Tensor, "size size"]:
     """Orthonormal discrete cosine transform of type two."""
     index = torch.arange(size, dtype=torch.float64)
     matrix = torch.cos(math.pi / size * torch.outer(index, index + 0.5)) * math.sqrt(2 / size)

@@ -38,7 +38,7 @@ SUBFILE_TAG, REDUCED_COPY, BITS_TAG, PHOTOMETRIC_TAG, WHITE_IS_ZERO = 254, 1, 25
 USUAL_SCANS = {1: 6, 3: 10}  # of a progressive JPEG by its components, as libjpeg writes them
 
 
-class Loss(NamedTuple):
+class DecodingLoss(NamedTuple):
     """Share of what a file promises that cannot be decoded, and the unit that it is counted in."""
 
     lost: float = 0.0
@@ -51,7 +51,7 @@ class DecodedFrames(NamedTuple):
 
     pictures: list[Picture]
     reduction: int = 1
-    loss: Loss = Loss()
+    loss: DecodingLoss = DecodingLoss()
 
 
 class DecodedPicture(NamedTuple):
@@ -295,7 +295,7 @@ def read_frame_folder(folder: Path, fractions: list[float]) -> DecodedFrames:
     chosen = [files[min(int(f * len(files)), len(files) - 1)] for f in fractions]
     decoded = {path: read_picture(path) for path in dict.fromkeys(chosen)}
     frames = [decoded[path] for path in chosen]
-    loss = Loss(sum(frame.lost for frame in frames), len(frames))
+    loss = DecodingLoss(sum(frame.lost for frame in frames), len(frames))
     return DecodedFrames([frame.picture for frame in frames], frames[0].reduction, loss)
 
 

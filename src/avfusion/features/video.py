@@ -32,7 +32,7 @@ from avfusion.features.container import (
 )
 from avfusion.features.picture import (
     DecodedFrames,
-    Loss,
+    DecodingLoss,
     Picture,
     choose_reduction,
     is_frame,
@@ -95,7 +95,9 @@ def read_video(path: Path, times: list[float]) -> DecodedFrames:
         met = max(errors[0], known.damaged) * known.step
         status = path.stat()
         lost += max(met, _measure_undecodable(path, status.st_mtime_ns, status.st_size))
-    return frames._replace(loss=Loss(min(lost, known.length), known.length, "s of pictures"))
+    return frames._replace(
+        loss=DecodingLoss(min(lost, known.length), known.length, "s of pictures")
+    )
 
 
 def read_video_span(path: Path) -> tuple[float, float]:

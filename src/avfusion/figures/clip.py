@@ -17,7 +17,7 @@ from avfusion.data.index import ClipRecord
 from avfusion.data.store import Store
 from avfusion.features.clip import WAVEFORM
 from avfusion.features.face import FRAMES
-from avfusion.features.mfcc import SAMPLE_RATE, mel_filters
+from avfusion.features.mfcc import SAMPLE_RATE, make_mel_filters
 from avfusion.figures.style import COLORMAP, COLORS, RIGHT, WRONG, get_line_style
 from avfusion.targets import Target
 
@@ -335,13 +335,13 @@ def log_mel(sound: Int16[np.ndarray, "samples"]) -> Float[Tensor, "mels frames"]
     samples = torch.from_numpy(sound).float() / 2**15
     samples = F.pad(samples, (0, max(0, WINDOW - len(samples))))
     frames = samples.unfold(0, WINDOW, HOP) * torch.hann_window(WINDOW)
-    energy = mel_filters(MELS, WINDOW).float() @ torch.fft.rfft(frames).abs().square().T
+    energy = make_mel_filters(MELS, WINDOW).float() @ torch.fft.rfft(frames).abs().square().T
     decibel = 10 * energy.clamp(min=1e-10).log10()
     return decibel - decibel.max()
 
 
 def _to_mel(hertz: float) -> float:
-    """Place of a frequency on the scale of ``mel_filters``."""
+    """Place of a frequency on the scale of ``make_mel_filters``."""
     return hertz * 3 / 200 if hertz < 1000 else 15 + math.log(hertz / 1000) * 27 / math.log(6.4)
 
 

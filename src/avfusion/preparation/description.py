@@ -15,7 +15,7 @@ from avfusion.data.computed import STREAM_FILE, read_computed
 from avfusion.data.files import Folder
 from avfusion.data.index import BOX, Codes, Index, IndexWriter
 from avfusion.data.splits import Splits
-from avfusion.data.store import FORMAT, INDEX, Store, read_description
+from avfusion.data.store import INDEX_FILE, STORE_FORMAT, Store, read_description
 from avfusion.features import Features
 from avfusion.features.identity import identify_features
 from avfusion.files import hash_file, open_csv
@@ -90,7 +90,7 @@ def describe_store(
     others.
     """
     return {
-        "format": FORMAT,
+        "format": STORE_FORMAT,
         "corpus": facts.corpus,
         "output_names": facts.output_names,
         "labels": facts.labels,
@@ -195,7 +195,7 @@ def write_description(
     names = choose_target({"output_names": facts.output_names, "labels": facts.labels}).number_names
     with (
         open_csv(root / "report.csv", REPORT_COLUMNS) as report,
-        IndexWriter(root / INDEX, names, facts.attributes) as writer,
+        IndexWriter(root / INDEX_FILE, names, facts.attributes) as writer,
     ):
         for result, row in results:
             report.writerow(row)
@@ -215,7 +215,7 @@ def write_description(
             f"{list_skipped_reasons(skipped)}. {join_items(details)}"
         )
 
-    index = Index(root / INDEX)
+    index = Index(root / INDEX_FILE)
     if "near_duplicates" not in facts.allowed_leaks:
         write_near_duplicates(root, find_near_duplicates(index, sounds, pictures))
     left_out = dict(Counter(row["reason"] for row in facts.left_out))

@@ -13,7 +13,7 @@ from avfusion.console import is_interactive
 from avfusion.files import atomic_write, hash_file
 
 MISSING = "missing"
-THREADS = 8  # of which each waits for the disk most of the time
+NUM_THREADS = 8  # of which each waits for the disk most of the time
 # Nanoseconds: a file that was changed so lately may be changed again without another time.
 RECENT_NANOSECONDS = 2 * 10**9
 
@@ -89,9 +89,9 @@ def read_file_state(path: Path) -> list[int] | None:
 
 def _digest_all(paths: list[Path]) -> list[str]:
     """Digests of files, read side by side."""
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
         digests = pool.map(_digest, paths)
-        quick = not is_interactive() or len(paths) < THREADS
+        quick = not is_interactive() or len(paths) < NUM_THREADS
         title = "Reading the files of the corpus"
         return list(track(digests, title, len(paths), transient=True, disable=quick))
 

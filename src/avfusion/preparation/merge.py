@@ -16,9 +16,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from avfusion.data.computed import LENGTHS, MOMENTS_FILE, STREAM_FILE, ComputedStream
+from avfusion.data.computed import LENGTHS_FILE, MOMENTS_FILE, STREAM_FILE, ComputedStream
 from avfusion.data.index import ClipRecord
-from avfusion.data.store import MOMENTS, WEIGHTS, Store, find_shards, read_description, shard_file
+from avfusion.data.store import (
+    MOMENTS_FOLDER,
+    WEIGHTS_FILE,
+    Store,
+    find_shards,
+    locate_shard,
+    read_description,
+)
 from avfusion.files import hash_file
 from avfusion.messages import join_items, pluralize
 from avfusion.preparation.description import StoreFacts, verify_checksums, write_description
@@ -253,7 +260,7 @@ def write_merged(root: Path, shares: Sequence[FoundShare]) -> None:
         root, sum(path.stat().st_size for one in copied for path in one.root.rglob("*.npy"))
     )
     for name in facts.streams:
-        for array in (name, f"{MOMENTS}/{name}"):
+        for array in (name, f"{MOMENTS_FOLDER}/{name}"):
             merge_shards(root, array, shares)
 
     write_description(root, facts, read_results(shares))
@@ -289,14 +296,14 @@ def merge_shards(root: Path, name: str, shares: Sequence[FoundShare]) -> None:
     (root / name).mkdir(parents=True)
     clips = shares[0].plan.clips
     for number, first in enumerate(range(0, clips, length)):
-        join_pieces(pieces, first, min(first + length, clips), shard_file(root, name, number))
+        join_pieces(pieces, first, min(first + length, clips), locate_shard(root, name, number))
 
 
 def join_pieces(pieces: Sequence[Piece], first: int, last: int, target: Path) -> None:
     """Write an array of the items from ``first`` to before ``last``, by a link where that does."""
     own = [piece for piece in pieces if piece.last > first and piece.first < last]
     if [(piece.first, piece.last) for piece in own] == [(first, last)]:
-        link(own[0].file, target)
+        link_file(own[0].file, target)
         return
 
     arrays = [np.load(piece.file, mmap_mode="r") for piece in own]
@@ -316,7 +323,7 @@ def copy_items(source: np.ndarray, target: np.ndarray) -> None:
         target[start : start + len(some)] = some
 
 
-def link(source: Path, target: Path) -> None:
+def link_file(source: Path, target: Path) -> None:
     """Give a file a second name or, where a file system does not allow it, copy it."""
     try:
         os.link(source, target)
@@ -352,11 +359,11 @@ def merge_stream(root: Path, name: str, shares: Sequence[FoundShare]) -> None:
             rows = np.load(share.root / name / MOMENTS_FILE, mmap_mode="r")
             copy_items(rows, moments[share.first_row :])
         moments.flush()
-    if (one.folder / WEIGHTS).exists():
-        link(one.folder / WEIGHTS, folder / WEIGHTS)
+    if (one.folder / WEIGHTS_FILE).exists():
+        link_file(one.folder / WEIGHTS_FILE, folder / WEIGHTS_FILE)
     stream = dict(one.description["stream"])
     if one.is_ragged:
-        np.save(folder / LENGTHS, steps)
+        np.save(folder / LENGTHS_FILE, steps)
         shape = list(stream["shape"])
         shape[bool(one.stream.layers)] = int(steps.max())
         stream["shape"] = shape

@@ -19,10 +19,10 @@ from avfusion.corpora.media import drop_companions
 from avfusion.corpora.table import FEATURE_COLUMNS
 from avfusion.data.index import Codes
 from avfusion.data.splits import Splits, number_splits
-from avfusion.data.store import FORMAT, Store, read_description
+from avfusion.data.store import STORE_FORMAT, Store, read_description
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
-from avfusion.features.identity import SHIPPED, identify, identify_features, name_of
+from avfusion.features.identity import SHIPPED, get_name, identify, identify_features
 from avfusion.features.streams import StreamEncoder
 from avfusion.files import safe_name
 from avfusion.preparation.description import StoreFacts, read_results, write_description
@@ -222,7 +222,7 @@ class Preparation:
 
 def check_custom_audio(features: Features) -> None:
     """Check audio features of other packages, before any clip is decoded."""
-    if name_of(type(features.audio)) not in SHIPPED:
+    if get_name(type(features.audio)) not in SHIPPED:
         check_frames(features.audio)
 
 
@@ -334,7 +334,7 @@ def list_settings(corpus: Corpus, contents: Contents, features: Features) -> lis
         chosen["face"] = chosen["face"] | {"model": None}  # wherever its file lies
     maps = [features.face_maps.stream] if features.face_maps is not None else []
     names = [*features.streams, *maps]
-    settings = [FORMAT, names, chosen, corpus.on_error, contents.output_names]
+    settings = [STORE_FORMAT, names, chosen, corpus.on_error, contents.output_names]
     if features.face_maps is not None:
         settings.append(
             [

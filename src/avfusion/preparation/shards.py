@@ -11,7 +11,7 @@ import numpy as np
 from avfusion.corpora import Recording
 from avfusion.corpora.spelling import escape_surrogates
 from avfusion.data.index import ClipRecord
-from avfusion.data.store import MOMENTS, shard_file
+from avfusion.data.store import MOMENTS_FOLDER, locate_shard
 from avfusion.features import ClipFeatures, Features, Unreadable
 from avfusion.features.clip import NOTE_SEPARATOR
 from avfusion.features.fingerprints import fingerprint_picture
@@ -143,7 +143,7 @@ def write_chunk(
         if clips:
             arrays[name] = np.concatenate(clips)
             arrays[f"{LENGTHS_PREFIX}{name}"] = np.array([len(clip) for clip in clips])
-    arrays |= {f"{MOMENTS}/{name}": np.stack(rows) for name, rows in moments.items() if rows}
+    arrays |= {f"{MOMENTS_FOLDER}/{name}": np.stack(rows) for name, rows in moments.items() if rows}
     with atomic_write(chunk.result_file, concurrent=True) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
@@ -160,7 +160,7 @@ def copy_into_shards(chunk: Chunk) -> None:
         ]
         positions = [one.record.place for one in results if one.record is not None]
         for name in chunk.features.streams if positions else ():
-            array = np.load(shard_file(chunk.root, name, chunk.shard), "r+")
+            array = np.load(locate_shard(chunk.root, name, chunk.shard), "r+")
             values, start = known[name], 0
             for position, length in zip(
                 positions, known[f"{LENGTHS_PREFIX}{name}"].tolist(), strict=True
@@ -168,9 +168,11 @@ def copy_into_shards(chunk: Chunk) -> None:
                 array[position, :length] = values[start : start + length]
                 start += length
             array.flush()
-            if f"{MOMENTS}/{name}" in known:
-                moments = np.load(shard_file(chunk.root, f"{MOMENTS}/{name}", chunk.shard), "r+")
-                moments[positions] = known[f"{MOMENTS}/{name}"]
+            if f"{MOMENTS_FOLDER}/{name}" in known:
+                moments = np.load(
+                    locate_shard(chunk.root, f"{MOMENTS_FOLDER}/{name}", chunk.shard), "r+"
+                )
+                moments[positions] = known[f"{MOMENTS_FOLDER}/{name}"]
                 moments.flush()
 
     write_journal(chunk, results)

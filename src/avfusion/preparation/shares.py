@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from avfusion.preparation.shards import DecodingResult
 from avfusion.preparation.workers import STREAM_CHUNK_CLIPS
 
-PLAN = "share.json"
-RECORDINGS = "recordings.jsonl"
+PLAN_FILE = "share.json"
+RECORDINGS_FILE = "recordings.jsonl"
 # Units of a share on average, from which its edges are set to those of units: shares then differ
 # by an eighth at most, and whole files become those of the merged store.
 MIN_UNITS = 8
@@ -119,8 +119,8 @@ def write_share(
     contents: Iterable[str],
 ) -> None:
     """Write what makes a share of a store, before its description, which has the checksums."""
-    (root / PLAN).write_text(json.dumps(plan._asdict(), indent=1), encoding="utf-8")
-    with (root / RECORDINGS).open("w", encoding="utf-8") as file:
+    (root / PLAN_FILE).write_text(json.dumps(plan._asdict(), indent=1), encoding="utf-8")
+    with (root / RECORDINGS_FILE).open("w", encoding="utf-8") as file:
         for (result, report), content in zip(results, contents, strict=True):
             file.write(json.dumps(ShareRow(content, result.to_dict(), report)) + "\n")
 
@@ -131,7 +131,7 @@ def read_plan(root: Path) -> SharePlan:
     Raises:
         FileNotFoundError: there is none.
     """
-    file = root / PLAN
+    file = root / PLAN_FILE
     if not file.is_file():
         raise FileNotFoundError(
             f"{root} is no share of a store: give the folders that prepare.shard=... has printed."
@@ -141,7 +141,7 @@ def read_plan(root: Path) -> SharePlan:
 
 def read_rows(root: Path) -> Iterator[ShareRow]:
     """Yield the recordings of a share, in the order of the corpus."""
-    with (root / RECORDINGS).open(encoding="utf-8") as file:
+    with (root / RECORDINGS_FILE).open(encoding="utf-8") as file:
         for line in file:
             yield ShareRow(*json.loads(line))
 

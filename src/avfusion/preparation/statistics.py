@@ -13,8 +13,8 @@ from jaxtyping import Float64, Int, Shaped
 
 from avfusion.features.clip import Stream
 
-CHUNK = 2**13  # clips that are added at a time, at most
-CHUNK_NUMBERS = 2**24  # of theirs, at most: those of all layers of a network are many
+MAX_CHUNK_CLIPS = 2**13  # clips that are added at a time, at most
+MAX_CHUNK_NUMBERS = 2**24  # of theirs, at most: those of all layers of a network are many
 
 
 class Moments(NamedTuple):
@@ -65,7 +65,7 @@ def list_standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
 
 def limit_chunk(numbers: int) -> int:
     """How many clips of so many numbers each are added at a time."""
-    return max(1, min(CHUNK, CHUNK_NUMBERS // max(1, numbers)))
+    return max(1, min(MAX_CHUNK_CLIPS, MAX_CHUNK_NUMBERS // max(1, numbers)))
 
 
 def count_packed(columns: int) -> int:

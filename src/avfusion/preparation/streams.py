@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 from avfusion.data.batch import to_float
 from avfusion.data.checks import check_recorded
-from avfusion.data.computed import COMPUTED_FORMAT, LENGTHS, MOMENTS_FILE, STREAM_FILE
-from avfusion.data.store import WEIGHTS, Store
+from avfusion.data.computed import COMPUTED_FORMAT, LENGTHS_FILE, MOMENTS_FILE, STREAM_FILE
+from avfusion.data.store import WEIGHTS_FILE, Store
 from avfusion.features.clip import WAVEFORM, Stream
 from avfusion.features.face import FRAMES
 from avfusion.features.mfcc import SAMPLE_RATE
@@ -693,12 +693,12 @@ def finish_stream(
 
     axes: list[int] = list(plan.shape)
     if plan.is_ragged:
-        np.save(folder / LENGTHS, lengths)
+        np.save(folder / LENGTHS_FILE, lengths)
         axes.insert(0, int(lengths.max()))
     if encoder.kind == "sequence" and encoder.layers:
         axes[:2] = axes[1::-1]
     if weights:
-        torch.save(weights, folder / WEIGHTS)
+        torch.save(weights, folder / WEIGHTS_FILE)
 
     stream = Stream(
         plan.modality,

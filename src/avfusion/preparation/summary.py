@@ -23,7 +23,7 @@ from avfusion.data.splits import (
 )
 from avfusion.data.store import Store
 from avfusion.features import AudioFeatures, Features, Stream
-from avfusion.features.identity import CLASS, name_of
+from avfusion.features.identity import CLASS, get_name
 from avfusion.features.mfcc import SAMPLE_RATE
 from avfusion.messages import format_duration, join_items, pluralize, quote_override
 from avfusion.preparation.description import (
@@ -76,7 +76,7 @@ def summarize_store(
     clips, target = store.columns(*SUMMARY_COLUMNS), choose_target(description)
     lines += tabulate_classes(clips, target)
     if not already_there:
-        lines += describe_pace(path, len(store) + sum(skipped.values()))
+        lines += describe_throughput(path, len(store) + sum(skipped.values()))
     lines += [
         *describe_truncation(store),
         *describe_unused_frames(store),
@@ -327,7 +327,7 @@ def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
         options.append(f"model.network.audio_encoder.stream={heard}")
         options.append(f"data.augmentation.audio.stream={heard}")
 
-    if description["features"]["audio"][CLASS] != name_of(AudioFeatures):
+    if description["features"]["audio"][CLASS] != get_name(AudioFeatures):
         options.append("data.augmentation.audio.band=0")
 
     return options
@@ -337,7 +337,7 @@ def _find_date(folder: Path) -> float:
     return folder.stat().st_mtime if folder.exists() else 0.0
 
 
-def describe_pace(path: Path, clips: int) -> list[str]:
+def describe_throughput(path: Path, clips: int) -> list[str]:
     """Line about the time that the preparation took, where it was made here."""
     if not get_throughput_path(path).exists():
         return []

@@ -16,7 +16,7 @@ from avfusion.data.splits import LEFT_OUT, Splits
 from avfusion.data.store import Store
 
 # Seven numbers of RAVDESS, of which the first one is the modality.
-RAVDESS = re.compile(r"\d\d((?:-\d\d){6})")
+RAVDESS_NAME = re.compile(r"\d\d((?:-\d\d){6})")
 MODALITY_WORDS = frozenset(
     "audio voice voices sound sounds speech wav video videos face faces picture pictures image "
     "images frames visual".split()
@@ -57,7 +57,7 @@ def find_split_takes(store: Store, splits: Splits) -> list[str]:
             groups[key][str(ids[row])] = SPLITS[splits.numbers[row]]
 
     halves = list(_read_halves(store, splits, used & ~known))
-    for tell in (_tell_by_id, _tell_by_file):
+    for tell in (_name_take_by_id, _name_take_by_file):
         sides: dict[Key, dict[bool, list[_Clip]]] = defaultdict(lambda: {True: [], False: []})
         for clip in halves:
             if name := tell(clip):
@@ -89,17 +89,17 @@ def _read_halves(store: Store, splits: Splits, among: Bool[np.ndarray, "clips"])
             yield _Clip(clip["clip_id"], split, bool(faces[row]), subject, clip["label"], source)
 
 
-def _tell_by_id(clip: _Clip) -> str:
+def _name_take_by_id(clip: _Clip) -> str:
     return strip_modality(clip.clip_id)
 
 
-def _tell_by_file(clip: _Clip) -> str:
+def _name_take_by_file(clip: _Clip) -> str:
     return strip_modality(PurePath(clip.source).stem)
 
 
 def strip_modality(name: str) -> str:
     """Strip what says which modality it is of from a name; empty where nothing else is left."""
-    if found := RAVDESS.fullmatch(name):
+    if found := RAVDESS_NAME.fullmatch(name):
         return found[1]
     words = re.findall(r"[^\W_]+", name.casefold())
     return " ".join(word for word in words if word not in MODALITY_WORDS)

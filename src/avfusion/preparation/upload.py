@@ -19,7 +19,7 @@ from avfusion.data.files import DESCRIPTION, Folder
 from avfusion.data.remote import (
     GB,
     connect,
-    explain,
+    explain_error,
     is_missing_bucket,
     list_files,
     read_bytes,
@@ -50,7 +50,7 @@ def check_upload(address: str) -> str:
         list_files(fs, root)
     except Exception as error:  # of as many kinds as there are file systems
         if is_missing_bucket(error) or not isinstance(error, FileNotFoundError):
-            raise explain(error, address, "listed") from None
+            raise explain_error(error, address, "listed") from None
     return address
 
 
@@ -71,7 +71,7 @@ def upload_store(root: Path, address: str) -> str:
     except ValueError:
         raise
     except Exception as error:  # of as many kinds as there are file systems
-        raise explain(error, destination, "written") from None
+        raise explain_error(error, destination, "written") from None
     return destination
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from avfusion.corpora import Contents, Corpus, Recording
-from avfusion.data.store import MOMENTS, shard_file
+from avfusion.data.store import MOMENTS_FOLDER, locate_shard
 from avfusion.features import Features
 from avfusion.files import atomic_write
 from avfusion.preparation.attempts import run_workload
@@ -57,10 +57,12 @@ def allocate_shards(
         recordings = contents.recordings[start : start + length]
         for name, stream in streams.items():
             shape = (len(recordings), *stream.shape)
-            allocate_shard(shard_file(root, name, shard), shape, np.dtype(stream.dtype))
+            allocate_shard(locate_shard(root, name, shard), shape, np.dtype(stream.dtype))
         for name, size in moments.items():
             allocate_shard(
-                shard_file(root, f"{MOMENTS}/{name}", shard), (len(recordings), size), number
+                locate_shard(root, f"{MOMENTS_FOLDER}/{name}", shard),
+                (len(recordings), size),
+                number,
             )
         for first in range(0, len(recordings), step):
             some = recordings[first : first + step]

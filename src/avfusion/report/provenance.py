@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from avfusion.evaluation.runs import IGNORED_KEYS, Run, flatten, read_mapping
+from avfusion.evaluation.runs import IGNORED_KEYS, Run, flatten_config, read_mapping
 
-LONGEST_LIST = 8  # values that are written out
-LONGEST_DIFF = 20_000  # characters
+MAX_LIST_LENGTH = 8  # values that are written out
+MAX_DIFF_LENGTH = 20_000  # characters
 
 
 class Provenance(NamedTuple):
@@ -49,7 +49,7 @@ def describe_configuration(runs: Sequence[Run]) -> str:
 
 def read_provenance(runs: Sequence[Run]) -> Provenance:
     """Read where the results of runs come from; without values where none has recorded it."""
-    records = [flatten(read_mapping(run.folder / "provenance.json") or {}) for run in runs]
+    records = [flatten_config(read_mapping(run.folder / "provenance.json") or {}) for run in runs]
     known = [record for record in records if record]
     values, differing = {}, []
     for key in known[0] if known else ():
@@ -65,7 +65,7 @@ def read_provenance(runs: Sequence[Run]) -> Provenance:
     changes = runs[0].folder / "git.diff"
     diff = ""
     if len(runs) == 1 and changes.is_file():
-        diff = changes.read_text(encoding="utf-8", errors="replace")[:LONGEST_DIFF]
+        diff = changes.read_text(encoding="utf-8", errors="replace")[:MAX_DIFF_LENGTH]
 
     return Provenance(values, differing, diff)
 
@@ -73,7 +73,7 @@ def read_provenance(runs: Sequence[Run]) -> Provenance:
 def _shorten(part: Any) -> Any:
     if isinstance(part, dict):
         return {name: _shorten(child) for name, child in part.items()}
-    if isinstance(part, list) and len(part) > LONGEST_LIST:
+    if isinstance(part, list) and len(part) > MAX_LIST_LENGTH:
         return [*part[:3], f"... {len(part)} values"]
     return part
 

@@ -25,7 +25,7 @@ from avfusion.checkpoint import Recipe, check_same_recipe, check_targets, load_m
 from avfusion.data.checks import check_batch, check_splits
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.train_test_overlap import check_overlap, digest_training_clips, merge_digests
-from avfusion.features.identity import name_of
+from avfusion.features.identity import get_name
 from avfusion.memory import keep_freed_memory
 from avfusion.run.checks import (
     check_devices,
@@ -39,8 +39,8 @@ from avfusion.run.configuration import output_folder, to_plain
 from avfusion.run.loggers import build_loggers
 from avfusion.run.make import make_data, make_task
 from avfusion.run.provenance import write_provenance
-from avfusion.run.restore import allowed_overlap
-from avfusion.run.start import Start
+from avfusion.run.restore import list_allowed_overlap
+from avfusion.run.start import StartCheckpoint
 from avfusion.run.streams import check_encoders
 from avfusion.run.teacher import build_distillation, describe_distillation, list_streams
 from avfusion.threads import log_threads, share_threads
@@ -78,7 +78,7 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
 
     try:
         trainer = instantiate(
-            cfg.trainer, callbacks=callbacks, logger=loggers or False, **leave_to_task(cfg)
+            cfg.trainer, callbacks=callbacks, logger=loggers or False, **pop_task_settings(cfg)
         )
     except InstantiationException as error:  # Lightning seldom names what to change
         keys = ("accelerator", "devices", "strategy", "precision")
@@ -95,7 +95,7 @@ def build_trainer(cfg: DictConfig) -> L.Trainer:
     return trainer
 
 
-def leave_to_task(cfg: DictConfig) -> dict[str, Any]:
+def pop_task_settings(cfg: DictConfig) -> dict[str, Any]:
     """Take from the Trainer what a task with two optimizers does by itself.
 
     Lightning refuses to clip and to accumulate gradients of more than one optimizer; the model
@@ -116,7 +116,7 @@ def count_whole_epochs(trainer: L.Trainer) -> None:
 
 
 def build_data(
-    cfg: DictConfig, device: str = "auto", teacher: Start | None = None
+    cfg: DictConfig, device: str = "auto", teacher: StartCheckpoint | None = None
 ) -> FaceAudioDataModule:
     """Build the data module, and prepare its store where that is possible and necessary.
 
@@ -140,8 +140,8 @@ def build_data(
 def build_task(
     cfg: DictConfig,
     data: FaceAudioDataModule,
-    start: Start | None = None,
-    teacher: Start | None = None,
+    start: StartCheckpoint | None = None,
+    teacher: StartCheckpoint | None = None,
 ) -> FusionTask:
     """Build the task for the description of the data, with the weights that training starts from.
 
@@ -178,7 +178,10 @@ def build_task(
 
 
 def make_recipe(
-    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None, teacher: Start | None = None
+    cfg: DictConfig,
+    data: FaceAudioDataModule,
+    start: StartCheckpoint | None,
+    teacher: StartCheckpoint | None = None,
 ) -> Recipe:
     """Make the recipe that the checkpoints of this training will hold."""
     # Only these: trainer and callbacks name the folder of the run, which a notebook has none of.
@@ -193,7 +196,10 @@ def make_recipe(
     if "architecture" in audio_encoder:
         audio_encoder |= instantiate(audio_encoder).reference()  # to weights that it does not hold
 
-    automatic = {"_target_": name_of(type(data.target)), "_partial_": True}  # chosen by the labels
+    automatic = {
+        "_target_": get_name(type(data.target)),
+        "_partial_": True,
+    }  # chosen by the labels
     digests = digest_training_clips(data.store, data.splits.where("train"))
     for other in (start, teacher):
         if other is not None:
@@ -211,10 +217,13 @@ def make_recipe(
 
 
 def find_training_overlap(
-    cfg: DictConfig, data: FaceAudioDataModule, start: Start | None, teacher: Start | None = None
+    cfg: DictConfig,
+    data: FaceAudioDataModule,
+    start: StartCheckpoint | None,
+    teacher: StartCheckpoint | None = None,
 ) -> Mapping[str, list[str]]:
     """Find subjects and clips of validation and test that initial weights or teacher have seen."""
-    tested, allowed = ("val", data.eval_split), allowed_overlap(cfg)
+    tested, allowed = ("val", data.eval_split), list_allowed_overlap(cfg)
     found: dict[str, list[str]] = {}
     for other in (start, teacher):
         if other is None or other.resumes:
@@ -327,7 +336,7 @@ def find_parameters_without_gradient(task: FusionTask, data: FaceAudioDataModule
     return [name for name, value in named if value.requires_grad and value.grad is None]
 
 
-def pass_checkpoint(trainer: L.Trainer, start: Start | None) -> Path | None:
+def pass_checkpoint(trainer: L.Trainer, start: StartCheckpoint | None) -> Path | None:
     """Pass the checkpoint that training resumes from to Lightning, which need not read it again.
 
     Returns:
@@ -342,7 +351,7 @@ def pass_checkpoint(trainer: L.Trainer, start: Start | None) -> Path | None:
     return start.file
 
 
-def check_resumable(start: Start, cfg: DictConfig) -> None:
+def check_resumable(start: StartCheckpoint, cfg: DictConfig) -> None:
     """Refuse checkpoints without all that a training needs to resume, or with another monitor."""
     position = start.checkpoint.get(FaceAudioDataModule.__qualname__)
     if "optimizer_states" not in start.checkpoint or position is None or "clips" not in position:
@@ -365,7 +374,7 @@ def write_config_and_provenance(cfg: DictConfig) -> None:
     write_provenance(output_folder())
 
 
-def find_best(
+def find_best_score(
     trainer: L.Trainer, task: FusionTask, data: FaceAudioDataModule, monitor: str
 ) -> tuple[float, str | None]:
     """Find score and path of the best checkpoint; without one, the score of the last weights."""

@@ -17,9 +17,14 @@ from hydra._internal import utils as hydra_utils  # private: what its main() rep
 from avfusion.addresses import check_arguments
 from avfusion.console import use_utf8
 from avfusion.run.composition import check_choices
-from avfusion.run.errors import exit_on_input_error, format_error, input_errors, shows_tracebacks
+from avfusion.run.errors import (
+    exit_on_input_error,
+    format_error,
+    list_input_errors,
+    shows_tracebacks,
+)
 from avfusion.run.shorthands import expand_shorthands
-from avfusion.run.suggestions import did_you_mean, find_nearest
+from avfusion.run.suggestions import find_nearest, suggest_word
 from avfusion.threads import set_up_threads
 
 
@@ -64,7 +69,7 @@ def check_flags(arguments: Sequence[str]) -> None:
     nearest = find_nearest(name, flags, 0.7)
     key = name.lstrip("-")
     hint = f"values are given without dashes, as in {key}={value or '...'}"
-    raise ValueError(f"There is no flag {name}: {did_you_mean(nearest, f'{hint}.')}")
+    raise ValueError(f"There is no flag {name}: {suggest_word(nearest, f'{hint}.')}")
 
 
 def _call(function: Callable[[], Any], main: Callable[[], Any]) -> Any:
@@ -77,7 +82,7 @@ def _exit_unless_crashed(task: Callable[..., Any]) -> Iterator[None]:
     """Exit with one sentence on wrong input, unless the error comes out of ``task``."""
     try:
         yield
-    except input_errors() as error:
+    except list_input_errors() as error:
         frames = traceback.walk_tb(error.__traceback__)
         crashed = any(frame.f_code is task.__code__ for frame, _ in frames)
         if crashed or shows_tracebacks():

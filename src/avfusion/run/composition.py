@@ -11,8 +11,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from avfusion.run.renamed import CHOICES, new_key
-from avfusion.run.suggestions import did_you_mean, find_nearest, find_nearest_key, iterate_keys
+from avfusion.run.renamed import CHOICES, find_new_key
+from avfusion.run.suggestions import find_nearest, find_nearest_key, iterate_keys, suggest_word
 
 CONF = Path(__file__).parents[3] / "conf"
 HELP_HINT = "--help lists groups and values, --cfg job every key."
@@ -85,7 +85,7 @@ def _explain_missing_config(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
     if not group:
         tops = sorted(path.stem for path in CONF.glob("*.yaml"))
-        hint = did_you_mean(find_nearest(choice, tops), f"give one of {', '.join(tops)}.")
+        hint = suggest_word(find_nearest(choice, tops), f"give one of {', '.join(tops)}.")
         return f"There is no configuration {choice}: {hint}"
 
     return _explain_unknown_choice(group, choice, error.options or _list_choices(group))
@@ -116,7 +116,7 @@ def _explain_unknown_key(key: str, error: HydraException, program: str) -> str:
 
     if key in iterate_keys(config) and (inner := INNER_KEY.search(str(error.__cause__))):
         return f"{key} has no {inner[1]}: add it with +{key}.{inner[1]}=..."
-    if new := new_key(key):
+    if new := find_new_key(key):
         return f"There is no {key} any more: write {new}."
 
     first = key.partition("/")[0] if "/" in key else key
@@ -127,7 +127,7 @@ def _explain_unknown_key(key: str, error: HydraException, program: str) -> str:
         chosen = sorted({group.partition("/")[0] for group in groups})
         return f"{program} has no choice of {key}: its groups are {', '.join(chosen)}."
     return (
-        f"There is no {key}: {did_you_mean(nearest, f'{program} has no similar key. {HELP_HINT}')}"
+        f"There is no {key}: {suggest_word(nearest, f'{program} has no similar key. {HELP_HINT}')}"
     )
 
 

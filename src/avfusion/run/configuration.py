@@ -8,11 +8,11 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from avfusion.evaluation.runs import flatten
-from avfusion.run.errors import missing_value_message
+from avfusion.evaluation.runs import flatten_config
+from avfusion.run.errors import explain_missing_value
 from avfusion.run.folder import choose_run_folder
 from avfusion.run.help import format_help
-from avfusion.run.suggestions import did_you_mean, find_nearest_key
+from avfusion.run.suggestions import find_nearest_key, suggest_word
 from avfusion.run.sweep_values import list_fitting_models, list_folds
 from avfusion.run.values import check_values
 
@@ -55,10 +55,10 @@ def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
     ``hydra`` is Hydra's own node, where a program has not begun yet.
     """
     values: Any = OmegaConf.to_container(cfg, resolve=False)
-    for key, value in flatten(values).items():
+    for key, value in flatten_config(values).items():
         # The data fills in the description, once it is read.
         if value == "???" and not key.startswith("description."):
-            raise ValueError(missing_value_message(key))
+            raise ValueError(explain_missing_value(key))
 
     hydra = hydra or HydraConfig.get()
     given: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # $ is for the job
@@ -68,7 +68,7 @@ def check_complete(cfg: DictConfig, hydra: Any = None) -> None:
         composed = compose(hydra.job.config_name, [o for o in given if o[0] != "+"])
         known: Any = OmegaConf.to_container(composed, resolve=False)
         for key in sorted(unread - set(known)):
-            hint = did_you_mean(find_nearest_key(key, known), f"leave +{key} out.")
+            hint = suggest_word(find_nearest_key(key, known), f"leave +{key} out.")
             raise ValueError(f"Nothing reads {key}: {hint}")
 
 
@@ -99,7 +99,9 @@ def collect_hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     groups = ("model", "model/attention", "data", "loss", "optimizer", "scheduler", "trainer")
     model = to_plain(cfg.model) | {"loss": None, "optimizer": None, "scheduler": None}
     unresolved: Any = OmegaConf.to_container(cfg.model, resolve=False)
-    described = {f"model.{k}" for k, value in flatten(unresolved).items() if "${desc" in str(value)}
+    described = {
+        f"model.{k}" for k, value in flatten_config(unresolved).items() if "${desc" in str(value)
+    }
     return {
         **{group: str(choices[group]) for group in groups if choices.get(group)},
         "seed": cfg.seed,
@@ -117,7 +119,7 @@ def flatten_scalars(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten a configuration to its texts and numbers by dotted keys, without its targets."""
     return {
         f"{prefix}{key}": value
-        for key, value in flatten(config).items()
+        for key, value in flatten_config(config).items()
         if isinstance(value, str | int | float) and not key.rpartition(".")[2].startswith("_")
     }
 

@@ -6,7 +6,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
 from avfusion.addresses import OTHER_KEYS, check_address
-from avfusion.evaluation.runs import flatten
+from avfusion.evaluation.runs import flatten_config
 from avfusion.run.errors import exit_on_input_error
 
 
@@ -17,7 +17,7 @@ class CredentialCheck(Callback):
         """Check all values but those of Hydra and of loggers, whose services have their ways."""
         values: Any = OmegaConf.to_container(config, resolve=False)
         with exit_on_input_error():
-            for key, value in flatten(values).items():
+            for key, value in flatten_config(values).items():
                 for one in value if isinstance(value, list) else [value]:
                     if isinstance(one, str) and "://" in one and not key.startswith(OTHER_KEYS):
                         check_address(one, key)

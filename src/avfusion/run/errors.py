@@ -13,7 +13,7 @@ from avfusion.messages import wrap_lines
 from avfusion.run.composition import explain_error
 
 
-def input_errors() -> tuple[type[Exception], ...]:
+def list_input_errors() -> tuple[type[Exception], ...]:
     """Types of errors that wrong input raises; Lightning's where a program has loaded it."""
     lightning = sys.modules.get("lightning.fabric.utilities.exceptions")
     own = [lightning.MisconfigurationException] if lightning else []
@@ -25,7 +25,7 @@ def exit_on_input_error() -> Iterator[None]:
     """Exit with one sentence on wrong input; HYDRA_FULL_ERROR=1 shows the traceback instead."""
     try:
         yield
-    except input_errors() as error:
+    except list_input_errors() as error:
         if shows_tracebacks():
             raise
         sys.exit(format_error(error))
@@ -47,12 +47,12 @@ def describe_error(error: BaseException, program: str = "train") -> str:
     cause = error.__cause__
     if isinstance(error, MissingMandatoryValue):
         key = getattr(error, "full_key", None) or str(error).rsplit(" ", 1)[-1]
-        return missing_value_message(key)
+        return explain_missing_value(key)
 
     if isinstance(error, InstantiationException):
         if cause is None:
             return str(error)
-        if isinstance(cause, input_errors()) and not isinstance(cause, InstantiationException):
+        if isinstance(cause, list_input_errors()) and not isinstance(cause, InstantiationException):
             return str(cause)
         key = str(error).rpartition("full_key: ")[2]
         return f"{key} cannot be built from its values, correct them: {cause}"
@@ -61,6 +61,6 @@ def describe_error(error: BaseException, program: str = "train") -> str:
     return explain_error(error, program) if composed else str(error)  # type: ignore[arg-type]
 
 
-def missing_value_message(key: str) -> str:
+def explain_missing_value(key: str) -> str:
     """Ask for the value of a key."""
     return f"{key} has no value: give it on the command line, as in {key}=..."

@@ -33,7 +33,7 @@ def record_failure(folder: Path, trainer: L.Trainer) -> Iterator[None]:
         sys.exit(1 if trainer.is_global_zero else 0)
 
 
-def status_after_test(results: dict[str, Any]) -> dict[str, str]:
+def find_test_status(results: dict[str, Any]) -> dict[str, str]:
     """Status of a tested run: failed where the loss of the test is not finite."""
     loss = results.get("test/loss", 0.0)
     if math.isfinite(loss):

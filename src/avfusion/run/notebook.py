@@ -28,7 +28,7 @@ from avfusion.run.build import build_data, make_recipe
 from avfusion.run.checks import check_task
 from avfusion.run.configuration import with_description
 from avfusion.run.make import make_task
-from avfusion.run.restore import find_encoders, recording_features, restore_task
+from avfusion.run.restore import build_recording_features, find_encoders, restore_task
 from avfusion.run.shorthands import expand_shorthands
 from avfusion.run.streams import drop_unread_encoder, find_streams
 from avfusion.run.teacher import build_distillation, read_teacher
@@ -119,7 +119,7 @@ def _predict(
     states: Mapping[str, Mapping[str, Tensor]],
 ) -> list[ClipPrediction]:
     encoders = find_encoders(description, streams, states)
-    features = recording_features(description, streams, encoders)
+    features = build_recording_features(description, streams, encoders)
     recordings = find_recordings(str(files))
     if not encoders:
         read = {description["streams"][name]["modality"] for name in streams}

@@ -30,7 +30,7 @@ CHOICES: dict[str, str] = {  # group=choice -> the same group=new choice
 }
 
 
-def new_key(key: str) -> str | None:
+def find_new_key(key: str) -> str | None:
     """Find the new spelling of an old dotted key, such as ``a.b.old`` or ``b.old.c``."""
     for old, new in KEYS.items():
         before, found, after = f".{key}.".partition(f".{old}.")

@@ -24,7 +24,7 @@ from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.splits import Splits
 from avfusion.data.store import find_description
 from avfusion.data.train_test_overlap import check_overlap
-from avfusion.features import Features, prediction_features
+from avfusion.features import Features, build_prediction_features
 from avfusion.features.clip import Stream
 from avfusion.features.identity import check_classes
 from avfusion.features.recorded import RecordedEncoder
@@ -102,7 +102,7 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
         return Restored(task, data, {})
 
     check_same_splits(file, cfg, recipe, data.splits)
-    allowed = allowed_overlap(cfg)
+    allowed = list_allowed_overlap(cfg)
     overlap = check_overlap(file, recipe, data.store, data.splits, [cfg.split], allowed)
     return Restored(task, data, overlap)
 
@@ -127,7 +127,7 @@ def find_encoders(
     }
 
 
-def recording_features(
+def build_recording_features(
     description: Mapping[str, Any],
     streams: Sequence[str],
     encoders: Mapping[str, RecordedEncoder],
@@ -138,7 +138,7 @@ def recording_features(
     Raises:
         ValueError: It reads a stream that nothing computes of recordings.
     """
-    features = prediction_features(description["features"], face, encoders)
+    features = build_prediction_features(description["features"], face, encoders)
     for name in streams:
         if name not in features.names and description["streams"][name]["encoder"] is None:
             raise ValueError(
@@ -172,7 +172,7 @@ def build_from_recipe(recipe: dict[str, Any]) -> FusionTask:
     return make_task(recipe["model"], target, Recipe(**recipe))
 
 
-def allowed_overlap(cfg: DictConfig) -> list[str]:
+def list_allowed_overlap(cfg: DictConfig) -> list[str]:
     """Kinds of overlap between training and test that the configuration allows."""
     kinds = ("subjects_seen_in_training", "recordings_seen_in_training")
     return [kind for kind in kinds if cfg.get(f"allow_{kind}")]
@@ -281,7 +281,7 @@ def _prepare_recordings(
     """Prepare raw recordings as in training, in the folder of this run."""
     description, streams = recipe["description"], find_streams(recipe["model"])
     face = {"model": cfg.face_model} if cfg.face_model else {}
-    features = recording_features(description, streams, encoders, face)
+    features = build_recording_features(description, streams, encoders, face)
 
     windows = instantiate(cfg.windows)
     recordings = windows(find_recordings(str(cfg.input), output_folder()), features)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from avfusion.checkpoint import find_checkpoint, read_checkpoint
 
 
-class Start(NamedTuple):
+class StartCheckpoint(NamedTuple):
     """A checkpoint, read once: of the run that ``resumes``, or of the initial weights of a run."""
 
     file: Path
@@ -21,7 +21,7 @@ class Start(NamedTuple):
         return self.checkpoint["recipe"]
 
 
-def read_start(cfg: DictConfig) -> Start | None:
+def read_start_checkpoint(cfg: DictConfig) -> StartCheckpoint | None:
     """Read the checkpoint that ``ckpt_path`` or ``init_from`` names, None where neither does.
 
     Raises:
@@ -34,5 +34,5 @@ def read_start(cfg: DictConfig) -> Start | None:
     for path, name in ((cfg.ckpt_path, "last"), (cfg.init_from, "best")):
         if path is not None:
             file = find_checkpoint(path, name)
-            return Start(file, read_checkpoint(file), resumes=name == "last")
+            return StartCheckpoint(file, read_checkpoint(file), resumes=name == "last")
     return None

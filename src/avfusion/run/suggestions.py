@@ -51,7 +51,7 @@ def iterate_keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
                 yield from iterate_keys(value, f"{prefix}{name}.")
 
 
-def did_you_mean(nearest: str | None, otherwise: str = "") -> str:
+def suggest_word(nearest: str | None, otherwise: str = "") -> str:
     """Write the end of a sentence that refuses a word: the nearest one, or another hint."""
     return f"did you mean {nearest}?" if nearest else otherwise
 

@@ -13,12 +13,12 @@ from avfusion.checkpoint import find_checkpoint, read_checkpoint
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.run.configuration import to_plain
 from avfusion.run.restore import check_same_features, restore_task
-from avfusion.run.start import Start
+from avfusion.run.start import StartCheckpoint
 from avfusion.run.streams import find_streams
 from avfusion.training.remedies import Distillation
 
 
-def read_teacher(cfg: DictConfig) -> Start | None:
+def read_teacher(cfg: DictConfig) -> StartCheckpoint | None:
     """Read the checkpoint that ``distill_from`` names, None where it names none.
 
     Raises:
@@ -31,15 +31,17 @@ def read_teacher(cfg: DictConfig) -> Start | None:
             raise ValueError("remedy=distillation needs a teacher: give distill_from=<run>.")
         return None
     file = find_checkpoint(cfg.distill_from, "best")
-    return Start(file, read_checkpoint(file), resumes=False)
+    return StartCheckpoint(file, read_checkpoint(file), resumes=False)
 
 
-def list_streams(teacher: Start | None) -> list[str]:
+def list_streams(teacher: StartCheckpoint | None) -> list[str]:
     """List the streams that a teacher reads, if there is one."""
     return [] if teacher is None else find_streams(teacher.recipe["model"])
 
 
-def describe_distillation(cfg: DictConfig, teacher: Start | None) -> dict[str, Any] | None:
+def describe_distillation(
+    cfg: DictConfig, teacher: StartCheckpoint | None
+) -> dict[str, Any] | None:
     """Describe what is learned of which teacher, in plain containers."""
     if teacher is None:
         return None
@@ -48,7 +50,9 @@ def describe_distillation(cfg: DictConfig, teacher: Start | None) -> dict[str, A
     return {name: options[name] for name in ("temperature", "weight")} | {"teacher": digest}
 
 
-def build_distillation(cfg: DictConfig, teacher: Start, data: FaceAudioDataModule) -> Distillation:
+def build_distillation(
+    cfg: DictConfig, teacher: StartCheckpoint, data: FaceAudioDataModule
+) -> Distillation:
     """Build the distillation from a teacher that knows the same classes from the same features."""
     check_classes(teacher.file, teacher.recipe["description"], data)
     check_same_features(

@@ -8,8 +8,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from avfusion.bounds import AtLeast, NonNegativeFloat, NonNegativeInt, PositiveInt
-from avfusion.run.renamed import new_key
-from avfusion.run.suggestions import did_you_mean, find_nearest
+from avfusion.run.renamed import find_new_key
+from avfusion.run.suggestions import find_nearest, suggest_word
 
 # Types of keys that are no arguments of constructors of this package, by the key of their group.
 OTHER_TYPES: dict[str, dict[str, Any]] = {
@@ -115,7 +115,7 @@ def _check_names(names: Iterable[str], target: str, key: str) -> None:
 
     for name in names:
         if not name.startswith("_") and name not in parameters:
-            if new := new_key(f"{key}.{name}"):
+            if new := find_new_key(f"{key}.{name}"):
                 raise ValueError(f"There is no {key}.{name} any more: write {new}.")
             if takes_any:
                 continue
@@ -124,7 +124,7 @@ def _check_names(names: Iterable[str], target: str, key: str) -> None:
             nearest = nearest and f"{key}.{nearest}"
             raise ValueError(
                 f"{target} takes no {key}.{name}: "
-                + did_you_mean(nearest, f"it takes {', '.join(parameters) or 'nothing'}.")
+                + suggest_word(nearest, f"it takes {', '.join(parameters) or 'nothing'}.")
             )
 
 

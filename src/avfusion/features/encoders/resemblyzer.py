@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avfusion.features.encoders.packages import find_file
-from avfusion.features.mfcc import SAMPLE_RATE, mel_filters
+from avfusion.features.mfcc import SAMPLE_RATE, make_mel_filters
 from avfusion.features.streams import Encoded
 
 INSTALL = "pip install --no-deps resemblyzer==0.1.4"  # its dependencies need a compiler
@@ -89,7 +89,7 @@ class VoiceEncoder(nn.Module):
         self.offset = 0.0 if per == "clip" else (stride - 1) * HOP / SAMPLE_RATE
         self.lstm = nn.LSTM(MELS, DIM, 3, batch_first=True)
         self.linear = nn.Linear(DIM, DIM)
-        filters = mel_filters(MELS, WINDOW).float().contiguous()
+        filters = make_mel_filters(MELS, WINDOW).float().contiguous()
         self.register_buffer("filters", filters, persistent=False)
         self.register_buffer("hann", torch.hann_window(WINDOW), persistent=False)
 

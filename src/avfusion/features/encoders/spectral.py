@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.features.mfcc import SAMPLE_RATE, AudioFeatures, mel_filters
+from avfusion.features.mfcc import SAMPLE_RATE, AudioFeatures, make_mel_filters
 from avfusion.features.streams import Encoded
 
 
@@ -92,5 +92,5 @@ class SpectralEncoder(nn.Module):
         wave = nn.functional.pad(sound.double() / 2**15, (0, max(0, window - len(sound))))
         frames = wave.unfold(0, window, self.features.hop)
         power = torch.fft.rfft(frames * torch.hann_window(window, dtype=torch.float64)).abs() ** 2
-        energies = power @ mel_filters(self.features.mels, window).T
+        energies = power @ make_mel_filters(self.features.mels, window).T
         return (10 * torch.log10(energies.clamp(min=1e-10))).float()

@@ -21,7 +21,7 @@ from avfusion.models.speech import (
     read_architecture,
 )
 from avfusion.models.speech.loading import read_revision
-from avfusion.models.speech.states import mark_true
+from avfusion.models.speech.states import make_step_mask
 
 SAMPLE_RATE = 16_000
 LAYERS = ("last", "last4", "all")
@@ -345,5 +345,5 @@ def pool(
 
 
 def _mask_frames(frames: Tensor, true: Tensor) -> Tensor:
-    mask = mark_true(true, frames.shape[-2]).to(frames.dtype)
+    mask = make_step_mask(true, frames.shape[-2]).to(frames.dtype)
     return mask.reshape(len(frames), *[1] * (frames.ndim - 3), -1, 1)

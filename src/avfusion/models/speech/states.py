@@ -44,6 +44,6 @@ def record_blocks(blocks: nn.ModuleList) -> Iterator[list[Tensor]]:
             hook.remove()
 
 
-def mark_true(length: Int[Tensor, "batch"], steps: int) -> Bool[Tensor, "batch steps"]:
+def make_step_mask(length: Int[Tensor, "batch"], steps: int) -> Bool[Tensor, "batch steps"]:
     """Mark the steps of each sound that are no padding."""
     return torch.arange(steps, device=length.device) < length[:, None]

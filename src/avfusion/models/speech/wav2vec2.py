@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.models.speech.states import SpeechStates, mark_true, record_blocks
+from avfusion.models.speech.states import SpeechStates, make_step_mask, record_blocks
 
 SAMPLE_RATE = 16_000
 CONFIG = (
@@ -85,7 +85,9 @@ class Wav2Vec2(nn.Module):
             return sound
 
         padded = int(length.min()) < sound.shape[1]
-        mask = mark_true(length, sound.shape[1]) if padded else None  # it costs half of the time
+        mask = (
+            make_step_mask(length, sound.shape[1]) if padded else None
+        )  # it costs half of the time
         wide = sound.double()
         mean = (wide if mask is None else wide * mask).sum(1, keepdim=True) / length[:, None]
         centered = wide - mean if mask is None else (wide - mean) * mask
@@ -107,7 +109,7 @@ class Wav2Vec2(nn.Module):
             positions.lengths = frames
 
         padded = int(length.min()) < sound.shape[1]
-        mask = mark_true(length, sound.shape[1]) if padded else None
+        mask = make_step_mask(length, sound.shape[1]) if padded else None
         with record_blocks(self.blocks) as states, warnings.catch_warnings():
             # WavLM gives torch masks of two types.
             warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
@@ -147,7 +149,7 @@ class MaskedPositions(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch frames dim"]) -> Tensor:
         """Compute the positions of each frame."""
-        mask: Any = 1 if self.lengths is None else mark_true(self.lengths, x.shape[1])[:, None]
+        mask: Any = 1 if self.lengths is None else make_step_mask(self.lengths, x.shape[1])[:, None]
         x = x.transpose(1, 2)
         for layer in self.layers:
             x = layer(x * mask)

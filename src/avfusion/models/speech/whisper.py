@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avfusion.models.speech.states import SpeechStates, mark_true, record_blocks
+from avfusion.models.speech.states import SpeechStates, make_step_mask, record_blocks
 
 WINDOW, HOP = 400, 160  # samples, of every Whisper
 SAMPLE_RATE = 16_000
@@ -112,12 +112,12 @@ class Whisper(nn.Module):
         padded = int(steps.min()) < x.shape[2]
         x = F.gelu(model.conv1(x))
         if padded:  # a sound alone has zeros there
-            x = x * mark_true(steps, x.shape[2])[:, None]
+            x = x * make_step_mask(steps, x.shape[2])[:, None]
         x = F.gelu(model.conv2(x)).transpose(1, 2)
         x = x + model.embed_positions.weight[: x.shape[1]]
         x = F.dropout(x, model.dropout, self.training)
 
-        mask = mark_true((steps + 1) // 2, x.shape[1])[:, None, None] if padded else None
+        mask = make_step_mask((steps + 1) // 2, x.shape[1])[:, None, None] if padded else None
         for block in model.layers:
             x = block(x, mask)
         return model.layer_norm(x)

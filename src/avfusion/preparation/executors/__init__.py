@@ -38,7 +38,7 @@ from contextlib import AbstractContextManager, chdir
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from avfusion.preparation.executors.environment import describe_environment, refuse_other
+from avfusion.preparation.executors.environment import check_same_environment, describe_environment
 
 
 class Workload(NamedTuple):
@@ -128,7 +128,7 @@ class WorkerRequirements(NamedTuple):
 
     def check(self) -> None:
         """Refuse a worker that would compute something else, or write somewhere else."""
-        refuse_other(self.environment)
+        check_same_environment(self.environment)
         for folder in self.folders:
             if not folder.is_dir():
                 raise ValueError(

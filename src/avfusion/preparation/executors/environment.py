@@ -34,7 +34,7 @@ def digest_package() -> str:
     return state.hexdigest()[:8]
 
 
-def refuse_other(environment: dict[str, str]) -> None:
+def check_same_environment(environment: dict[str, str]) -> None:
     """Refuse to compute in another environment than the process that has started this one.
 
     Raises:

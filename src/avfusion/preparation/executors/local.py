@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from avfusion.bounds import PositiveInt
-from avfusion.parallel import KILLED, open_pool
+from avfusion.parallel import KILLED_MESSAGE, open_pool
 from avfusion.preparation.executors import FinishedJob, Workload, run_job
 
 
@@ -37,7 +37,7 @@ def _list_finished(futures: dict[Future[Exception | None], int]) -> Iterator[Fin
         try:
             error = future.result()
         except BrokenProcessPool:
-            error = ChildProcessError(KILLED)
+            error = ChildProcessError(KILLED_MESSAGE)
         yield FinishedJob(futures[future], error)
 
 

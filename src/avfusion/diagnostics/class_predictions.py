@@ -1,4 +1,4 @@
-"""Answers that outputs give for clips: probabilities, confidence, and whether they are right."""
+"""Class predictions for clips: probabilities, confidence, and whether they are right."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,10 +16,10 @@ Outputs = Float[np.ndarray, "clips outputs"]
 Encoded = Shaped[np.ndarray, "clips *outputs"]
 
 
-class Answers(NamedTuple):
-    """Answers about classes, in double precision.
+class ClassPredictions(NamedTuple):
+    """Predicted classes of clips, in double precision.
 
-    Of several classes per clip each is a decision of its own, and what is said of a clip is the
+    Of several classes per clip each is a decision of its own, and what is given for a clip is the
     mean over its decisions.
 
     Attributes:
@@ -48,8 +48,8 @@ def has_classes(target: Target) -> bool:
     return not target.number_names
 
 
-def answer(target: Target, outputs: Outputs, targets: Encoded) -> Answers:
-    """Read the answers of outputs about clips whose labels are known.
+def predict_classes(target: Target, outputs: Outputs, targets: Encoded) -> ClassPredictions:
+    """Turn outputs for clips whose labels are known into predicted classes.
 
     Raises:
         NotMeasured: The target predicts numbers.
@@ -74,7 +74,7 @@ def answer(target: Target, outputs: Outputs, targets: Encoded) -> Answers:
         right = (found == has).double().mean(dim=1)
         true_probability, nll = true_logs.exp().mean(dim=1), -true_logs.mean(dim=1)
 
-    return Answers(
+    return ClassPredictions(
         probabilities.numpy(),
         has.numpy(),
         found.numpy(),
@@ -89,7 +89,7 @@ def answer(target: Target, outputs: Outputs, targets: Encoded) -> Answers:
 def score_clips(target: Target, outputs: Outputs, targets: Encoded) -> Float64[np.ndarray, "clips"]:
     """Score each clip: whether it is right, or the mean absolute error of its known numbers."""
     if has_classes(target):
-        return answer(target, outputs, targets).right
+        return predict_classes(target, outputs, targets).right
     predicted = target.predict(torch.from_numpy(outputs)).double().numpy()
     return np.nanmean(np.abs(predicted - targets), axis=1)
 
@@ -105,7 +105,7 @@ def score_metrics(target: Target, outputs: Outputs, targets: Encoded) -> dict[st
     return {name: float(found[name]) for name in target.scores if name in found}
 
 
-def title_of(score: str) -> str:
-    """What people call a score of a target."""
+def find_title(score: str) -> str:
+    """Find the title of a score of a target."""
     entry = find_metric(f"test/{score}")
     return score if entry is None else entry.title
