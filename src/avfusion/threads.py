@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 log = logging.getLogger(__name__)
-# The launcher of sweeps tells each job how many of them run at once.
+# The launcher of sweeps sets it to the number of jobs that run at once.
 PARALLEL_JOBS_VARIABLE = "AVFUSION_PARALLEL_JOBS"
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 WAIT_POLICY_VARIABLE = "OMP_WAIT_POLICY"

@@ -10,7 +10,7 @@ from torch import nn
 
 from avfusion.corpora.cocktail_party import EMOTIONS, EXPRESSIONS, PITCHES
 from avfusion.data.datamodule import FaceAudioDataModule
-from avfusion.diagnostics.evidence import Evidence, TestedClips
+from avfusion.diagnostics.evidence import Evidence, RunClips
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.features.clip import Stream
 from avfusion.models.networks import Scores
@@ -75,7 +75,7 @@ def examine(data: FaceAudioDataModule, network: nn.Module, **options: object) ->
     tested = TestedNetwork(task, data, quiet_trainer())
     rows, outputs, targets = tested.compute().labeled(data.target)
     ids, subjects = (np.array(data.store.texts(name))[rows] for name in ("clip_id", "subject"))
-    parts = [TestedClips(None, 0, np.arange(len(rows)), rows)]
+    parts = [RunClips(None, 0, np.arange(len(rows)), rows)]
     return Evidence(
         "run", "test", data.target, ids, subjects, targets, outputs[None], parts, **options,
         networks=[tested],

@@ -13,7 +13,7 @@ from avfusion.diagnostics.attention import (
     describe_layers,
     replace_positions,
 )
-from avfusion.diagnostics.evidence import TestedClips
+from avfusion.diagnostics.evidence import RunClips
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.section import NotMeasured
 from avfusion.models.layers.layer_weights import LayerWeights
@@ -141,7 +141,7 @@ def test_weights_of_layers_are_the_mean_over_networks(data):
         task.network.audio_encoder.layer_weights.logits.data = torch.tensor(shares).log()
         networks.append(TestedNetwork(task, data, quiet_trainer()))
 
-    parts = [TestedClips(None, 0, None, None, number) for number in range(2)]
+    parts = [RunClips(None, 0, None, None, number) for number in range(2)]
     section = describe_layers(evidence_of([[1.0, 0.0]], [0], networks=networks, parts=parts))
     expected = [(1 / 8 + 1 / 4) / 2, (2 / 8 + 1 / 4) / 2, (5 / 8 + 1 / 2) / 2]
     assert list(section.numbers.values()) == pytest.approx(expected, abs=1e-6)

@@ -20,7 +20,7 @@ from avfusion.diagnostics import robustness
 from avfusion.diagnostics.corrupted_clips import CorruptedClips
 from avfusion.diagnostics.corruptions import CORRUPTIONS
 from avfusion.diagnostics.effective_robustness import measure_effective, measure_surplus
-from avfusion.diagnostics.evidence import Evidence, TestedClips
+from avfusion.diagnostics.evidence import Evidence, RunClips
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.robustness import (
     RobustnessCurves,
@@ -49,7 +49,7 @@ def gather(root, model, *overrides, **options):
     network = TestedNetwork(task, data, quiet_trainer())
     rows, outputs, targets = network.compute().labeled(data.target)
     ids, subjects = (np.array(data.store.texts(name))[rows] for name in ("clip_id", "subject"))
-    parts = [TestedClips(None, 0, np.arange(len(rows)), rows)]
+    parts = [RunClips(None, 0, np.arange(len(rows)), rows)]
     return Evidence(
         "run", "test", data.target, ids, subjects, targets, outputs[None], parts, networks=[network]
     )
@@ -64,7 +64,7 @@ def split_folds(evidence, repetitions=1):
     """The same evidence by two folds, each of every other clip, once or again and again."""
     (part,) = evidence.parts
     parts = [
-        TestedClips(None, number, part.positions[first::2], part.rows[first::2])
+        RunClips(None, number, part.positions[first::2], part.rows[first::2])
         for number in range(repetitions)
         for first in (0, 1)
     ]

@@ -9,7 +9,7 @@ A corpus is a class with
 * ``read() -> Contents``, which opens no recording, so that every error in the description of a
   corpus shows before long work starts.
 
-What publishers ship as files whose names say what they hold inherits ``PublishedCorpus``
+Corpora whose file names describe the clips inherit ``PublishedCorpus``
 (``published.py``). A corpus that may have to render or download its files first has a property
 ``is_there``. The splits of a corpus are its publisher's assignment, one of many: see
 ``avfusion.data.splits``.

@@ -10,7 +10,7 @@ any other folder, ``batch1/1-30-1280x720.mp4``. A file of annotations has a head
 1. Pictures with -5 are not annotated.
 
 **Clips**: one for each person in a video. Of two people, one is taken from the left half of the
-picture and the other from the right half; they have one sound. Names say nothing of people. The
+picture and the other from the right half; they have one sound. Names do not identify people. The
 labels of the test are not published: the official validation is the test, and the best epoch is
 chosen on a tenth of the training videos.
 
@@ -128,7 +128,7 @@ class AffWild2(PublishedCorpus):
 
 
 def find_side(name: str, names: Collection[str]) -> str:
-    """Tell on which side of the picture the person of a name is, where there is another one."""
+    """Find the side of the picture on which the person of a name is, where there are two."""
     for side, other in (("left", "right"), ("right", "left")):
         if name.endswith(f"_{side}") or f"{name}_{other}" in names:
             return side

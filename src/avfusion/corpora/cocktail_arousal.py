@@ -6,7 +6,7 @@ that it lies between -1 and 1. The voice's is heard (an aroused one is faster, l
 less even), the face's is seen (the mouth stands open the wider), and the other face has one of its
 own, which means nothing.
 
-So there are ceilings. What is known of a clip explains a part of the number's variance, and the
+So there are ceilings. The attributes of a clip explain a part of the number's variance, and the
 root of that part is the highest correlation, which is the highest CCC, too, where predictions are
 scaled to vary as much as the numbers (with the smallest squared error they vary less):
 

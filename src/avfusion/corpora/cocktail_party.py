@@ -1,9 +1,9 @@
 """Cocktail party: two faces, one voice, and an emotion that needs both; rendered, not downloaded.
 
 Drawn faces of different size (child, woman, man) share a picture; the pitch of the voice says who
-speaks. The speaker's expression tells which pair of emotions it is, the arousal of the voice which
-of the two, so neither modality suffices: the face alone scores 0.3125 with two faces (the speaker
-has to be guessed), the voice alone 0.25.
+speaks. The speaker's expression determines which pair of emotions it is, the arousal of the voice
+which of the two, so neither modality suffices: the face alone scores 0.3125 with two faces (the
+speaker has to be guessed), the voice alone 0.25.
 
 With ``arousal_seen`` the two share information: the mouth of the speaker's face, too, shows the
 arousal that is heard, and the other faces show one of their own, which means nothing. The clips are
@@ -23,9 +23,9 @@ others its expression is that of the speaker by chance, in a quarter, which make
 expression and arousal of the speaker by chance, in an eighth. Where arousal is only heard, the
 faces leave both emotions of a pair; the voice leaves all four pairs.
 
-With ``expression_heard`` the voice is the easy modality: in that share of the clips its pitch tells
-the expression, too, so that the voice alone scores ``expression_heard * 3/4 + 1/4``. The face has
-to be learned for the others only, in which the pitch is that of the person.
+With ``expression_heard`` the voice is the easy modality: in that share of the clips its pitch
+reveals the expression, too, so that the voice alone scores ``expression_heard * 3/4 + 1/4``. The
+face has to be learned for the others only, in which the pitch is that of the person.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ EMOTIONS = ("happy", "calm", "fearful", "sad", "angry", "disgust", "surprised", 
 # An expression shows one pair of EMOTIONS; an aroused voice means the first of the two.
 EXPRESSIONS = ("pleased", "down", "cross", "open")
 PITCHES = {"child": 300.0, "woman": 200.0, "man": 110.0}  # Hz
-EXPRESSION_PITCHES = (145.0, 245.0, 370.0, 460.0)  # Hz, by expression; nobody's own
+EXPRESSION_PITCHES = (145.0, 245.0, 370.0, 460.0)  # Hz, by expression; of no person
 # First numbers of the seeds: what each generator draws. Those of cocktail_arousal begin with 3.
 PEOPLE_SEED, CLIPS_SEED, SEEN_SEED, HEARD_SEED = 1, 2, 4, 5
 CLIPS_PER_JOB = 250
@@ -85,7 +85,7 @@ class CocktailParty:
     """The corpus in a folder of its settings under ``root``, rendered on first use.
 
     Subclasses render other clips: ``render_clips`` writes those of a job and gives their rows,
-    under the ``header``; ``variant`` tells their folders apart.
+    under the ``header``; ``variant`` distinguishes their folders.
 
     Args:
         root: the folder that holds one folder per setting.
@@ -93,7 +93,7 @@ class CocktailParty:
         faces: number of faces in a picture, from 1 to 3.
         seed: draws subjects and clips.
         arousal_seen: faces show arousal, too.
-        expression_heard: share of the clips whose voice tells the expression, too.
+        expression_heard: share of the clips whose voice reveals the expression, too.
     """
 
     name = "cocktail_party"
@@ -244,7 +244,7 @@ def draw_seen_arousal(job: RenderJob, number: int, speaker: int, is_aroused: boo
 
 
 def draw_pitch(job: RenderJob, number: int, expression: int, own: float) -> float:
-    """Draw the pitch of a voice that may tell the expression; otherwise it is the person's own.
+    """Draw the pitch of a voice: that of the expression, or otherwise the person's own.
 
     The generator is one of its own, so that all else of a clip is as it is without.
     """

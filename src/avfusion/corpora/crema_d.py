@@ -1,4 +1,4 @@
-"""CREMA-D: 91 actors say twelve sentences in six emotions, and a crowd says what it perceives.
+"""CREMA-D: 91 actors say twelve sentences in six emotions, rated by a crowd.
 
 **Layout**, a clone of the publisher's repository: ``VideoFlash/1001_IEO_HAP_HI.flv`` (pictures and
 sound), ``AudioWAV/1001_IEO_HAP_HI.wav``, and the same sound as ``AudioMP3``; ``VideoMP4`` is a
@@ -108,7 +108,7 @@ class CremaD(PublishedCorpus):
         yield from super().read_takes(ordered, faults)
 
     def describe(self, file: NamedFile) -> Take | LeftOut:
-        """Read the four parts of a name, and what the crowd says of the clip."""
+        """Read the four parts of a name, and the ratings of the crowd."""
         actor, sentence, emotion, level = file.name.groups()
         codes = {
             "actor": (actor, ACTORS),

@@ -1,12 +1,12 @@
 """eNTERFACE'05: 43 people react to stories in six emotions, in English.
 
-**Layout**: ``subject 1/anger/sentence 1/s1_an_1.avi``. The folders tell who, what and which
+**Layout**: ``subject 1/anger/sentence 1/s1_an_1.avi``. The folders give subject, emotion and
 sentence; names do not, as those of ``subject 11`` begin with ``s12``, those of ``subject 3`` with
 ``s_3``. Hyphens or underscores stand for the blanks in copies. ``subject 6`` has no folders of
 sentences: each of its six files is a whole session of a minute or two, which is left out.
 
 **Labels**: anger, disgust, fear, happiness, sadness, surprise. Each emotion has five sentences of
-its own, so that **the words alone tell the label**.
+its own, so that **the words alone reveal the label**.
 
 **Clips**: 1,287 of 43 subjects, 30 each; of ``subject 23`` 27. Its authors count 42 subjects. 720 x
 576 pixels at 25 a second, sound 48 kHz.

@@ -20,7 +20,7 @@ from avfusion.messages import join_items
 
 GZIP_SIGNATURE = b"\x1f\x8b"
 IDX_SIGNATURE = b"\x00\x00\x08"  # of a file of bytes; the number of axes follows
-# All that a pickled array is made of, in the words of each Python and numpy.
+# All globals that a pickled array refers to, in each version of Python and numpy.
 ARRAY_GLOBALS = {
     ("_codecs", "encode"),
     ("numpy", "dtype"),

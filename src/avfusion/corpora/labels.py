@@ -147,7 +147,7 @@ def name_classes(
     """Give each class one spelling in all labels, and list the classes in their order.
 
     Labels that look alike (see ``normalize_name``) are one class. It is spelled as ``given`` or,
-    without that, as most clips spell it that the corpus itself trains on; where it says of none
+    without that, as most clips spell it that the corpus itself trains on; where it assigns none
     that it does, all clips count.
 
     Raises:
@@ -233,7 +233,7 @@ def check_classes(names: Sequence[str]) -> None:
 
 
 def _list_spellings(name: str, counts: Counter[str]) -> str:
-    """Write the spellings of a class in ASCII, so that they can be told apart."""
+    """Write the spellings of a class in ASCII, so that they can be distinguished."""
     times = [f"{spelling!a} {pluralize(clips, 'time')}" for spelling, clips in counts.items()]
     return f"{name} ({', '.join(times)})"
 

@@ -245,7 +245,7 @@ def read_attributes(row: Mapping[str, str]) -> Attributes:
 
 
 def make_format(features: Mapping[str, Any]) -> FeatureFormat:
-    """Check what ``corpus.features`` says of brought features."""
+    """Check the settings ``corpus.features`` of precomputed features."""
     if unknown := sorted(set(features) - set(FeatureFormat._fields)):
         raise ValueError(
             f"corpus.features has no {join_items(unknown)}, it has "

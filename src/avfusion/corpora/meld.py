@@ -17,7 +17,7 @@ for the test. Videos that no table names count for nothing, as the authors advis
 are missing, damaged or cut at the wrong times; they are left out.
 
 **The official splits share speakers**: the six friends speak in 95.8 % of the test. They measure
-how well emotions of people are told who are known, and every result says so.
+how well emotions of known people are recognized, and every result says so.
 
 **License**: GPL-3.0 for the annotations, the series is Warner Bros'. **Download**: MELD.Raw.tar.gz,
 10.9 GB, linked from https://affective-meld.github.io. Poria et al., 2019,

@@ -1,8 +1,8 @@
-"""Published corpora: data sets as their publishers ship them, told by the names of their files.
+"""Published corpora: data sets as their publishers ship them, identified by file names.
 
 A corpus of this kind says how its files are named (``pattern``), and what a name says
 (``describe``): one ``Take`` for each file. Files of one clip have the same ``clip_id``. Where its
-folder lies within ``root``, or above it, does not matter, as long as names say what is needed.
+folder lies within ``root``, or above it, does not matter, as long as names hold what is needed.
 """
 
 import os
@@ -25,7 +25,7 @@ ARCHIVE_SUFFIXES = {".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"}
 POINTER_START = b"version https://git-lfs.github.com/spec/"
 POINTER_BYTES = 1024  # that a pointer has at most, by its specification
 POINTER, EMPTY = "git-LFS pointer, not the file", "empty file"
-MIN_SUBJECT_FRACTION = 0.5  # of the median number of clips of a subject: fewer are told
+MIN_SUBJECT_FRACTION = 0.5  # of the median number of clips of a subject: fewer are reported
 NO_SOUND, NO_PICTURE, NO_FILE, NO_LABEL = "no sound", "no picture", "no file", "no label"
 ADD_FOLDER = "add the folder that has it, as in corpus.root=[<one>,<other>]"
 # What helps against reasons why clips are left out, other than that they are known to be bad.
@@ -140,7 +140,7 @@ class PublishedCorpus:
         return None
 
     def describe(self, file: NamedFile) -> Take | LeftOut | None:
-        """Say what a file is; None where it is not of what is asked for.
+        """Describe a file as a clip; None where it is none of those that are asked for.
 
         Raises:
             ValueError: where its name breaks the rule, such as ``emotion 09``.
@@ -148,7 +148,7 @@ class PublishedCorpus:
         raise NotImplementedError
 
     def read_takes(self, files: Sequence[NamedFile], faults: "Faults") -> Iterator[Take | LeftOut]:
-        """Say of all files what they are, and which clips cannot be offered.
+        """Describe all files, and list the clips that cannot be offered.
 
         Corpora with tables or long recordings override it.
         """
@@ -229,7 +229,7 @@ class PublishedCorpus:
         return named
 
     def find_problem(self, path: Path) -> str:
-        """Why a file cannot be what its name says, as far as its size tells; empty if it may."""
+        """Find by its size why a file cannot be what its name says; empty if it may."""
         size = path.stat().st_size
         if size == 0:
             return EMPTY
@@ -308,7 +308,7 @@ class Faults:
         return join_items([str(root) for root in self.corpus.roots])
 
     def describe_nothing(self) -> str:
-        """Say what there is where no file of the corpus is."""
+        """Describe the files that were found where none is of the corpus."""
         corpus, files = self.corpus, self.suffixes.total()
         suffixes = sorted(self.suffixes.items(), key=lambda pair: (-pair[1], pair[0]))
         kinds = [f"{suffix or 'no suffix'} {n}" for suffix, n in suffixes]
@@ -336,7 +336,7 @@ class Faults:
         )
 
     def describe(self, recordings: Sequence[Recording], left_out: Sequence[LeftOut]) -> list[str]:
-        """Say what is wrong in sentences, none where all is there and named by the rule."""
+        """Describe faults in sentences; none where all files are there and named by the rule."""
         corpus, sentences = self.corpus, list(self.sentences)
         if self.misnamed:
             verb = "does" if len(self.misnamed) == 1 else "do"
@@ -456,7 +456,7 @@ def check_fraction(fraction: float) -> None:
 
 
 def find_media_kind(path: Path) -> str:
-    """Tell by the suffix of a file whether it is a ``video`` or a ``sound``."""
+    """Find the kind of a file by its suffix: ``video`` or ``sound``."""
     return "video" if path.suffix.lower() in VIDEO_SUFFIXES else "sound"
 
 

@@ -34,7 +34,7 @@ class Recording:
         session: the occasion of the recording; empty where unknown.
         numbers: where the label names numbers to predict, such as ``arousal|valence``, those of
             the clip, in the order of their names there.
-        face_features: a file of features of the face that the user brought, likewise of the voice;
+        face_features: a file of precomputed features of the face, likewise of the voice;
             where there is no picture, or no sound, they stand for it.
         attributes: what else is known of the clip, such as gender or intensity, to report by.
         span: the seconds of the pictures that belong to the clip, where ``image`` is a video that
@@ -83,7 +83,7 @@ class Recording:
 
 
 class FeatureFormat(NamedTuple):
-    """What files of brought features do not say themselves.
+    """Format of files of precomputed features, as far as they do not hold it themselves.
 
     Attributes:
         rate: steps per second, where a file holds one array per step of time.
@@ -109,7 +109,7 @@ class LeftOut(NamedTuple):
 
     Attributes:
         reason: in a few words, the same for clips that are left out for the same.
-        detail: what is to be said of this clip, such as who has found it out.
+        detail: about this clip, such as the source of the reason.
     """
 
     clip_id: str

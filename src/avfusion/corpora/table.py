@@ -107,7 +107,7 @@ def match_columns(
 ) -> dict[str, int]:
     """Find our columns in the header of a table: position by our name.
 
-    Case, blanks, hyphens and invisible characters do not tell names apart. A column that resembles
+    Case, blanks, hyphens and invisible characters do not distinguish names. A column that resembles
     one of ours without being it is an error rather than ignored.
     """
     indices: dict[str, int] = {}
@@ -166,7 +166,7 @@ def _check_missing_columns(
 def _check_duplicate_ids(path: Path, lines: Mapping[str, list[int]], errors: TableErrors) -> None:
     """Add an error for ids that stand in several lines.
 
-    Case tells ids apart, invisible characters do not.
+    Case distinguishes ids, invisible characters do not.
     """
     duplicates = {name: where for name, where in lines.items() if len(where) > 1}
     if duplicates:

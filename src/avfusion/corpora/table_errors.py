@@ -35,7 +35,7 @@ class ClipsError(ValueError):
 class TableErrors:
     """All errors of one table.
 
-    Errors with the same fix are one kind: the first line of a kind is told in full, some others
+    Errors with the same fix are one kind: the first line of a kind is reported in full, some others
     briefly, and the rest are counted.
     """
 

@@ -1,4 +1,4 @@
-"""VoxCeleb1: voices of 1,251 celebrities in videos of YouTube, to tell who speaks.
+"""VoxCeleb1: voices of 1,251 celebrities in videos of YouTube, for speaker identification.
 
 **Layout**, as the archives unpack, in one folder or in several (``vox1_dev_wav``,
 ``vox1_test_wav``): ``wav/id10001/1zcIwhmdeo4/00001.wav``, which are speaker, video and utterance;
@@ -64,7 +64,7 @@ class Voxceleb1(PublishedCorpus):
         super().__init__(root, modalities, include_known_bad, on_error)
 
     def find_problem(self, path: Path) -> str:
-        """Leave the files alone: a look at each of 150,000 takes minutes on a network drive."""
+        """Leave the files alone: checking each of 150,000 takes minutes on a network drive."""
         return ""
 
     def read_takes(self, files: Sequence[NamedFile], faults: Faults) -> Iterator[Take]:

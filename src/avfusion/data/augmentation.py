@@ -69,7 +69,7 @@ def apply_geometry(
     move: Float[Tensor, "batch 2"],
     mirrored: Bool[Tensor, "batch"],
 ) -> Float[Tensor, "batch pictures 3 height width"]:
-    """Look at a part of each picture; what lies outside repeats the border."""
+    """Crop and move each picture; what lies outside repeats the border."""
     batch, pictures, _, height, width = face.shape
     theta = torch.zeros(batch, 2, 3, device=face.device)
     theta[:, 0, 0] = torch.where(mirrored, -side, side)

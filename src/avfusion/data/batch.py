@@ -19,7 +19,7 @@ class Mixed(NamedTuple):
 
 
 class Clips(NamedTuple):
-    """Some clips: what is read of their faces and voices, and what is known of them.
+    """Some clips: the streams of their faces and voices, labels and masks.
 
     ``streams`` holds what the network reads of a store, by name: pictures
     ``[batch, pictures, 3, height, width]``, RGB; maps ``[batch, pictures, channels, rows,
@@ -33,8 +33,8 @@ class Clips(NamedTuple):
     (left, top, right, bottom) in fractions of the picture, NaN where unknown; ``row`` finds the
     clip in the index of its store. ``mixed`` is None unless clips are mixtures of two.
 
-    ``all_have_face`` says without a look at the device that no clip lacks its face, so that
-    networks need not search; whoever changes ``has_face`` turns it off.
+    ``all_have_face`` says without reading from the device that no clip lacks its face, so that
+    networks need not search; code that changes ``has_face`` turns it off.
     """
 
     streams: dict[str, Shaped[Tensor, "batch *item"]]

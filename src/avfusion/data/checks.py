@@ -100,7 +100,7 @@ def check_labels(store: Store, splits: Splits, split: str, target: Target) -> No
 
 
 def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Clips]]) -> None:
-    """Refuse to hide bands of audio frames whose parts nobody has named."""
+    """Refuse to hide bands of audio frames whose blocks are unknown."""
     audio = store.description["features"]["audio"]
     for change in augmentation:
         if not isinstance(change, AudioAugmentation):

@@ -151,7 +151,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         allowed = {
             "subject_overlap": allow_subject_overlap,
             "same_sound_in_two_splits": allow_same_sound_in_two_splits,
-            # Who wants the same people in two splits may show the same photograph of them.
+            # Where splits may share people, they may share a photograph, too.
             "same_picture_in_two_splits": allow_same_picture_in_two_splits or allow_subject_overlap,
             "same_take_in_two_splits": allow_same_take_in_two_splits,
             "untrained_classes": allow_untrained_classes,
@@ -223,7 +223,7 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What a network has to know of the data, in plain containers."""
+        """Description of the data for networks, in plain containers."""
         return self._open_store().description
 
     def _open_store(self) -> OpenedStore:
@@ -290,7 +290,7 @@ class FaceAudioDataModule(L.LightningDataModule):
         return other
 
     def shown(self, clips: Clips, modality: str) -> Float[Tensor, "batch *item"]:
-        """What people are shown of clips, on the CPU: also where no network reads it."""
+        """Frames or sound of clips for display, on the CPU: also where no network reads them."""
         name = self.store.shown(modality)
         if name in clips.streams:
             return clips.streams[name].float().cpu()

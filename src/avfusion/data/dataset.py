@@ -154,7 +154,7 @@ class ResumableLoader(DataLoader[Clips]):
         return map(self.dataset.__getitems__, self.batch_sampler)  # type: ignore[attr-defined, arg-type]
 
     def state_dict(self) -> dict[str, int]:
-        """Tell Lightning that this loader can go on: the data module keeps where, see there."""
+        """Let Lightning treat this loader as stateful: the data module keeps its position."""
         return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:

@@ -1,6 +1,6 @@
 """Index of a store: a typed record per clip, kept as columns in a Parquet file.
 
-Whoever reads it opens the columns that are needed: a million clips as text took 21 s and 2 GiB in
+Readers open the columns that they need: a million clips as text took 21 s and 2 GiB in
 every process. Equal records give equal bytes, however and by whom they were written.
 """
 
@@ -122,7 +122,7 @@ class ClipRecord:
 
     @property
     def label_text(self) -> str:
-        """The label as people read it, with the numbers that it names."""
+        """The label for display, with the numbers that it names."""
         return format_label(self.label, self.numbers)
 
     def to_row(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def digest_content(array: np.ndarray) -> int:
 
 
 def format_digest(digest: int) -> str:
-    """Sixteen hexadecimal digits that people and checkpoints know a digest by."""
+    """Format a digest as sixteen hexadecimal digits, as in checkpoints."""
     return f"{digest:016x}"
 
 
@@ -256,7 +256,7 @@ class Codes(NamedTuple):
         return cls(whole.indices.to_numpy(), whole.dictionary.to_pylist())
 
     def where(self, *names: str) -> Bool[np.ndarray, "clips"]:
-        """Say of each clip whether it has one of some names."""
+        """Mask the clips that have one of some names."""
         return np.array([name in names for name in self.names], bool)[self.numbers]
 
     def texts(self, rows: Rows) -> list[str]:

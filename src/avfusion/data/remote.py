@@ -205,7 +205,7 @@ class CachedStore:
         self._hold()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let the processes of a loader open what this one does, and ask nobody."""
+        """Let the processes of a loader open the same files without another request."""
         return CachedStore, (self.origin, self.cache)
 
     def _hold(self) -> None:
@@ -288,7 +288,7 @@ class CachedStore:
 
 
 class Transfer(NamedTuple):
-    """One file on its way into the cache; ``advance`` is told of bytes, ``stop`` ends it."""
+    """Transfer of a file into the cache; ``advance`` is called with bytes, ``stop`` ends it."""
 
     fs: Any
     folder: str
@@ -452,7 +452,7 @@ def explain_error(error: Exception, address: str, verb: str = "read") -> Excepti
 
 
 def open_cached(address: str, cache: Cache) -> CachedStore:
-    """Open a store at an address; of its files, only what says what they are is fetched.
+    """Open a store at an address; of its files, only the descriptions are fetched.
 
     Where the address cannot be reached, what was opened last from it will do.
 

@@ -87,7 +87,7 @@ class Splits:
         return self.plan if self.protocol else f"data.splits={self.plan}"
 
     def where(self, *names: str) -> Bool[np.ndarray, "clips"]:
-        """Say of each clip whether it is in one of some splits."""
+        """Mask the clips of some splits."""
         numbers = [SPLITS.index(name) for name in names]
         if self.validates_on_test:
             numbers = [TEST if number == VAL else number for number in numbers]
@@ -491,7 +491,7 @@ class Groups(NamedTuple):
 def group_clips(store: Store, by_subject: bool) -> Groups:
     """Group clips by subject, however it is spelled, or leave each alone.
 
-    A clip of nobody knows whom is alone, too.
+    A clip of an unknown subject is alone, too.
     """
     if not by_subject:
         ids = store.columns("clip_id")["clip_id"].combine_chunks()
@@ -593,7 +593,7 @@ def fill_shares(
 def fill_evenly(
     wanted: Float64[np.ndarray, "shares"], size: int, groups: int
 ) -> tuple[Int64[np.ndarray, "groups"], Float64[np.ndarray, "shares"]]:
-    """Give groups of one size each to the share that lacks most clips, and say what still lacks.
+    """Give groups of one size each to the share that lacks most clips; return what still lacks.
 
     What a share lacks before each group that it may get falls by the size; the largest of all these
     numbers are those of the groups.

@@ -239,7 +239,7 @@ class Store:
         return {row["clip_id"] for row in rows if row["outcome"] != "kept"}
 
     def shown(self, modality: str) -> str:
-        """Stream of a modality that people are shown: the first."""
+        """Stream of a modality that is displayed: the first."""
         return next(name for name, one in self.streams.items() if one.modality == modality)
 
     def read(self, name: str, rows: Int64[np.ndarray, "batch"]) -> Shaped[Tensor, "batch *item"]:

@@ -22,7 +22,7 @@ NOUNS = {"subjects": "subject", "recordings": "recording"}
 
 
 def digest_training_clips(store: Store, training: Bool[np.ndarray, "clips"]) -> dict[str, str]:
-    """Digests of the training clips: of equal length, and without anybody's name."""
+    """Digests of the training clips: of equal length, and without any name."""
     clips = store.columns("subject", "face_digest", "audio_digest")
     subjects = Codes.of(clips["subject"]).counts(training).keys() - {""}
     contents = [_select_known(clips[column], training)[1] for column in DIGESTS]
@@ -83,7 +83,7 @@ def find_overlap(
 def _is_in_sorted(
     values: UInt64[np.ndarray, "values"], ordered: UInt64[np.ndarray, "ordered"]
 ) -> Bool[np.ndarray, "values"]:
-    """Say of each value whether it is one of those that stand in order."""
+    """Mask the values that are among some sorted ones."""
     indices = np.searchsorted(ordered, values)
     inside = indices < len(ordered)
     inside[inside] = ordered[indices[inside]] == values[inside]

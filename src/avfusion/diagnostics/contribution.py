@@ -16,7 +16,7 @@ from avfusion.diagnostics.class_predictions import (
     predict_classes,
     score_metrics,
 )
-from avfusion.diagnostics.evidence import Evidence, TestedClips
+from avfusion.diagnostics.evidence import Evidence, RunClips
 from avfusion.diagnostics.networks import TestedNetwork
 from avfusion.diagnostics.section import Cell, Chart, Line, NotMeasured, Section, Table
 from avfusion.diagnostics.stand_ins import rotate_rows
@@ -179,7 +179,7 @@ class Contribution:
         return dict(zip(SIDES, np.mean(each, axis=0).tolist(), strict=True))
 
 
-def find_complete(part: TestedClips, network: TestedNetwork) -> Int64[np.ndarray, "some"]:
+def find_complete(part: RunClips, network: TestedNetwork) -> Int64[np.ndarray, "some"]:
     """Find the clips of a part that have both modalities, by their position in it."""
     store = network.data.store
     found = np.flatnonzero((store.has_face & store.has_audio)[part.rows])

@@ -35,7 +35,7 @@ class Corruption:
 
     Attributes:
         name: its key in settings and files.
-        title: what people call it.
+        title: its name in reports.
         modality: face or audio, of which the frames or the waveform change.
         unit: of the strengths.
         strengths: those of level 1 and up, from mild to severe.
@@ -158,7 +158,7 @@ def clip_peaks(sound: Sound, share: float, *_: Any) -> Sound:
 
 
 def shift_time(sound: Sound, milliseconds: float, generator: np.random.Generator, *_: Any) -> Sound:
-    """Let the voice come late or, by lot, early against the face.
+    """Let the voice come late or, at random, early against the face.
 
     What leaves at one end comes in at the other, so that nothing is lost but the timing.
     """

@@ -30,7 +30,7 @@ def encode_once(
 ) -> Iterator[None]:
     """Encode each face and each voice once in a batch that repeats them.
 
-    ``rows`` tell by modality which clips of the batch are the same.
+    ``rows`` identify by modality which clips of the batch are the same.
     """
     with _hooks() as add:
         for modality, encoder in find_encoders(network).items():
@@ -51,7 +51,7 @@ def record_encoders(network: nn.Module) -> Iterator[dict[str, Encoded]]:
 
 @contextmanager
 def replay_encoders(network: nn.Module, encoded: Mapping[str, Encoded]) -> Iterator[None]:
-    """Let encoders give what is known; they run on the first clip alone, for nothing."""
+    """Let encoders return recorded results; they still run on the first clip."""
     with _hooks() as add:
         for modality, encoder in find_encoders(network).items():
             add(encoder, lambda part: part[:1], lambda _, known=encoded[modality]: known)

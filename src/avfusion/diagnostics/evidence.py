@@ -31,7 +31,7 @@ from avfusion.targets import Target
 Stacked = Float[np.ndarray, "repetitions clips outputs"]
 
 
-class TestedClips(NamedTuple):
+class RunClips(NamedTuple):
     """The clips that one run has tested, by their positions in the evidence and rows in its store.
 
     ``network`` is the index of its network among those of the evidence.
@@ -74,7 +74,7 @@ class Evidence:
     subjects: Shaped[np.ndarray, "clips"]
     targets: Shaped[np.ndarray, "clips *outputs"]
     outputs: Stacked
-    parts: Sequence[TestedClips]
+    parts: Sequence[RunClips]
     hits: Float[np.ndarray, "repetitions clips"] | None = None
     attributes: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     networks: Networks = ()
@@ -88,7 +88,7 @@ class Evidence:
         """The modalities that the networks read."""
         return next(network.modalities for _, network in self.pair_networks())
 
-    def pair_networks(self) -> Iterator[tuple[TestedClips, TestedNetwork]]:
+    def pair_networks(self) -> Iterator[tuple[RunClips, TestedNetwork]]:
         """Pair each part with its network, one after the other, as not all need fit into memory.
 
         Raises:
@@ -222,13 +222,13 @@ def _pool(members: Sequence[tuple[Run, Predictions]]) -> _Pooled:
 
 def _find_parts(
     repetitions: Sequence[Sequence[tuple[Run, Predictions]]], clip_ids: Shaped[np.ndarray, "clips"]
-) -> list[TestedClips]:
+) -> list[RunClips]:
     every = [
         (number, run, predictions.labeled())
         for number, members in enumerate(repetitions)
         for run, predictions in members
     ]
     return [
-        TestedClips(run, number, np.searchsorted(clip_ids, known.clip_ids), known.rows, network)
+        RunClips(run, number, np.searchsorted(clip_ids, known.clip_ids), known.rows, network)
         for network, (number, run, known) in enumerate(every)
     ]

@@ -45,7 +45,7 @@ class Groups:
     decisions; of the clips of a class, its recall), or the mean absolute error of numbers. The gap
     is between the best and the worst group of a kind, among those of ``min_clips`` and more; its
     interval is that of the difference of these two, below zero where the worst could be the better.
-    A group of one subject has no interval: nothing says how other people would fare.
+    A group of one subject has no interval: it says nothing about other people.
     """
 
     title = "Groups"

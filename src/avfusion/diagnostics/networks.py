@@ -94,7 +94,7 @@ def read_clips(data: FaceAudioDataModule, rows: Rows) -> Clips:
 def exchange_modality(
     clips: Clips, others: Clips, modality: str, data: FaceAudioDataModule
 ) -> Clips:
-    """Give clips the face or the voice of others, with what is known of it."""
+    """Give clips the face or the voice of others, with its lengths and masks."""
     own = list_modality_streams(modality, data)
     streams = clips.streams | {name: others.streams[name] for name in own}
     lengths = clips.lengths | {n: others.lengths[n] for n in own if n in clips.lengths}

@@ -171,7 +171,7 @@ def choose_corruptions(names: Sequence[str] | None) -> list[Corruption]:
 
 
 def choose_positions(count: int, clips: int | None, seed: int) -> Int64[np.ndarray, "_"]:
-    """Choose so many of some clips by lot, in their order; all where there are no more."""
+    """Draw so many of some clips at random, in their order; all where there are no more."""
     if clips is None or clips >= count:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, clips, replace=False))

@@ -65,7 +65,7 @@ class Section:
     """What one part of the diagnostics has measured.
 
     Attributes:
-        title: For people.
+        title: For display.
         summary: The most important numbers in one line.
         numbers: Every number by name, for programs.
         notes: Sentences on what is measured, and on what is not.
@@ -177,14 +177,14 @@ def _plain(value: Any) -> Any:
 
 
 def format_number(number: float | None) -> str:
-    """Write a number for people, with three digits; a dash where there is none."""
+    """Format a number with three digits; a dash where there is none."""
     if number is None or not math.isfinite(number):
         return "-"
     return f"{number:,}" if isinstance(number, int) else f"{number:.3f}"
 
 
 def format_cell(cell: Cell) -> str:
-    """Write a cell for people, a number with its interval in brackets."""
+    """Format a cell, a number with its interval in brackets."""
     if isinstance(cell, str):
         return cell
     if not isinstance(cell, tuple):

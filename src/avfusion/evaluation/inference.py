@@ -41,10 +41,10 @@ class ClipPrediction(NamedTuple):
     Attributes:
         clip: Its record in the index.
         row: Its row in the index.
-        values: What the target makes of the outputs: probabilities of classes, or numbers. None
+        values: Prediction of the target: probabilities of classes, or numbers. None
             where the clip has no modality that the network reads.
         glimpses: Attention maps, where the network has attention.
-        note: What the clip lacks, and what stands in for it, for people to read.
+        note: Missing modalities and their stand-ins, in words.
     """
 
     clip: ClipRecord

@@ -267,7 +267,7 @@ def stack_outputs(name: str, members: Sequence[Pooled]) -> Pooled:
     """Fuse what some settings predict by a logistic regression: stacking (Wolpert, 1992).
 
     Its features are the logarithms of probabilities, averaged over the repetitions of a setting.
-    That of a fold is fitted on the validation clips of this fold, as its own networks answer them.
+    That of a fold is fitted on its own networks' predictions for its validation clips.
 
     Raises:
         FileNotFoundError: Runs have no validation predictions.
@@ -293,7 +293,7 @@ def stack_outputs(name: str, members: Sequence[Pooled]) -> Pooled:
 
 
 class _Validation(NamedTuple):
-    """What a regression of one fold is fitted to: all settings' answers to its validation clips."""
+    """Data of the regression of one fold: all settings' predictions for validation clips."""
 
     features: Float[np.ndarray, "clips features"]
     targets: Int64[np.ndarray, "clips"]
@@ -401,7 +401,7 @@ def group_subjects(pooled: Pooled) -> tuple[Int64[np.ndarray, "clips"], list[str
 def number_subjects(
     subjects: Shaped[np.ndarray, "clips"], clip_ids: Shaped[np.ndarray, "clips"]
 ) -> tuple[Int64[np.ndarray, "clips"], list[str]]:
-    """Number the subject of each clip, however it is spelled; a clip of nobody knows is alone."""
+    """Number the subject of each clip, however it is spelled; a clip without subject is alone."""
     keys = [
         normalize_name(str(subject)) or f"\0{clip}"
         for subject, clip in zip(subjects, clip_ids, strict=True)

@@ -123,7 +123,7 @@ def _describe_repetitions(rows: Sequence[PooledRow]) -> str:
 
 
 def describe_pooling(rows: Sequence[PooledRow]) -> str:
-    """Say what was pooled, and what the intervals are."""
+    """Describe what was pooled, and the intervals."""
     pooled = rows[0].pooled
     subjects = len({str(subject) for subject in pooled.subjects})
     folds = len(pooled.fold_names)

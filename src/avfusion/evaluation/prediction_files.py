@@ -1,4 +1,4 @@
-"""Predictions as files, for people and programs to read, and inputs that failed."""
+"""Predictions as CSV files and figures, and inputs that failed."""
 
 import json
 from collections import defaultdict

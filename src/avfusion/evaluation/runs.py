@@ -75,7 +75,7 @@ class Run:
 
     @property
     def repetition(self) -> str:
-        """Seeds and folds, which tell the repetitions of a setting apart, as JSON."""
+        """Seeds and folds, which distinguish the repetitions of a setting, as JSON."""
         chosen = {key: value for key, value in self.config.items() if REPEATED_KEYS.match(key)}
         return json.dumps(chosen, sort_keys=True, default=str)
 

@@ -1,6 +1,6 @@
 """Scores of classes from counts of each subject, with intervals by bootstrap over subjects.
 
-Clips of one subject are alike, so that what a test says of other people depends on how many
+Clips of one subject are alike, so that what a test says about other people depends on how many
 subjects it has, not on how many clips: subjects are drawn again with all of their clips (a cluster
 bootstrap; Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
 """

@@ -44,7 +44,7 @@ LATEX_ESCAPES = str.maketrans(
 
 
 def format_score(score: Score, mark: str = "") -> str:
-    """Format mean, mark of leakage, interval, standard deviation and p-value for people."""
+    """Format mean, mark of leakage, interval, standard deviation and p-value for display."""
     if not score.values:
         return "-"
 

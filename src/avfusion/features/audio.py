@@ -63,7 +63,7 @@ LENGTH_TOLERANCES = {
     "ogg": 0.1,  # what Opus skips at the start
 }
 TOTAL_LENGTH_FORMATS = {"matroska,webm", "flv", "asf"}
-CHECKSUM_CODECS = {"flac", "wavpack", "tta", "ac3", "eac3"}  # checksums tell what is damaged
+CHECKSUM_CODECS = {"flac", "wavpack", "tta", "ac3", "eac3"}  # checksums reveal what is damaged
 CONSTANT_SIZE_CODECS = ("mp1", "mp2", "mp3", "ac3", "eac3")  # all packets may have one size
 SIZE_TOLERANCE = 4  # bytes, by which those differ
 # Float samples beyond full scale: somewhat is taken for a loud recording and lowered, more for
@@ -79,7 +79,7 @@ class AudioSamples(NamedTuple):
     ``start`` is the time in seconds, on the clock of the file, at which the whole sound starts;
     ``finite`` says that none of its samples is infinite or not a number. Of ``promised`` seconds
     some are ``lost``, as they could not be decoded: silence is in their place, or the sound ends
-    earlier. ``notes`` say what else was done to it. A ``silent`` sound is of no use. The
+    earlier. ``notes`` say what else was done to it. A ``silent`` sound cannot be used. The
     ``fingerprint`` is that of the whole sound, as far as it was decoded at once.
     """
 
@@ -324,7 +324,7 @@ def _seconds(packet: Packet) -> float:  # type: ignore[type-arg]
 
 
 def _is_mp3_header(packet: Packet) -> bool:  # type: ignore[type-arg]
-    """Tell the first frame of an MP3 that is joined to another: it holds no sound."""
+    """Whether this is the first frame of an MP3 that is joined to another: it holds no sound."""
     start = bytes(packet)[:256]
     return b"Xing" in start or b"Info" in start
 
@@ -408,7 +408,7 @@ def _is_lost_packet(
     frame: av.AudioFrame,
     ahead: Iterable[tuple[av.AudioFrame, float, bool]],
 ) -> bool:
-    """Tell whether a short gap is what a lost packet leaves.
+    """Whether a short gap was left by a lost packet.
 
     ``late`` is the gap before the frame before, of ``length`` seconds, which was left as it was;
     the sound so far reaches ``end``.

@@ -53,7 +53,7 @@ def listen_to_progress(listener: Callable[[], None]) -> Iterator[None]:
 
 
 def report_progress() -> None:
-    """Tell all listeners that decoding has come a packet further."""
+    """Notify all listeners that another packet was decoded."""
     for listener in _progress_listeners:
         listener()
 
@@ -204,7 +204,7 @@ def _find_stretches(container: InputContainer) -> dict[int, list[Stretch]]:
 def keep_joints(own: list[Stretch], stretches: dict[int, list[Stretch]]) -> list[Stretch]:
     """Merge stretches of a stream between which nothing was joined: it alone has a gap there.
 
-    Where no other of all ``stretches`` tells a gap from a joint, it is one unless it is too long.
+    Where no other of all ``stretches`` shows which it is, a gap is a joint unless it is too long.
     """
     kept = own[:1]
     witnesses = [

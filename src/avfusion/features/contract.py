@@ -1,4 +1,4 @@
-"""Contracts of feature classes: what face crops and audio frames offer, whoever wrote them."""
+"""Contracts of feature classes: what face crops and audio frames must offer."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -94,7 +94,7 @@ def check_frames(audio: AudioFrames) -> None:
         try:
             frames = audio(torch.zeros(samples, dtype=torch.int16))
             shape = tuple(frames.shape)
-        except Exception as error:  # of any kind, as anybody may have written it
+        except Exception as error:  # of any kind: the class may be the user's
             raise ValueError(
                 f"features.audio ({type(audio).__name__}) fails on a sound of {samples} samples: "
                 f"{error!r}."

@@ -68,7 +68,7 @@ class FaceMaps:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         if self.run is not None:
             return str(find_checkpoint(self.run, "best"))
         return "drawn" if self.pretrained == "none" else self.pretrained
@@ -85,7 +85,7 @@ class FaceMaps:
         return {} if self.pretrained == "none" else {"pretrained": self.pretrained}
 
     def identity(self) -> list[Any]:
-        """What tells these maps from others, wherever the weights lie."""
+        """What identifies these maps, wherever the weights lie."""
         return [self.recipe(), self.sha256 or self.pretrained]
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> "FaceMapEncoder":

@@ -88,7 +88,7 @@ class _Repaired(io.FileIO):
 
 
 def is_unknown(stated: int, available: int, length: int = 4) -> bool:
-    """Tell whether a size means that its writer did not know it."""
+    """Whether a size means that its writer did not know it."""
     if stated <= MAX_EMPTY_SIZE:
         return available > MAX_EMPTY_SIZE
     if length == 8 and stated >= MIN_UNKNOWN_SIZE:
@@ -151,7 +151,7 @@ class Layout(NamedTuple):
 
 
 def _are_chunks(file: BinaryIO, offset: int, length: int, layout: Layout) -> bool:
-    """Tell whether what follows are chunks up to the end of the file, rather than samples."""
+    """Whether chunks follow up to the end of the file, rather than samples."""
     head = layout.name + layout.size
     while offset + head <= length:
         file.seek(offset)
@@ -292,7 +292,7 @@ def read_avi_length(path: Path, track: int) -> float:
 
 
 def is_cut_riff(path: Path) -> bool:
-    """Tell whether a RIFF file, such as AVI, ends before its last list does."""
+    """Whether a RIFF file, such as AVI, ends before its last list does."""
     length, offset = path.stat().st_size, 0
     with path.open("rb") as file:
         while offset + 12 <= length:

@@ -144,17 +144,17 @@ def _is_cached(kind: type, name: str) -> bool:
 
 
 def _is_standard(module: str | None) -> bool:
-    """Tell whether a module is part of Python, which is the same wherever a store is read."""
+    """Whether a module is part of Python, which is the same wherever a store is read."""
     return module is None or module.partition(".")[0] in sys.stdlib_module_names - {"__main__"}
 
 
 def _is_installed(module: ModuleType) -> bool:
-    """Tell whether a module belongs to an installed package, rather than to the user's files."""
+    """Whether a module belongs to an installed package, rather than to the user's files."""
     return not PACKAGE_FOLDERS.isdisjoint(Path(getattr(module, "__file__", None) or "").parts)
 
 
 def _digest_source(value: Any, key: str) -> str:
-    """SHA-256 of the sources of a class or function and of what they are made of."""
+    """SHA-256 of the sources of a class or function and of all modules that they import."""
     package = value.__module__.partition(".")[0]
     kinds = inspect.getmro(value) if isinstance(value, type) else (value,)
     modules: dict[str, ModuleType] = {}

@@ -85,7 +85,7 @@ def choose_reduction(width: int, height: int) -> int:
 
 
 def is_still(path: Path) -> bool:
-    """Tell whether a file holds a picture that is no video, whatever its name.
+    """Whether a file holds a picture that is no video, whatever its name.
 
     An animated GIF may be either: as a picture, its first one is seen; it is a video only where it
     is given as one (``video_path``). A stream of JPEGs, which begins like a photograph, is known by
@@ -145,7 +145,7 @@ def read_picture(path: Path) -> DecodedPicture:
             raise Unreadable("picture too large", path, str(error)) from error
         except UnidentifiedImageError as error:
             raise Unreadable("cannot be decoded", path, "no known format of pictures") from error
-        except (OSError, SyntaxError):  # what Pillow says of data that end early, or are wrong
+        except (OSError, SyntaxError):  # errors of Pillow for data that end early, or are wrong
             return _salvage_picture(path, formats)
 
 
@@ -300,5 +300,5 @@ def read_frame_folder(folder: Path, fractions: list[float]) -> DecodedFrames:
 
 
 def is_frame(path: Path) -> bool:
-    """Tell a picture of a folder from what systems leave beside pictures."""
+    """Whether a file of a folder is a picture, and none that systems leave beside pictures."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not is_companion(path.name) and path.is_file()

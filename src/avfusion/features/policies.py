@@ -81,7 +81,7 @@ class Policies:
     ) -> None:
         """Raise for a recording of whose ``promised`` seconds some are ``lost``, or note it.
 
-        Whoever decodes says how much is lost, having set aside what rounding and the padding of
+        Decoders say how much is lost, having set aside what rounding and the padding of
         encoders explain: a loss of nothing does nothing. ``unit`` says what is counted where it is
         not the sound, as in ``unit="s of pictures"``. A recording of which less than half is left
         is ``truncated``, any other ``damaged``.

@@ -13,7 +13,7 @@ The module reads the stream that its recipe names in ``reads``, of clips of one 
 * ``frames``: floats ``[batch, pictures, 3, height, width]`` in [0, 1], RGB, and None.
 * any other stream, such as ``mfcc``, as batches hold it; lengths where it has a time axis.
 
-It gives ``Encoded``, and says of it, as attributes:
+It returns ``Encoded``, and describes that by attributes:
 
 =========  ========  =======================================  ===================================
 ``kind``   lengths   values of one clip, with ``layers`` > 0   stored as
@@ -93,7 +93,7 @@ class StreamEncoder(Protocol):
 
     @property
     def weights(self) -> str:
-        """Where its weights come from, for people to read: hub id and revision, folder or file."""
+        """Origin of its weights, in words: hub id and revision, folder or file."""
 
     @property
     def sha256(self) -> str | None:

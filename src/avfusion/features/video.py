@@ -59,9 +59,9 @@ JOINT_PACKETS = 2  # in front of a joint; demuxers take its jump for damage to t
 
 
 class FrameTimes(NamedTuple):
-    """Times of a video's frames as its packets tell them, in seconds.
+    """Times of a video's frames according to its packets, in seconds.
 
-    ``times`` are when its frames begin to be shown, in order, counted where the file tells none
+    ``times`` are when its frames begin to be shown, in order, counted where the file has none
     (then it is not ``timed``); ``step`` is from one to the next where the rate is constant,
     ``missing`` what lacks of the promised ``length``, ``damaged`` how many packets are known to be.
     """
@@ -107,7 +107,7 @@ def read_video_span(path: Path) -> tuple[float, float]:
 
 
 def read_frame_times(path: Path) -> FrameTimes:
-    """Read what the packets of a video tell of its frames; none is decoded."""
+    """Read the times of a video's frames from its packets; none is decoded."""
     status = path.stat()
     return _read_frame_times(path, status.st_mtime_ns, status.st_size)
 
@@ -166,7 +166,7 @@ def _stated_length(container: InputContainer, stream: VideoStream, path: Path) -
     if stream.disposition & Disposition.attached_pic:
         return 0.0
 
-    # Of these, FFmpeg does not tell what the header of a cut file says.
+    # Of these, FFmpeg does not report what the header of a cut file says.
     if container.format.name in ("avi", "asf"):
         with path.open("rb") as file:
             start = file.read(2**16)
@@ -337,10 +337,10 @@ def decode_packets(
 def assign_times(
     frames: Iterator[av.VideoFrame | None], step: float
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yield frames with their times; where a file tells none they are ``step`` seconds apart.
+    """Yield frames with their times; where a file has none they are ``step`` seconds apart.
 
-    So are those in front of the first that has a time: Matroska tells none before zero. Once times
-    go back they are those of decoding, as AVI tells no others. None is a frame that was lost.
+    So are those in front of the first that has a time: Matroska has none before zero. Once times
+    go back they are those of decoding, as AVI has no others. None is a frame that was lost.
     """
     early = list(islice(frames, 1))
     if early and (early[0] is None or early[0].time is None):
@@ -414,7 +414,7 @@ def _to_picture(frame: av.VideoFrame, aspect: float = 1.0) -> Picture:
 
 
 def count_pictures(recording: Recording) -> int:
-    """Count the pictures of a recording, 0 where it has none or its file does not tell."""
+    """Count the pictures of a recording, 0 where it has none or its file does not say."""
     with suppress(OSError, ValueError):
         if recording.video is not None:
             return 1 if is_still(recording.video) else _count_frames(recording.video)

@@ -1,1 +1,1 @@
-"""Figures, all in one style: of a clip, of several, of answers, of curves and of comparisons."""
+"""Figures, all in one style: of clips, of predictions, of curves and of comparisons."""

@@ -63,7 +63,7 @@ def clip_view(
     glimpses: Float[Tensor, "glimpses pictures rows columns"] | None,
     target: Target,
 ) -> ClipView:
-    """What is to be drawn of a clip and of the network's answer."""
+    """A clip and its prediction, ready to be drawn."""
     clip, face = store.record(row), store.clip(FRAMES, row)
     box, said = store.boxes[row], target.decide(prediction)
     parts = " | ".join(f"{name} ({value:.2f})" for name, value in said.parts.items())

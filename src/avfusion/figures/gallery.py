@@ -11,7 +11,7 @@ PICTURE_INCHES = 1.7  # inches of a picture
 
 
 def gallery_figure(rows: Mapping[str, Sequence[ClipView]]) -> Figure:
-    """Draw a named row of clips, each under the mean of its glimpses and with its answer.
+    """Draw a named row of clips, each under the mean of its glimpses and with its prediction.
 
     What is true stands above what is answered: in green where they agree, else in orange.
     """

@@ -35,7 +35,7 @@ def timeline_figure(
         axes.plot(
             times,
             predictions[:, number].numpy(),
-            marker=".",  # a window between two without an answer is a point
+            marker=".",  # a window between two without a prediction is a point
             markersize=3,
             label=name,
             **get_line_style(number),

@@ -15,11 +15,11 @@ from avfusion.figures.formats import check_format
 from avfusion.training.metrics.catalog import unit_of
 
 INK = "#222222"  # of lines and letters; a page that is dark exchanges it
-# Okabe and Ito, 2008: eight colors that the color-blind tell apart, too; ink is their black.
+# Okabe and Ito, 2008: eight colors that the color-blind can distinguish, too; ink is their black.
 COLORS = [*"#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #F0E442".split(), INK]
 LINE_STYLES = ("-", "--", ":", "-.")  # for more lines than colors
 COLORMAP = "cividis"  # a map of colors that the color-blind see alike
-RIGHT, WRONG = COLORS[2], COLORS[1]  # never told apart by color alone
+RIGHT, WRONG = COLORS[2], COLORS[1]  # never distinguished by color alone
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,

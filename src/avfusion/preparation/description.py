@@ -46,7 +46,7 @@ DESCRIBED_COLUMNS = ("note", BOX[0])
 class StoreFacts(NamedTuple):
     """What a description says that no clip does, in plain containers, which JSON keeps.
 
-    ``attributes`` are the names of what is known of clips, ``allowed_leaks`` the kinds of leakage
+    ``attributes`` are the names of attributes of clips, ``allowed_leaks`` the kinds of leakage
     that are in the nature of these clips, ``left_out`` the rows of the report about the clips that
     the corpus does not offer.
     """
@@ -84,7 +84,7 @@ class StoreFacts(NamedTuple):
 def describe_store(
     facts: StoreFacts, clips: pa.Table, skipped: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What a network and a result have to know of a store, whatever its splits.
+    """Describe a store for networks and results, whatever its splits.
 
     ``clips`` are the ``DESCRIBED_COLUMNS`` of its index, ``skipped`` counts the reasons of the
     others.

@@ -62,7 +62,7 @@ def find_leaks(clips: pa.Table, classes_of: ClassesOf = keep_label) -> dict[str,
 def find_split_leaks(
     store: Store, splits: Splits, classes_of: ClassesOf = keep_label
 ) -> dict[str, list[str]]:
-    """Find what is wrong with the splits of a store: see ``find_leaks``; takes in several."""
+    """Find leakage between splits of a store: see ``find_leaks``; also takes in several splits."""
     clips = splits.tabulate(store.columns(*CONTENT_COLUMNS))
     takes = {"same_take_in_two_splits": find_split_takes(store, splits)}
     return find_leaks(clips, classes_of) | takes

@@ -194,7 +194,7 @@ def open_shares(roots: Sequence[Path], plans: Sequence[SharePlan]) -> list[Found
 
 
 def check_clips(share: FoundShare) -> None:
-    """Refuse a share whose index does not list what became of its recordings."""
+    """Refuse a share whose index does not list the clips that were kept."""
     kept, listed = [], 0
     for row in read_rows(share.root):
         listed += 1

@@ -75,7 +75,7 @@ class SharePlan(NamedTuple):
         clips: of all shares.
         shard_clips: clips of a shard of the merged store.
         name: of the merged store.
-        recordings: SHA-256 of what the corpus says of all recordings.
+        recordings: SHA-256 of the corpus' descriptions of all recordings.
         settings: what a store is named by beside its recordings.
         allowed_leaks: kinds of leakage that the corpus allows.
         facts: ``StoreFacts`` of the merged store.

@@ -1,4 +1,4 @@
-"""Summary of a store, or of one that would be made, for people to read."""
+"""Summary of a store, or of one that would be made, as text."""
 
 import json
 import math
@@ -64,10 +64,10 @@ SUMMARY_COLUMNS = ("split", "label", "subject", "note", "seconds", "samples")
 def summarize_store(
     path: Path, already_there: bool = False, protocol: SplitProtocol | None = None
 ) -> str:
-    """Say what a store holds, what was left out, and how to train on it.
+    """Summarize what a store holds, what was left out, and how to train on it.
 
-    Of one that was ``already_there`` no speed is told: nothing was decoded this time. ``protocol``
-    is that of its corpus.
+    Of one that was ``already_there`` no throughput is reported: nothing was decoded this time.
+    ``protocol`` is that of its corpus.
     """
     store = Store(path)
     description, skipped = store.description, store.description["skipped"]
@@ -354,7 +354,7 @@ def preview_store(
     limit: int | None,
     share: str | None = None,
 ) -> str:
-    """Say what a preparation would do; nothing is decoded or written."""
+    """Summarize what a preparation would do; nothing is decoded or written."""
     plan = Preparation(corpus, features, stores, limit, share)
     contents = plan.contents
     clip_bytes = sum(stream.clip_bytes for stream in features.streams.values())
@@ -376,7 +376,7 @@ def preview_store(
 
 
 def describe_state(plan: Preparation) -> str:
-    """Say of a store whether it is there or begun, if that takes no long reading of files."""
+    """Describe whether a store is there or begun, if that takes no long reading of files."""
     unread = plan.count_unread_bytes()
     if unread > PREVIEW_BYTES:
         return (

@@ -25,7 +25,7 @@ Key = tuple[str, ...]
 
 
 class _Clip(NamedTuple):
-    """A clip in a split, with what its take is told by."""
+    """A clip in a split, with what identifies its take."""
 
     clip_id: str
     split: str
@@ -42,7 +42,7 @@ def find_split_takes(store: Store, splits: Splits) -> list[str]:
     clip of a face alone and one of a voice alone are, where subject and label are the same and
     where their ids, or the names of their files, are: but for words for a modality, or the number
     that stands for it in RAVDESS, ``02-01-06-01-02-01-12`` and ``03-01-06-01-02-01-12``. A name
-    that several faces, or several voices, of the subject have tells no take.
+    that several faces, or several voices, of the subject have identifies no take.
     """
     used = splits.numbers != LEFT_OUT
     known = np.zeros(len(store), bool)

@@ -1,6 +1,6 @@
 """Upload of a store to object storage: the files of its folder, its description last.
 
-So whoever finds a description finds a whole store, and whoever is interrupted goes on with what is
+So a store with a description is whole, and an interrupted upload is resumed with what is
 not there yet. A computed stream that a store gets later is added in the same way: its stream.json
 comes last.
 """

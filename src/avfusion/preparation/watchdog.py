@@ -16,7 +16,7 @@ from avfusion.features.container import listen_to_progress
 from avfusion.parallel import run_parallel
 
 # Seconds that a decoder may take without coming further, and one more for each MiB: how long all
-# of a recording takes follows from its length, which its bytes do not tell.
+# of a recording takes follows from its length, which its size does not show.
 TIMEOUT_SECONDS = 20.0
 REARM_SECONDS = 1.0  # between two looks at whether it comes further
 

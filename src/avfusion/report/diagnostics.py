@@ -25,7 +25,7 @@ class ShownDiagnosis(NamedTuple):
     sections: list[ShownSection]
 
     def describe(self) -> str:
-        """Say what was diagnosed."""
+        """Describe what was diagnosed."""
         one = self.diagnosis
         clips, subjects = pluralize(one.clips, "clip"), pluralize(one.subjects, "subject")
         return f"{one.name}: {clips} of {subjects}, of the {one.split} split."

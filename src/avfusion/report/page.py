@@ -16,7 +16,7 @@ class Report(NamedTuple):
 
 
 def render(template: str, **content: object) -> str:
-    """Fill a template; a name that it uses and nobody gave is an error."""
+    """Fill a template; a name that it uses and that is not given is an error."""
     environment = Environment(
         loader=PackageLoader("avfusion.report"),
         autoescape=True,

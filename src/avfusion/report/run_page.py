@@ -92,7 +92,7 @@ def _describe_examples(sources: Sources, view: View) -> dict[str, list[Example]]
 
 
 def _find_faults(run: Run, sources: Sources | None, view: View | None) -> list[str]:
-    """Say what makes the numbers of a run less than they seem."""
+    """List caveats about the numbers of a run."""
     faults = []
     if run.pruned:
         faults.append("A search pruned this run: it was not tested.")

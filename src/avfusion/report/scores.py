@@ -31,7 +31,7 @@ def count_confusions(predictions: Predictions) -> Int64[np.ndarray, "true predic
 
 
 def score_classes(predictions: Predictions) -> ScoreTable:
-    """Score each class, and say what it is most often mistaken for."""
+    """Score each class, and find the class that it is most often mistaken for."""
     names, true, predicted = predictions.output_names, predictions.true, predictions.predicted
     confusions = np.zeros((len(names), len(names)), int)
     if predictions.target.exclusive:

@@ -35,7 +35,7 @@ class View(NamedTuple):
 
 
 def view_classes(predictions: Predictions, examples: int) -> View:
-    """View predicted classes; the examples are drawn by lot, always the same ones."""
+    """View predicted classes; the examples are drawn at random, always the same ones."""
     plots = []
     if "confusion" in predictions.target.plots:
         figure = confusion_figure(count_confusions(predictions), predictions.output_names)

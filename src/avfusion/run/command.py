@@ -29,7 +29,7 @@ from avfusion.threads import set_up_threads
 
 
 def run(main: Callable[[], Any]) -> None:
-    """Run what ``hydra.main`` has made of a function; wrong input ends it with one sentence.
+    """Run a function that ``hydra.main`` has wrapped; wrong input ends it with one sentence.
 
     An error that the function itself raises is a crash, and keeps its traceback.
     """

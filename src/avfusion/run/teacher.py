@@ -1,4 +1,4 @@
-"""Teacher of a training, whose answers a network learns (``distill_from``)."""
+"""Teacher of a training, whose predictions a network learns (``distill_from``)."""
 
 import hashlib
 from collections.abc import Mapping

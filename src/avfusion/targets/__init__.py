@@ -3,8 +3,8 @@
 A target is made from the description of the data, of which it keeps what it needs, and promises
 what ``Target`` lists. A label is a text, such as the name of a class; where it names numbers, a
 store has these in columns of their own. *Encoded*, labels are what a batch holds and a loss takes;
-*outputs* are what the head of a network gives; a *prediction* is what is made of the outputs: one
-number for each, such as a probability. Whoever has a question that depends on the kind of labels
+*outputs* are what the head of a network gives; a *prediction* is computed from the outputs: one
+number for each, such as a probability. Code with a question that depends on the kind of labels
 asks the target: nothing else knows.
 
 ``kind`` names the labels that a target is for, in the word that ``Contents.labels`` and the

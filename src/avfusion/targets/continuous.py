@@ -107,7 +107,7 @@ class Continuous:
         return [f"{value:.3g}" for value in prediction.tolist()]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
-        """Nobody knows: a number is near or far."""
+        """None: a number is near or far, neither right nor wrong."""
         return None
 
     def metrics(self) -> "dict[str, Metric]":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # torchmetrics takes a second to import, and preparing a corp
 
 
 class Decision(NamedTuple):
-    """What is said of a clip: a label, and the prediction for each part that the label names.
+    """Decision about a clip: a label, and the prediction for each class that the label names.
 
     The label is empty and has no parts where none of the classes is said.
     """
@@ -92,7 +92,7 @@ class Target(Protocol):
         ...
 
     def decide(self, prediction: Float[Tensor, "outputs"]) -> Decision:
-        """Decide what a prediction says of its clip."""
+        """Decide on the label of a clip by its prediction."""
         ...
 
     @property
@@ -101,11 +101,11 @@ class Target(Protocol):
         ...
 
     def describe(self, prediction: Float[Tensor, "outputs"]) -> list[str]:
-        """Describe a prediction in the cells of a table for people."""
+        """Describe a prediction in the cells of a table."""
         ...
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
-        """Whether a decision is the label of its clip; None where nobody knows."""
+        """Whether a decision is the label of its clip; None where that is unknown."""
         ...
 
     def metrics(self) -> "dict[str, Metric]":

@@ -30,7 +30,7 @@ class _Placeholder(ModuleType):
 
 def import_modules(names: Sequence[str]) -> None:
     """Import modules; a program that needs one that cannot be imported says so itself."""
-    # Lightning prints by itself where nobody has set up logging when it is imported; Hydra has.
+    # Lightning prints by itself where logging is not set up when it is imported; Hydra has.
     log = logging.NullHandler()
     logging.root.addHandler(log)
     for name in THREADED_MODULES - set(sys.modules):

@@ -9,7 +9,7 @@ started no thread and touched no device.
 
 A program is a child of the process that asks for it, with session, environment, working directory
 and files of its own, so that its exit code, a signal that ends it and its process id are what
-``subprocess`` says of any other. Unless PYTHONHASHSEED is set, programs of one server share the
+``subprocess`` reports for any other. Unless PYTHONHASHSEED is set, programs of one server share the
 seed of ``hash``, in which fresh interpreters differ.
 """
 
@@ -70,7 +70,7 @@ def fork_programs(connection: socket.socket) -> tuple[Program, list[int]]:
             finally:
                 if forked_id:
                     os._exit(0)
-            if program.new_session:  # before anybody can ask for, or kill, its process group
+            if program.new_session:  # before its process group can be asked for, or killed
                 os.setsid()
             os.write(pid_writer, HEADER.pack(os.getpid()))
             for descriptor in (connection.fileno(), pid_reader, pid_writer):
@@ -84,7 +84,7 @@ def fork_programs(connection: socket.socket) -> tuple[Program, list[int]]:
             os.close(descriptor)
         answer = os.read(pid_reader, HEADER.size)
         os.close(pid_reader)
-        os.waitpid(child_id, 0)  # before its child is waited for by who asked
+        os.waitpid(child_id, 0)  # before the client waits for its child
         if not answer:
             os._exit(1)  # no memory for another process
         connection.sendall(answer)

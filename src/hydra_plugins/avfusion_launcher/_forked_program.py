@@ -97,7 +97,7 @@ def fork_ranks(server: ForkServer) -> None:
 def run_program(program: Program) -> NoReturn:
     """Run a script or a module, and end as Python does, but at once.
 
-    To take thousands of modules apart takes Python 2 s, and nobody would see the difference; forks
+    To take thousands of modules apart takes Python 2 s, and makes no difference; forks
     by ``multiprocessing`` end in the same way.
     """
     status, interrupted = 0, False
@@ -119,7 +119,7 @@ def run_program(program: Program) -> NoReturn:
     # Private: what Python calls before it ends.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    for kind in (io.TextIOWrapper, io.BufferedWriter):  # files that nobody has closed
+    for kind in (io.TextIOWrapper, io.BufferedWriter):  # files that were left open
         for file in [*gc.get_objects(), sys.stdout, sys.stderr]:
             if issubclass(type(file), kind):
                 with suppress(Exception):

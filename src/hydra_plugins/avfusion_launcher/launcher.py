@@ -31,7 +31,7 @@ from hydra_plugins.avfusion_launcher.progress import SweepProgress
 
 log = logging.getLogger(__name__)
 DEFAULT_SUBDIR = "${hydra.job.num}"  # Hydra's own hydra.sweep.subdir, replaced by names of jobs
-# Private: named only to tell Hydra's own sweeper from a search, which handles failed jobs itself.
+# Private: named only to know Hydra's own sweeper from a search, which handles failed jobs itself.
 GRID_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 
 

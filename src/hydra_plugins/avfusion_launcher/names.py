@@ -69,7 +69,7 @@ def _parse_override(override: str) -> tuple[str, str]:
 
 
 def _shorten_keys(keys: Sequence[str]) -> dict[str, str]:
-    """Keep as many of the last parts of each key as tell it from the other keys."""
+    """Keep as many of the last parts of each key as distinguish it from the other keys."""
     parts = {key: re.split(r"[./@]", key) for key in keys}
     shortened = {}
     for key in keys:

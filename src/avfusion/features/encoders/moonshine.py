@@ -49,7 +49,7 @@ class Moonshine:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         return self.path or "encoder_model.ort of the package moonshine-voice (MIT)"
 
     @property

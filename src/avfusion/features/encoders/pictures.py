@@ -49,7 +49,7 @@ class Pictures:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         return f"{self.name} of timm" if self.pretrained == "hub" else self.pretrained
 
     @cached_property

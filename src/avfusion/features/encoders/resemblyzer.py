@@ -50,7 +50,7 @@ class Resemblyzer:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         return self.path or "pretrained.pt of the package resemblyzer (Apache-2.0)"
 
     def recipe(self) -> dict[str, Any]:

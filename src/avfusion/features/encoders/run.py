@@ -65,7 +65,7 @@ class RunAudio:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         return "nowhere" if self.run is None else str(find_checkpoint(self.run, "best"))
 
     @property

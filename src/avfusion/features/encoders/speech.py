@@ -44,7 +44,7 @@ class Speech:
             mean of the last four blocks) or ``all`` (the input of the first block and the output of
             each, for learned weights).
         pooling: of frames over time: none, mean, mean_std (both, one behind the other), or model
-            (what AST and CLAP themselves make of a sound).
+            (the pooled outputs of AST and CLAP).
         stride: how many frames are averaged to one.
         window: seconds that the network sees at once (None: as many as it was trained on, of those
             without a limit 30). Longer sounds are cut into windows that overlap, and scaled before.
@@ -138,7 +138,7 @@ class Speech:
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         if self.name is None:
             return "nowhere"
         return self.name if self.revision is None else f"{self.name}, revision {self.revision}"

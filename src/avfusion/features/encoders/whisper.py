@@ -24,7 +24,7 @@ class Whisper(Speech):
 
     @property
     def weights(self) -> str:
-        """Where the weights come from, for people to read."""
+        """Origin of the weights, in words."""
         if self.name is not None:
             return super().weights
         try:

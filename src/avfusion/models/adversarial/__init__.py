@@ -1,4 +1,4 @@
-"""Adversarial parts: a generator imagines vectors, a discriminator tells them from real ones.
+"""Adversarial parts: a generator imagines vectors, a discriminator detects them.
 
 ``avfusion.training.adversary`` holds their losses. A ``Generator`` maps ``[..., in_dim]`` to
 ``[..., out_dim]``, a ``Discriminator`` ``[..., dim]`` to logits ``[...]``, which are positive for

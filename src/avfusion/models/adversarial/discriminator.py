@@ -11,7 +11,7 @@ from avfusion.models.initialization import init_he, init_lecun
 
 
 class Discriminator(nn.Module):
-    """Tell real vectors from others: ``num_layers`` leaky rectified layers, then one logit.
+    """Distinguish real vectors from others: ``num_layers`` leaky rectified layers, then a logit.
 
     There is no batch normalization, through which the vectors of a batch would betray each other.
     ``spectral_norm`` divides each layer's weights by their largest singular value, so that the

@@ -13,8 +13,8 @@ from avfusion.bounds import NonNegativeFloat
 class GradientReversal(nn.Module):
     """Pass a vector on as it is, and its gradient back times ``-weight``.
 
-    What stands behind it learns to tell two domains apart, what stands before it learns at the same
-    time to make them alike. ``weight``, the lambda of the paper, may be changed between steps.
+    What stands behind it learns to distinguish two domains, what stands before it learns at the
+    same time to make them alike. ``weight``, the lambda of the paper, may be changed between steps.
     Ganin and Lempitsky, 2015, https://arxiv.org/abs/1409.7495.
     """
 

@@ -181,7 +181,7 @@ def _load_network(
 
 @contextmanager
 def _explain_reference(sha256: str | None) -> Iterator[None]:
-    """Tell how to name the location of weights that a checkpoint refers to."""
+    """Explain how to give the location of weights that a checkpoint refers to."""
     try:
         yield
     except FileNotFoundError as error:

@@ -84,7 +84,7 @@ def import_timm(name: str) -> Any:
 
 
 def _list_stages(name: str, reduction: int) -> list[dict[str, Any]]:
-    """List what timm says of the stages of a network, up to the last of this reduction."""
+    """List timm's information on the stages of a network, up to the last of this reduction."""
     timm = import_timm(name)
     with torch.device("meta"):  # the structure alone
         network: Any = timm.create_model(name, features_only=True)

@@ -93,7 +93,7 @@ class TransformerBlock(nn.Module):
         context: Float[Tensor, "batch context dim"],
         mask: Bool[Tensor, "batch context"] | None = None,
     ) -> Float[Tensor, "batch tokens dim"]:
-        """Add what the tokens attend to, then what the MLP makes of it."""
+        """Add the output of attention to the tokens, then that of the MLP."""
         tokens = tokens + self.attention(self.norm(tokens), self.norm(context), mask)
         return tokens + self.mlp(tokens)
 

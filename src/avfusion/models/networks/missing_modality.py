@@ -43,8 +43,8 @@ def name_stand_in(missing: Missing, modality_dropout: float, imagines: bool = Tr
 class MissingModality(nn.Module):
     """A vector in the place of the features of a modality that a clip does not have.
 
-    It is learned by modality dropout. Where it is zero, the answer rests on the other modality, but
-    by a network that may never have met such a clip, so expect it to be poor.
+    It is learned by modality dropout. Where it is zero, the prediction rests on the other modality,
+    but by a network that may never have met such a clip, so expect it to be poor.
     """
 
     vector: Tensor

@@ -40,10 +40,10 @@ class Vectors(NamedTuple):
 class Scores(NamedTuple):
     """Outputs, such as a logit per class, and the weights of each glimpse (None without glimpses).
 
-    ``unimodal`` holds what the encoders of a network make of each modality alone: the mean of the
-    face map over its positions, and the vector of the voice. In training only: ``single`` holds the
-    outputs from each of several glimpses alone, ``imagined`` what generators make of each modality,
-    and ``shared`` the shared embedding, where a network has them.
+    ``unimodal`` holds the encoders' features of each modality alone: the mean of the face map over
+    its positions, and the vector of the voice. In training only: ``single`` holds the outputs from
+    each of several glimpses alone, ``imagined`` what generators imagine of each modality, and
+    ``shared`` the shared embedding, where a network has them.
     """
 
     logits: Float[Tensor, "batch classes"]

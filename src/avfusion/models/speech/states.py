@@ -15,7 +15,7 @@ class SpeechStates(NamedTuple):
     ``blocks`` holds the input of the first block and the output of each one, before any final norm:
     that is ``hidden_states`` of transformers, but for Whisper, whose last entry there is behind it.
     It is empty where blocks are of several widths. ``last`` is the output of the network, behind
-    its final norm, and ``pooled`` what the network itself makes of a sound, if it does.
+    its final norm, and ``pooled`` the network's own vector of a sound, if it has one.
     """
 
     blocks: list[Float[Tensor, "batch frames dim"]]

@@ -39,7 +39,7 @@ def locate_weights(name: str | None, revision: str | None = None) -> tuple[str, 
 
 @lru_cache
 def find_copy() -> tuple[Path, str]:
-    """Find Whisper tiny.en on this machine: its folder, and what it is, for people to read.
+    """Find Whisper tiny.en on this machine: its folder, and a description.
 
     Raises:
         FileNotFoundError: There is none.

@@ -98,7 +98,7 @@ def run_job(function: Callable[[Any], object], job: Any, started_file: Path) -> 
     error = None
     try:
         function(job)
-    except Exception as raised:  # of any kind: whoever gets it decides
+    except Exception as raised:  # of any kind: the receiver decides
         raised.add_note(traceback.format_exc())
         error = _make_sendable(raised)
     started_file.unlink(missing_ok=True)

@@ -56,7 +56,7 @@ class Dask:
     def _connect(self) -> Iterator["Client"]:
         from distributed import Client, LocalCluster
 
-        logging.getLogger("distributed").setLevel(logging.WARNING)  # it tells of each connection
+        logging.getLogger("distributed").setLevel(logging.WARNING)  # it logs each connection
         options = {"timeout": self.timeout, "set_as_default": False}
         with ExitStack() as stack:
             try:
