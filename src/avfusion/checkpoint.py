@@ -17,7 +17,7 @@ ALLOWED_TARGETS: set[str] = set()
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a task is restored from, beside its weights; every checkpoint holds one.
+    """Data from which a task is restored, beside its weights; every checkpoint holds one.
 
     All of it is plain containers: only so a checkpoint loads with ``weights_only=True``.
 

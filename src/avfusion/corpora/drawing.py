@@ -22,7 +22,7 @@ BROWS = {"pleased": 0.0, "down": -0.18, "cross": 0.2, "open": -0.1}
 
 
 class Look(NamedTuple):
-    """What every picture of a subject has in common: color of the skin, radius in pixels."""
+    """Appearance of a subject in all pictures: color of the skin, radius in pixels."""
 
     skin: tuple[int, int, int]
     radius: float

@@ -51,7 +51,7 @@ class NamedFile(NamedTuple):
 
 
 class Take(NamedTuple):
-    """What a file of a published corpus is.
+    """Meaning of a file of a published corpus, according to its name.
 
     Attributes:
         clip_id: of the clip that the file belongs to.
@@ -77,14 +77,14 @@ class Take(NamedTuple):
 
 
 class KnownDefect(NamedTuple):
-    """Why a clip is of no use, and who says so."""
+    """Reason why a clip cannot be used, and its source."""
 
     reason: str
     source: str
 
 
 class Size(NamedTuple):
-    """How many clips a corpus has as a whole, and whose; or how many in each of its splits."""
+    """Number of clips of a corpus, and of subjects; or of clips in each of its splits."""
 
     clips: int = 0
     subjects: Sequence[str] = ()
@@ -293,7 +293,7 @@ class PublishedCorpus:
 
 
 class Faults:
-    """What is wrong with the files of a published corpus, in sentences that count it."""
+    """Faults of the files of a published corpus, counted, in sentences."""
 
     def __init__(self, corpus: PublishedCorpus) -> None:
         self.corpus = corpus

@@ -88,7 +88,7 @@ def move_box(
     move: Float[Tensor, "batch 2"],
     mirrored: Bool[Tensor, "batch"],
 ) -> Float[Tensor, "batch 4"]:
-    """Where a box is in the part that is looked at."""
+    """Move a box into the crop."""
     corners = (box.view(-1, 2, 2) - 0.5 - move[:, None]) / side[:, None, None] + 0.5
     flipped = torch.stack([1 - corners[:, :, 0].flip(1), corners[:, :, 1]], dim=-1)
     return torch.where(mirrored[:, None, None], flipped, corners).flatten(1)

@@ -58,7 +58,7 @@ class ComputedStream:
 
     @property
     def precision(self) -> str:
-        """What it was computed in: 32 or bf16."""
+        """Precision of its computation: 32 or bf16."""
         return str(self.description["precision"])
 
     @property
@@ -84,7 +84,7 @@ class ComputedStream:
         return np.searchsorted(self.firsts, rows, side="right") - 1
 
     def part_file(self, part: int) -> Path:
-        """Where the values of a part are."""
+        """Path of the values of a part."""
         return self.folder / f"{part:05d}.npy"
 
     def array(self, part: int) -> np.ndarray:

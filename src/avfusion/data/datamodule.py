@@ -191,7 +191,7 @@ class FaceAudioDataModule(L.LightningDataModule):
 
     @property
     def target(self) -> Target:
-        """What is predicted of a clip."""
+        """Target of the predictions."""
         return self._open_store().target
 
     @property
@@ -343,12 +343,12 @@ class FaceAudioDataModule(L.LightningDataModule):
         return self.training
 
     def state_dict(self) -> dict[str, Any]:
-        """Where an epoch stands, and, where there are any, the ``encoders``."""
+        """Position in the epoch and, where there are any, the ``encoders``."""
         state: dict[str, Any] = self.epoch_position()
         return state | ({"encoders": self.encoders} if self.encoders else {})
 
     def epoch_position(self) -> dict[str, int]:
-        """How many clips of an unfinished epoch were read by all processes together.
+        """Number of clips of an unfinished epoch that all processes together have read.
 
         Lightning restores loaders too late for this one, which its schedule asks for first.
         """

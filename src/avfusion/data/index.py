@@ -28,7 +28,7 @@ from avfusion.files import open_csv
 
 
 class Window(NamedTuple):
-    """Where a clip begins and ends in its recording, in seconds."""
+    """Begin and end of a clip in its recording, in seconds."""
 
     start: float
     end: float
@@ -270,7 +270,7 @@ class Codes(NamedTuple):
         return [self.names[number] for number in numbers[firsts].tolist()]
 
     def counts(self, among: Bool[np.ndarray, "clips"] | slice = slice(None)) -> Counter[str]:
-        """How many clips, of all or of some, have each of the names that occur."""
+        """Count the clips, of all or of some, that have each of the names that occur."""
         counts = np.bincount(self.numbers[among], minlength=len(self.names)).tolist()
         return Counter({name: n for name, n in zip(self.names, counts, strict=True) if n})
 

@@ -153,7 +153,7 @@ class GroupFolds:
         return ""
 
     def record(self) -> dict[str, Any]:
-        """How many folds, and of what."""
+        """Number of folds, and of what."""
         return {"by": self.by, "folds": self.folds}
 
 
@@ -322,7 +322,7 @@ class ProtocolPlan(Plan):
 
     @property
     def leak(self) -> str:  # type: ignore[override]
-        """What it shares between training and test."""
+        """Leakage between training and test."""
         return str(self.of.leak)
 
     @property

@@ -72,7 +72,7 @@ INSTALL = {
 
 
 class Cache:
-    """Where stores are kept that are read from an address, and how large they may be together.
+    """Folder of stores that are read from addresses, and their largest size together.
 
     Args:
         folder: By default ``cache`` in the data folder.
@@ -150,7 +150,7 @@ def lock_file(folder: Path) -> Path:
 
 
 def read_date(file: Path) -> float:
-    """When a lock was last taken."""
+    """Read when a lock was last taken."""
     return file.stat().st_mtime if file.exists() else 0.0
 
 
@@ -183,7 +183,7 @@ def delete_unused(folder: Path) -> bool:
 
 
 class Origin(NamedTuple):
-    """What a store at an address is: its description, and what its files have to be."""
+    """Identity of a store at an address: its description, and checksums of its files."""
 
     address: str
     name: str  # folder in the cache, with that of this description
@@ -257,7 +257,7 @@ class CachedStore:
         return _size_of(self.root / name) == self.origin.lengths.get(name, -1)
 
     def partial(self, name: str) -> Path:
-        """Where the beginning of a file is, while it is fetched."""
+        """Path of the beginning of a file, while it is fetched."""
         return self.root / f"{name}.partial"
 
     def _fetch_all(self, names: list[str], needed: int) -> None:
@@ -299,7 +299,7 @@ class Transfer(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Where the file comes from."""
+        """Address of the file."""
         return f"{self.store.address}/{self.name}"
 
     def run(self) -> None:

@@ -98,7 +98,7 @@ class Splits:
         return np.flatnonzero(self.where(name))
 
     def counts(self) -> dict[str, int]:
-        """How many clips each split has."""
+        """Count the clips of each split."""
         return {name: int(self.where(name).sum()) for name in SPLITS}
 
     def tabulate(self, clips: pa.Table) -> pa.Table:
@@ -110,7 +110,7 @@ class Splits:
 
 
 class Plan:
-    """What assigns clips to splits; its text is the value of ``data.splits``.
+    """Assignment of clips to splits; its text is the value of ``data.splits``.
 
     A plan of a named protocol has the name, and a ``leak`` where that shares subjects.
     """

@@ -269,7 +269,7 @@ class Store:
         return torch.from_numpy(values)
 
     def lengths(self, name: str) -> Int64[np.ndarray, "clips"]:
-        """How many steps of a sequence are true in each clip: at least one."""
+        """Numbers of true steps of a sequence in each clip: at least one."""
         if name not in self._lengths:
             column, file = self.streams[name].lengths, self.root / name / LENGTHS_FILE
             if self._is_removed(name):

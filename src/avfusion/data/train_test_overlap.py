@@ -106,7 +106,7 @@ def check_overlap(
     names: Collection[str],
     allowed: Collection[str],
 ) -> dict[str, list[str]]:
-    """What a checkpoint was trained on of splits, or refuse it where it is not allowed.
+    """Find what a checkpoint was trained on of splits, and refuse it where it is not allowed.
 
     Where store and split plan are its own, it is that plan which keeps the promise.
     """

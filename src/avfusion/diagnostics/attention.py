@@ -162,7 +162,7 @@ class AttentionResult(NamedTuple):
 
 
 class Deletions(NamedTuple):
-    """What a batch gives: sums of ``sum_statistics``, how many positions each map has, outputs.
+    """Results of a batch: sums of ``sum_statistics``, numbers of positions of each map, outputs.
 
     Padding is no position.
     """

@@ -33,7 +33,7 @@ Locations = Mapping[str, Mapping[str, Any]]
 
 
 class Computation(NamedTuple):
-    """How a stream is computed of the one that it ``reads``, for some clips at once."""
+    """Computation of a stream from the one that it ``reads``, for some clips at once."""
 
     reads: str
     compute: Callable[[list[Item]], list[Item]]

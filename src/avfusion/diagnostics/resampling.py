@@ -25,7 +25,7 @@ class SubjectDraws:
 
     @cached_property
     def draws(self) -> Float64[np.ndarray, "subjects samples"]:
-        """How often each subject is drawn: a second for a thousand, where any interval needs it."""
+        """Number of draws of each subject: a second for a thousand, where any interval needs it."""
         return np.ascontiguousarray(draw_subjects(len(self.names)).T, np.float64)
 
     def average(

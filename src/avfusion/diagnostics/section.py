@@ -62,7 +62,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """What one part of the diagnostics has measured.
+    """Results of one part of the diagnostics.
 
     Attributes:
         title: For display.

@@ -42,7 +42,7 @@ class PooledScore(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """How much a setting is behind the best one, and two tests of that, corrected by Holm.
+    """Distance of a setting from the best one, and two tests of that, corrected by Holm.
 
     ``p`` is by bootstrap over subjects, ``mcnemar_p`` by McNemar's test over clips.
     """

@@ -21,7 +21,7 @@ SCORES = ("UAR", "WAR", "macro F1", "weighted F1")
 
 
 class Counts(NamedTuple):
-    """How many clips of each class there are, are found, and are predicted, over any groups."""
+    """Numbers of clips of each class that there are, are found, and are predicted, by groups."""
 
     true: Shaped[np.ndarray, "*groups classes"]
     found: Shaped[np.ndarray, "*groups classes"]

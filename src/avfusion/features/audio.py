@@ -461,7 +461,7 @@ class ChannelMixer:
 
 
 def _find_full_scale(path: Path, peak: float) -> tuple[float, tuple[str, ...]]:
-    """What float samples of a peak are to be divided by, and notes that say so."""
+    """Find the divisor of float samples of a peak, and notes about it."""
     if peak <= MAX_UNSCALED_PEAK:
         return 1.0, ()
     if peak <= MAX_LOUD_PEAK:

@@ -173,7 +173,7 @@ class Features:
 
     @property
     def encoders(self) -> list[StreamEncoder]:
-        """What computes streams once all clips are decoded."""
+        """Encoders that compute streams once all clips are decoded."""
         added = (self.audio_stream, self.face_stream, *(self.more_streams or {}).values())
         return [encoder for encoder in (self.face_maps, *added) if encoder is not None]
 
@@ -206,7 +206,7 @@ class Features:
         }
 
     def values(self, clip: ClipFeatures) -> dict[str, np.ndarray]:
-        """What each stream holds of a clip, of its true length."""
+        """Values of each stream for a clip, of its true length."""
         return {FRAMES: clip.face, self.audio.stream: clip.audio, WAVEFORM: clip.waveform}
 
     def arrays(self, clips: int) -> dict[str, np.ndarray]:

@@ -63,7 +63,7 @@ class FaceMaps:
 
     @property
     def pretrained(self) -> str:
-        """Where a recipe takes weights from: none, hub or a file."""
+        """Source of a recipe's weights: none, hub or a file."""
         return str((self.encoder or {}).get("pretrained", "none"))
 
     @property
@@ -79,13 +79,13 @@ class FaceMaps:
         return recipe | {"pretrained": "none"} if "pretrained" in recipe else recipe
 
     def source(self) -> dict[str, Any]:
-        """Where the weights come from: a run, or a setting of the encoder."""
+        """Location of the weights: a run, or a setting of the encoder."""
         if self.run is not None:
             return {"run": self.run}
         return {} if self.pretrained == "none" else {"pretrained": self.pretrained}
 
     def identity(self) -> list[Any]:
-        """What identifies these maps, wherever the weights lie."""
+        """Identity of these maps, wherever the weights lie."""
         return [self.recipe(), self.sha256 or self.pretrained]
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> "FaceMapEncoder":

@@ -36,7 +36,7 @@ class Missing(Unreadable):
 
 @dataclass(frozen=True)
 class Policies:
-    """What to do with a recording that lacks something; ``skip`` lists it, ``error`` stops there.
+    """Treatment of a recording that lacks something; ``skip`` lists it, ``error`` stops there.
 
     ``missing``: it has no sound or no picture; ``mask`` keeps it with the other modality.
     ``no_face``: the detector finds none; ``whole`` keeps the whole pictures.

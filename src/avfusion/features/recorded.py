@@ -39,7 +39,7 @@ class RecordedEncoder:
 
     @property
     def weights(self) -> str:
-        """Where its weights came from."""
+        """Origin of its weights."""
         return str(self.described.weights)
 
     @property
@@ -52,7 +52,7 @@ class RecordedEncoder:
         return dict(self.described.encoder or {})
 
     def source(self) -> dict[str, Any]:
-        """Where its weights lie."""
+        """Location of its weights."""
         return {**(self.described.source or {}), **(self.location or {})}
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> nn.Module:

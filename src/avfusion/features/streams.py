@@ -51,7 +51,7 @@ ENCODED_KINDS = ("vector", "sequence", "maps")
 
 
 class Encoded(NamedTuple):
-    """What an encoder gives of a batch: values, and how many steps of each clip are true."""
+    """Output of an encoder for a batch: values, and the number of true steps of each clip."""
 
     values: Float[Tensor, "batch *item"]
     lengths: Int[Tensor, "batch"] | None = None

@@ -34,7 +34,7 @@ class Peak(NamedTuple):
 
 
 class ClipView(NamedTuple):
-    """What is drawn of a clip.
+    """Content of the figure of a clip.
 
     ``sound`` holds samples at 16 kHz, ``start`` and ``seconds`` say where in the recording it
     begins and how long that is; ``box`` is the speaker's face in fractions of the picture, and
@@ -95,7 +95,7 @@ def read_sound(store: Store, row: int) -> Int16[np.ndarray, "samples"]:
 
 
 def get_audio_span(clip: ClipRecord, settings: Mapping[str, Any]) -> tuple[float, float | None]:
-    """Where in a recording the sound of a clip begins, and how long the recording is.
+    """Begin of a clip's sound in its recording, and length of the recording.
 
     Both in seconds; the length is None where it is unknown, as is the beginning then.
     ``settings`` are those of the audio features: they say from where a sound is kept.

@@ -23,7 +23,7 @@ MAX_MARKED_POINTS = 40  # points of a line that are marked
 
 
 def read_curves(folder: Path) -> Curves:
-    """What a run has logged, as CSV, or else for TensorBoard; nothing where there is none.
+    """Read the curves of a run, from CSV, or else from TensorBoard's events; empty without either.
 
     A run that was continued has a file for each time; later ones count.
     """

@@ -44,7 +44,7 @@ DESCRIBED_COLUMNS = ("note", BOX[0])
 
 
 class StoreFacts(NamedTuple):
-    """What a description says that no clip does, in plain containers, which JSON keeps.
+    """Facts of a description that are those of no clip, in plain containers, which JSON keeps.
 
     ``attributes`` are the names of attributes of clips, ``allowed_leaks`` the kinds of leakage
     that are in the nature of these clips, ``left_out`` the rows of the report about the clips that
@@ -145,7 +145,7 @@ def split_layers(numbers: list[float], layers: int) -> list[list[float]]:
 
 
 def count_classes(labels: Mapping[str, int], classes_of: ClassesOf) -> Counter[str]:
-    """How many clips have each class, from how many have each label."""
+    """Count the clips of each class, from those of each label."""
     counts: Counter[str] = Counter()
     for label, clips in labels.items():
         for name in classes_of(label):
@@ -154,7 +154,7 @@ def count_classes(labels: Mapping[str, int], classes_of: ClassesOf) -> Counter[s
 
 
 def count_kinds(notes: Mapping[str, int]) -> Counter[str]:
-    """How many clips have each kind of note, from how many have each note."""
+    """Count the clips with each kind of note, from those with each note."""
     counts: Counter[str] = Counter()
     for note, clips in notes.items():
         for kind in list_note_kinds(note):
@@ -230,7 +230,7 @@ def write_description(
 
 
 def count_left_out(contents: Contents) -> Counter[str]:
-    """How many clips of a corpus are left out for each reason."""
+    """Count the clips of a corpus that are left out for each reason."""
     return Counter(clip.reason for clip in contents.left_out)
 
 

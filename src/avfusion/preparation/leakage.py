@@ -79,7 +79,7 @@ def find_shared_subjects(clips: pa.Table) -> list[str] | None:
 
 
 def _spellings_of_shared(clips: pa.Table) -> list[list[str]]:
-    """How each subject that is in more than one split is spelled, each spelling once."""
+    """List the spellings of each subject that is in more than one split."""
     spellings: dict[str, list[str]] = defaultdict(list)
     splits = defaultdict(set)
     for split, name in _pairs(clips, "subject"):

@@ -139,7 +139,7 @@ class Preparation:
         return describe_recordings(self.all_shares, self.files, chosen)
 
     def count_unread_bytes(self) -> int:
-        """How much has to be read to know the folder of the store."""
+        """Count the bytes that have to be read to know the folder of the store."""
         files = chain(*map(list_files, list_sources(self.contents)))
         return self.files.count_unread_bytes(files)
 
@@ -294,7 +294,7 @@ def tabulate_recordings(contents: Contents) -> pa.Table:
 
 
 def find_split_faults(contents: Contents, allowed: Collection[str]) -> list[str]:
-    """Why the corpus' own splits will be refused, as far as is known before decoding."""
+    """Find why the corpus' own splits will be refused, as far as is known before decoding."""
     clips = tabulate_recordings(contents)
     splits = Splits(number_splits(Codes.of(clips["split"])), "column", {}, Path())
     clips = splits.tabulate(clips.drop_columns("split"))
@@ -408,6 +408,6 @@ def find_common_folder(paths: Collection[Path]) -> Path:
 
 
 def describe_recording(recording: Recording, names: Mapping[Path, str]) -> list[Any]:
-    """What a recording is, with the names that its paths have in their common folder."""
+    """Describe a recording, with the names that its paths have in their common folder."""
     values = (getattr(recording, field.name) for field in fields(recording) if field.repr)
     return [names.get(value, str(value)) if isinstance(value, Path) else value for value in values]

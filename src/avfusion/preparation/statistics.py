@@ -55,7 +55,7 @@ class Moments(NamedTuple):
 
 
 def list_standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
-    """How many columns each stream has that networks standardize: colors, or features."""
+    """Number of columns of each stream that networks standardize: colors, or features."""
     return {
         name: stream.shape[-1]
         for name, stream in streams.items()
@@ -64,12 +64,12 @@ def list_standardized(streams: Mapping[str, Stream]) -> dict[str, int]:
 
 
 def limit_chunk(numbers: int) -> int:
-    """How many clips of so many numbers each are added at a time."""
+    """Number of clips, of so many numbers each, that are added at a time."""
     return max(1, min(MAX_CHUNK_CLIPS, MAX_CHUNK_NUMBERS // max(1, numbers)))
 
 
 def count_packed(columns: int) -> int:
-    """How many numbers the packed moments of a table have."""
+    """Count the numbers of the packed moments of a table."""
     return 1 + 2 * columns
 
 

@@ -247,7 +247,7 @@ def format_share(part: float, whole: float) -> str:
 
 
 def describe_next_command(store: Store, protocol: SplitProtocol | None = None) -> list[str]:
-    """What a store can be used for, and the command, which runs as it is printed."""
+    """Describe what a store can be used for, with the command, which runs as it is printed."""
     overrides = f"data=store {quote_override('data.store', store.root)}"
     assigned = tabulate_clips(store)
     own, drawn = (count_usable(store, make_plan(plan)) for plan in (None, EXAMPLE_FRACTIONS))
@@ -285,7 +285,7 @@ def describe_next_command(store: Store, protocol: SplitProtocol | None = None) -
 
 
 def count_usable(store: Store, plan: Plan) -> dict[str, int]:
-    """How many clips each split has by a plan, none where it is refused."""
+    """Count the clips of each split by a plan, none where it is refused."""
     try:
         splits = split_clips(plan, store)
         leaks = find_split_leaks(store, splits, get_class_parser(store))
@@ -297,12 +297,12 @@ def count_usable(store: Store, plan: Plan) -> dict[str, int]:
 
 
 def get_class_parser(store: Store) -> ClassesOf:
-    """What says which classes a label of a store names."""
+    """Find the function that lists the classes of a label of a store."""
     return choose_target(store.description).classes_of
 
 
 def suggest_overrides(store: Store, clips: Mapping[str, int]) -> list[str]:
-    """What training on a store needs beside its path, with so many clips in each split."""
+    """Suggest overrides for training on a store, with so many clips in each split."""
     description, options = store.description, []
     if clips["train"] < BATCH_SIZE:  # a few steps in each epoch
         options.append(f"data.batch_size={1 << max(1, clips['train'] // 4).bit_length() - 1}")
@@ -405,7 +405,7 @@ def describe_left_out(contents: Contents) -> list[str]:
 
 
 def count_written(root: Path) -> int:
-    """How many clips an interrupted preparation has written."""
+    """Count the clips that an interrupted preparation has written."""
     journals = Path(f"{root}.parts").glob("*_*.json")
     return sum(journal.read_text(encoding="utf-8").count('"reason"') for journal in journals)
 

@@ -31,7 +31,7 @@ ARCHIVE_CHUNK_CLIPS = 1000  # of those that lie in one file, which take less tim
 
 
 class Throughput(NamedTuple):
-    """How many clips were decoded, and in how many seconds."""
+    """Number of clips that were decoded, and of seconds."""
 
     clips: int
     seconds: float

@@ -22,7 +22,7 @@ from avfusion.training.metrics.agreement import Agreement
 
 
 class View(NamedTuple):
-    """What a page shows of predictions.
+    """View of predictions on a page.
 
     ``headline`` is a metric and its value, to compare with results.json. ``plots`` stand above the
     first table. ``examples`` are clips, by the title of their section.

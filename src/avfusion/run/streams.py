@@ -56,7 +56,7 @@ def drop_unread_encoder(cfg: DictConfig) -> None:
 
 
 def check_encoders(model: Any, streams: Mapping[str, Stream]) -> None:
-    """Refuse encoders that read a stream of the other modality, or pass on one that is not computed.
+    """Refuse encoders that read a stream of the other modality, or one that is not computed.
 
     ``streams`` are those of a store.
     """

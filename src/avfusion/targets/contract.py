@@ -25,7 +25,7 @@ class Decision(NamedTuple):
 
 @runtime_checkable
 class Target(Protocol):
-    """What is predicted of a clip.
+    """Target of predictions: encoding of labels, losses that fit, and metrics.
 
     ``kind`` is that of the labels, ``has`` says in words what a clip has, ``setting`` prepares a
     corpus so. ``exclusive``: a clip has one of the classes and no other, the predictions of all sum
@@ -55,7 +55,7 @@ class Target(Protocol):
 
     @property
     def outputs(self) -> int:
-        """How many numbers the head gives."""
+        """Number of outputs of the head."""
         ...
 
     @property
@@ -97,7 +97,7 @@ class Target(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What stands above the cells of ``describe``."""
+        """Column names of the cells of ``describe``."""
         ...
 
     def describe(self, prediction: Float[Tensor, "outputs"]) -> list[str]:

@@ -88,7 +88,7 @@ def find_obstacle() -> str:
 
 
 def read_modification_times() -> dict[str, int]:
-    """When the files of all imported modules were changed last."""
+    """Read when the files of all imported modules were changed last."""
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     return {file: os.stat(file).st_mtime_ns for file in files if file and os.path.isfile(file)}
 

@@ -61,7 +61,7 @@ class FaceMesh:
         return {"_target_": f"{type(self).__module__}.{type(self).__name__}", "stream": self.stream}
 
     def source(self) -> dict[str, Any]:
-        """Where its weights lie."""
+        """Location of its weights."""
         return {"path": None if self.path is None else str(Path(self.path).absolute())}
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> nn.Module:

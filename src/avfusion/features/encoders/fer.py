@@ -40,7 +40,7 @@ class Fer:
         }
 
     def source(self) -> dict[str, Any]:
-        """Where its weights lie."""
+        """Location of its weights."""
         return {"path": None if self.path is None else str(Path(self.path).absolute())}
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> nn.Module:

@@ -69,7 +69,7 @@ class Pictures:
         return {"_target_": target, "stream": self.stream, "name": self.name, **settings}
 
     def source(self) -> dict[str, Any]:
-        """Where its weights lie."""
+        """Location of its weights."""
         file = Path(self.pretrained)
         return {"pretrained": str(file.absolute()) if file.is_file() else self.pretrained}
 

@@ -59,7 +59,7 @@ class Resemblyzer:
         return {"_target_": target, "stream": self.stream, "per": self.per, "stride": self.stride}
 
     def source(self) -> dict[str, Any]:
-        """Where its weights lie."""
+        """Location of its weights."""
         return {"path": None if self.path is None else str(Path(self.path).absolute())}
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> nn.Module:

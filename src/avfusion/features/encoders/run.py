@@ -95,7 +95,7 @@ class RunAudio:
         }
 
     def source(self) -> dict[str, Any]:
-        """Where its weights lie."""
+        """Location of its weights."""
         return {} if self.run is None else {"run": self.run}
 
     def build(self, state: Mapping[str, Tensor] | None = None) -> nn.Module:

@@ -153,7 +153,7 @@ class Speech:
         }
 
     def source(self) -> dict[str, Any]:
-        """Where its weights lie."""
+        """Location of its weights."""
         name, revision = self.name, self.revision
         if name is None:
             return {"name": None, "revision": revision}

@@ -116,7 +116,7 @@ def read_revision(name: str, revision: str | None = None) -> str | None:
 
 
 def count_blocks(architecture: Mapping[str, Any]) -> int:
-    """How many transformer blocks an architecture has."""
+    """Count the transformer blocks of an architecture."""
     return architecture["config"][FAMILIES[architecture["model_type"]].blocks]
 
 
