@@ -8,7 +8,7 @@ from conftest import events_of, single_label, toy_clips
 from PIL import Image
 
 from avfusion.dashboard import BatchGrid
-from avfusion.figures.predictions import batch_figure, tile
+from avfusion.figures.predictions import batch_figure, tile_pictures
 
 
 def test_it_is_drawn_once_at_the_first_step(watched):
@@ -19,7 +19,7 @@ def test_it_is_drawn_once_at_the_first_step(watched):
 
 def test_every_clip_has_its_place_in_rows_of_equal_length():
     pictures = torch.rand(5, 2, 3, 1)
-    grid = tile(pictures, 3)
+    grid = tile_pictures(pictures, 3)
     assert grid.shape == (4, 9, 1)
     for number, picture in enumerate(pictures):
         row, column = divmod(number, 3)

@@ -22,7 +22,7 @@ from avfusion.targets import (
     check_loss,
     check_outputs,
     choose_target,
-    loss_name,
+    name_loss,
 )
 from avfusion.training.losses import BinaryCrossEntropy, CrossEntropy, Focal
 from avfusion.training.metrics.stages import stage_metrics
@@ -150,7 +150,7 @@ def test_every_loss_fits_a_target_and_every_loss_of_a_target_can_be_chosen(targe
     assert set(target.losses) <= set(LOSSES)
     assert {name for some in TARGETS.values() for name in some.losses} == set(LOSSES)
     for name, path in LOSSES.items():
-        assert loss_name(get_object(path)) == name
+        assert name_loss(get_object(path)) == name
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -176,7 +176,7 @@ class OwnFocal(Focal):
 
 def test_an_own_loss_is_taken_and_one_that_is_derived_is_for_what_its_parent_is_for(target):
     check_loss(target, Own())
-    assert (loss_name(Own), loss_name(OwnFocal)) == (None, "focal")
+    assert (name_loss(Own), name_loss(OwnFocal)) == (None, "focal")
     if "focal" not in target.losses:
         with pytest.raises(ValueError, match=r"OwnFocal is for clips of one class"):
             check_loss(target, OwnFocal([1, 1]))

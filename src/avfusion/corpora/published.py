@@ -204,7 +204,7 @@ class PublishedCorpus:
         found = {clip.label for clip in recordings}
         if self.class_names:
             return [name for name in self.class_names if name in found]
-        return sorted(found, key=natural_order)
+        return sorted(found, key=natural_key)
 
     def _find_files(self, faults: "Faults") -> list[NamedFile]:
         named = []
@@ -249,7 +249,7 @@ class PublishedCorpus:
 
         def order(clip_id: str) -> list[Any]:  # so that every n-th clip is not of one subject
             subject = next(iter(groups[clip_id].values())).subject
-            return [natural_order(subject), natural_order(clip_id)]
+            return [natural_key(subject), natural_key(clip_id)]
 
         return {clip_id: groups[clip_id] for clip_id in sorted(groups, key=order)}
 
@@ -413,7 +413,7 @@ def walk_folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(folder), sorted(name for name in files if not is_companion(name))
 
 
-def natural_order(text: str) -> list[tuple[bool, int, str]]:
+def natural_key(text: str) -> list[tuple[bool, int, str]]:
     """Key by which ``s2`` comes before ``s10``."""
     parts = re.split(r"(\d+)", text)
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

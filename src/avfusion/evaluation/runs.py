@@ -94,7 +94,7 @@ def find_runs(paths: Sequence[str]) -> list[Run]:
             folders = {file.parent for file in Path(match).rglob("config.yaml")}
             folders |= {file.parent for file in Path(match).rglob("job.json")}
             folders = {folder for folder in folders if folder.name != ".hydra"}
-            here |= dict.fromkeys(sorted(folders, key=natural_order))
+            here |= dict.fromkeys(sorted(folders, key=natural_key))
         found |= here
         if not here:
             empty.append(path or "''")
@@ -149,7 +149,7 @@ def flatten_config(config: Any, key: str = "") -> dict[str, Any]:
     return leaves
 
 
-def natural_order(path: Path) -> list[Any]:
+def natural_key(path: Path) -> list[Any]:
     """Sort key of a path that puts job 10 behind job 9."""
     parts = re.split(r"(\d+)", str(path))
     return [int(part) if part.isdigit() else part for part in parts]

@@ -174,7 +174,7 @@ def clip_figure(view: ClipView) -> Figure:
     height = ROW * rows + TOP + BOTTOM
     figure = Figure(figsize=(width, height))
     large = min(1.7 * width, 22)  # TensorBoard shows a figure at a third of its size
-    for text, size, top in ((view.answer, large, 0.12), (clip_name(view.clip_id), 8, 0.45)):
+    for text, size, top in ((view.answer, large, 0.12), (shorten_clip_name(view.clip_id), 8, 0.45)):
         at = (0.5, 1 - top / height)
         figure.text(*at, text, fontsize=size, ha="center", va="top")
 
@@ -218,7 +218,7 @@ def clip_figure(view: ClipView) -> Figure:
     return figure
 
 
-def clip_name(clip_id: str) -> str:
+def shorten_clip_name(clip_id: str) -> str:
     """End of a path that is too long for the figure, with a sign that it is one."""
     return clip_id if len(clip_id) <= MAX_NAME_LENGTH else f"...{clip_id[-MAX_NAME_LENGTH:]}"
 
@@ -305,7 +305,7 @@ def draw_audio(figure: Figure, view: ClipView, sides: dict[str, float]) -> None:
     wave, axes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     end = view.start + len(view.sound) / SAMPLE_RATE
     draw_wave(wave, view.sound, view.start)
-    decibel = log_mel(view.sound)
+    decibel = compute_log_mel(view.sound)
     axes.imshow(
         decibel.numpy(),
         aspect="auto",
@@ -317,11 +317,11 @@ def draw_audio(figure: Figure, view: ClipView, sides: dict[str, float]) -> None:
     )
     axes.set_yticks([_to_mel(1000 * khz) for khz in (0.25, 1, 4)], ["0.25", "1", "4"])
     axes.set_ylabel("kHz")
-    axes.set_xlabel(time_label(view, end), labelpad=1)
+    axes.set_xlabel(format_time_label(view, end), labelpad=1)
     axes.locator_params(axis="x", nbins=4)  # ticks are what drawing spends its time on
 
 
-def time_label(view: ClipView, end: float) -> str:
+def format_time_label(view: ClipView, end: float) -> str:
     """Name of the axis of time: which seconds of the recording these are."""
     if view.seconds is None:
         return "seconds of the sound that was kept"
@@ -330,7 +330,7 @@ def time_label(view: ClipView, end: float) -> str:
     return f"{span}, the whole sound" if whole else f"{span} of {view.seconds:.1f}"
 
 
-def log_mel(sound: Int16[np.ndarray, "samples"]) -> Float[Tensor, "mels frames"]:
+def compute_log_mel(sound: Int16[np.ndarray, "samples"]) -> Float[Tensor, "mels frames"]:
     """Energy of a sound per mel band and frame, in dB below the loudest."""
     samples = torch.from_numpy(sound).float() / 2**15
     samples = F.pad(samples, (0, max(0, WINDOW - len(samples))))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avfusion.dashboard.scalar_layout import LAYOUT, split_chart
-from avfusion.evaluation.runs import natural_order
+from avfusion.evaluation.runs import natural_key
 from avfusion.figures.style import INK, get_line_style
 from avfusion.training.metrics.catalog import is_higher_better, unit_of
 
@@ -28,7 +28,7 @@ def read_curves(folder: Path) -> Curves:
     A run that was continued has a file for each time; later ones count.
     """
     curves: dict[str, dict[int, float]] = defaultdict(dict)
-    for file in sorted(folder.glob("csv/**/metrics.csv"), key=natural_order):
+    for file in sorted(folder.glob("csv/**/metrics.csv"), key=natural_key):
         with file.open(newline="", encoding="utf-8", errors="replace") as lines:
             for row in csv.DictReader(lines):
                 _add_row(curves, row)

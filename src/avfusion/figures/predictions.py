@@ -188,9 +188,12 @@ def batch_figure(
     faces = pictures[:, 0].permute(0, 2, 3, 1)
     flat = audio.flatten(0, 1)
     heard = ((audio - flat.mean(dim=0)) / flat.std(dim=0).clamp(min=1e-6)).transpose(1, 2)
-    panels[0].imshow(tile(faces, columns).clamp(0, 1).numpy())
+    panels[0].imshow(tile_pictures(faces, columns).clamp(0, 1).numpy())
     panels[1].imshow(
-        tile(heard.flip(1)[..., None], columns)[..., 0].numpy(), cmap=COLORMAP, vmin=-3, vmax=3
+        tile_pictures(heard.flip(1)[..., None], columns)[..., 0].numpy(),
+        cmap=COLORMAP,
+        vmin=-3,
+        vmax=3,
     )
 
     for number, (label, box) in enumerate(zip(clips.label, clips.box, strict=True)):
@@ -220,7 +223,7 @@ def name_clip(axes: Axes, name: str, corner: Sequence[float], box: Sequence[floa
     axes.text(corner[0] + 3, corner[1] + 3, name, fontsize=7, va="top", bbox=LABEL_BOX)
 
 
-def tile(pictures: Float[Tensor, "count height width channels"], columns: int) -> Tensor:
+def tile_pictures(pictures: Float[Tensor, "count height width channels"], columns: int) -> Tensor:
     """Lay pictures side by side in rows."""
     count, height, width, channels = pictures.shape
     rows = math.ceil(count / columns)

@@ -19,7 +19,7 @@ from avfusion.run.configuration import check_config, to_plain, with_description
 from avfusion.run.make import make_task
 from avfusion.run.streams import find_streams
 from avfusion.run.values import find_argument_types
-from avfusion.targets import TARGETS, Target, check_kind, choose_target, loss_name
+from avfusion.targets import TARGETS, Target, check_kind, choose_target, name_loss
 from avfusion.threads import count_allowed_cores
 from avfusion.training.metrics.stages import check_monitor
 from avfusion.training.task import FusionTask
@@ -124,7 +124,7 @@ def draft_target(cfg: DictConfig, description: dict[str, Any]) -> Target:
         return target
 
     loss = locate(str(cfg.loss._target_))
-    name = loss_name(loss) if isinstance(loss, type) else None
+    name = name_loss(loss) if isinstance(loss, type) else None
     fitting = [kind for kind, target in TARGETS.items() if name in target.losses]
     return choose_target(description | {"labels": labels or (fitting or list(TARGETS))[0]})
 

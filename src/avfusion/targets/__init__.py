@@ -19,7 +19,7 @@ from avfusion.targets.choice import (
     check_loss,
     check_outputs,
     choose_target,
-    loss_name,
+    name_loss,
 )
 from avfusion.targets.contract import Decision, Target
 from avfusion.targets.multi_label import MultiLabel
@@ -35,5 +35,5 @@ __all__ = [
     "check_loss",
     "check_outputs",
     "choose_target",
-    "loss_name",
+    "name_loss",
 ]

@@ -49,7 +49,7 @@ def check_outputs(target: Target) -> None:
 
 def check_loss(target: Target, loss: nn.Module) -> None:
     """Refuse a shipped loss that is made for another target; a user's own one is taken."""
-    name = loss_name(type(loss))
+    name = name_loss(type(loss))
     if name is None or name in target.losses:
         return
     others = [other for other in TARGETS.values() if name in other.losses]
@@ -61,6 +61,6 @@ def check_loss(target: Target, loss: nn.Module) -> None:
     )
 
 
-def loss_name(loss: type) -> str | None:
+def name_loss(loss: type) -> str | None:
     """The choice of ``conf/loss`` that a loss is or inherits from; None for a user's own one."""
     return getattr(loss, "choice", None)
