@@ -249,5 +249,5 @@ def draw_pitch(job: RenderJob, number: int, expression: int, own: float) -> floa
     The generator is one of its own, so that all else of a clip is as it is without.
     """
     rng = np.random.default_rng([HEARD_SEED, job.seed, SPLITS.index(job.split), number])
-    told = EXPRESSION_PITCHES[expression] * rng.uniform(0.97, 1.03)
-    return told if rng.random() < job.expression_heard else own
+    pitch = EXPRESSION_PITCHES[expression] * rng.uniform(0.97, 1.03)
+    return pitch if rng.random() < job.expression_heard else own

@@ -130,7 +130,7 @@ class CremaD(PublishedCorpus):
             elif self.ties == "leave_out" or emotion[0] not in voted:
                 return LeftOut(clip_id, TIED, ":".join(voted), file.path)
 
-        told = self.actors.get(actor, {})
+        details = self.actors.get(actor, {})
         return Take(
             clip_id=clip_id,
             kind=find_media_kind(file.path),
@@ -138,8 +138,8 @@ class CremaD(PublishedCorpus):
             label=label,
             subject=actor,
             attributes={
-                "age": told.get("Age", ""),
-                "gender": told.get("Sex", "").lower(),
+                "age": details.get("Age", ""),
+                "gender": details.get("Sex", "").lower(),
                 "intended": EMOTIONS[emotion],
                 "level": LEVELS[level],
                 "sentence": sentence,

@@ -169,12 +169,12 @@ class PublishedCorpus:
         """
         faults = Faults(self)
         files = self._find_files(faults)
-        told = [*self.read_takes(files, faults)]
-        groups = self._group((one for one in told if isinstance(one, Take)), faults)
+        described = [*self.read_takes(files, faults)]
+        groups = self._group((one for one in described if isinstance(one, Take)), faults)
         # Each once, whichever of its files said so.
-        unfit = {one.clip_id: one for one in reversed(told) if isinstance(one, LeftOut)}
+        unfit = {one.clip_id: one for one in reversed(described) if isinstance(one, LeftOut)}
         recordings, left_out = [], [*reversed(unfit.values())]
-        if not told:
+        if not described:
             raise FileNotFoundError(faults.describe_nothing())
 
         for takes in groups.values():
@@ -263,30 +263,30 @@ class PublishedCorpus:
             kept = {"audio": "audio", "face": "image"}[self.modalities]
             media = {kept: media[kept]}
 
-        told = next(iter(takes.values()))
+        first = next(iter(takes.values()))
         for name, take in media.items():
             if take is None:
                 reason = NO_PICTURE if name == "image" else NO_SOUND
-                return LeftOut(told.clip_id, reason, source=told.path)
+                return LeftOut(first.clip_id, reason, source=first.path)
         chosen = {name: take for name, take in media.items() if take}
         for take in chosen.values():
             if problem := self.find_problem(take.path):
-                return LeftOut(told.clip_id, problem, source=take.path)
-        if told.clip_id in self.known_bad and not self.include_known_bad:
-            bad = self.known_bad[told.clip_id]
-            return LeftOut(told.clip_id, bad.reason, bad.source, told.path)
+                return LeftOut(first.clip_id, problem, source=take.path)
+        if first.clip_id in self.known_bad and not self.include_known_bad:
+            bad = self.known_bad[first.clip_id]
+            return LeftOut(first.clip_id, bad.reason, bad.source, first.path)
 
         shown = chosen.get("image")
         paths: dict[str, Any] = {name: take.path for name, take in chosen.items()}
         return Recording(
-            told.clip_id,
-            intern(told.label),
-            intern(told.subject),
-            told.split,
+            first.clip_id,
+            intern(first.label),
+            intern(first.subject),
+            first.split,
             **paths,
-            session=told.session,
-            numbers=told.numbers,
-            attributes=tuple(sorted((k, intern(v)) for k, v in told.attributes.items() if v)),
+            session=first.session,
+            numbers=first.numbers,
+            attributes=tuple(sorted((k, intern(v)) for k, v in first.attributes.items() if v)),
             span=shown.span if shown else None,
             region=shown.region if shown else None,
         )

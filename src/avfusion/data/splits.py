@@ -384,9 +384,9 @@ def make_plan(
         return Column()
 
     if isinstance(splits, str) or not splits or not set(splits) <= set(SPLITS):
-        said = repr(splits) if isinstance(splits, str) else format_values(splits)
+        given = repr(splits) if isinstance(splits, str) else format_values(splits)
         raise ValueError(
-            f"data.splits={said} is no plan: give column, fractions or ranges of "
+            f"data.splits={given} is no plan: give column, fractions or ranges of "
             f"{', '.join(SPLITS)}, as in {FRACTIONS}, {{folds: 5}}, subjects, sessions, or a CSV "
             "of clip_id and fold."
         )

@@ -163,8 +163,8 @@ def gather_evidence(name: str, runs: Sequence[Run], predictions: Sequence[Predic
     for run, one in zip(runs, predictions, strict=True):
         repetitions[name_repetition(run)].append((run, one))
     for repetition, members in repetitions.items() if len(runs) > 1 else ():
-        said = f" ({repetition})" if repetition else ""
-        check_folds([describe_fold(*member) for member in members], said)
+        suffix = f" ({repetition})" if repetition else ""
+        check_folds([describe_fold(*member) for member in members], suffix)
 
     pooled = [_pool(members) for members in repetitions.values()]
     first = pooled[0]

@@ -105,8 +105,8 @@ class RobustnessCurves:
         if len(some) < len(evidence):
             notes.append(f"On {len(some)} of {len(evidence)} clips, drawn by seed {self.seed}.")
         if left := len(self.baselines) - len(baselines):
-            said = pluralize(left, "baseline")
-            notes.append(f"Left out: {said}, measured on other clips or with another seed.")
+            excluded = pluralize(left, "baseline")
+            notes.append(f"Left out: {excluded}, measured on other clips or with another seed.")
 
         first = some.target.scores[0]
         return Section(

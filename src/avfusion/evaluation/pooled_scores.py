@@ -258,10 +258,10 @@ def score_classes(pooled: Pooled) -> list[ClassScore]:
         scores = [_score_class(*(int(part[:, number].sum()) for part in one)) for one in counts]
         recall, precision, f1 = np.mean(scores, axis=0).tolist()
         other = int(mistakes[number].argmax())
-        told = pooled.output_names[other] if mistakes[number, other] else ""
+        confused_with = pooled.output_names[other] if mistakes[number, other] else ""
         clips = int(counts[0].true[:, number].sum())
         interval = find_interval(samples[:, number])
-        rows.append(ClassScore(name, clips, recall, interval, precision, f1, told))
+        rows.append(ClassScore(name, clips, recall, interval, precision, f1, confused_with))
     return rows
 
 

@@ -345,12 +345,12 @@ def assign_times(
     early = list(islice(frames, 1))
     if early and (early[0] is None or early[0].time is None):
         early += islice(frames, MAX_UNTIMED_FRAMES)
-    told = [
+    timed = [
         (position, frame.time)
         for position, frame in enumerate(early)
         if frame is not None and frame.time is not None
     ]
-    position, time = told[0] if told else (0, 0.0)
+    position, time = timed[0] if timed else (0, 0.0)
     time -= (position + 1) * step
 
     went_back = False

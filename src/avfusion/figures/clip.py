@@ -65,10 +65,10 @@ def clip_view(
 ) -> ClipView:
     """A clip and its prediction, ready to be drawn."""
     clip, face = store.record(row), store.clip(FRAMES, row)
-    box, said = store.boxes[row], target.decide(prediction)
-    parts = " | ".join(f"{name} ({value:.2f})" for name, value in said.parts.items())
+    box, decision = store.boxes[row], target.decide(prediction)
+    parts = " | ".join(f"{name} ({value:.2f})" for name, value in decision.parts.items())
     answer = f"predicted: {parts or 'none'}"
-    right = target.is_right(said, clip.label)
+    right = target.is_right(decision, clip.label)
     if clip.label:
         verdict = "" if right is None else "   right" if right else "   WRONG"
         answer = f"true: {clip.label_text}   {answer}{verdict}"

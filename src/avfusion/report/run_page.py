@@ -78,9 +78,9 @@ def _describe_examples(sources: Sources, view: View) -> dict[str, list[Example]]
         for position, number in enumerate(clips, start=1):
             true = predictions.target.decode(torch.from_numpy(predictions.targets)[number])
             parts = predictions.target.decide(each_predicted[number]).parts.items()
-            said = ", ".join(f"{name} ({value:.2f})" for name, value in parts) or "none"
+            predicted = ", ".join(f"{name} ({value:.2f})" for name, value in parts) or "none"
             clip = f"{predictions.clip_ids[number]}, subject {predictions.subjects[number]}"
-            caption = f"{clip}: true {true}, predicted {said}"
+            caption = f"{clip}: true {true}, predicted {predicted}"
 
             picture = None
             if store is not None:

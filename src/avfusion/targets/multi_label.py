@@ -97,8 +97,8 @@ class MultiLabel:
     def decide(self, prediction: Float[Tensor, "classes"]) -> Decision:
         """Decide on all classes above the threshold; there may be none."""
         each = dict(zip(self.output_names, prediction.tolist(), strict=True))
-        said = self._named((prediction > THRESHOLD).tolist())
-        return Decision(join_classes(said), {name: each[name] for name in said})
+        names = self._named((prediction > THRESHOLD).tolist())
+        return Decision(join_classes(names), {name: each[name] for name in names})
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,11 +107,11 @@ class MultiLabel:
 
     def describe(self, prediction: Float[Tensor, "classes"]) -> list[str]:
         """Describe the predicted classes with their probabilities, or the likeliest one."""
-        said = self.decide(prediction)
-        if not said.parts:
+        decision = self.decide(prediction)
+        if not decision.parts:
             likeliest = int(prediction.argmax())
             return ["none", f"{float(prediction[likeliest]):.2f} {self.output_names[likeliest]}"]
-        return [said.label, " | ".join(f"{value:.2f}" for value in said.parts.values())]
+        return [decision.label, " | ".join(f"{value:.2f}" for value in decision.parts.values())]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
         """Whether exactly the classes of the clip are predicted, where its label is known."""

@@ -98,8 +98,8 @@ class SingleLabel:
     def describe(self, prediction: Float[Tensor, "classes"]) -> list[str]:
         """Describe the likeliest class, its probability, and the next with its own."""
         first, *others = prediction.argsort(descending=True, stable=True).tolist()
-        said = [self.output_names[first], f"{float(prediction[first]):.2f}"]
-        return said + [f"{self.output_names[n]} {float(prediction[n]):.2f}" for n in others[:1]]
+        cells = [self.output_names[first], f"{float(prediction[first]):.2f}"]
+        return cells + [f"{self.output_names[n]} {float(prediction[n]):.2f}" for n in others[:1]]
 
     def is_right(self, decision: Decision, label: str) -> bool | None:
         """Whether the class is predicted, where the label is known."""
