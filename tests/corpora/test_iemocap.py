@@ -17,7 +17,7 @@ from published import (
 )
 
 from avfusion.corpora import Iemocap
-from avfusion.corpora.iemocap import CLASSES, UTTERANCES
+from avfusion.corpora.iemocap import CLASSES, NUM_UTTERANCES
 from avfusion.features import AudioFeatures, FaceFeatures, Features, Policies
 from avfusion.features.video import count_pictures
 
@@ -124,10 +124,10 @@ def test_labels_are_four_emotions_six_or_three_numbers(iemocap):
 def test_the_whole_corpus_has_as_many_utterances_as_its_emotions():
     by_emotion = dict(neu=1708, ang=1103, sad=1084, hap=595, exc=1041, fru=1849)
     by_emotion |= dict(sur=107, fea=40, dis=2, oth=3, xxx=2507)
-    assert sum(by_emotion.values()) == UTTERANCES["dimensions"]
+    assert sum(by_emotion.values()) == NUM_UTTERANCES["dimensions"]
     for label, codes in CLASSES.items():
-        assert sum(by_emotion[code] for code in codes) == UTTERANCES[label]
-    assert sum((1085, 1023, 1151, 1031, 1241)) == UTTERANCES["emotion_4"]
+        assert sum(by_emotion[code] for code in codes) == NUM_UTTERANCES[label]
+    assert sum((1085, 1023, 1151, 1031, 1241)) == NUM_UTTERANCES["emotion_4"]
 
 
 def test_whose_letter_the_dialogue_has_is_on_the_left(iemocap):
@@ -225,7 +225,7 @@ def test_parts_in_several_folders_are_one_corpus(iemocap):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("label", UTTERANCES)
+@pytest.mark.parametrize("label", NUM_UTTERANCES)
 def test_one_command_prepares_it(iemocap, tmp_path, label):
     more = (f"corpus.label={label}", f"prepare.stores={tmp_path}")
     store = prepare_by_command("corpus=iemocap", f"corpus.root={iemocap}", *more)

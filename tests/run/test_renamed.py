@@ -11,8 +11,8 @@ from avfusion.run.values import check_values
 
 @pytest.fixture(autouse=True)
 def old_names(monkeypatch):
-    monkeypatch.setitem(renamed.KEYS, "optimizer.speed", "optimizer.lr")
-    monkeypatch.setitem(renamed.CHOICES, "model=low_rank", "model=lowrank")
+    monkeypatch.setitem(renamed.RENAMED_KEYS, "optimizer.speed", "optimizer.lr")
+    monkeypatch.setitem(renamed.RENAMED_CHOICES, "model=low_rank", "model=lowrank")
 
 
 @pytest.mark.parametrize(
@@ -54,5 +54,5 @@ def test_an_old_name_of_an_added_argument_is_answered_with_the_new_one(target):
 def test_no_shipped_configuration_still_has_an_old_key(top):
     required = ["corpus=manifest"] if top == "prepare" else []
     composed = OmegaConf.to_container(load(top, *required), resolve=False)
-    del renamed.KEYS["optimizer.speed"]
+    del renamed.RENAMED_KEYS["optimizer.speed"]
     assert [key for key in iterate_keys(composed) if renamed.find_new_key(key)] == []

@@ -41,7 +41,7 @@ from avfusion.messages import pluralize
 SPLITS = {"train": "train", "validation": "val"}
 HEADER = "valence,arousal"
 HALVES = {"left": Box(0.0, 0.0, 0.5, 1.0), "right": Box(0.5, 0.0, 1.0, 1.0)}
-KINDS = {False: ("video",), True: ("picture", "sound")}  # by whether there are two people
+FILE_KINDS = {False: ("video",), True: ("picture", "sound")}  # by whether there are two people
 NOT_ANNOTATED = -5
 
 
@@ -120,7 +120,7 @@ class AffWild2(PublishedCorpus):
                 numbers=tuple(number for _, number in sorted(means.items())),
                 region=HALVES.get(side),
             )
-            yield from (take._replace(kind=kind) for kind in KINDS[bool(side)])
+            yield from (take._replace(kind=kind) for kind in FILE_KINDS[bool(side)])
 
     def list_outputs(self, recordings: Sequence[Recording]) -> list[str]:
         """List the numbers in the order of the annotations."""

@@ -52,7 +52,7 @@ ACTORS = [str(number) for number in range(1001, 1092)]
 VOTE_COLUMNS = {"voice": "VoiceVote", "face": "FaceVote", "both": "MultiModalVote"}
 VOTES, DEMOGRAPHICS = "processedResults/summaryTable.csv", "VideoDemographics.csv"
 ISSUE_ADDRESS = "https://github.com/CheyneyComputerScience/CREMA-D/issues/8"
-TIED = "tied votes"
+TIED_REASON = "tied votes"
 
 
 class CremaD(PublishedCorpus):
@@ -128,7 +128,7 @@ class CremaD(PublishedCorpus):
             if len(voted) == 1:
                 label = VOTED_EMOTIONS[voted]
             elif self.ties == "leave_out" or emotion[0] not in voted:
-                return LeftOut(clip_id, TIED, ":".join(voted), file.path)
+                return LeftOut(clip_id, TIED_REASON, ":".join(voted), file.path)
 
         details = self.actors.get(actor, {})
         return Take(

@@ -31,7 +31,7 @@ from avfusion.corpora.published import (
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 WHOLE_SESSIONS = "6"  # the subject without folders of sentences
 SUBJECTS = [str(number) for number in range(1, 45) if str(number) != WHOLE_SESSIONS]
-SESSION = KnownDefect("a whole session, not cut into sentences", "no folders of sentences")
+SESSION_DEFECT = KnownDefect("a whole session, not cut into sentences", "no folders of sentences")
 
 
 class Enterface05(PublishedCorpus):
@@ -46,7 +46,7 @@ class Enterface05(PublishedCorpus):
     )
     class_names = EMOTIONS
     known_bad: Mapping[str, KnownDefect] = {
-        f"s{WHOLE_SESSIONS}_{emotion[:2]}": SESSION for emotion in EMOTIONS
+        f"s{WHOLE_SESSIONS}_{emotion[:2]}": SESSION_DEFECT for emotion in EMOTIONS
     }
 
     @property

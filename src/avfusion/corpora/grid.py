@@ -36,7 +36,7 @@ WORDS = {  # by slot and letter
     "digit": {"z": "zero"} | {str(number): DIGITS[number] for number in range(1, 10)},
     "adverb": {"a": "again", "n": "now", "p": "please", "s": "soon"},
 }
-UNFILMED = "s21"
+UNFILMED_TALKER = "s21"
 TALKERS = [f"s{number}" for number in range(1, 35)]
 
 
@@ -70,7 +70,7 @@ class Grid(PublishedCorpus):
     @property
     def size(self) -> Size:
         """A thousand clips of each talker; one was not filmed."""
-        talkers = [one for one in TALKERS if one != UNFILMED or self.modalities == "audio"]
+        talkers = [one for one in TALKERS if one != UNFILMED_TALKER or self.modalities == "audio"]
         return Size(1000 * len(talkers), talkers)
 
     def describe(self, file: NamedFile) -> Take:

@@ -44,7 +44,7 @@ DIMENSIONS = ("activation", "dominance", "valence")
 FOUR_CLASSES = {"ang": "angry", "hap": "happy", "exc": "happy", "neu": "neutral", "sad": "sad"}
 SIX_CLASSES = FOUR_CLASSES | {"exc": "excited", "fru": "frustrated"}
 CLASSES = {"emotion_4": FOUR_CLASSES, "emotion_6": SIX_CLASSES}  # names by the codes of the tables
-UTTERANCES = {"emotion_4": 5_531, "emotion_6": 7_380, "dimensions": 10_039}
+NUM_UTTERANCES = {"emotion_4": 5_531, "emotion_6": 7_380, "dimensions": 10_039}
 GENDERS = {"F": "female", "M": "male"}
 SCENARIOS = {"i": "improvised", "s": "scripted"}
 SUBJECTS = [f"Ses{session:02d}{letter}" for session in range(1, 6) for letter in GENDERS]
@@ -95,14 +95,14 @@ class Iemocap(PublishedCorpus):
         on_error: str = "skip",
     ) -> None:
         super().__init__(root, modalities, include_known_bad, on_error)
-        check_choice("label", label, [*UTTERANCES])
+        check_choice("label", label, [*NUM_UTTERANCES])
         self.label = label
         self.labels = "single_label" if label in CLASSES else "continuous"
 
     @property
     def size(self) -> Size:
         """All utterances that have such a label."""
-        return Size(UTTERANCES[self.label], SUBJECTS)
+        return Size(NUM_UTTERANCES[self.label], SUBJECTS)
 
     def read_takes(self, files: Sequence[NamedFile], faults: Faults) -> Iterator[Take | LeftOut]:
         """Label sounds and spans of videos by the tables of their dialogues."""

@@ -175,7 +175,7 @@ class PublishedCorpus:
         unfit = {one.clip_id: one for one in reversed(described) if isinstance(one, LeftOut)}
         recordings, left_out = [], [*reversed(unfit.values())]
         if not described:
-            raise FileNotFoundError(faults.describe_nothing())
+            raise FileNotFoundError(faults.describe_found_files())
 
         for takes in groups.values():
             clip = self._choose(takes)
@@ -307,7 +307,7 @@ class Faults:
         """The roots, as sentences name them."""
         return join_items([str(root) for root in self.corpus.roots])
 
-    def describe_nothing(self) -> str:
+    def describe_found_files(self) -> str:
         """Describe the files that were found where none is of the corpus."""
         corpus, files = self.corpus, self.suffixes.total()
         suffixes = sorted(self.suffixes.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -62,7 +62,7 @@ GB = 10**9
 CACHED_FOLDER = re.compile(
     r"[^/]*-[0-9a-f]{8}/[0-9a-f]{16}"
 )  # folders of this module, below a cache
-INSTALL = {
+INSTALL_HINTS = {
     "s3": "s3fs (pip install -e '.[remote]')",
     "s3a": "s3fs (pip install -e '.[remote]')",
     "gs": "gcsfs (pip install gcsfs)",
@@ -412,7 +412,7 @@ def connect(address: str) -> tuple[Any, str]:
         options = {"auto_mkdir": True} if protocol in ("file", "local") else {}
         fs, path = url_to_fs(address, **options)
     except ImportError as error:
-        package = INSTALL.get(protocol, str(error))
+        package = INSTALL_HINTS.get(protocol, str(error))
         raise ValueError(f"{address} needs a package that is missing: {package}.") from error
     except ValueError as error:
         if "Protocol not known" not in str(error):

@@ -23,7 +23,7 @@ from avfusion.features.face import FRAMES
 from avfusion.features.recorded import RecordedEncoder
 from avfusion.preparation.streams import BATCH_CLIPS, run_encoder
 
-SOURCES = {"face": FRAMES, "audio": WAVEFORM}  # what is corrupted of a modality
+SOURCE_STREAMS = {"face": FRAMES, "audio": WAVEFORM}  # what is corrupted of a modality
 # Relative to a stored number, and to their deviation: what another device, or more threads, round.
 TOLERANCE = 0.02
 
@@ -74,7 +74,7 @@ class CorruptedClips:
         self.computations: dict[str, dict[str, Computation]] = {}
         self.reasons: dict[str, str] = {}
 
-        for modality in SOURCES:
+        for modality in SOURCE_STREAMS:
             try:
                 self.computations[modality] = self._plan(modality, rows)
             except (ValueError, OSError, ImportError) as error:
@@ -103,7 +103,9 @@ class CorruptedClips:
 
         corrupted = [
             self._corrupt_one(corruption, level, int(row), item)
-            for row, item in zip(rows, read_items(self.store, SOURCES[modality], rows), strict=True)
+            for row, item in zip(
+                rows, read_items(self.store, SOURCE_STREAMS[modality], rows), strict=True
+            )
         ]
         made = self._compute(self.computations[modality], modality, corrupted)
         for name in self.streams:
@@ -133,14 +135,14 @@ class CorruptedClips:
         self, plan: Mapping[str, Computation], modality: str, items: list[Item]
     ) -> dict[str, list[Item]]:
         """Compute streams of their source, by a plan whose order respects what reads what."""
-        made = {SOURCES[modality]: items}
+        made = {SOURCE_STREAMS[modality]: items}
         for name, computation in plan.items():
             made[name] = computation.compute(made[computation.reads])
         return made
 
     def _plan(self, modality: str, rows: Rows) -> dict[str, Computation]:
         """Plan how the streams of a modality are computed, and try it on one clean clip."""
-        store, source = self.store, SOURCES[modality]
+        store, source = self.store, SOURCE_STREAMS[modality]
         wanted = [name for name in self.streams if store.streams[name].modality == modality]
         if not wanted:
             raise ValueError(f"the network does not read the {modality}")

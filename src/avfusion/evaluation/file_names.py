@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 from avfusion.files import safe_name
 
-SUFFIX = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$")  # .mp4 and .3gp, but not the .2 of a clip's id
-WINDOW = re.compile(r" @ (\d+\.\d+) s$")  # of a recording that was cut
+MEDIA_SUFFIX = re.compile(
+    r"\.(?=\w*[A-Za-z])\w{2,5}$"
+)  # .mp4 and .3gp, but not the .2 of a clip's id
+WINDOW_SUFFIX = re.compile(r" @ (\d+\.\d+) s$")  # of a recording that was cut
 # A folder ends here; a backslash may also stand for a byte that is not UTF-8
 # (see ``escape_surrogates``).
-SEPARATOR = re.compile(r"/|\\(?!udc[89a-f][0-9a-f])")
-REPETITION = re.compile(r" \((\d+)\)$")  # of a recording that was named twice
+PATH_SEPARATOR = re.compile(r"/|\\(?!udc[89a-f][0-9a-f])")
+REPETITION_SUFFIX = re.compile(r" \((\d+)\)$")  # of a recording that was named twice
 
 
 def name_files(clip_ids: Sequence[str]) -> list[str]:
@@ -39,9 +41,9 @@ def name_files(clip_ids: Sequence[str]) -> list[str]:
 
 def _make_stem(clip_id: str) -> str:
     """Make a safe name of the recording's file name, and of where the window begins."""
-    window = WINDOW.search(clip_id)
-    recording = REPETITION.sub("", clip_id[: window.start()] if window else clip_id)
-    file = SEPARATOR.split(recording.rstrip("/\\"))[-1]
-    stem = safe_name(SUFFIX.sub("", file) or file, "clip")
+    window = WINDOW_SUFFIX.search(clip_id)
+    recording = REPETITION_SUFFIX.sub("", clip_id[: window.start()] if window else clip_id)
+    file = PATH_SEPARATOR.split(recording.rstrip("/\\"))[-1]
+    stem = safe_name(MEDIA_SUFFIX.sub("", file) or file, "clip")
 
     return f"{stem}_at_{window[1]}s" if window else stem

@@ -28,7 +28,7 @@ from avfusion.evaluation.subject_bootstrap import (
     score_counts,
 )
 
-RANKED = SCORES[0]
+RANKING_SCORE = SCORES[0]
 
 
 class PooledScore(NamedTuple):
@@ -100,13 +100,13 @@ def score_settings(settings: Sequence[Pooled]) -> list[PooledRow]:
         PooledRow(one, score_pooled(one, samples), score_subjects(one)[0])
         for one, samples in zip(settings, resampled, strict=True)
     ]
-    order = sorted(range(len(rows)), key=lambda n: -rows[n].scores[RANKED].value)
+    order = sorted(range(len(rows)), key=lambda n: -rows[n].scores[RANKING_SCORE].value)
     rows, resampled = [rows[n] for n in order], [resampled[n] for n in order]
 
     gaps = {}
     for number in range(1, len(rows)):
         if rows[number].pooled.has_same_clips(rows[0].pooled):
-            samples = resampled[0][RANKED] - resampled[number][RANKED]
+            samples = resampled[0][RANKING_SCORE] - resampled[number][RANKING_SCORE]
             gaps[number] = _compare(rows[0], rows[number], samples)
     by_bootstrap = correct_holm({str(number): gap.p for number, gap in gaps.items()})
     by_mcnemar = correct_holm({str(number): gap.mcnemar_p for number, gap in gaps.items()})
@@ -158,7 +158,7 @@ def _mean_scores(counts: Sequence[Counts]) -> dict[str, Float64[np.ndarray, "gro
 
 def _compare(best: PooledRow, other: PooledRow, samples: Float64[np.ndarray, "samples"]) -> Gap:
     """Compare a setting with the best on the same draws of subjects, and clip by clip."""
-    value = best.scores[RANKED].value - other.scores[RANKED].value
+    value = best.scores[RANKING_SCORE].value - other.scores[RANKING_SCORE].value
     ours, theirs = best.pooled.correct, other.pooled.correct
     sizes = (len(ours), len(theirs))
     pairs = max(sizes) if min(sizes) == 1 else min(sizes)  # a single one is compared with each
@@ -176,7 +176,7 @@ def loses_to_probe(row: PooledRow, rows: Sequence[PooledRow]) -> bool:
         other.pooled.predictor == "baseline"
         and other.pooled.streams <= row.pooled.streams
         and other.pooled.has_same_clips(row.pooled)
-        and other.scores[RANKED].value > row.scores[RANKED].value
+        and other.scores[RANKING_SCORE].value > row.scores[RANKING_SCORE].value
         for other in rows
     )
 

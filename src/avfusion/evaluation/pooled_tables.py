@@ -18,7 +18,7 @@ from rich.table import Table
 from avfusion.console import replace_unprintable
 from avfusion.evaluation.leak_marks import list_leaks, mark_leaks
 from avfusion.evaluation.pooled_scores import (
-    RANKED,
+    RANKING_SCORE,
     ClassScore,
     GroupScore,
     PooledRow,
@@ -69,7 +69,7 @@ def make_tables(rows: Sequence[PooledRow]) -> list[TextTable]:
         footnotes = [
             *footnotes,
             f"{LOSES_MARK} Behind a trivial baseline on the streams that it reads itself, in "
-            f"{RANKED}.",
+            f"{RANKING_SCORE}.",
         ]
     names = [f"{row.name}{f' {LOSES_MARK}' if row.loses else ''}" for row in rows]
     folds = max(len(row.pooled.fold_names) for row in rows)
@@ -111,7 +111,7 @@ def make_tables(rows: Sequence[PooledRow]) -> list[TextTable]:
             "independent. Both are corrected for the number of rows (Holm)"
             f"{_describe_repetitions(rows)}."
         )
-        head = ["setting", f"{RANKED} behind the best", "p", "McNemar p"]
+        head = ["setting", f"{RANKING_SCORE} behind the best", "p", "McNemar p"]
         tables.append(TextTable(f"Against {best}", head, body, [note]))
     return tables
 
@@ -316,7 +316,7 @@ def to_csv(rows: Sequence[PooledRow], details: Mapping[str, Details]) -> str:
             write("deviation over folds", "", len(pooled), score, found.fold_std)
         if row.gap:
             gap = row.gap
-            write("behind the best", "", len(pooled), RANKED, gap.value, gap.low, gap.high)
+            write("behind the best", "", len(pooled), RANKING_SCORE, gap.value, gap.low, gap.high)
             write("behind the best", "", len(pooled), "p", gap.p)
             write("behind the best", "", len(pooled), "McNemar p", gap.mcnemar_p)
 

@@ -70,7 +70,7 @@ SIZE_TOLERANCE = 4  # bytes, by which those differ
 # samples on the scale of integers.
 MAX_UNSCALED_PEAK, MAX_LOUD_PEAK = 2.0, 16.0
 INTEGER_BITS = (16, 24, 32)
-CANCELLATION = 0.1  # of the energy that unrelated channels have when mixed; less is cancelled
+CANCELLATION_RATIO = 0.1  # of the energy that unrelated channels have when mixed; less is cancelled
 
 
 class AudioSamples(NamedTuple):
@@ -455,7 +455,7 @@ class ChannelMixer:
     def loudest_if_cancelled(self) -> int | None:
         """The loudest channel, None where mixing them loses little."""
         count = len(self._energies)
-        if count < 2 or self._mixed_energy >= CANCELLATION * self._energies.sum() / count**2:
+        if count < 2 or self._mixed_energy >= CANCELLATION_RATIO * self._energies.sum() / count**2:
             return None
         return int(self._energies.argmax())
 

@@ -40,8 +40,12 @@ SHIPPED = {
     "avfusion.features.policies.Policies",
 }
 CLASS, SOURCE, FILES = "class", "source_sha256", "files_sha256"  # keys beside the settings
-ADDED = ("audio_stream", "face_stream", "more_streams")  # to a store, whose name they do not change
-NO_SETTINGS = ("face", "audio", "policies", "face_maps", *ADDED, CLASS, SOURCE, FILES)
+ADDED_STREAMS = (
+    "audio_stream",
+    "face_stream",
+    "more_streams",
+)  # to a store, whose name they do not change
+NO_SETTINGS = ("face", "audio", "policies", "face_maps", *ADDED_STREAMS, CLASS, SOURCE, FILES)
 PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 USE_STORE = (
     "prepare the recordings with it, and predict with data=store data.store=<the path that prints>"
@@ -84,9 +88,9 @@ def identify(value: Any, key: str) -> Any:
 
 def identify_features(features: Features) -> dict[str, Any]:
     """Describe all that decides what decoding gives, and the encoder of the face maps."""
-    nothing: dict[str, Any] = dict.fromkeys(ADDED)
+    nothing: dict[str, Any] = dict.fromkeys(ADDED_STREAMS)
     described: dict[str, Any] = identify(replace(features, **nothing), "features")
-    return {name: part for name, part in described.items() if name not in ADDED}
+    return {name: part for name, part in described.items() if name not in ADDED_STREAMS}
 
 
 def _identify_object(value: Any, key: str) -> dict[str, Any]:

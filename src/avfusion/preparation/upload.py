@@ -28,7 +28,7 @@ from avfusion.data.store import read_description
 from avfusion.messages import format_duration, pluralize
 
 log = logging.getLogger(__name__)
-KEY = "prepare.upload"
+UPLOAD_KEY = "prepare.upload"
 
 
 def check_upload(address: str) -> str:
@@ -41,10 +41,10 @@ def check_upload(address: str) -> str:
     """
     if not is_address(address):
         raise ValueError(
-            f"{KEY}={address} is no address, such as s3://bucket/stores: prepare.stores=<folder> "
-            "names the folder of stores."
+            f"{UPLOAD_KEY}={address} is no address, such as s3://bucket/stores: "
+            "prepare.stores=<folder> names the folder of stores."
         )
-    address = check_address(address, KEY)
+    address = check_address(address, UPLOAD_KEY)
     fs, root = connect(address)
     try:
         list_files(fs, root)
@@ -61,7 +61,7 @@ def upload_store(root: Path, address: str) -> str:
         ValueError: Another store, or another stream, is there.
         OSError: The address cannot be written to.
     """
-    destination = f"{check_address(address, KEY)}/{root.name}"
+    destination = f"{check_address(address, UPLOAD_KEY)}/{root.name}"
     fs, target = connect(destination)
     try:
         there = _list_written(fs, target)
@@ -101,7 +101,7 @@ def _check_same(fs: Any, root: Path, target: str, destination: str, there: dict[
             what = name.rpartition("/")[0]
             raise ValueError(
                 f"{destination} holds another {f'stream {what}' if what else 'store'} than {root}: "
-                f"give another {KEY}, or delete what is there."
+                f"give another {UPLOAD_KEY}, or delete what is there."
             )
 
 

@@ -30,7 +30,7 @@ from avfusion.report.run_page import HEADLINES
 from avfusion.training.metrics.catalog import COMPARED
 
 EMPHASIS = {BEST: Markup("<strong>{}</strong>"), SECOND: Markup("<u>{}</u>")}
-LAST_LINES = 3  # of the log of a run without results
+MAX_LOG_LINES = 3  # of the log of a run without results
 
 
 def report_sweep(
@@ -122,4 +122,4 @@ def _read_log_end(run: Run) -> str:
     if not log.is_file():
         return "It has written no train.log."
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(lines[-LAST_LINES:])
+    return "\n".join(lines[-MAX_LOG_LINES:])

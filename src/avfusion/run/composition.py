@@ -11,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from avfusion.run.renamed import CHOICES, find_new_key
+from avfusion.run.renamed import RENAMED_CHOICES, find_new_key
 from avfusion.run.suggestions import find_nearest, find_nearest_key, iterate_keys, suggest_word
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -92,7 +92,7 @@ def _explain_missing_config(error: MissingConfigException) -> str:
 
 
 def _explain_unknown_choice(group: str, choice: str, options: Sequence[str]) -> str:
-    if new := CHOICES.get(f"{group}={choice}"):
+    if new := RENAMED_CHOICES.get(f"{group}={choice}"):
         return f"There is no {group}={choice} any more: write {new}."
 
     known = [option for option in options if option != "base"]  # defaults of others

@@ -43,9 +43,9 @@ from avfusion.run.configuration import to_plain
 from avfusion.run.restore import restore
 
 log = logging.getLogger(__name__)
-EVENTS = "events.out.tfevents.*"
+EVENTS_PATTERN = "events.out.tfevents.*"
 MAX_BYTES = 2**30  # of networks in memory, beside the one that is restored last
-FOLDER = "diagnostics"  # of charts, and the name of the run in TensorBoard
+FOLDER_NAME = "diagnostics"  # of charts, and the name of the run in TensorBoard
 
 
 def make_measurements(chosen: DictConfig | None) -> dict[str, Measurement]:
@@ -227,8 +227,8 @@ def diagnose_training(
     own = OmegaConf.create({"trainer": options, "callbacks": {}, "encoders": {}})
     diagnosis = diagnose(evidence, measurements, own)
     write_diagnoses(folder, [diagnosis])
-    if any(folder.glob(EVENTS)):
-        write_events(folder / FOLDER, diagnosis, with_charts=False)
+    if any(folder.glob(EVENTS_PATTERN)):
+        write_events(folder / FOLDER_NAME, diagnosis, with_charts=False)
 
 
 def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -> None:
@@ -237,9 +237,9 @@ def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -
     Where the folder has curves for TensorBoard, these get numbers and charts, too.
     """
     write_diagnoses(folder, diagnoses)
-    has_events = any(folder.rglob(EVENTS))
+    has_events = any(folder.rglob(EVENTS_PATTERN))
     for diagnosis in diagnoses:
-        own = folder / FOLDER
+        own = folder / FOLDER_NAME
         if len(diagnoses) > 1:
             own = own / safe_name(diagnosis.name, "setting")
         own.mkdir(parents=True, exist_ok=True)
@@ -252,14 +252,14 @@ def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -
 
 def write_events(folder: Path, diagnosis: Diagnosis, with_charts: bool = True) -> None:
     """Write numbers and charts for TensorBoard, as a run of its own, and replace earlier ones."""
-    for old in folder.glob(EVENTS):
+    for old in folder.glob(EVENTS_PATTERN):
         old.unlink()
     with SummaryWriter(str(folder)) as writer:
         for name, section in diagnosis.sections.items():
             for key, value in section.numbers.items():
-                writer.add_scalar(f"{FOLDER}/{name}/{key}", value)
+                writer.add_scalar(f"{FOLDER_NAME}/{name}/{key}", value)
             for chart in section.charts if with_charts else ():
-                writer.add_figure(f"{FOLDER}/{chart.name}", chart_figure(chart))
+                writer.add_figure(f"{FOLDER_NAME}/{chart.name}", chart_figure(chart))
 
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:

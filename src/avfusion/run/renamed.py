@@ -1,6 +1,6 @@
 """Keys and choices with another name now: an old command is answered with the new one."""
 
-KEYS: dict[str, str] = {  # part of a dotted key, or a group -> the new one
+RENAMED_KEYS: dict[str, str] = {  # part of a dotted key, or a group -> the new one
     "face.pictures": "face.num_frames",
     "face.several": "face.select_face",
     "audio.silence": "audio.silence_dbfs",
@@ -22,7 +22,7 @@ KEYS: dict[str, str] = {  # part of a dotted key, or a group -> the new one
     "network.fusion.heads": "network.fusion.num_heads",
     "model.network.layers": "model.network.num_layers",
 }
-CHOICES: dict[str, str] = {  # group=choice -> the same group=new choice
+RENAMED_CHOICES: dict[str, str] = {  # group=choice -> the same group=new choice
     "features=pictures": "features=images_only",
     "callbacks=plain": "callbacks=minimal",
     "model/audio_encoder=conv": "model/audio_encoder=tcn",
@@ -32,7 +32,7 @@ CHOICES: dict[str, str] = {  # group=choice -> the same group=new choice
 
 def find_new_key(key: str) -> str | None:
     """Find the new spelling of an old dotted key, such as ``a.b.old`` or ``b.old.c``."""
-    for old, new in KEYS.items():
+    for old, new in RENAMED_KEYS.items():
         before, found, after = f".{key}.".partition(f".{old}.")
         if found:
             return f"{before}.{new}.{after}".strip(".")

@@ -7,7 +7,7 @@
 import re
 from collections.abc import Sequence
 
-PROTOCOL = re.compile(r"data\.protocol=([a-z]\w*(?:,[a-z]\w*)*)")
+PROTOCOL_OVERRIDE = re.compile(r"data\.protocol=([a-z]\w*(?:,[a-z]\w*)*)")
 MODALITIES = ("audio", "face")
 
 
@@ -19,7 +19,7 @@ def expand_shorthands(arguments: Sequence[str]) -> list[str]:
     """
     expanded: list[str] = []
     for argument in arguments:
-        protocol = PROTOCOL.fullmatch(argument)
+        protocol = PROTOCOL_OVERRIDE.fullmatch(argument)
         if protocol and protocol[1] != "null":
             expanded.append(f"data/protocol={protocol[1]}")
             continue

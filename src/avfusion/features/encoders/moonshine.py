@@ -19,7 +19,7 @@ from avfusion.files import hash_file
 INSTALL = "pip install -e '.[moonshine]'"
 SAMPLE_RATE = 16_000
 HOP = 64 * 3 * 2  # samples, by three convolutions of 127, 7 and 3 steps
-SHORTEST = ((3 - 1) * 3 + 7 - 1) * 64 + 127
+MIN_SAMPLES = ((3 - 1) * 3 + 7 - 1) * 64 + 127
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class MoonshineEncoder(nn.Module):
     kind = "sequence"
     layers = 0
     rate = SAMPLE_RATE / HOP
-    offset = SHORTEST / 2 / SAMPLE_RATE
+    offset = MIN_SAMPLES / 2 / SAMPLE_RATE
 
     def __init__(self, session: Any, window: float, context: float) -> None:
         super().__init__()
@@ -118,14 +118,14 @@ class MoonshineEncoder(nn.Module):
         """Encode a sound of any length."""
         count, kept = count_frames(len(sound)), []
         for part in plan_windows(0, count, self.window, self.context):
-            end = (part.last - 1) * HOP + SHORTEST if part.last < count else len(sound)
+            end = (part.last - 1) * HOP + MIN_SAMPLES if part.last < count else len(sound)
             frames = self.run(sound[part.first * HOP : end])
             kept.append(frames[part.keep_first - part.first : part.keep_last - part.first])
         return torch.cat(kept)
 
     def run(self, sound: Float[Tensor, "samples"]) -> Float[Tensor, "frames dim"]:
         """Encode a sound at once."""
-        sound = F.pad(sound.float().cpu(), (0, max(0, SHORTEST - len(sound))))[None]
+        sound = F.pad(sound.float().cpu(), (0, max(0, MIN_SAMPLES - len(sound))))[None]
         known = {"input_values": sound, "attention_mask": torch.ones_like(sound).long()}
         (output, *_) = self.session.run(None, {name: known[name].numpy() for name in self.inputs})
         return torch.from_numpy(output)[0]
@@ -133,5 +133,5 @@ class MoonshineEncoder(nn.Module):
 
 def count_frames(samples: int) -> int:
     """Frames of a sound of so many samples; a shorter one than a frame needs has one."""
-    steps = (max(samples, SHORTEST) - 127) // 64 + 1
+    steps = (max(samples, MIN_SAMPLES) - 127) // 64 + 1
     return ((steps - 7) // 3 + 1 - 3) // 2 + 1

@@ -14,7 +14,7 @@ from avfusion.features.streams import Encoded
 INSTALL = "pip install -e '.[opensmile]'"
 SAMPLE_RATE = 16_000
 LEVELS = {"functionals": "vector", "low_level": "sequence"}
-SHORTEST = 8000  # samples; functionals of less are not defined
+MIN_SAMPLES = 8000  # samples; functionals of less are not defined
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,6 @@ class OpenSmileEncoder(nn.Module):
     def extract(self, sound: Float[Tensor, "samples"]) -> Float[Tensor, "frames features"]:
         """Compute the table of one sound."""
         wave = sound.float().cpu().numpy()
-        wave = np.pad(wave, (0, max(0, SHORTEST - len(wave))))
+        wave = np.pad(wave, (0, max(0, MIN_SAMPLES - len(wave))))
         table = self.extractor.process_signal(wave, SAMPLE_RATE).to_numpy(np.float32)
         return torch.from_numpy(np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0))

@@ -18,8 +18,8 @@ INSTALL = "pip install --no-deps resemblyzer==0.1.4"  # its dependencies need a 
 MELS, WINDOW, HOP = 40, 400, 160  # samples
 DIM = 256
 PARTIAL, STEP = 160, 77  # frames of a piece, and from one to the next: 1.3 a second
-COVERAGE = 0.75  # of the last piece that must be sound
-VOLUME = 10 ** (-30 / 20)  # root mean square that quieter sounds are raised to
+MIN_COVERAGE = 0.75  # of the last piece that must be sound
+MIN_RMS = 10 ** (-30 / 20)  # root mean square that quieter sounds are raised to
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class VoiceEncoder(nn.Module):
         """Cut a sound into overlapping pieces; the last one may end with zeros."""
         frames = -(-(len(sound) + 1) // HOP)
         starts = list(range(0, max(1, frames - PARTIAL + STEP + 1), STEP))
-        if len(starts) > 1 and (len(sound) - starts[-1] * HOP) / (PARTIAL * HOP) < COVERAGE:
+        if len(starts) > 1 and (len(sound) - starts[-1] * HOP) / (PARTIAL * HOP) < MIN_COVERAGE:
             starts.pop()
         needed = (starts[-1] + PARTIAL) * HOP
         mel = self.compute_mel(F.pad(sound, (0, max(0, needed - len(sound)))))
@@ -145,5 +145,5 @@ class VoiceEncoder(nn.Module):
 def raise_volume(sound: Float[Tensor, "samples"]) -> Float[Tensor, "samples"]:
     """Raise a quiet sound to -30 dBFS."""
     level = sound.double().square().mean().sqrt()
-    gain = torch.where(level > 0, VOLUME / level, 1.0).clamp(min=1)
+    gain = torch.where(level > 0, MIN_RMS / level, 1.0).clamp(min=1)
     return sound * gain.to(sound.dtype)

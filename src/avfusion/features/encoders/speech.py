@@ -26,8 +26,8 @@ from avfusion.models.speech.states import make_step_mask
 SAMPLE_RATE = 16_000
 LAYERS = ("last", "last4", "all")
 POOLINGS = ("none", "mean", "mean_std", "model")
-WINDOW = 30.0  # seconds, of networks that see as much as one gives them
-WINDOWS = 8  # that a network sees at a time
+WINDOW_SECONDS = 30.0  # seconds, of networks that see as much as one gives them
+BATCH_WINDOWS = 8  # that a network sees at a time
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class SpeechEncoder(nn.Module):
         self.offset = network.offset + step * (stride - 1) / 2 if pooling == "none" else 0.0
 
         longest = network.longest
-        seconds = WINDOW if longest is None else network.span(longest) / SAMPLE_RATE
+        seconds = WINDOW_SECONDS if longest is None else network.span(longest) / SAMPLE_RATE
         if window is not None and longest is not None and window > seconds:
             raise ValueError(
                 f"This network hears at most {seconds:g} s at once: set "
@@ -275,8 +275,8 @@ class SpeechEncoder(nn.Module):
         kept: list[list[Tensor]] = [[] for _ in counts]
         vectors: list[list[Tensor]] = [[] for _ in counts]
 
-        for start in range(0, len(windows), WINDOWS):
-            some = windows[start : start + WINDOWS]
+        for start in range(0, len(windows), BATCH_WINDOWS):
+            some = windows[start : start + BATCH_WINDOWS]
             waves = [self.cut(sound, lengths, counts, window) for window in some]
             samples = torch.tensor([len(wave) for wave in waves], device=sound.device)
             states = self.network(nn.utils.rnn.pad_sequence(waves, batch_first=True), samples)

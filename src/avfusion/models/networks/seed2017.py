@@ -108,11 +108,11 @@ class Seed2017(nn.Module):
 
         frames, length = clips.sequence(self.stream)
         frames = self.normalize(frames) * clips.has_audio[:, None, None]
-        audio = self.listen(_fill_batch(frames, full), length if repaired else None)
+        audio = self.encode_audio(_fill_batch(frames, full), length if repaired else None)
         if repaired:
             audio = audio * clips.has_audio[:, None]
 
-        face, weights = self.look(_fill_batch(face_map.flatten(3), full), audio)
+        face, weights = self.attend(_fill_batch(face_map.flatten(3), full), audio)
 
         face_factors = F.relu(self.drop(self.face_factors(face)))
         product = face_factors * F.relu(self.drop(self.audio_factors(audio)))
@@ -123,7 +123,7 @@ class Seed2017(nn.Module):
         scores = logits if "output" in self.repairs else F.log_softmax(logits, dim=1)
         return Scores(scores, weights[:batch].unflatten(-1, size))
 
-    def listen(
+    def encode_audio(
         self,
         audio: Float[Tensor, "batch frames features"],
         length: Int[Tensor, "batch"] | None = None,
@@ -139,7 +139,7 @@ class Seed2017(nn.Module):
         both = torch.cat([lower, upper], dim=2)
         return both.mean(dim=0) if length is None else MeanPooling()(both.transpose(0, 1), length)
 
-    def look(
+    def attend(
         self,
         face_map: Float[Tensor, "batch channels rows columns"],
         audio: Float[Tensor, "batch audio_dim"],

@@ -17,11 +17,14 @@ import torch
 from torch import Tensor
 
 MODEL_FILE = "model.bin"
-FORMATS = (5, 6)  # versions of the file, which differ in how they say that arrays are the same
+FILE_VERSIONS = (
+    5,
+    6,
+)  # versions of the file, which differ in how they say that arrays are the same
 HEAD_DIM = 64  # of every Whisper; older files do not say how many heads there are
-TYPES = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2"}
+NUMPY_TYPES = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2"}
 BFLOAT16 = 5
-NUMBERS = {kind: Struct(f"<{kind}") for kind in "BHI"}
+NUMBER_STRUCTS = {kind: Struct(f"<{kind}") for kind in "BHI"}
 
 
 def read_encoder(folder: Path) -> dict[str, Tensor]:
@@ -37,10 +40,10 @@ def read_encoder(folder: Path) -> dict[str, Tensor]:
         with file.open("rb") as stream:
             version = _read_number(stream, "I")
             kind = _read_name(stream)
-            if version not in FORMATS or kind != "WhisperSpec":
+            if version not in FILE_VERSIONS or kind != "WhisperSpec":
                 raise ValueError(
                     f"{file} holds {kind!r} in version {version}, and no Whisper in a version of "
-                    f"{FORMATS}."
+                    f"{FILE_VERSIONS}."
                 )
             _read_number(stream, "I")  # the revision of the kind
             arrays = dict(_read_array(stream) for _ in range(_read_number(stream, "I")))
@@ -125,7 +128,7 @@ def _read_array(stream: BufferedReader) -> tuple[str, Tensor | None]:
         wide = np.frombuffer(content, "<u2").astype(np.uint32) << 16
         values = wide.view(np.float32)
     else:
-        values = np.frombuffer(content, TYPES[kind]).astype(np.float32)
+        values = np.frombuffer(content, NUMPY_TYPES[kind]).astype(np.float32)
     if values.size != np.prod(shape, dtype=int):
         raise EOFError(f"{values.size} numbers for {name}, {shape}")
     return name, torch.from_numpy(values.reshape(shape).copy())
@@ -136,7 +139,7 @@ def _read_name(stream: BufferedReader) -> str:
 
 
 def _read_number(stream: BufferedReader, kind: str) -> int:
-    number = NUMBERS[kind]
+    number = NUMBER_STRUCTS[kind]
     return int(number.unpack(_read_bytes(stream, number.size))[0])
 
 

