@@ -182,7 +182,7 @@ def test_streams_that_are_not_what_the_store_would_make_are_not_measured(place, 
     assert "mfcc, computed of the clean waveform again, is not what" in corrupter.reasons["audio"]
 
 
-def test_features_that_were_brought_cannot_be_corrupted(tmp_path, in_process, small_features):
+def test_precomputed_features_cannot_be_corrupted(tmp_path, in_process, small_features):
     folder = write_recordings(tmp_path / "few", subjects=1)
     with (folder / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -193,5 +193,5 @@ def test_features_that_were_brought_cannot_be_corrupted(tmp_path, in_process, sm
     store = Store(prepare(Manifest(str(folder)), small_features, tmp_path / "stores"))
     corrupter = CorruptedClips(store, ("frames", "audio_features"), np.arange(4))
     assert corrupter.reasons == {
-        "audio": "audio_features was brought with the corpus, and nobody can compute it"
+        "audio": "audio_features holds precomputed features, which cannot be computed here"
     }

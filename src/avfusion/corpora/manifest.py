@@ -160,7 +160,7 @@ class Manifest:
                 media[column] = None
                 with errors.catch_line(line):
                     media[column] = find_path(name, self.relative_to, self.media_root)
-        brought = self._find_features(line, row, media, errors)
+        features = self._find_features(line, row, media, errors)
         if not media and not any(row.get(column) for column in FEATURE_COLUMNS):
             errors.add_line(line, "names neither a video_path nor an image_path and an audio_path")
         video, image, audio = map(media.get, MEDIA_COLUMNS)
@@ -188,8 +188,8 @@ class Manifest:
             box,
             session=session,
             numbers=label.numbers,
-            face_features=brought.get("face_features"),
-            audio_features=brought.get("audio_features"),
+            face_features=features.get("face_features"),
+            audio_features=features.get("audio_features"),
             attributes=read_attributes(row),
         )
 

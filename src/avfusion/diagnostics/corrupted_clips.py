@@ -180,14 +180,14 @@ class CorruptedClips:
         elif source == WAVEFORM:
             computation = self._compute_frames(name)
         else:
-            raise ValueError(f"{name} was brought with the corpus, and nobody can compute it")
+            raise ValueError(f"{name} holds precomputed features, which cannot be computed here")
         self._add(plan, computation.reads, source)
         plan[name] = computation
 
     def _compute_frames(self, name: str) -> Computation:
         audio = build_prediction_features(self.store.description["features"]).audio
         if name != audio.stream:
-            raise ValueError(f"{name} was brought with the corpus, and nobody can compute it")
+            raise ValueError(f"{name} holds precomputed features, which cannot be computed here")
         return Computation(
             WAVEFORM, lambda sounds: [audio(torch.from_numpy(one)).numpy() for one in sounds]
         )

@@ -35,7 +35,7 @@ from avfusion.messages import join_items
 WAVEFORM = "waveform"  # the stream of the sound, as it is decoded
 MODALITIES = ("face", "audio")
 STREAM_KINDS = ("pictures", "maps", "sequence", "vector")
-RESERVED_NAMES = {"moments", *FEATURE_COLUMNS}  # of folders of a store, and of brought features
+RESERVED_NAMES = {"moments", *FEATURE_COLUMNS}  # of folders of a store, and of precomputed features
 NOTE_SEPARATOR = "; "  # some notes of a clip have a comma
 
 
