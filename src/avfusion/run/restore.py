@@ -142,8 +142,8 @@ def build_recording_features(
     for name in streams:
         if name not in features.names and description["streams"][name]["encoder"] is None:
             raise ValueError(
-                f"The network reads {name}, precomputed features of the corpus, which recordings do "
-                "not have: predict the clips of a store that has them, with "
+                f"The network reads {name}, precomputed features of the corpus, which recordings "
+                "do not have: predict the clips of a store that has them, with "
                 "data=store data.store=<store>."
             )
     check_streams(streams, features.names, "What recordings become")
