@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     """Measure every section; print the most important numbers, and write all of them."""
     with exit_on_input_error():
         check_complete(cfg)
-        form = check_format(cfg.figure_format)
+        figure_format = check_format(cfg.figure_format)
 
     # These import torch and Lightning: seconds, once the command line is known to be complete.
     from avfusion.report.diagnostics import write_page
@@ -45,7 +45,7 @@ def main(cfg: DictConfig) -> None:
         diagnoses.append(diagnose(evidence, measurements, cfg))
         print_diagnosis(diagnoses[-1])
     folder = runs[0].folder if len(runs) == 1 else Path(cfg.ckpt_path)
-    write_diagnostics(folder, diagnoses, form)
+    write_diagnostics(folder, diagnoses, figure_format)
     print(f"Written: {write_page(folder, diagnoses)}")
 
 

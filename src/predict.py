@@ -23,7 +23,7 @@ def main(cfg: DictConfig) -> None:
     folder = output_folder()
     with exit_on_input_error():
         check_complete(cfg)
-        form = check_format(cfg.figure_format)
+        figure_format = check_format(cfg.figure_format)
 
     # These import torch and Lightning: seconds, once the command line is known to be complete.
     from avfusion.checkpoint import find_checkpoint
@@ -56,14 +56,14 @@ def main(cfg: DictConfig) -> None:
         predictions = collect_predictions(data, batches, task.network)
         recordings, windows = group_by_recording(predictions)
         print(replace_unprintable(format_predictions(recordings, windows, data.target)))
-        print(write_predictions(folder, predictions, data.target, form))
+        print(write_predictions(folder, predictions, data.target, figure_format))
 
         if cfg.input is None:
             failed = report_failed_clips(predictions, folder)
         else:
             failed = report_failed_recordings(data.store, predictions, folder)
         if cfg.figures:
-            write_figures(folder / "figures", data.store, predictions, data.target, form)
+            write_figures(folder / "figures", data.store, predictions, data.target, figure_format)
 
     if failed:
         sys.exit(failed)

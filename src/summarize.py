@@ -65,7 +65,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def summarize(
-    runs: list[Run], metrics: list[str], directions: dict[str, bool], out: Path, form: str
+    runs: list[Run], metrics: list[str], directions: dict[str, bool], out: Path, figure_format: str
 ) -> None:
     """Print and write the table and the figure of all runs that have ended."""
     # These import scipy and matplotlib: seconds, once the command line is known to be right.
@@ -92,8 +92,8 @@ def summarize(
     print_table(rows)
     folder = out if out.is_dir() else Path()
     write_tables(folder, rows)
-    save_figure(comparison_figure(rows), folder / f"summary.{form}")
-    print(f"Written: {folder}/summary.md, .tex, .csv, .{form}")
+    save_figure(comparison_figure(rows), folder / f"summary.{figure_format}")
+    print(f"Written: {folder}/summary.md, .tex, .csv, .{figure_format}")
 
 
 def print_differences(one: Run, other: Run) -> None:

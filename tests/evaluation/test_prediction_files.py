@@ -156,7 +156,7 @@ def test_a_network_of_both_modalities_predicts_from_the_available_one(predicted)
 def test_figures_are_vector_graphics_on_request(predicted, form, beginning, tmp_path):
     store, target, predictions = predicted
     write_figures(tmp_path / "figures", store, predictions[:1], target, form)
-    write_predictions(tmp_path, [window(0.0, [0.2, 0.8])], PITCH, form=form)
+    write_predictions(tmp_path, [window(0.0, [0.2, 0.8])], PITCH, figure_format=form)
     files = [*tmp_path.glob(f"figures/*.{form}"), *tmp_path.glob(f"timelines/*.{form}")]
     assert len(files) == 2 and all(file.read_bytes().startswith(beginning) for file in files)
 

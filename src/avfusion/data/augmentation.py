@@ -145,9 +145,9 @@ class AudioAugmentation:
         return clips.with_stream(self.stream, torch.where(hidden, mean, noisy) * true)
 
 
-def draw_stretches(length: Tensor, most: float, size: int) -> Bool[Tensor, "batch size"]:
-    """Mark, in each row, a random stretch of at most a part ``most`` of its ``length``."""
-    wide = torch.rand(len(length), device=length.device) * most * length
+def draw_stretches(length: Tensor, max_fraction: float, size: int) -> Bool[Tensor, "batch size"]:
+    """Mark, in each row, a random stretch of at most a part ``max_fraction`` of its ``length``."""
+    wide = torch.rand(len(length), device=length.device) * max_fraction * length
     start = torch.rand(len(length), device=length.device) * (length - wide)
     middle = torch.arange(size, device=length.device) + 0.5
     return (middle >= start[:, None]) & (middle < (start + wide)[:, None])

@@ -131,9 +131,9 @@ def check_augmentation(store: Store, augmentation: Sequence[Callable[[Clips], Cl
             )
 
 
-def check_streams(asked: Sequence[str], streams: Iterable[str], source: str) -> None:
+def check_streams(requested: Sequence[str], streams: Iterable[str], source: str) -> None:
     """Refuse names of streams that a store lacks."""
-    missing = [name for name in asked if name not in streams]
+    missing = [name for name in requested if name not in streams]
     if missing:
         raise ValueError(
             f"{source} has no stream {' and no '.join(missing)}, which the network reads, only "
@@ -144,9 +144,9 @@ def check_streams(asked: Sequence[str], streams: Iterable[str], source: str) -> 
         )
 
 
-def check_recorded(asked: Sequence[str], store: Store) -> None:
+def check_recorded(requested: Sequence[str], store: Store) -> None:
     """Refuse streams of recordings where some clips bring features in their place."""
-    for name in asked:
+    for name in requested:
         brought = f"{store.streams[name].modality}_features"
         if name == brought or brought not in store.streams:
             continue

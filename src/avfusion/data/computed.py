@@ -122,9 +122,9 @@ class ComputedStream:
             return values
         return values[:, :, :1] if self.stream.layers else values[:, :1]
 
-    def moments(self, among: Bool[np.ndarray, "clips"]) -> Moments:
+    def moments(self, selected: Bool[np.ndarray, "clips"]) -> Moments:
         """Add up the moments of some clips, which have the modality."""
-        rows = np.flatnonzero(among)
+        rows = np.flatnonzero(selected)
         if self.stream.kind != "vector":
             file = self.files.get(self.folder / MOMENTS_FILE)
             packed = np.asarray(np.load(file, mmap_mode="r"))

@@ -408,10 +408,14 @@ class FaceAudioDataModule(L.LightningDataModule):
 
 
 def _choose_plan(
-    splits: Spelling, protocol: SplitProtocol | None, fold: int | str | None, seed: int, apart: bool
+    splits: Spelling,
+    protocol: SplitProtocol | None,
+    fold: int | str | None,
+    seed: int,
+    by_subject: bool,
 ) -> Plan:
     if protocol is None:
-        return make_plan(splits, fold, seed, by_subject=apart)
+        return make_plan(splits, fold, seed, by_subject=by_subject)
     if splits is not None:
         given = format_values(splits) if isinstance(splits, Mapping) else splits
         raise ValueError(

@@ -263,15 +263,15 @@ class Codes(NamedTuple):
         """Text of some clips."""
         return [self.names[number] for number in self.numbers[np.asarray(rows, np.int64)].tolist()]
 
-    def in_order(self, among: Bool[np.ndarray, "clips"]) -> list[str]:
+    def in_order(self, selected: Bool[np.ndarray, "clips"]) -> list[str]:
         """Names that some clips have, each once, the first clip's first."""
-        numbers = self.numbers[among]
+        numbers = self.numbers[selected]
         firsts = np.sort(np.unique(numbers, return_index=True)[1])
         return [self.names[number] for number in numbers[firsts].tolist()]
 
-    def counts(self, among: Bool[np.ndarray, "clips"] | slice = slice(None)) -> Counter[str]:
+    def counts(self, selected: Bool[np.ndarray, "clips"] | slice = slice(None)) -> Counter[str]:
         """Count the clips, of all or of some, that have each of the names that occur."""
-        counts = np.bincount(self.numbers[among], minlength=len(self.names)).tolist()
+        counts = np.bincount(self.numbers[selected], minlength=len(self.names)).tolist()
         return Counter({name: n for name, n in zip(self.names, counts, strict=True) if n})
 
 

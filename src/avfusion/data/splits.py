@@ -518,17 +518,17 @@ def merge_spellings(names: Codes) -> Codes:
 
 def deal_groups(
     groups: Groups,
-    among: Bool[np.ndarray, "clips"],
+    selected: Bool[np.ndarray, "clips"],
     shares: Mapping[str, float],
     seed: int,
     plan: Plan,
     store: Store,
 ) -> Int[np.ndarray, "clips"]:
     """Deal the groups of some clips out; the number of each clip's share."""
-    sizes = np.bincount(groups.numbers[among], minlength=len(groups.names))
+    sizes = np.bincount(groups.numbers[selected], minlength=len(groups.names))
     filled, used = np.count_nonzero(sizes), np.count_nonzero([*shares.values()])
     if filled < used:
-        what = "clips" if filled == among.sum() else "subjects"
+        what = "clips" if filled == selected.sum() else "subjects"
         raise ValueError(
             f"{filled} {what} of {store.address} are too few for {plan.spelled}, which keeps "
             f"them apart in {used}: choose another plan."

@@ -222,16 +222,16 @@ class Store:
         """Whether each clip has what a stream is of: a face, or sound."""
         return self.has_face if self.streams[name].modality == "face" else self.has_audio
 
-    def moments(self, name: str, among: Bool[np.ndarray, "clips"]) -> Moments | None:
+    def moments(self, name: str, selected: Bool[np.ndarray, "clips"]) -> Moments | None:
         """Add up the moments of a stream over some clips, None where it has none."""
         if name in self.computed:
-            return self.computed[name].moments(among & self.has_modality(name))
+            return self.computed[name].moments(selected & self.has_modality(name))
         files = self.files.find(f"{MOMENTS_FOLDER}/{name}/{SHARD_PATTERN}")
         if not files:
             return None
         # One after the other: those of a million clips are a gigabyte.
         packed = map(map_shard, map(self.files.get, files))
-        return sum_moments(packed, self.shard[among], self.place[among])
+        return sum_moments(packed, self.shard[selected], self.place[selected])
 
     def skipped(self) -> set[str]:
         """Ids of the clips of the corpus that could not be used."""

@@ -58,20 +58,20 @@ def digest_subject(name: str) -> int:
 
 
 def find_overlap(
-    digests: Digests, store: Store, among: Bool[np.ndarray, "clips"]
+    digests: Digests, store: Store, selected: Bool[np.ndarray, "clips"]
 ) -> dict[str, list[str]]:
     """Subjects of some clips, and the ids of those clips, that were trained on."""
     clips = store.columns("clip_id", "subject", "face_digest", "audio_digest")
     subjects, known = Codes.of(clips["subject"]), set(decode_digests(digests["subjects"]).tolist())
     spelled: dict[str, str] = {}
-    for name in subjects.in_order(among):
+    for name in subjects.in_order(selected):
         if digest_subject(name) in known:
             spelled.setdefault(normalize_name(name), name)  # the first spelling stays
 
     trained = decode_digests(digests["recordings"])
     seen = np.zeros(len(store), bool)
     for column in DIGESTS:
-        rows, contents = _select_known(clips[column], among)
+        rows, contents = _select_known(clips[column], selected)
         seen[rows[_is_in_sorted(contents, trained)]] = True
 
     return {
@@ -91,10 +91,10 @@ def _is_in_sorted(
 
 
 def _select_known(
-    column: pa.ChunkedArray, among: Bool[np.ndarray, "clips"]
+    column: pa.ChunkedArray, selected: Bool[np.ndarray, "clips"]
 ) -> tuple[Int64[np.ndarray, "known"], UInt64[np.ndarray, "known"]]:
     """Rows of some clips where a column has a digest, and these digests."""
-    there = column.is_valid().to_numpy() & among
+    there = column.is_valid().to_numpy() & selected
     return np.flatnonzero(there), column.filter(pa.array(there)).to_numpy()
 
 

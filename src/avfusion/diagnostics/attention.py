@@ -126,10 +126,10 @@ class Attention:
         highest: list[Tensor] = []
         qualities: list[Float64[np.ndarray, "clips orders kinds parts"]] = []
         for part, network in evidence.pair_networks():
-            among = np.flatnonzero(network.data.store.has_face[part.rows])
+            selected = np.flatnonzero(network.data.store.has_face[part.rows])
             random = np.random.default_rng(self.seed)
-            among = np.sort(random.permutation(among)[: self.clips])
-            for batch in run_deletions(network, part.rows[among], self.seed):
+            selected = np.sort(random.permutation(selected)[: self.clips])
+            for batch in run_deletions(network, part.rows[selected], self.seed):
                 statistics += batch.statistics.numpy()
                 highest.append(batch.positions.log())
                 if batch.positions.max() > 1:

@@ -136,12 +136,14 @@ class Contribution:
         """Compare the scores of the networks and of their projections, on the same clips."""
         found: dict[int, list[tuple[Outputs, Outputs, Encoded]]] = defaultdict(list)
         for part, network in evidence.pair_networks():
-            among = find_complete(part, network)
+            selected = find_complete(part, network)
             random = np.random.default_rng(self.seed)
-            among = np.sort(random.permutation(among)[: self.clips])
-            every = network.compute_every_pair(part.rows[among])
+            selected = np.sort(random.permutation(selected)[: self.clips])
+            every = network.compute_every_pair(part.rows[selected])
             own, additive = np.einsum("iio->io", every), project_additively(every)
-            found[part.repetition].append((own, additive, evidence.targets[part.positions[among]]))
+            found[part.repetition].append(
+                (own, additive, evidence.targets[part.positions[selected]])
+            )
 
         scores = []
         for members in found.values():
@@ -159,9 +161,9 @@ class Contribution:
             raise NotMeasured("Numbers have no label of the face or of the voice that could win.")
         shares: dict[int, list[Float64[np.ndarray, "decisions sides"]]] = defaultdict(list)
         for part, network in evidence.pair_networks():
-            among = find_complete(part, network)
-            rows, targets = part.rows[among], evidence.targets[part.positions[among]]
-            own = np.arange(len(among))
+            selected = find_complete(part, network)
+            rows, targets = part.rows[selected], evidence.targets[part.positions[selected]]
+            own = np.arange(len(selected))
             others = rotate_rows(own, np.random.default_rng(self.seed), targets)
             own, others = own[others != own], others[others != own]
             if not len(own):

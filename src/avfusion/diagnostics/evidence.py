@@ -113,8 +113,8 @@ class Evidence:
         for part, network in self.pair_networks() if new else ():
             for change, found in new.items():
                 computed = network.compute(change)
-                among = np.searchsorted(computed.rows, part.rows)
-                found[part.repetition, part.positions] = computed.outputs[among]
+                selected = np.searchsorted(computed.rows, part.rows)
+                found[part.repetition, part.positions] = computed.outputs[selected]
         self.computed.update(new)
         return [self.computed[change] for change in changes]
 

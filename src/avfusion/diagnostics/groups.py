@@ -21,7 +21,7 @@ class Group(NamedTuple):
 
     kind: str
     name: str
-    among: Bool[np.ndarray, "clips"]
+    selected: Bool[np.ndarray, "clips"]
     scores: Float64[np.ndarray, "clips"]
     clips: int
     score: float
@@ -31,11 +31,13 @@ class Group(NamedTuple):
         cls,
         kind: str,
         name: str,
-        among: Bool[np.ndarray, "clips"],
+        selected: Bool[np.ndarray, "clips"],
         scores: Float64[np.ndarray, "clips"],
     ) -> "Group":
         """Score these clips."""
-        return cls(kind, name, among, scores, int(among.sum()), float(scores[among].mean()))
+        return cls(
+            kind, name, selected, scores, int(selected.sum()), float(scores[selected].mean())
+        )
 
 
 class Groups:
@@ -65,7 +67,7 @@ class Groups:
         for kind in dict.fromkeys(group.kind for group in groups):
             some = [group for group in groups if group.kind == kind]
             some.sort(key=lambda group: (group.score if classes else -group.score, group.name))
-            samples = evidence.draws.average([g.scores for g in some], [g.among for g in some])
+            samples = evidence.draws.average([g.scores for g in some], [g.selected for g in some])
             draws = {group.name: own for group, own in zip(some, samples, strict=True)}
             ends = {name: find_interval(own) for name, own in draws.items()}
             rows: list[list[Cell]] = [

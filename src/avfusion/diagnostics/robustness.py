@@ -80,54 +80,54 @@ class RobustnessCurves:
     def measure(self, evidence: Evidence) -> Section:
         """Measure every score of the target at each level of each corruption."""
         positions = choose_positions(len(evidence), self.clips, self.seed)
-        some = take_clips(evidence, positions)
-        reasons, stages = self._compute_levels(some)
+        subset = take_clips(evidence, positions)
+        reasons, stages = self._compute_levels(subset)
         measured = [one for one in self.corruptions if one.name not in reasons]
         if not measured:
             raise NotMeasured(f"{join_items([*dict.fromkeys(reasons.values())])}.")
 
-        stages |= {"clean": some.outputs, "chance": predict_constants(some)}
-        stages |= compute_without(evidence, some, positions)
+        stages |= {"clean": subset.outputs, "chance": predict_constants(subset)}
+        stages |= compute_without(evidence, subset, positions)
         numbers = {
             f"{stage}/{score}": float(value)
             for stage, outputs in stages.items()
-            for score, value in some.average(some.score, outputs).items()
+            for score, value in subset.average(subset.score, outputs).items()
         }
-        settings = describe_clips(some, len(evidence), self.seed)
+        settings = describe_clips(subset, len(evidence), self.seed)
         baselines = [one.numbers for one in self.baselines if is_comparable(one, settings)]
-        numbers |= measure_curves(measured, some, numbers, baselines)
+        numbers |= measure_curves(measured, subset, numbers, baselines)
 
         notes = [
             f"{one.title}: not measured, {reasons[one.name]}."
             for one in self.corruptions
             if one.name in reasons
         ]
-        if len(some) < len(evidence):
-            notes.append(f"On {len(some)} of {len(evidence)} clips, drawn by seed {self.seed}.")
+        if len(subset) < len(evidence):
+            notes.append(f"On {len(subset)} of {len(evidence)} clips, drawn by seed {self.seed}.")
         if left := len(self.baselines) - len(baselines):
             excluded = pluralize(left, "baseline")
             notes.append(f"Left out: {excluded}, measured on other clips or with another seed.")
 
-        first = some.target.scores[0]
+        first = subset.target.scores[0]
         return Section(
             self.title,
             summarize_area(measured, numbers, first),
             numbers,
             [make_table(self.corruptions, numbers, first)],
-            [draw_curves(one, some, stages, numbers) for one in measured],
+            [draw_curves(one, subset, stages, numbers) for one in measured],
             notes,
             settings,
         )
 
-    def _compute_levels(self, some: Evidence) -> tuple[dict[str, str], dict[str, Stacked]]:
+    def _compute_levels(self, subset: Evidence) -> tuple[dict[str, str], dict[str, Stacked]]:
         """Compute the outputs of each level, and find why some corruptions cannot be measured."""
         outputs = {
-            level: np.empty_like(some.outputs)
+            level: np.empty_like(subset.outputs)
             for one in self.corruptions
             for level in name_levels(one)
         }
         reasons: dict[str, str] = {}
-        for number, (part, network) in enumerate(some.pair_networks()):
+        for number, (part, network) in enumerate(subset.pair_networks()):
             data, device = network.data, network.trainer.strategy.root_device
             split = data.splits.rows(data.eval_split)
             corrupter = CorruptedClips(
@@ -137,7 +137,7 @@ class RobustnessCurves:
             reasons |= {name: reason for name, reason in found.items() if reason}
             measured = [one for one in self.corruptions if one.name not in reasons]
             if not number:
-                log_passes(measured, corrupter, some)
+                log_passes(measured, corrupter, subset)
 
             for one in measured:
                 log.info("Corrupting clips: %s.", one.title)
@@ -207,24 +207,24 @@ def find_removable(evidence: Evidence) -> tuple[str, ...]:
     return evidence.modalities if len(evidence.modalities) > 1 else ()
 
 
-def describe_clips(some: Evidence, count: int, seed: int) -> dict[str, str | int]:
+def describe_clips(subset: Evidence, count: int, seed: int) -> dict[str, str | int]:
     """Describe the clips that are corrupted, some of so many, as baselines are compared by."""
-    digest = hashlib.sha256("\0".join(some.clip_ids).encode()).hexdigest()
-    return {"clips": len(some), "of": count, "seed": seed, "clips_sha256": digest}
+    digest = hashlib.sha256("\0".join(subset.clip_ids).encode()).hexdigest()
+    return {"clips": len(subset), "of": count, "seed": seed, "clips_sha256": digest}
 
 
-def log_passes(measured: Sequence[Corruption], corrupter: CorruptedClips, some: Evidence) -> None:
+def log_passes(measured: Sequence[Corruption], corrupter: CorruptedClips, subset: Evidence) -> None:
     """Say in one line how many forward passes come."""
     levels = sum(len(one.strengths) for one in measured)
-    passes = [f"{levels + len(find_removable(some))} of the network"]
+    passes = [f"{levels + len(find_removable(subset))} of the network"]
     for modality, names in corrupter.computed.items():
         count = sum(len(one.strengths) for one in measured if one.modality == modality)
         passes += [f"{count} of {name}" for name in names if count]
-    repetitions = len(some.outputs)
+    repetitions = len(subset.outputs)
     each = f", for each of {repetitions} repetitions" if repetitions > 1 else ""
     log.info(
         "Robustness: forward passes over %s%s: %s (%s, %s).",
-        pluralize(len(some), "clip"),
+        pluralize(len(subset), "clip"),
         each,
         join_items(passes),
         pluralize(len(measured), "corruption"),
@@ -233,16 +233,16 @@ def log_passes(measured: Sequence[Corruption], corrupter: CorruptedClips, some: 
 
 
 def compute_without(
-    evidence: Evidence, some: Evidence, positions: Int64[np.ndarray, "_"]
+    evidence: Evidence, subset: Evidence, positions: Int64[np.ndarray, "_"]
 ) -> dict[str, Stacked]:
     """Compute the outputs for some clips without each modality, unless all have been computed."""
     changes = {
-        f"without/{modality}": ModalityRemoval((modality,)) for modality in find_removable(some)
+        f"without/{modality}": ModalityRemoval((modality,)) for modality in find_removable(subset)
     }
     known = {name: one for name, one in changes.items() if one in evidence.computed}
     found = {name: evidence.computed[one][:, positions] for name, one in known.items()}
     new = {name: one for name, one in changes.items() if name not in known}
-    return found | dict(zip(new, compute_changed(some, list(new.values())), strict=True))
+    return found | dict(zip(new, compute_changed(subset, list(new.values())), strict=True))
 
 
 def compute_changed(evidence: Evidence, changes: Sequence[Change]) -> list[Stacked]:
@@ -309,16 +309,16 @@ def measure_area(scores: Sequence[float]) -> float:
 
 def measure_curves(
     measured: Sequence[Corruption],
-    some: Evidence,
+    subset: Evidence,
     numbers: Mapping[str, float],
     baselines: Sequence[Mapping[str, float]],
 ) -> dict[str, float]:
     """Measure the area under each curve and, where there are baselines, effective robustness."""
     found = {}
-    edge = None if some.target.number_names else 0.5 / len(some)
+    edge = None if subset.target.number_names else 0.5 / len(subset)
     for one in measured:
         levels = name_levels(one)
-        for score in some.target.scores:
+        for score in subset.target.scores:
             values = [numbers[f"{level}/{score}"] for level in ("clean", *levels)]
             found[f"{one.name}/area/{score}"] = measure_area(values)
             beyond = measure_effective(numbers, baselines, levels, score, edge)
@@ -358,7 +358,7 @@ def summarize_area(measured: Sequence[Corruption], numbers: Mapping[str, float],
 
 def draw_curves(
     corruption: Corruption,
-    some: Evidence,
+    subset: Evidence,
     stages: Mapping[str, Stacked],
     numbers: Mapping[str, float],
 ) -> Chart:
@@ -366,10 +366,10 @@ def draw_curves(
 
     Beside it are chance, and what the network scores without the modality that is corrupted.
     """
-    score = some.target.scores[0]
+    score = subset.target.scores[0]
     levels = ["clean", *name_levels(corruption)]
     x = [float(level) for level in range(len(levels))]
-    low, high = find_intervals(some, [stages[level] for level in levels])
+    low, high = find_intervals(subset, [stages[level] for level in levels])
     lines = [Line("corrupted", x, [numbers[f"{level}/{score}"] for level in levels], low, high)]
     beside = {"chance": "chance"}
     if f"without/{corruption.modality}" in stages:
@@ -386,9 +386,9 @@ def draw_curves(
     return Chart(name, caption, corruption.unit, find_title(score), lines, ticks=ticks)
 
 
-def find_intervals(some: Evidence, levels: Sequence[Stacked]) -> tuple[list[float], list[float]]:
+def find_intervals(subset: Evidence, levels: Sequence[Stacked]) -> tuple[list[float], list[float]]:
     """Find the intervals of an accuracy over subjects; none of other scores."""
-    if not (has_classes(some.target) and some.target.exclusive):
+    if not (has_classes(subset.target) and subset.target.exclusive):
         return [], []
-    each = [some.draws.find_interval(some.score_clips(outputs)) for outputs in levels]
+    each = [subset.draws.find_interval(subset.score_clips(outputs)) for outputs in levels]
     return [low for low, _ in each], [high for _, high in each]

@@ -202,9 +202,9 @@ def score_attributes(
     rows = []
     for attribute, values in attributes.items():
         for value in sorted({value for value in values if value}):
-            among = np.array([one == value for one in values])
-            part = take_clips(pooled, among)
-            counts = part.count_by(subject_numbers[among], len(names))
+            selected = np.array([one == value for one in values])
+            part = take_clips(pooled, selected)
+            counts = part.count_by(subject_numbers[selected], len(names))
             whole = _mean_scores(part.count_by(np.zeros(len(part), np.int64), 1))
             samples = resample_scores(counts, draws)
             rows.append(
@@ -221,11 +221,11 @@ def score_attributes(
     return rows
 
 
-def take_clips(pooled: Pooled, among: Bool[np.ndarray, "clips"]) -> Pooled:
+def take_clips(pooled: Pooled, selected: Bool[np.ndarray, "clips"]) -> Pooled:
     """Select some clips."""
     parts = ("clip_ids", "subjects", "targets", "folds")
-    own = {name: getattr(pooled, name)[among] for name in parts}
-    return replace(pooled, outputs=pooled.outputs[:, among], **own)
+    own = {name: getattr(pooled, name)[selected] for name in parts}
+    return replace(pooled, outputs=pooled.outputs[:, selected], **own)
 
 
 def read_attributes(

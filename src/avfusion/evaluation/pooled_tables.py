@@ -182,7 +182,7 @@ def _fold_mean(score: PooledScore) -> float:
 def _format_scores(
     rows: Sequence[PooledRow],
     marks: Sequence[str],
-    form: Callable[[PooledScore, str], str],
+    formatter: Callable[[PooledScore, str], str],
     value: Callable[[PooledScore], float],
 ) -> list[list[str]]:
     """Format the scores of each row, the best and the second of each column marked."""
@@ -193,7 +193,7 @@ def _format_scores(
         for line, row, mark, own in zip(lines, rows, marks, values, strict=True):
             rank = ranks.index(own)
             emphasis = BEST if rank == 0 else SECOND if rank == 1 else ""
-            line.append(emphasis * (len(ranks) > 1) + form(row.scores[name], mark))
+            line.append(emphasis * (len(ranks) > 1) + formatter(row.scores[name], mark))
     return lines
 
 

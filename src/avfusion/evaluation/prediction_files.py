@@ -24,12 +24,12 @@ def write_predictions(
     folder: Path,
     predictions: Sequence[ClipPrediction],
     target: Target,
-    form: str = "png",
+    figure_format: str = "png",
 ) -> Path:
     """Write predictions.csv and predictions.json, a row per recording, and time lines.
 
     A recording that was cut into windows gets the mean of their predictions, and a time line of
-    them as a figure of the format ``form`` (see ``avfusion.figures.style``).
+    them as a figure of the format ``figure_format`` (see ``avfusion.figures.style``).
     """
     recordings, windows = group_by_recording(predictions)
     rows = [to_row(prediction, target) for prediction in recordings]
@@ -49,7 +49,7 @@ def write_predictions(
     # Last, since figures take long and may fail.
     for stem, cut in zip(name_files(list(windows)), windows.values(), strict=True):
         rows = [to_row(window, target) for window in cut]
-        write_timeline(folder / "timelines" / f"{stem}.{form}", rows, cut, target)
+        write_timeline(folder / "timelines" / f"{stem}.{figure_format}", rows, cut, target)
 
     return path
 
@@ -142,7 +142,7 @@ def write_figures(
     store: Store,
     predictions: Sequence[ClipPrediction],
     target: Target,
-    form: str = "png",
+    figure_format: str = "png",
 ) -> None:
     """Draw each clip as the network saw it, in a format of ``avfusion.figures.style``."""
     folder.mkdir(exist_ok=True)
@@ -152,7 +152,7 @@ def write_figures(
             continue
 
         view = clip_view(store, prediction.row, prediction.values, prediction.glimpses, target)
-        save_figure(clip_figure(view), folder / f"{stem}.{form}")
+        save_figure(clip_figure(view), folder / f"{stem}.{figure_format}")
 
 
 def report_failed_recordings(

@@ -40,8 +40,8 @@ def count_classes(
 ) -> Counts:
     """Count the clips of each group; ``size`` is how many groups and classes there are."""
 
-    def count(classes: Int64[np.ndarray, "some"], among: Shaped[np.ndarray, "some"]) -> np.ndarray:
-        cells = among * size[1] + classes
+    def count(classes: Int64[np.ndarray, "some"], group: Shaped[np.ndarray, "some"]) -> np.ndarray:
+        cells = group * size[1] + classes
         return np.bincount(cells, minlength=size[0] * size[1]).reshape(size)
 
     right = true == predicted

@@ -3,8 +3,8 @@
 FORMATS = ("png", "svg", "pdf")
 
 
-def check_format(form: str, key: str = "figure_format") -> str:
+def check_format(figure_format: str, key: str = "figure_format") -> str:
     """Format of a figure's file, or refuse it."""
-    if form not in FORMATS:
-        raise ValueError(f"{key} must be one of {', '.join(FORMATS)}, got {form!r}.")
-    return form
+    if figure_format not in FORMATS:
+        raise ValueError(f"{key} must be one of {', '.join(FORMATS)}, got {figure_format!r}.")
+    return figure_format

@@ -67,6 +67,6 @@ def add_unit(metric: str) -> str:
 
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure in the format that its name ends with: png, or svg and pdf for papers."""
-    form = check_format(path.suffix[1:], "The end of a figure's name")
-    figure.savefig(path, metadata=METADATA[form])
+    figure_format = check_format(path.suffix[1:], "The end of a figure's name")
+    figure.savefig(path, metadata=METADATA[figure_format])
     return path

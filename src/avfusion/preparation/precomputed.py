@@ -28,16 +28,20 @@ class PrecomputedFeatures:
     stored_dtype = "float32"
     offset = 0.0
 
-    def __init__(self, recordings: Mapping[int, Recording], name: str, form: FeatureFormat) -> None:
-        self.recordings, self.name, self.form = recordings, name, form
-        first = read_features(next(iter(recordings.values())), name, form)
+    def __init__(
+        self, recordings: Mapping[int, Recording], name: str, feature_format: FeatureFormat
+    ) -> None:
+        self.recordings, self.name, self.feature_format = recordings, name, feature_format
+        first = read_features(next(iter(recordings.values())), name, feature_format)
         self.kind = "vector" if first.ndim == 1 else "sequence"
-        self.rate = form.rate_of(name) if first.ndim > 1 else None
+        self.rate = feature_format.rate_of(name) if first.ndim > 1 else None
 
     def __call__(self, rows: Rows) -> Encoded:
         """Read the features of one clip."""
         (row,) = rows.tolist()
-        values = torch.from_numpy(read_features(self.recordings[row], self.name, self.form))
+        values = torch.from_numpy(
+            read_features(self.recordings[row], self.name, self.feature_format)
+        )
         lengths = torch.tensor([len(values)]) if self.kind == "sequence" else None
         return Encoded(values[None], lengths)
 
@@ -101,7 +105,7 @@ def check_precomputed(contents: Contents, name: str) -> None:
 
 
 def read_features(
-    clip: Recording, name: str, form: FeatureFormat
+    clip: Recording, name: str, feature_format: FeatureFormat
 ) -> Float32[np.ndarray, "*steps features"]:
     """Read the features of a clip.
 
@@ -117,7 +121,7 @@ def read_features(
     except Exception as error:  # of any kind, where a file is something else
         raise ValueError(f"{subject} cannot be read ({error}): write the file again.") from error
 
-    chosen = _select(loaded, form.key_of(name), name, subject)
+    chosen = _select(loaded, feature_format.key_of(name), name, subject)
     try:
         values = _to_array(chosen)
     except Exception as error:  # of rows of several lengths, or a sparse tensor

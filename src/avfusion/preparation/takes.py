@@ -74,10 +74,12 @@ def find_split_takes(store: Store, splits: Splits) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def _read_halves(store: Store, splits: Splits, among: Bool[np.ndarray, "clips"]) -> Iterable[_Clip]:
+def _read_halves(
+    store: Store, splits: Splits, selected: Bool[np.ndarray, "clips"]
+) -> Iterable[_Clip]:
     """Read the clips with one modality, of subjects that are known, where there are both kinds."""
     has_face, has_audio = (store.column(name).astype(bool) for name in ("has_face", "has_audio"))
-    faces, voices = among & has_face & ~has_audio, among & has_audio & ~has_face
+    faces, voices = selected & has_face & ~has_audio, selected & has_audio & ~has_face
     if not (faces.any() and voices.any()):
         return
     rows = np.flatnonzero(faces | voices)

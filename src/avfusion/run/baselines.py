@@ -79,12 +79,12 @@ def _fit_missing(setting: Pooled, streams: Sequence[str], known: Sequence[Pooled
     for names in wanted:
         outputs = np.empty((len(setting), target.outputs))
         for number, one in enumerate(splits):
-            among = setting.folds == number
+            selected = setting.folds == number
             if names:
                 every = fit_probe([features[n] for n in names], labels, one, target.outputs)
             else:
                 every = predict_majority(labels, one, target.outputs)
-            outputs[among] = every[rows[among]]
+            outputs[selected] = every[rows[selected]]
 
         title = f"linear probe: {' + '.join(names)}" if names else "majority class"
         made.append(

@@ -231,7 +231,7 @@ def diagnose_training(
         write_events(folder / FOLDER_NAME, diagnosis, with_charts=False)
 
 
-def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -> None:
+def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], figure_format: str) -> None:
     """Write diagnostics.json into the folder of a run or sweep, and charts into diagnostics/.
 
     Where the folder has curves for TensorBoard, these get numbers and charts, too.
@@ -245,7 +245,9 @@ def write_diagnostics(folder: Path, diagnoses: Sequence[Diagnosis], form: str) -
         own.mkdir(parents=True, exist_ok=True)
         for section in diagnosis.sections.values():
             for chart in section.charts:
-                save_figure(chart_figure(chart), own / f"{safe_name(chart.name, 'chart')}.{form}")
+                save_figure(
+                    chart_figure(chart), own / f"{safe_name(chart.name, 'chart')}.{figure_format}"
+                )
         if has_events:
             write_events(own, diagnosis)
 

@@ -67,7 +67,11 @@ def pool_runs(
 
 
 def report_pooled(
-    runs: Sequence[Run], out: Path, form: str, baselines: bool = True, ensemble: str | None = None
+    runs: Sequence[Run],
+    out: Path,
+    figure_format: str,
+    baselines: bool = True,
+    ensemble: str | None = None,
 ) -> None:
     """Print and write the pooled tables and their figure, where runs have left predictions.
 
@@ -82,10 +86,11 @@ def report_pooled(
     print_pooled(pooled.rows, pooled.details)
     folder = out if out.is_dir() else Path()
     write_pooled(folder, pooled.rows, pooled.details)
-    save_figure(pooled_figure(pooled.rows), folder / f"pooled.{form}")
-    print(f"Written: {folder}/pooled.md, .tex, .csv, .{form}")
+    save_figure(pooled_figure(pooled.rows), folder / f"pooled.{figure_format}")
+    print(f"Written: {folder}/pooled.md, .tex, .csv, .{figure_format}")
     best = find_best_network(pooled.rows)
     if best is not None:
         counts, names = count_confusions(best.pooled), best.pooled.output_names
         figure = confusion_figure(counts, names)
-        print(f"Written: {save_figure(figure, folder / f'pooled_confusion.{form}')} ({best.name})")
+        file = save_figure(figure, folder / f"pooled_confusion.{figure_format}")
+        print(f"Written: {file} ({best.name})")
