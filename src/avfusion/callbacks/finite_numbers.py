@@ -78,7 +78,8 @@ class FiniteNumbers(L.Callback):
         """
         self.end_together(trainer)
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        changed = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in changed if p.grad is not None]
         if self.found is None and not scaled and not _are_finite(gradients):
             assert self.clips is not None and isinstance(pl_module, FusionTask)
             with self.recompute(trainer, pl_module):

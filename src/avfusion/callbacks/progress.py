@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 from avfusion.console import is_interactive
 from avfusion.messages import format_duration
+from avfusion.training.task import LOSS_OF_STEP
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Progress(RichProgressBar):
         return super().configure_columns(trainer)[:-1]
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Any:
-        """What stands beside the bar; the number of a version says nothing here."""
+        """Metrics beside the bar, with a short name of the loss and no number of a version."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        return metrics
+        loss = {"loss": metrics.pop(LOSS_OF_STEP)} if LOSS_OF_STEP in metrics else {}
+        return loss | metrics

@@ -18,6 +18,8 @@ from avfusion.models.networks.scores import ModuleFactory, Scores
 from avfusion.targets import Target, check_loss, check_outputs
 from avfusion.training.metrics.stages import stage_metrics
 
+LOSS_OF_STEP = "train/loss_step"
+
 
 class FusionTask(L.LightningModule):
     """Learn to predict the target of a clip from its face and its voice.
@@ -110,8 +112,7 @@ class FusionTask(L.LightningModule):
 
     def log_loss(self, loss: Tensor) -> None:
         """Log the loss to be minimized of this step."""
-        self.log("loss", loss, prog_bar=True, logger=False)
-        self.log("train/loss_step", loss, on_step=True, on_epoch=False)
+        self.log(LOSS_OF_STEP, loss, on_step=True, on_epoch=False, prog_bar=True)
 
     def validation_step(self, clips: Clips, batch_idx: int) -> None:
         """Update loss and metrics of the validation split."""
