@@ -47,7 +47,7 @@ TOPS = sorted(path.stem for path in CONF.glob("*.yaml"))
 OPTIONS = sorted(
     (path.parent.relative_to(CONF).as_posix(), path.stem)
     for path in CONF.rglob("*.yaml")
-    if path.parent != CONF
+    if path.parent != CONF and path.stem != "base"  # defaults of others
 )
 QUICK = {(group, next(o for g, o in OPTIONS if g == group)) for group, _ in OPTIONS}
 QUICK |= {("model", model) for model in QUICK_MODELS}

@@ -1,15 +1,23 @@
 """Claims about where a checkpoint looks for its data on this machine."""
 
+import re
+import shutil
+from dataclasses import replace
+
 import pytest
-from conftest import split_by
+import torch
+from conftest import build_task, load, quiet_trainer, split_by
 from omegaconf import OmegaConf
 
-from avfusion.data.store import Store, read_description
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.data.index import write_index
+from avfusion.data.store import INDEX, Store, read_description
 from avfusion.run.restore import (
     check_same_splits,
     choose_splits,
     localize_paths,
     point_to_weights,
+    restore,
 )
 
 
@@ -71,7 +79,7 @@ def plan(recordings_store):
     recipe = {"data": OWN | {"batch_size": 4}, "description": {"checksums": checksums}}
 
     def plan(store=recordings_store, data=None, **given):
-        others = {} if data is None else {"data": data}
+        others = {} if data is None else {"data": {"_target_": "FaceAudioDataModule"} | data}
         cfg = OmegaConf.create({"splits": None, "fold": None} | given | others)
         return choose_splits(cfg, {"store": str(store)} | (data or {}), recipe)
 
@@ -121,3 +129,43 @@ def test_an_encoder_that_learned_along_finds_its_frozen_weights_where_encoders_s
     assert recipe["model"]["network"]["audio_encoder"] == encoder
     point_to_weights(OmegaConf.create({"encoders": {"waveform": {"name": "/new"}}}), recipe)
     assert recipe["model"]["network"]["audio_encoder"] == encoder | {"name": "/new"}
+
+
+@pytest.fixture(scope="module")
+def old_run(recordings_store, tmp_path_factory):
+    """An untrained run from before takes were compared, one of which is in all of its splits."""
+    folder = tmp_path_factory.mktemp("old")
+    store = shutil.copytree(recordings_store, folder / "store")
+    clips = Store(store).records(range(24))
+    same = [replace(clip, subject="s", attributes=(("take", "1"),)) for clip in clips]
+    write_index(store / INDEX, same, attributes=["take"])
+    allowed = ("allow_subject_overlap", "allow_same_take_in_two_splits")
+    data = FaceAudioDataModule(str(store), **dict.fromkeys(allowed, True))
+    given = ("data=store", f"data.store={store}", f"data.{allowed[0]}=true")
+    task = build_task(load("train", *given), data.description, recorded=True)
+    checkpoint = {"state_dict": task.state_dict(), "recipe": task.recipe.plain()}
+    del checkpoint["recipe"]["data"][allowed[1]]
+    (folder / "checkpoints").mkdir()
+    torch.save(checkpoint, folder / "checkpoints" / "best.ckpt")
+    return folder
+
+
+@pytest.mark.parametrize("program", ["eval", "diagnose"])
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_a_refusal_of_an_old_run_names_is_typed_as_it_stands(program, moved, old_run):
+    store = old_run / "store"
+    typed = [f"ckpt_path={old_run}", *(["data=store", f"data.store={store}"] if moved else [])]
+
+    def restored():
+        cfg = load(program, *typed)
+        OmegaConf.set_struct(cfg, False)
+        # As src/diagnose.py configures the test of each run.
+        cfg.merge_with(
+            {**dict.fromkeys(("splits", "fold", "batch_size", "modalities")), "split": "test"}
+        )
+        return restore(cfg, quiet_trainer())
+
+    with pytest.raises(ValueError, match="same take is in two splits") as refused:
+        restored()
+    typed += re.findall(r"set (data\.\w+=true)", str(refused.value))
+    assert len(restored().data.splits.rows("test")) == 4

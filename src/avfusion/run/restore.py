@@ -92,6 +92,7 @@ def restore(cfg: DictConfig, trainer: L.Trainer) -> Restored:
     if cfg.batch_size is not None:
         settings["batch_size"] = cfg.batch_size
     settings |= choose_splits(cfg, settings, recipe)
+    settings |= _find_allowed_leaks(cfg)
     if cfg.modalities is not None:
         settings["modalities"] = cfg.modalities
     data = make_data(
@@ -206,7 +207,7 @@ def choose_splits(
 
     plan: dict[str, Any] = {}
     chosen = any(settings.get(key) is not None for key in ("splits", "protocol"))
-    if "data" in cfg and not chosen:
+    if _has_other_data(cfg) and not chosen:
         store = find_description(settings["store"], instantiate(settings.get("cache")))
         if store and store["checksums"] == recipe["description"].get("checksums"):
             plan = {key: value for key, value in recipe["data"].items() if key in SPLIT_ARGUMENTS}
@@ -224,9 +225,20 @@ def choose_splits(
     return plan
 
 
+def _has_other_data(cfg: DictConfig) -> bool:
+    """Whether data were chosen; of those of the training, ``data`` allows leaks alone."""
+    return "_target_" in cfg.get("data", {})
+
+
+def _find_allowed_leaks(cfg: DictConfig) -> dict[str, bool]:
+    """Find the leaks that are allowed, beside those that the training has allowed."""
+    data = cfg.get("data", {})
+    return {key: True for key in data if key.startswith("allow_") and data[key] is True}
+
+
 def check_same_splits(file: Path, cfg: DictConfig, recipe: dict[str, Any], splits: Splits) -> None:
     """Refuse a table of folds that was changed since the training of a checkpoint."""
-    unchanged = "data" not in cfg and cfg.splits is None and cfg.fold is None
+    unchanged = not _has_other_data(cfg) and cfg.splits is None and cfg.fold is None
     before = recipe["description"].get("splits", splits.record)
     if unchanged and splits.record != before:
         raise ValueError(
@@ -272,7 +284,7 @@ def _configure_data(
     if cfg.get("input") is not None:
         return _prepare_recordings(cfg, recipe, encoders, device)
     maps = str(file) if any(encoder.modality == "face" for encoder in encoders.values()) else None
-    return to_plain(cfg.data) if "data" in cfg else localize_paths(recipe["data"], maps)
+    return to_plain(cfg.data) if _has_other_data(cfg) else localize_paths(recipe["data"], maps)
 
 
 def _prepare_recordings(
