@@ -174,6 +174,10 @@ def check_same_recipe(file: Path, checkpoint: dict[str, Any], recipe: Recipe) ->
     """Refuse to resume with another model, teacher or seed, or other data, than before."""
     for part in ("description", "model", "seed", "distillation"):
         theirs, ours = checkpoint["recipe"].get(part), getattr(recipe, part)
+        if part == "description" and "leaks" in theirs:
+            # Of kinds that were not looked for before, what is found now is allowed by name.
+            known = {kind: found for kind, found in ours["leaks"].items() if kind in theirs["leaks"]}
+            ours = ours | {"leaks": known}
         if found := _describe_differences(theirs, ours):
             raise ValueError(
                 f"{file} was trained with another {part} ({found}): resume with the overrides of "
@@ -182,10 +186,7 @@ def check_same_recipe(file: Path, checkpoint: dict[str, Any], recipe: Recipe) ->
 
 
 def _describe_differences(theirs: Any, ours: Any) -> str:
-    """Name the keys that differ; what is null or an empty list may as well be missing.
-
-    Checkpoints of earlier versions lack the kinds of leaks that were not looked for yet.
-    """
+    """Name the keys that differ; what is null or an empty list may as well be missing."""
     if not (isinstance(theirs, dict) and isinstance(ours, dict)):
         same = theirs == ours or (theirs in (None, []) and ours in (None, []))
         return "" if same else f"{theirs} there, {ours} here"
