@@ -176,7 +176,9 @@ def check_same_recipe(file: Path, checkpoint: dict[str, Any], recipe: Recipe) ->
         theirs, ours = checkpoint["recipe"].get(part), getattr(recipe, part)
         if part == "description" and "leaks" in theirs:
             # Of kinds that were not looked for before, what is found now is allowed by name.
-            known = {kind: found for kind, found in ours["leaks"].items() if kind in theirs["leaks"]}
+            known = {
+                kind: found for kind, found in ours["leaks"].items() if kind in theirs["leaks"]
+            }
             ours = ours | {"leaks": known}
         if found := _describe_differences(theirs, ours):
             raise ValueError(

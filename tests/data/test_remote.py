@@ -30,7 +30,7 @@ from avfusion.data.store import Store, open_files
 from avfusion.preparation import workers as work
 from avfusion.preparation.prepare import prepare
 from avfusion.preparation.streams import add_stream
-from avfusion.preparation.upload import check_upload, upload_store
+from avfusion.preparation.upload import MARKER, check_upload, upload_store
 
 STORES = f"s3://{BUCKET}/stores"
 PIECE = 20_000  # bytes
@@ -98,7 +98,9 @@ def test_object_storage_has_the_bytes_of_the_folder_and_the_description_last(
     place = upload_store(local, f"{STORES}_of_another_folder")
     put = [one.key.partition(f"{local.name}/")[2] for one in server.requests if one.method == "PUT"]
     found = content(local)
-    assert set(put) == set(found) and put[-2:] == ["tiny/stream.json", "description.json"]
+    written = [name for name in put if not name.endswith(MARKER)]
+    assert set(written) == set(found) and put[-2:] == ["tiny/stream.json", "description.json"]
+    assert {*remote.list_files(*remote.connect(place))} == set(found)  # no marker is left
     for name, value in found.items():
         assert server.fs.cat_file(f"{place}/{name}") == value
 
@@ -283,6 +285,25 @@ def test_a_half_written_store_is_refused_and_its_upload_goes_on(server, local, c
     upload_store(local, stores)
     after = {one.key for one in server.requests if one.method == "PUT"}
     assert {key for key in before & after} == {f"{place.removeprefix('s3://')}/{name}"}
+    check_same(open_store(place, cache), local)
+
+
+def test_what_another_interrupted_upload_has_left_is_not_taken_for_uploaded(
+    server, local, tmp_path, cache
+):
+    stores, other = f"{STORES}_of_two", shutil.copytree(local, tmp_path / local.name)
+    for name in ("tiny/00000.npy", "frames/00000.npy"):
+        (other / name).write_bytes((local / name).read_bytes()[::-1])  # of the same length
+    for name in ("tiny/stream.json", "description.json"):
+        (other / name).write_text((local / name).read_text() + " ")
+    # All files of the other are there, the last of which is not written again at first.
+    for root, server.refused in ((other, "tiny/stream.json"), (local, "tiny/00000.npy")):
+        with pytest.raises(PermissionError):
+            upload_store(root, stores)
+    server.refused = ""
+    place = upload_store(local, stores)
+    for name, value in content(local).items():
+        assert server.fs.cat_file(f"{place}/{name}") == value
     check_same(open_store(place, cache), local)
 
 

@@ -3,10 +3,16 @@
 So a store with a description is whole, and an interrupted upload is resumed with what is
 not there yet. A computed stream that a store gets later is added in the same way: its stream.json
 comes last.
+
+The lengths of objects do not say whose they are: what is begun is named by a marker, a copy of the
+description that comes last. Files that another upload has left are emptied before they are written,
+which takes no right to delete.
 """
 
 import logging
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +35,7 @@ from avfusion.messages import format_duration, pluralize
 
 log = logging.getLogger(__name__)
 UPLOAD_KEY = "prepare.upload"
+MARKER = ".uploading"  # behind the name of the description that comes last
 
 
 def check_upload(address: str) -> str:
@@ -65,9 +72,16 @@ def upload_store(root: Path, address: str) -> str:
     fs, target = connect(destination)
     try:
         there = _list_written(fs, target)
-        _check_same(fs, root, target, destination, there)
+        parts = list_parts(root)
+        _check_same(fs, root, target, destination, there, parts)
+        begun = [description for description in parts if description not in there]
+        for description in begun:
+            _mark_upload(fs, root, target, there, description, parts[description])
         missing = [name for name in list_in_order(root) if there.get(name) != _size(root, name)]
         _write(fs, root, target, destination, missing)
+        for description in begun:
+            with suppress(Exception):  # where nothing may be deleted, it says what is there
+                fs.rm_file(f"{target}/{description}{MARKER}")
     except ValueError:
         raise
     except Exception as error:  # of as many kinds as there are file systems
@@ -77,11 +91,18 @@ def upload_store(root: Path, address: str) -> str:
 
 def list_in_order(root: Path) -> list[str]:
     """Names of the files of a store: what says that others are whole comes after them."""
-    names = list(read_description(root)["checksums"])
+    own, *computed = list_parts(root).items()
+    files = own[1] + [name for last, names in computed for name in (*names, last)]
+    return [*files, own[0]]
+
+
+def list_parts(root: Path) -> dict[str, list[str]]:
+    """Files of a store and of each of its computed streams, by the description of them."""
+    parts = {DESCRIPTION: list(read_description(root)["checksums"])}
     for name, stream in read_computed(Folder(root)).items():
-        names += [f"{name}/{file}" for file in stream.description["checksums"]]
-        names.append(f"{name}/{STREAM_FILE}")
-    return [*names, DESCRIPTION]
+        files = [f"{name}/{file}" for file in stream.description["checksums"]]
+        parts[f"{name}/{STREAM_FILE}"] = files
+    return parts
 
 
 def _list_written(fs: Any, target: str) -> dict[str, int]:
@@ -93,9 +114,15 @@ def _list_written(fs: Any, target: str) -> dict[str, int]:
         return {}
 
 
-def _check_same(fs: Any, root: Path, target: str, destination: str, there: dict[str, int]) -> None:
+def _check_same(
+    fs: Any,
+    root: Path,
+    target: str,
+    destination: str,
+    there: dict[str, int],
+    descriptions: Iterable[str],
+) -> None:
     """Refuse to mix a store, or a stream, with another one of its name."""
-    descriptions = [DESCRIPTION, *(f"{name}/{STREAM_FILE}" for name in read_computed(Folder(root)))]
     for name in descriptions:
         if name in there and read_bytes(fs, f"{target}/{name}") != (root / name).read_bytes():
             what = name.rpartition("/")[0]
@@ -103,6 +130,20 @@ def _check_same(fs: Any, root: Path, target: str, destination: str, there: dict[
                 f"{destination} holds another {f'stream {what}' if what else 'store'} than {root}: "
                 f"give another {UPLOAD_KEY}, or delete what is there."
             )
+
+
+def _mark_upload(
+    fs: Any, root: Path, target: str, there: dict[str, int], description: str, names: Iterable[str]
+) -> None:
+    """Mark what is uploaded, and empty the files that are not known to be of it."""
+    marker, content = f"{description}{MARKER}", (root / description).read_bytes()
+    if marker in there and read_bytes(fs, f"{target}/{marker}") == content:
+        return
+    for name in names:
+        if there.get(name) == _size(root, name):
+            fs.pipe_file(f"{target}/{name}", b"")
+            there[name] = 0
+    fs.pipe_file(f"{target}/{marker}", content)
 
 
 def _write(fs: Any, root: Path, target: str, destination: str, names: list[str]) -> None:
