@@ -12,6 +12,8 @@ WITH_SECRETS = [
     f"https://host/x?token={SECRET}",
     f"gs://bucket/x?key=1&token={SECRET}",
     f"simplecache::s3://AKIA:{SECRET}@bucket/x",
+    f"http://me:{SECRET}@[::1]:9000/x",
+    f"gist://me:{SECRET}@1a2b3c/x",
 ]
 WITHOUT = [
     "s3://bucket/stores/ravdess-1a2b3c4d",
@@ -19,6 +21,10 @@ WITHOUT = [
     "abfs://container@account.dfs.core.windows.net/stores/x",
     "sftp://me@host:2222/stores/x",
     "http://host:9000/a@b/x",
+    "http://[::1]:9000/a@b/x",
+    "github://organization:repository@main/stores/x",
+    "simplecache::github://organization:repository@main/stores/x",
+    "git://repository:main@stores/x",
     "file:///data/stores/x",
 ]
 

@@ -10,8 +10,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-# Behind ://, a colon that begins no port, and an @ somewhere after it: passwords hold slashes, too.
-PASSWORD = re.compile(r"://[^@\s:/]*:(?!\d+(?:/|$))[^\s'\"]*@")
+# Behind ://, a colon that begins no port and is not of [::1], and an @ somewhere after it, as
+# passwords hold slashes, too; but git and GitHub write path:branch@ and organization:repository@.
+PASSWORD = re.compile(
+    r"(?<!github)(?<!\bgit)://[^@\s:/\[]*:(?!\d+(?:/|$))[^\s'\"]*@", re.IGNORECASE
+)
 WEB_LOGIN = re.compile(r"(?<=http)(s?)://[^/@\s]+@", re.IGNORECASE)  # elsewhere it is a user's name
 QUERY = re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]+")
 # Keys whose addresses are of services, which have their own ways: databases, trackers.
