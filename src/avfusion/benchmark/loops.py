@@ -43,7 +43,7 @@ def make_loops(
         def train() -> Parts:
             data = open_data()
             task = build_new(side, data)
-            with TemporaryDirectory() as folder, _quietly():
+            with TemporaryDirectory(ignore_cleanup_errors=True) as folder, _quietly():
                 return {"epoch": train_with_trainer(task, data, configured, clock, epochs, folder)}
 
         return train

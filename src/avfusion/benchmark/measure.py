@@ -174,7 +174,7 @@ def check_sides(cfg: DictConfig, sides: Sequence[Side]) -> None:
     """Build every side once, so that wrong values are refused before anything is measured."""
     read_roofline(cfg)
     size = list_sizes(cfg)[0]
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         open_data = make_data_opener(
             Path(folder), cfg, size, describe_streams(cfg, sides), batches=1
         )
@@ -272,7 +272,7 @@ def measure_size(
 ) -> Cell:
     """Measure all sides at one size, with reading and products, in turns."""
     settings = cfg.benchmark
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         open_data = make_data_opener(Path(folder), cfg, size, streams, batches=2)
         steps = {side.name: Step(side, open_data(side), clock, cfg.seed) for side in sides}
         readers = make_readers(open_data(sides[0]))
@@ -429,7 +429,7 @@ def measure_loops(
 ) -> tuple[list[LoopResult], list[float]]:
     """Measure loops over an epoch in turns, and the rates of the product among them."""
     settings = side.cfg.benchmark
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         open_data = make_data_opener(Path(folder), side.cfg, size, streams, settings.loop_batches)
         loops = make_loops(side, partial(open_data, side), clock, settings.epochs)
         taken = alternate({"product": multiply} | loops, settings.loop_rounds)

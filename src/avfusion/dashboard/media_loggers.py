@@ -84,7 +84,7 @@ class MLFlowMedia:
 @contextmanager
 def _wave_file(name: str, sound: Int16[ndarray, "samples"]) -> Iterator[Path]:
     """Write a sound to a file that lives for a moment."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / f"{Path(name).name}.wav"
         with wave.open(str(path), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, len(sound), "NONE", ""))

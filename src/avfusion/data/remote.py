@@ -525,7 +525,7 @@ def update_folder(store: CachedStore, contents: Mapping[str, bytes]) -> None:
                 partial.write_bytes(content)
         for path in store.root.glob(f"*/{STREAM_FILE}"):
             if path.relative_to(store.root).as_posix() not in contents:  # deleted there
-                shutil.rmtree(path.parent)
+                shutil.rmtree(path.parent, ignore_errors=True)
         with atomic_write(store.root / LISTING_FILE) as partial:
             known = {"lengths": store.origin.lengths, "sums": store.origin.sums}
             partial.write_text(json.dumps(known), encoding="utf-8")

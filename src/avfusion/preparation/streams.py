@@ -678,16 +678,17 @@ def finish_stream(
 ) -> None:
     """Write lengths, moments and description of a stream, and move it into place."""
     folder, encoder = plan.values, plan.encoder
-    journals = (np.load(plan.journals / f"{chunk.name}.npz") for chunk in chunks)
     lengths = np.zeros(len(plan.store), np.int64)
     moments: np.memmap[Any, Any] | None = None
-    for chunk, journal in zip(chunks, journals, strict=True):
-        lengths[chunk.first : chunk.last] = journal["lengths"]
-        if "moments" in journal:
+    for chunk in chunks:
+        with np.load(plan.journals / f"{chunk.name}.npz") as journal:
+            lengths[chunk.first : chunk.last] = journal["lengths"]
+            found = journal.get("moments")
+        if found is not None:
             if moments is None:
-                shape = (len(plan.store), journal["moments"].shape[1])
+                shape = (len(plan.store), found.shape[1])
                 moments = np.lib.format.open_memmap(folder / MOMENTS_FILE, "w+", np.float64, shape)
-            moments[chunk.first : chunk.last] = journal["moments"]
+            moments[chunk.first : chunk.last] = found
     if moments is not None:
         moments.flush()
 
@@ -722,4 +723,4 @@ def finish_stream(
     }
     (folder / STREAM_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
     os.replace(folder, plan.store.root / plan.name)
-    shutil.rmtree(plan.journals)
+    shutil.rmtree(plan.journals, ignore_errors=True)  # one may be in use, on NFS

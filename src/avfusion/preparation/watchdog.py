@@ -26,7 +26,7 @@ def record_current_clip(path: Path, recording: Recording) -> Iterator[None]:
     """Write the id of a recording into a file, for as long as it is being decoded."""
     path.write_text(recording.clip_id, encoding="utf-8", errors="surrogatepass")
     yield
-    path.unlink()
+    path.unlink(missing_ok=True)  # another attempt at this chunk may have deleted it
 
 
 @contextmanager
