@@ -107,6 +107,14 @@ OURS = [
     ("train callbacks.early_stopping.mode=up", "mode must be min or max, got up"),
     ("train mode=min", "mode=min would keep the worst val/accuracy: use mode=max"),
     (f"train {STORE} monitor=val/accuracy_smug", "val/accuracy_smug is no ... accuracy_happy"),
+    (
+        "train callbacks.clip_images=false",
+        "callbacks.clip_images must be a group of values, got False: write callbacks.clip_images=n",
+    ),
+    (
+        "predict ckpt_path=$run input=$sound windows=false",
+        "windows must be named values, got False",
+    ),
     # Devices
     ("train trainer.accelerator=tpu", "trainer.accelerator=tpu ... trainer=cpu runs everywhere"),
     (
@@ -332,7 +340,7 @@ CHEAP = [
     ("train model=xyzzy", "There is no model=xyzzy: choose one of audio_only ... lowrank"),
     (
         "eval ckpt_path=$run model=concat",
-        "eval has no choice of model: its groups are callbacks, trainer.",
+        "eval has no choice of model: its groups are callbacks, data, trainer.",
     ),
     ("prepare corpus=ravdes", "There is no corpus=ravdes: did you mean ravdess?"),
     ("train data=ravdess data.fold=0", "data.corpus.root has no value: give it on the command"),
@@ -350,6 +358,24 @@ CHEAP = [
     ),
     ("prepare corpus=manifst", "There is no corpus=manifst: did you mean manifest?"),
     ("train experiment=fusion", "There is no experiment=fusion: did you mean fusions?"),
+    # Choices as values, and values as choices
+    ("prepare prepare.executor=slurm", "is a choice, not a value: write prepare/executor=slurm."),
+    ("prepare prepare.executor=slrm", "There is no prepare/executor=slrm: did you mean slurm?"),
+    ("train model.network.attention=mlb", "not a value: write model/attention=mlb."),
+    ("train model.attention=mlb", "not a value: write model/attention=mlb."),
+    ("train -m model.network.audio_encoder=gru,tcn", "write model/audio_encoder=gru,tcn."),
+    ("train data.augmentation=none", "not a value: write data/augmentation=none."),
+    ("train data.features=images_only", "write features@data.features=images_only."),
+    ("train features.audio_stream=wavlm", "write features/audio_stream@data.features.audio_strea"),
+    ("train features/audio_stream=wavlm", "did you mean features/audio_stream@data.features.audi"),
+    ("train hydra.launcher=joblib", "not a value: write hydra/launcher=joblib."),
+    ("train fusion=concat", "There is no fusion=concat: write model=concat."),
+    ("train model.network.fusion=concat", "There is no model.network.fusion=concat: write model=c"),
+    ("train corpus=ravdess", "There is no corpus=ravdess: write data=ravdess."),
+    ("train trainer.gpu", "trainer.gpu is no key=value: did you mean trainer=gpu?"),
+    ("train logger.wandb=true", "There is no logger.wandb: did you mean logger=wandb?"),
+    ("train logger=false", "logger=false chooses none: write ~logger to log nothing."),
+    ("train callbacks=false", "There is no callbacks=false: choose one of"),
     ("train --config-name trian", "There is no configuration trian: did you mean train?"),
     # Sweeps
     ("train -m model=lowrank,concatt", "There is no model=concatt: did you mean concat?"),

@@ -18,6 +18,7 @@ WRONG = [
     ("train", "-m", "seed=1,2", "data=store"),
     ("eval",),
     ("prepare", "corpus=manifest"),
+    ("prepare", "prepare.executor=slurm"),
     ("predict", "input=x"),
     ("summarize", "no/such/run"),
     ("report", "no/such/run"),

@@ -38,7 +38,7 @@ def run(main: Callable[[], Any]) -> None:
     with exit_on_input_error():
         sys.argv[1:] = expand_shorthands(sys.argv[1:])
         check_arguments(sys.argv[1:])
-        check_flags(sys.argv[1:])
+        check_flags(sys.argv[1:], name_program(main))
 
     run_and_report = hydra_utils.run_and_report
     hydra_utils.run_and_report = lambda function: _call(function, main)  # type: ignore[assignment]
@@ -48,7 +48,12 @@ def run(main: Callable[[], Any]) -> None:
         hydra_utils.run_and_report = run_and_report
 
 
-def check_flags(arguments: Sequence[str]) -> None:
+def name_program(main: Callable[[], Any]) -> str:
+    """Name of the file of a function, or of that which ``hydra.main`` has wrapped."""
+    return Path(getattr(main, "__wrapped__", main).__code__.co_filename).stem
+
+
+def check_flags(arguments: Sequence[str], program: str = "train") -> None:
     """Refuse unknown flags, and choices that Hydra would refuse without naming their group."""
     parser = hydra_utils.get_args_parser()
 
@@ -57,7 +62,7 @@ def check_flags(arguments: Sequence[str]) -> None:
 
     parser.error = refuse  # type: ignore[method-assign]
     known, unknown = parser.parse_known_args(list(arguments))
-    check_choices(known.overrides)
+    check_choices(known.overrides, program)
     if not unknown:
         return
 
@@ -87,4 +92,4 @@ def _exit_unless_crashed(task: Callable[..., Any]) -> Iterator[None]:
         crashed = any(frame.f_code is task.__code__ for frame, _ in frames)
         if crashed or shows_tracebacks():
             raise
-        sys.exit(format_error(error, Path(task.__code__.co_filename).stem))
+        sys.exit(format_error(error, name_program(task)))

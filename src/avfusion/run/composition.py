@@ -24,6 +24,14 @@ SEVERAL_VALUES = re.compile(r"Ambiguous value for argument '(.+)'|Sweep paramete
 GROUP_CHOSEN_TWICE = re.compile(r"(\S+) appears more than once in the final defaults list")
 INNER_KEY = re.compile(r"Key '([^']+)'")
 GROUP_WITHOUT_CHOICE = re.compile(r"You must specify '([^']+)'")
+WORDS = re.compile(r"[A-Za-z]\w*(?:,[A-Za-z]\w*)*")
+NO_CHOICES = ("null", "true", "false")
+# What is chosen with another group: a fusion with its model, a corpus with the data of a training.
+OTHER_GROUPS = {
+    "model": re.compile(r"(model[./])?(network[./])?fusion"),
+    "data": re.compile(r"(data[./])?corpus"),
+}
+PACKAGE = re.compile(r"# @package (\S+)")
 
 
 def explain_error(error: HydraException, program: str) -> str:
@@ -60,18 +68,63 @@ def explain_error(error: HydraException, program: str) -> str:
     return text.partition("\nConfig search path:")[0]
 
 
-def check_choices(overrides: Sequence[str]) -> None:
-    """Refuse a number or null as the choice of a group, which Hydra would not name."""
+def check_choices(overrides: Sequence[str], program: str = "train") -> None:
+    """Refuse as the choice of a group what Hydra would not name: a number, null, true or false.
+
+    A choice that is written as a value, with dots, is answered by the group.
+    """
     for override in overrides:
         group, _, choice = override.lstrip("+").partition("=")
-        if group == "logger" and choice == "null":
-            raise ValueError("logger=null chooses none: write ~logger to log nothing.")
-        if (choice.isdigit() or choice == "null") and (CONF / group).is_dir():
+        if group == "logger" and choice in NO_CHOICES:
+            raise ValueError(f"logger={choice} chooses none: write ~logger to log nothing.")
+        is_none = choice.isdigit() or choice.lower() in NO_CHOICES
+        if is_none and (CONF / group).is_dir():
             raise ValueError(_explain_unknown_choice(group, choice, _list_choices(group)))
+        if WORDS.fullmatch(choice) and not is_none:
+            _check_dotted_choice(group, choice, program, overrides)
+
+
+def _check_dotted_choice(key: str, choice: str, program: str, overrides: Sequence[str]) -> None:
+    """Refuse the choice of a group that is written as a value, ``prepare.executor=slurm``."""
+    for other, pattern in OTHER_GROUPS.items():
+        has_own = f"\n  - {key}: " in (CONF / f"{program}.yaml").read_text(encoding="utf-8")
+        if pattern.fullmatch(key) and not has_own and choice in _list_choices(other):
+            raise ValueError(f"There is no {key}={choice}: write {other}={choice}.")
+
+    group = _find_dotted_group(key, program)
+    if group is None or any(one.lstrip("+").startswith(f"{group}=") for one in overrides):
+        return
+
+    folder = group.partition("@")[0]
+    known = _list_choices(folder)
+    unknown = [name for name in choice.split(",") if name not in known]
+    if unknown and not folder.startswith("hydra/"):  # which has choices of its own
+        raise ValueError(_explain_unknown_choice(group, unknown[0], known))
+    raise ValueError(f"{key}={choice} is a choice, not a value: write {group}={choice}.")
+
+
+def _find_dotted_group(key: str, program: str) -> str | None:
+    """Find the group of a program whose values have this key, or that is spelled so with dots."""
+    outer, _, last = key.rpartition(".")
+    if not outer or last not in {group.rpartition("/")[2] for group in _all_groups()}:
+        return None
+
+    for group in _list_chosen(_compose(program)):
+        folder, _, package = group.partition("@")
+        headers = (
+            PACKAGE.match(path.read_text(encoding="utf-8"))
+            for path in (CONF / folder).glob("*.yaml")
+        )
+        packages = {package or folder.replace("/", "."), folder.replace("/", ".")}
+        if key in packages | {header[1] for header in headers if header}:
+            return str(group)
+    return None
 
 
 def _explain_syntax(override: str) -> str:
     key, equal, value = override.partition("=")
+    if not equal and (choice := _find_choice(override)):
+        return f"{override} is no key=value: did you mean {choice}?"
     if not equal:
         return f"{override} is no key=value: write an equals sign, without blanks around it."
     quoted = value.strip("\"'").replace('"', '\\"')
@@ -101,6 +154,13 @@ def _explain_unknown_choice(group: str, choice: str, options: Sequence[str]) -> 
     return f"There is no {group}={choice}: {hint} {', '.join(known) or 'none'}."
 
 
+def _find_choice(key: str) -> str | None:
+    """Find the choice of a group that a dotted key spells, ``trainer.gpu``."""
+    path = key.replace(".", "/")
+    group, _, choice = path.rpartition("/")
+    return f"{group}={choice}" if choice in _list_choices(group) and group else None
+
+
 def _list_choices(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
@@ -120,10 +180,12 @@ def _explain_unknown_key(key: str, error: HydraException, program: str) -> str:
         return f"There is no {key} any more: write {new}."
 
     first = key.partition("/")[0] if "/" in key else key
-    nearest = _find_nearest_group(key, groups)
+    nearest = _find_nearest_group(key, groups) or _find_inner_group(key, config)
+    if nearest is None and (choice := _find_choice(key)) and choice.partition("=")[0] in groups:
+        nearest = choice
     if nearest is None and "/" not in key:
         nearest = find_nearest_key(first, known)
-    if "." not in key and "/" not in key and key in _all_groups():
+    if nearest is None and "." not in key and "/" not in key and key in _all_groups():
         chosen = sorted({group.partition("/")[0] for group in groups})
         return f"{program} has no choice of {key}: its groups are {', '.join(chosen)}."
     return (
@@ -140,6 +202,16 @@ def _find_nearest_group(key: str, groups: list[str]) -> str | None:
     if within:
         return within[0]
     return find_nearest(key, groups) if "/" in key else None
+
+
+def _find_inner_group(key: str, config: dict[str, Any]) -> str | None:
+    """Find a group that is chosen within another one, ``features@data.features``."""
+    return next((group for group in _list_chosen(config) if group.startswith(f"{key}@")), None)
+
+
+def _list_chosen(config: dict[str, Any]) -> list[str]:
+    """List the groups that were chosen from, also within others."""
+    return [*config.get("hydra", {}).get("runtime", {}).get("choices", {})]
 
 
 def _find_root(error: BaseException) -> dict[str, Any]:

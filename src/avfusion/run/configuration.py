@@ -81,8 +81,13 @@ def check_config(cfg: DictConfig) -> None:
         )
 
     check_values(OmegaConf.to_container(cfg, resolve=False))
-    for group in ("callbacks", "logger"):
+    for group in ("callbacks", "logger", "diagnostics"):
         for name, part in (cfg.get(group) or {}).items():
+            if part is not None and not isinstance(part, DictConfig):
+                raise ValueError(
+                    f"{group}.{name} must be a group of values, got {part}: write "
+                    f"{group}.{name}=null to do without."
+                )
             if part is not None and "_target_" not in part:
                 raise ValueError(
                     f"{group}.{name} was given values, but the chosen {group} have no {name}: "

@@ -28,6 +28,8 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
         "temperature": bool,
         "figure_format": str,
         "workers": PositiveInt | None,
+        "windows": Mapping[str, Any],
+        "distillation": Mapping[str, Any],
         "compile": bool,
     },
     "prepare": {
