@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
+from time import monotonic, sleep
 
 import fork_server
 import numpy as np
@@ -105,38 +107,42 @@ def test_processes_of_torchrun_share_one_run_folder(run, tmp_path):
     assert results(folder)["epochs"] == 2
 
 
-def free_port() -> int:
-    """Return a port that is free, and below those that other tests are given meanwhile."""
-    for port in range(20_000 + os.getpid() % 5_000, 30_000):
+def find_port(tries: int) -> int:
+    """Find a port that is free, and below those that systems give to who asks for any."""
+    first = os.getpid() + 1000 * tries
+    for number in range(10_000):
+        port = 20_000 + (first + number) % 10_000
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("127.0.0.1", port))
             return port
     pytest.fail("no port between 20000 and 30000 is free")
 
 
-@pytest.fixture(scope="module")
-def machines(server, party_store, tmp_path_factory):
-    """Two machines after a training: they shared a loopback address and that of a store.
+def end_all(processes: list, seconds: float) -> list[int | None]:
+    """Exit codes of processes once all have ended, or one has failed, or there is no more time."""
+    deadline = monotonic() + seconds
+    codes = [process.poll() for process in processes]
+    while None in codes and not any(codes) and monotonic() < deadline:
+        sleep(0.1)
+        codes = [process.poll() for process in processes]
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return codes
 
-    Each has a working directory, data, cache, home and temporary folder of its own.
-    """
-    root = tmp_path_factory.mktemp("machines")
-    address = upload_store(party_store, f"s3://{BUCKET}/machines")
-    server.requests.clear()
-    nodes = f"--nnodes=2 --nproc-per-node=2 --master-addr=127.0.0.1 --master-port={free_port()}"
-    given = (
-        *("data=store", f"data.store={address}", "data.batch_size=4", *SMALL[1:]),
-        *("trainer=ddp", "trainer.devices=2", "trainer.num_nodes=2", "diagnostics=none"),
-        "trainer.max_epochs=1",
-    )
-    folders = [root / "first", root / "second"]
+
+def train_on_machines(root: Path, given: tuple[str, ...], port: int) -> list[int | None]:
+    """Train on two machines; the exit code of each."""
+    # Of their own name: nobody else's machine at this port takes part.
+    nodes = f"--nnodes=2 --nproc-per-node=2 --master-addr=127.0.0.1 --master-port={port}"
     processes = []
-    for rank, folder in enumerate(folders):
+    for rank, folder in enumerate((root / "first", root / "second")):
         for name in ("home", "tmp"):
             (folder / name).mkdir(parents=True)
         command = [sys.executable, "-m", "torch.distributed.run", *nodes.split()]
-        command += [f"--node-rank={rank}", str(ROOT / "src" / "train.py"), *given]
-        command += [*record_ranks(folder / "ranks")]
+        command += [f"--rdzv-id={root}", f"--node-rank={rank}", str(ROOT / "src" / "train.py")]
+        command += [*given, *record_ranks(folder / "ranks")]
         own = {"HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "AVFUSION_DATA": "data"}
         own |= {"PYTHONPATH": str(ROOT / "tests"), "CI": "true"}
         with (folder / "console.log").open("w") as console:
@@ -150,13 +156,30 @@ def machines(server, party_store, tmp_path_factory):
                     start_new_session=True,
                 )
             )
-    try:
-        codes = [process.wait(300) for process in processes]
-    finally:
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    assert codes == [0, 0], "".join((one / "console.log").read_text()[-3000:] for one in folders)
+    return end_all(processes, 300)
+
+
+@pytest.fixture(scope="module")
+def machines(server, party_store, tmp_path_factory):
+    """Two machines after a training: they shared a loopback address and that of a store.
+
+    Each has a working directory, data, cache, home and temporary folder of its own.
+    """
+    address = upload_store(party_store, f"s3://{BUCKET}/machines")
+    given = (
+        *("data=store", f"data.store={address}", "data.batch_size=4", *SMALL[1:]),
+        *("trainer=ddp", "trainer.devices=2", "trainer.num_nodes=2", "diagnostics=none"),
+        "trainer.max_epochs=1",
+    )
+    for tries in range(10):
+        root = tmp_path_factory.mktemp("machines")
+        server.requests.clear()
+        codes = train_on_machines(root, given, find_port(tries))
+        folders = [root / "first", root / "second"]
+        told = "".join((one / "console.log").read_text()[-3000:] for one in folders)
+        if "EADDRINUSE" not in told:  # another program has taken it meanwhile
+            break
+    assert codes == [0, 0], told
     return address, folders, list(server.requests)
 
 
