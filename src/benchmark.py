@@ -11,10 +11,11 @@ from omegaconf import DictConfig
 
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.errors import exit_on_input_error
+from avfusion.run.errors import exit_on_input_error, exit_on_refusal
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="benchmark")
+@exit_on_refusal()
 def main(cfg: DictConfig) -> None:
     """Measure the sides of one run in turns, and write its tables."""
     with exit_on_input_error():

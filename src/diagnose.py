@@ -13,10 +13,11 @@ from omegaconf import DictConfig
 from avfusion.figures.formats import check_format
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config
-from avfusion.run.errors import exit_on_input_error
+from avfusion.run.errors import exit_on_input_error, exit_on_refusal
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="diagnose")
+@exit_on_refusal()
 def main(cfg: DictConfig) -> None:
     """Measure every section; print the most important numbers, and write all of them."""
     with exit_on_input_error():

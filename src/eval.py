@@ -10,10 +10,11 @@ from omegaconf import DictConfig
 
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.errors import exit_on_input_error
+from avfusion.run.errors import exit_on_input_error, exit_on_refusal
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="eval")
+@exit_on_refusal()
 def main(cfg: DictConfig) -> None:
     """Test the checkpoint on one split, and write its metrics."""
     with exit_on_input_error():

@@ -14,10 +14,11 @@ from avfusion.console import replace_unprintable
 from avfusion.figures.formats import check_format
 from avfusion.run.command import run
 from avfusion.run.configuration import check_complete, check_config, output_folder
-from avfusion.run.errors import exit_on_input_error
+from avfusion.run.errors import exit_on_input_error, exit_on_refusal
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
+@exit_on_refusal()
 def main(cfg: DictConfig) -> None:
     """Write one prediction per recording, in the order of the store."""
     folder = output_folder()

@@ -20,10 +20,11 @@ from avfusion.run.configuration import (
     output_folder,
     without_corpus,
 )
-from avfusion.run.errors import exit_on_input_error
+from avfusion.run.errors import exit_on_input_error, exit_on_refusal
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
+@exit_on_refusal()
 def main(cfg: DictConfig) -> None:
     """Prepare one corpus and print what was prepared and how to train on it."""
     with exit_on_input_error():

@@ -18,10 +18,11 @@ from avfusion.run.configuration import (
     output_folder,
     with_description,
 )
-from avfusion.run.errors import exit_on_input_error
+from avfusion.run.errors import exit_on_input_error, exit_on_refusal
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+@exit_on_refusal()
 def main(cfg: DictConfig) -> float:
     """Run one experiment; the result is the score that a sweep optimizes."""
     with exit_on_input_error():

@@ -1,11 +1,18 @@
 """Claims about how programs end."""
 
+from pathlib import Path
+
+import lightning as L
 import pytest
+import torch
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 
-from avfusion.run.errors import exit_on_input_error
+from avfusion.callbacks import Unfreezing
+from avfusion.data.train_test_overlap import decode_digests
+from avfusion.files import hash_file
+from avfusion.run.errors import exit_on_input_error, exit_on_refusal
 
 
 def test_wrong_input_ends_with_its_sentence_and_without_a_traceback(monkeypatch):
@@ -52,3 +59,32 @@ def test_what_a_part_cannot_be_built_of_is_said_with_its_key(monkeypatch):
     with pytest.raises(SystemExit, match=r"network cannot be built .* missing .*'audio_encoder'"):
         with exit_on_input_error():
             instantiate(model)
+
+
+def refuse():
+    Unfreezing("face_encoder", epoch=0)
+
+
+def test_what_this_package_refuses_in_the_middle_of_a_training_is_one_sentence(monkeypatch):
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    with pytest.raises(
+        SystemExit, match=r"^Error: callbacks\.unfreezing\.epoch must be at least 1"
+    ):
+        exit_on_refusal()(refuse)()
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ValueError, match="unfreezing"):
+        exit_on_refusal()(refuse)()
+
+
+@pytest.mark.parametrize(
+    ("crash", "error"),
+    [
+        (lambda: decode_digests("x"), ValueError),  # Python itself refuses these
+        (lambda: hash_file(Path("nowhere")), FileNotFoundError),
+        (lambda: torch.stack([torch.ones(1), torch.ones(2)]), RuntimeError),
+        (lambda: L.Trainer(max_time="long"), MisconfigurationException),
+    ],
+)
+def test_what_others_raise_in_the_middle_of_a_training_keeps_its_traceback(crash, error):
+    with pytest.raises(error), exit_on_refusal():
+        crash()

@@ -3,6 +3,9 @@
 import lightning as L
 from torch.optim import Optimizer
 
+from avfusion.data.datamodule import FaceAudioDataModule
+from avfusion.training.task import FusionTask
+
 
 class Unfreezing(L.Callback):
     """Leave a ``part`` of the network, such as ``face_encoder``, as it is until an ``epoch``.
@@ -17,11 +20,10 @@ class Unfreezing(L.Callback):
         self.part = part
         self.epoch = epoch
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+    def check(self, task: FusionTask, data: FaceAudioDataModule) -> None:
         """Refuse a part that the network does not have."""
-        network = pl_module.get_submodule("network")
-        if not self.part or self.part not in dict(network.named_modules()):
-            parts = ", ".join(name for name, _ in network.named_children())
+        if not self.part or self.part not in dict(task.network.named_modules()):
+            parts = ", ".join(name for name, _ in task.network.named_children())
             raise ValueError(
                 f"callbacks.unfreezing.part: the network has no {self.part!r}, only {parts}."
             )

@@ -4,6 +4,7 @@ Imports nothing heavy: ``--help``, a wrong flag, an unknown key or choice and a 
 missing are answered before torch is loaded, which takes seconds.
 """
 
+import inspect
 import re
 import sys
 import traceback
@@ -49,8 +50,8 @@ def run(main: Callable[[], Any]) -> None:
 
 
 def name_program(main: Callable[[], Any]) -> str:
-    """Name of the file of a function, or of that which ``hydra.main`` has wrapped."""
-    return Path(getattr(main, "__wrapped__", main).__code__.co_filename).stem
+    """Name of the file of a function, or of that which decorators have wrapped."""
+    return Path(inspect.unwrap(main).__code__.co_filename).stem
 
 
 def check_flags(arguments: Sequence[str], program: str = "train") -> None:
@@ -78,7 +79,7 @@ def check_flags(arguments: Sequence[str], program: str = "train") -> None:
 
 
 def _call(function: Callable[[], Any], main: Callable[[], Any]) -> Any:
-    with _exit_unless_crashed(getattr(main, "__wrapped__", main)):
+    with _exit_unless_crashed(inspect.unwrap(main)):
         return function()
 
 

@@ -1,9 +1,11 @@
 """Errors of input, each printed as one sentence."""
 
+import dis
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra.errors import CompactHydraException, HydraException, InstantiationException
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -11,6 +13,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from avfusion.console import terminal_width
 from avfusion.messages import wrap_lines
 from avfusion.run.composition import explain_error
+
+PACKAGE = Path(__file__).parents[1]
 
 
 def list_input_errors() -> tuple[type[Exception], ...]:
@@ -29,6 +33,35 @@ def exit_on_input_error() -> Iterator[None]:
         if shows_tracebacks():
             raise
         sys.exit(format_error(error))
+
+
+@contextmanager
+def exit_on_refusal() -> Iterator[None]:
+    """Exit with one sentence where this package refuses what a program finds while it works.
+
+    Whatever else is raised is a crash, and keeps its traceback.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        if shows_tracebacks() or not is_refusal(error):
+            raise
+        sys.exit(format_error(error))
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a line of this package that says ``raise`` has raised an error.
+
+    An error of its that Python raises, such as for a file that has gone, is a bug.
+    """
+    last = error.__traceback__
+    if last is None:
+        return False
+    while last.tb_next is not None:
+        last = last.tb_next
+    code = last.tb_frame.f_code
+    raises = dis.opname[code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+    return raises and Path(code.co_filename).is_relative_to(PACKAGE)
 
 
 def shows_tracebacks() -> bool:
