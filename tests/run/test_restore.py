@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from avfusion.data.datamodule import FaceAudioDataModule
 from avfusion.data.index import write_index
-from avfusion.data.store import INDEX, Store, read_description
+from avfusion.data.store import INDEX_FILE, Store, read_description
 from avfusion.run.restore import (
     check_same_splits,
     choose_splits,
@@ -138,7 +138,7 @@ def old_run(recordings_store, tmp_path_factory):
     store = shutil.copytree(recordings_store, folder / "store")
     clips = Store(store).records(range(24))
     same = [replace(clip, subject="s", attributes=(("take", "1"),)) for clip in clips]
-    write_index(store / INDEX, same, attributes=["take"])
+    write_index(store / INDEX_FILE, same, attributes=["take"])
     allowed = ("allow_subject_overlap", "allow_same_take_in_two_splits")
     data = FaceAudioDataModule(str(store), **dict.fromkeys(allowed, True))
     given = ("data=store", f"data.store={store}", f"data.{allowed[0]}=true")
