@@ -1,4 +1,7 @@
-"""Building blocks of the entry points. Only here, and for stored face maps, Hydra is known.
+"""Building blocks of the entry points.
+
+Hydra is known here, in ``avfusion.benchmark``, and to three modules of ``avfusion.features`` that
+build a recorded encoder again: ``face_maps``, ``recorded`` and ``encoders.run``.
 
 ``command``, ``help``, ``errors`` and ``composition`` answer the command line; ``configuration``
 reads what Hydra composed, ``values`` and ``checks`` refuse what is wrong in it before any work;
