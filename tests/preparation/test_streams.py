@@ -351,6 +351,15 @@ def test_a_store_of_sounds_that_are_cut_says_what_keeps_them_whole(
     assert "features.audio.crop=whole" in caplog.text
 
 
+def test_encoders_that_are_not_there_are_named_before_a_clip_is_decoded(
+    recordings, tmp_path, small_features
+):
+    lacking = replace(small_features, audio_stream=TinyVoice("voice", file="no/voice.pt"))
+    with pytest.raises(FileNotFoundError, match=r"^No weights at no/voice\.pt\.$"):
+        prepare(Manifest(str(recordings)), lacking, tmp_path / "stores")
+    assert not list(tmp_path.glob("stores/*.part*"))
+
+
 class Broken(TinyVoiceModule):
     """An encoder that gives what it should not."""
 

@@ -40,7 +40,7 @@ offset, and of each feature ``mean`` and ``std`` over the training clips, ``[dim
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -138,6 +138,17 @@ def check_encoder(encoder: Any, key: str, modality: str | None = None) -> None:
             f"{key} is {encoder!r:.80}, which is of the {encoder.modality}: give it as "
             f"features.{encoder.modality}_stream."
         )
+
+
+def find_missing_weights(encoders: Iterable[StreamEncoder]) -> list[str]:
+    """Say of each encoder whose weights or package are not on this machine what it lacks."""
+    missing = []
+    for encoder in encoders:
+        try:
+            encoder.build()
+        except (OSError, ValueError) as error:
+            missing.append(str(error).rstrip("."))
+    return missing
 
 
 def digest_weights(weights: Mapping[str, Tensor]) -> str:

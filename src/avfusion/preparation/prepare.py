@@ -23,7 +23,7 @@ from avfusion.data.store import STORE_FORMAT, Store, read_description
 from avfusion.features import Features
 from avfusion.features.contract import check_frames
 from avfusion.features.identity import SHIPPED, get_name, identify, identify_features
-from avfusion.features.streams import StreamEncoder
+from avfusion.features.streams import StreamEncoder, find_missing_weights
 from avfusion.files import safe_name
 from avfusion.preparation.description import StoreFacts, read_results, write_description
 from avfusion.preparation.executors import Executor
@@ -183,6 +183,8 @@ class Preparation:
             for name in self.precomputed:
                 check_precomputed(self.contents, name)
             check_custom_audio(self.features)
+            if runs_here and (missing := find_missing_weights(encoders)):
+                raise FileNotFoundError("; ".join(missing) + ".")  # before clips are decoded
             for fault in self.whole.faults:
                 log.warning("%s", fault)
             for fault in find_split_faults(self.whole, self.corpus.allowed_leaks):

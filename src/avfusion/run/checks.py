@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from avfusion.checkpoint import check_targets
 from avfusion.data.balance import find_balanced
 from avfusion.features import Features
+from avfusion.features.streams import find_missing_weights
 from avfusion.run.configuration import check_config, to_plain, with_description
 from avfusion.run.make import make_task
 from avfusion.run.streams import find_streams
@@ -134,12 +135,7 @@ def check_weights(features: Features, choices: Mapping[str, Any]) -> None:
 
     ``choices`` are those of the groups of the configuration, as Hydra records them.
     """
-    missing = []
-    for encoder in features.encoders:
-        try:
-            encoder.build()
-        except (OSError, ValueError) as error:
-            missing.append(str(error).rstrip("."))
+    missing = find_missing_weights(features.encoders)
     if missing:
         cure = "." if choices.get("streams") == "decoded" else "; streams=decoded goes without."
         raise FileNotFoundError("; ".join(missing) + cure)
