@@ -1,19 +1,20 @@
 """Claims about preparation on dask, by a cluster of two processes that all tests share."""
 
+import os
+
 import pytest
 
 from avfusion.preparation import executors, workers
 from avfusion.preparation.executors import dask as dask_executor
-from avfusion.preparation.executors.dask import Dask
+from avfusion.preparation.executors.dask import Dask, start_local_cluster
 from avfusion.preparation.executors.local import InProcess
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
-    with distributed.LocalCluster(**options) as cluster:
+    with start_local_cluster(2) as cluster:
         yield cluster
 
 
@@ -58,3 +59,13 @@ def test_dask_that_is_not_installed_is_asked_for(monkeypatch):
     monkeypatch.setattr(dask_executor, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs dask\.distributed.*pip install -e '\.\[dask\]'"):
         Dask().check()
+
+
+@pytest.mark.slow
+def test_processes_of_this_machine_leave_no_number_of_threads_behind(monkeypatch):
+    for library in ("OMP", "MKL", "OPENBLAS"):  # the cluster of the other tests has set them
+        monkeypatch.delenv(f"{library}_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with start_local_cluster(1):
+        assert os.environ["MKL_NUM_THREADS"] == "1"  # set by dask, for its workers
+    assert dict(os.environ) == before

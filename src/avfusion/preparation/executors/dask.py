@@ -1,6 +1,7 @@
 """Executor of ``dask.distributed``: the workers of a scheduler, or processes of this machine."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from avfusion.preparation.executors import FinishedJob, WorkerRequirements, Work
 from avfusion.threads import count_cores
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 # Jobs that are sent for each worker, as those of a whole corpus would fill memories.
 SENT_JOBS = 3
@@ -54,18 +55,14 @@ class Dask:
 
     @contextmanager
     def _connect(self) -> Iterator["Client"]:
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         logging.getLogger("distributed").setLevel(logging.WARNING)  # it logs each connection
         options = {"timeout": self.timeout, "set_as_default": False}
         with ExitStack() as stack:
             try:
                 if self.address is None:
-                    cluster = LocalCluster(
-                        n_workers=self.workers or count_cores(),
-                        threads_per_worker=1,
-                        dashboard_address="127.0.0.1:0",  # its own port may be taken
-                    )
+                    cluster = start_local_cluster(self.workers or count_cores())
                     address = stack.enter_context(cluster).scheduler_address
                     client = Client(address, **options)
                 elif "://" in self.address or ":" in self.address:
@@ -95,6 +92,29 @@ class Dask:
         for error in client.run(_find_difference, requirements).values():
             if error is not None:
                 raise error
+
+
+@contextmanager
+def start_local_cluster(workers: int) -> Iterator["LocalCluster"]:
+    """Start processes of this machine, and leave the environment of this one as it was.
+
+    Dask sets numbers of threads for them here (OMP_NUM_THREADS, MKL_NUM_THREADS), and a training
+    that follows in this process, with all that it starts, would compute with one thread.
+    """
+    from distributed import LocalCluster
+
+    environment = dict(os.environ)
+    try:
+        with LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",  # its own port may be taken
+        ) as cluster:
+            yield cluster
+    finally:
+        for name in set(os.environ) - set(environment):
+            del os.environ[name]
+        os.environ.update(environment)
 
 
 def _find_difference(requirements: WorkerRequirements) -> ValueError | None:
