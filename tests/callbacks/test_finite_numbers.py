@@ -107,6 +107,19 @@ def test_no_checkpoint_takes_parameters_that_are_not_finite(party_store, tmp_pat
     assert end.step == 2 and [file.name for file in tmp_path.iterdir()] == ["1.ckpt"]
 
 
+def test_what_one_process_has_found_waits_for_the_step_of_all_before_a_validation(party_store):
+    data = FaceAudioDataModule(str(party_store), batch_size=8)
+    task, check, met = build_for(data, "concat"), FiniteNumbers(), []
+    check.found = NotFiniteError(1, 0, "loss", "the loss")
+    check.end_together = met.append  # where processes wait for each other
+    check.check_parameters(quiet_trainer(max_epochs=1), task)
+    assert not met
+    with torch.no_grad():
+        next(task.network.fusion.parameters())[0] = torch.nan
+    check.check_parameters(quiet_trainer(max_epochs=1), task)
+    assert len(met) == 1 and check.found.part.startswith("fusion")
+
+
 def test_a_later_batch_of_added_gradients_belongs_to_the_same_step(party_store):
     end = failure(party_store, poison=Poison("network.head", 2), accumulate_grad_batches=2)
     assert (end.step, end.part) == (2, "head")

@@ -107,9 +107,13 @@ class FiniteNumbers(L.Callback):
         self.check_parameters(trainer, pl_module)
 
     def check_parameters(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        """End where a parameter is not finite; they are the same in all processes."""
-        self.found = self.found or _find_parameter(trainer, task)
-        if self.found is not None:
+        """End where a parameter is not finite; they are the same in all processes.
+
+        What one process alone has found in its loss waits for the step, where all of them meet.
+        """
+        found = _find_parameter(trainer, task)
+        if found is not None:
+            self.found = found
             self.end_together(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
