@@ -2,5 +2,5 @@
 
 ``run_page`` and ``sweep_page`` collect what a page shows, ``views`` what depends on the target (a
 new kind of target is a function and a line in ``VIEWS`` there), ``diagnostics`` what
-``diagnostics.json`` holds. ``page`` fills the templates, which escape every value.
+``diagnostics.json`` holds. ``rendering`` fills the templates, which escape every value.
 """

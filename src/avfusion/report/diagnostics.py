@@ -8,7 +8,7 @@ from avfusion.diagnostics.section import Diagnosis, Section
 from avfusion.figures.diagnostics import chart_figure
 from avfusion.messages import pluralize
 from avfusion.report.figures import PageFigure
-from avfusion.report.page import render
+from avfusion.report.rendering import render
 
 
 class ShownSection(NamedTuple):

@@ -15,8 +15,8 @@ from avfusion.report.figures import (
     draw_layer_weights,
     name_file,
 )
-from avfusion.report.page import Report, render
 from avfusion.report.provenance import describe_configuration, read_provenance
+from avfusion.report.rendering import Report, render
 from avfusion.report.sources import Sources, read_sources
 from avfusion.report.views import VIEWS, View
 from avfusion.training.metrics.catalog import headlines

@@ -24,8 +24,8 @@ from avfusion.evaluation.tables import (
 )
 from avfusion.report.diagnostics import show_diagnoses
 from avfusion.report.figures import draw_comparison, draw_monitors, draw_pooled
-from avfusion.report.page import Report, render
 from avfusion.report.provenance import describe_configuration, read_provenance
+from avfusion.report.rendering import Report, render
 from avfusion.report.run_page import HEADLINES
 from avfusion.training.metrics.catalog import COMPARED
 
