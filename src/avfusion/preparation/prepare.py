@@ -158,6 +158,15 @@ class Preparation:
         store = Store(self.root)
         return [one for one in encoders if store.has_modality(one.reads).any()]
 
+    def _list_needed(self, encoders: list[StreamEncoder]) -> list[StreamEncoder]:
+        """Encoders of a modality that a recording has; others are not built."""
+        clips = self.contents.recordings
+        there = {
+            "audio": any(clip.sound_source for clip in clips),
+            "face": any(clip.picture_source for clip in clips),
+        }
+        return [encoder for encoder in encoders if there[encoder.modality]]
+
     @property
     def precomputed(self) -> list[str]:
         """Names of the streams of precomputed features."""
@@ -183,7 +192,7 @@ class Preparation:
             for name in self.precomputed:
                 check_precomputed(self.contents, name)
             check_custom_audio(self.features)
-            if runs_here and (missing := find_missing_weights(encoders)):
+            if runs_here and (missing := find_missing_weights(self._list_needed(encoders))):
                 raise FileNotFoundError("; ".join(missing) + ".")  # before clips are decoded
             for fault in self.whole.faults:
                 log.warning("%s", fault)
