@@ -21,7 +21,7 @@ from hydra_plugins.avfusion_launcher._fork_client import start_server
 from hydra_plugins.avfusion_launcher._forked_program import MIN_UNUSED_DESCRIPTOR
 from hydra_plugins.avfusion_launcher._job_server import JobServer, is_forkable
 from hydra_plugins.avfusion_launcher.launcher import SubprocessLauncher
-from hydra_plugins.avfusion_launcher.processes import JobProcesses
+from hydra_plugins.avfusion_launcher.processes import JobProcesses, make_job_environment
 
 SCRIPT = """import sys
 exec(sys.argv[1])
@@ -250,6 +250,36 @@ def test_a_job_runs_code_as_it_is_when_the_job_begins(jobs):
     assert jobs.tell("pass") == "1"
     module.write_text("VALUE = 22")
     assert jobs.tell("print('lightning' in sys.modules)").split() == ["True", "22"]
+
+
+def test_imports_begin_before_the_first_job_which_still_runs_code_as_it_is(jobs):
+    module = jobs.folder / "changing.py"
+    module.write_text("VALUE = 1")
+    jobs.script.write_text(SCRIPT + "import changing\nprint(changing.VALUE)\n")
+    jobs.server.begin(make_job_environment(jobs.processes.slots))
+    first = jobs.server.process
+    assert jobs.tell("print('lightning' in sys.modules)").split() == ["True", "1"]
+    assert jobs.server.process is first
+
+    jobs.server._end_server()
+    jobs.server.begin(make_job_environment(jobs.processes.slots))
+    jobs.server._wait_for_imports()
+    module.write_text("VALUE = 22")
+    assert jobs.tell("print('lightning' in sys.modules)").split() == ["True", "22"]
+
+
+def test_a_sweep_that_is_refused_leaves_no_imports_behind(tmp_path):
+    started = tmp_path / "started"
+    (tmp_path / "slow.py").write_text(
+        f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
+    )
+    jobs = Jobs(tmp_path)
+    jobs.script.write_text(SCRIPT + "import slow\n")
+    jobs.server.begin(make_job_environment(jobs.processes.slots))
+    while not started.exists() or not started.read_text():
+        sleep(0.01)
+    jobs.server.stop()  # as Python does when a sweep ends
+    assert jobs.server.process.wait() == -signal.SIGKILL
 
 
 def test_an_interruption_does_not_wait_for_imports(tmp_path):

@@ -79,6 +79,33 @@ def test_a_wrong_command_is_answered_without_what_takes_long_to_import(tmp_path)
         assert sentence.startswith("Error: "), words
 
 
+COMPOSED = """
+import sys
+import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from avfusion.run.command import run
+
+compose, composed = ConfigLoaderImpl.load_configuration, []
+ConfigLoaderImpl.load_configuration = lambda *args, **more: (
+    composed.append(0), compose(*args, **more)
+)[1]
+
+@hydra.main(version_base="1.3", config_path={conf!r}, config_name="train")
+def main(cfg):
+    print(len(composed), cfg.seed)
+
+run(main)
+"""
+
+
+def test_a_job_of_a_sweep_is_composed_once(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(COMPOSED.format(conf=str(ROOT / "conf")))
+    command = [sys.executable, script, "seed=3", "hydra.mode=RUN", f"hydra.run.dir={tmp_path}"]
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.stdout.split() == ["1", "3"], process.stderr
+
+
 CRASH = """
 import hydra
 from avfusion.run.command import run

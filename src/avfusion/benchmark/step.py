@@ -59,8 +59,9 @@ class Step:
     def __call__(self) -> Parts:
         """Take one step; return the seconds of its parts."""
         threads = torch.get_num_threads()
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
+        if self.threads in (None, threads):
+            return self._take()
+        torch.set_num_threads(self.threads)
         try:
             return self._take()
         finally:

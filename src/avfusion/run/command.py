@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra._internal import utils as hydra_utils  # private: what its main() reports errors with
+from hydra._internal.hydra import Hydra  # private: what its main() asks for the mode
+from hydra.types import RunMode
 
 from avfusion.addresses import check_arguments
 from avfusion.console import use_utf8
@@ -41,12 +43,15 @@ def run(main: Callable[[], Any]) -> None:
         check_arguments(sys.argv[1:])
         check_flags(sys.argv[1:], name_program(main))
 
-    run_and_report = hydra_utils.run_and_report
+    run_and_report, find_mode = hydra_utils.run_and_report, Hydra.get_mode
     hydra_utils.run_and_report = lambda function: _call(function, main)  # type: ignore[assignment]
+    modes = [argument for argument in sys.argv[1:] if argument.startswith("hydra.mode=")]
+    if modes[-1:] == [f"hydra.mode={RunMode.RUN.name}"]:  # which Hydra would compose to find out
+        Hydra.get_mode = lambda *_, **__: RunMode.RUN  # type: ignore[method-assign]
     try:
         _call(main, main)
     finally:
-        hydra_utils.run_and_report = run_and_report
+        hydra_utils.run_and_report, Hydra.get_mode = run_and_report, find_mode  # type: ignore[method-assign]
 
 
 def name_program(main: Callable[[], Any]) -> str:

@@ -1,5 +1,6 @@
-"""The fork server of a sweep: started with its first job, started anew where code has changed."""
+"""The fork server of a sweep: started before its jobs are composed, anew where code has changed."""
 
+import atexit
 import logging
 import subprocess
 import sys
@@ -53,14 +54,28 @@ class JobServer:
 
         return subprocess.Popen(command, **options)
 
+    def begin(self, environment: dict[str, str]) -> None:
+        """Start the imports that :meth:`prepare` waits for; a sweep that is refused ends them."""
+        if self.process is not None or self.is_stopped:
+            return
+        command = [sys.executable, _fork_server_main.__file__, str(self.script)]
+        try:
+            self.process, self.connection = start_server(command, environment)
+        except OSError as error:
+            self._give_up(str(error))
+        if self.is_stopped and self.process is not None:
+            self.process.kill()
+        atexit.register(self.stop)
+
     def prepare(self, environment: dict[str, str]) -> None:
-        """Wait until jobs can be forked; the first time, and where code has changed, it imports."""
+        """Wait until jobs can be forked; where code has changed since the imports, import anew."""
         with self.lock:
+            self._wait_for_imports()
             if self.server is not None and have_files_changed(self.modification_times):
                 log.info("Code has changed: the next jobs import it anew.")
                 self._end_server()
-            if self.server is None and not self.is_stopped:
-                self._start_server(environment)
+            self.begin(environment)
+            self._wait_for_imports()
 
     def stop(self) -> None:
         """Fork no more; who waits for imports waits no longer."""
@@ -68,12 +83,10 @@ class JobServer:
         if self.server is None and self.process is not None:
             self.process.kill()
 
-    def _start_server(self, environment: dict[str, str]) -> None:
-        command = [sys.executable, _fork_server_main.__file__, str(self.script)]
+    def _wait_for_imports(self) -> None:
+        if self.connection is None or self.server is not None:
+            return
         try:
-            self.process, self.connection = start_server(command, environment)
-            if self.is_stopped:
-                self.process.kill()
             (obstacle, self.modification_times), _ = receive(self.connection)
             self.server = ForkServer(self.connection)
         except (OSError, EOFError, ForkServerError) as error:

@@ -26,7 +26,7 @@ from avfusion.run.configuration import check_complete, without_hydra
 from hydra_plugins.avfusion_launcher._job_server import JobServer
 from hydra_plugins.avfusion_launcher.job import Job, build_command, check_single_process
 from hydra_plugins.avfusion_launcher.names import name_jobs
-from hydra_plugins.avfusion_launcher.processes import JobProcesses
+from hydra_plugins.avfusion_launcher.processes import JobProcesses, make_job_environment
 from hydra_plugins.avfusion_launcher.progress import SweepProgress
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,11 @@ class SubprocessLauncher(Launcher):
         self.name_trial: Callable[[int], str] | None = None  # of a search, too
 
     def setup(self, *, hydra_context: Any, task_function: Callable[..., Any], config: Any) -> None:
-        """Take what Hydra hands to every launcher."""
+        """Take what Hydra hands to every launcher; imports go on while it composes the jobs."""
         self.hydra_context = hydra_context
         self.config = config
+        if self.server is not None:
+            self.server.begin(make_job_environment(self.n_jobs))
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

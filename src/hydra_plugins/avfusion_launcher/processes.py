@@ -51,8 +51,7 @@ class JobProcesses:
         config: DictConfig | None = None,
     ) -> int:
         """Run one command to its end and return its exit code; a server needs the ``config``."""
-        environment = {k: v for k, v in make_child_environment().items() if k not in RANK_VARIABLES}
-        environment[PARALLEL_JOBS_VARIABLE] = str(self.slots)
+        environment = make_job_environment(self.slots)
         start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
         if self.server is not None and config is not None:
             self.server.prepare(environment)
@@ -97,6 +96,12 @@ class JobProcesses:
 
         for process in list(self.running):
             _stop(process)
+
+
+def make_job_environment(slots: int) -> dict[str, str]:
+    """Make the environment of jobs, of which up to ``slots`` run at once."""
+    environment = {k: v for k, v in make_child_environment().items() if k not in RANK_VARIABLES}
+    return environment | {PARALLEL_JOBS_VARIABLE: str(slots)}
 
 
 def lock_folder(folder: Path) -> TextIO:
