@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -264,6 +264,13 @@ def make_format(features: Mapping[str, Any]) -> FeatureFormat:
     return FeatureFormat(**features)
 
 
+def spell_paths(name: str) -> Iterator[str]:
+    """Spell a path of a table in all ways in which its file may be named."""
+    slashes = name.replace("\\", "/")
+    yield from (name, slashes, strip_invisible(name))
+    yield from (normalize(form, slashes) for form in ("NFC", "NFD"))
+
+
 def find_path(name: str, relative_to: Path, outermost: Path) -> Path:
     """Find a path of a table, in whichever Unicode form the file system has it.
 
@@ -271,11 +278,10 @@ def find_path(name: str, relative_to: Path, outermost: Path) -> Path:
         LineError: if the path, or a link in the folder that it names, leads out of ``outermost``,
             or if it is no path at all.
     """
-    spellings = [name, name.replace("\\", "/"), strip_invisible(name)]
-    spellings += [normalize(form, spellings[1]) for form in ("NFC", "NFD")]
     try:
-        paths = [Path(os.path.normpath(relative_to / spelling)) for spelling in spellings]
-        path = next((path for path in paths if path.exists()), paths[0])
+        paths = (Path(os.path.normpath(relative_to / spelling)) for spelling in spell_paths(name))
+        first = next(paths)
+        path = first if first.exists() else next(filter(Path.exists, paths), first)
         links = [entry for entry in path.iterdir() if entry.is_symlink()] if path.is_dir() else []
         inside = all(part.resolve().is_relative_to(outermost) for part in (path, *links))
     except (OSError, ValueError, RuntimeError) as error:  # too long, a zero in it, links in a ring
