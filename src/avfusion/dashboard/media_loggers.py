@@ -6,6 +6,7 @@ Each shows a ``figure``, a ``sound`` of samples at 16 kHz and a ``text`` under a
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +15,10 @@ import lightning as L
 import torch
 from jaxtyping import Int16
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy import ndarray
+from tensorboard.compat.proto.summary_pb2 import Summary
 
 from avfusion.features.mfcc import SAMPLE_RATE
 
@@ -27,8 +30,21 @@ class TensorBoardMedia:
         self.writer = logger.experiment
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
-        """Show a figure."""
-        self.writer.add_figure(tag, figure, step)
+        """Show a figure.
+
+        It is encoded with little compression: ``add_figure`` takes 73 ms for the figure of a clip,
+        this takes 50 ms for one that is a third larger.
+        """
+        encoded = BytesIO()
+        canvas = FigureCanvasAgg(figure)
+        canvas.print_png(encoded, pil_kwargs={"compress_level": 1})
+        width, height = canvas.get_width_height()
+        image = Summary.Image(
+            height=height, width=width, colorspace=4, encoded_image_string=encoded.getvalue()
+        )
+        summary = Summary(value=[Summary.Value(tag=tag, image=image)])
+        # Private: what every method of the writer opens its file with, once the training closed it.
+        self.writer._get_file_writer().add_summary(summary, step)
 
     def sound(self, tag: str, sound: Int16[ndarray, "samples"], step: int) -> None:
         """Let a sound be heard."""
