@@ -8,6 +8,7 @@ python src/summarize.py <run> <other run>
 import argparse
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from avfusion.console import replace_unprintable, use_utf8
@@ -96,6 +97,12 @@ def summarize(
     print(f"Written: {folder}/summary.md, .tex, .csv, .{figure_format}")
 
 
+def shorten(values: Sequence[object]) -> list[str]:
+    """Shorten numbers to four digits, but where these are the same."""
+    short = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
+    return short if len(set(short)) > 1 else [str(value) for value in values]
+
+
 def print_differences(one: Run, other: Run) -> None:
     """Print the keys whose values differ, with both values, leakage marked beside scores."""
     from avfusion.evaluation.aggregate import find_differences
@@ -104,8 +111,8 @@ def print_differences(one: Run, other: Run) -> None:
     print(f"{'':40} {one.folder} | {other.folder}")
     for key, *values in find_differences(one, other):
         marked = [
-            f"{value}{mark if is_score(key) and value is not None else ''}"
-            for value, mark in zip(values, marks, strict=True)
+            f"{text}{mark if is_score(key) and value is not None else ''}"
+            for value, text, mark in zip(values, shorten(values), marks, strict=True)
         ]
         print(replace_unprintable(f"{key:40} {' | '.join(marked)}"))
 

@@ -310,6 +310,11 @@ CHEAP = [
     ("train batch_size=8", "There is no batch_size: did you mean data.batch_size?"),
     ("train trainer.batch_size=8", "There is no trainer.batch_size: did you mean data.batch_size?"),
     ("train epochs=8", "There is no epochs: did you mean trainer.max_epochs?"),
+    (
+        "train trainer.fast_dev_run=true",
+        "There is no trainer.fast_dev_run: an argument of lightning.Trainer that is not listed is "
+        "added as +trainer.fast_dev_run=...",
+    ),
     ("train xyzzy=8", "There is no xyzzy: train has no similar key. --help lists groups"),
     ("train seed.x=8", "There is no seed.x: ... --help lists groups"),
     (

@@ -119,6 +119,19 @@ def test_without_leakage_there_are_no_marks_and_no_footnotes(tmp_path):
     assert comparison_figure(rows).get_supxlabel() == ""
 
 
+def test_differences_of_two_runs_have_four_digits_or_as_many_as_tell_them_apart(
+    tmp_path, monkeypatch, capsys
+):
+    for name, accuracy, loss in [("one", 1 / 3, 0.5), ("other", 2 / 3, 0.5000000001)]:
+        results = RECORDED | {METRIC: accuracy, "test/loss": loss}
+        write_run(tmp_path / name, "lowrank", 1, results)
+    monkeypatch.setattr(sys, "argv", ["summarize", *map(str, sorted(tmp_path.iterdir()))])
+    runpy.run_path(str(ROOT / "src" / "summarize.py"), run_name="__main__")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert f"{METRIC} 0.3333 | 0.6667" in lines
+    assert "test/loss 0.5 | 0.5000000001" in lines
+
+
 def test_the_differences_of_two_runs_are_marked_too(rows, tmp_path, monkeypatch, capsys):
     places = [str(tmp_path / name) for name in ("clean", "shared")]
     monkeypatch.setattr(sys, "argv", ["summarize", *places])

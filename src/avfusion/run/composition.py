@@ -1,7 +1,7 @@
 """Errors of overrides and of Hydra's composition, explained in one sentence each."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +188,18 @@ def _explain_unknown_key(key: str, error: HydraException, program: str) -> str:
     if nearest is None and "." not in key and "/" not in key and key in _all_groups():
         chosen = sorted({group.partition("/")[0] for group in groups})
         return f"{program} has no choice of {key}: its groups are {', '.join(chosen)}."
-    return (
-        f"There is no {key}: {suggest_word(nearest, f'{program} has no similar key. {HELP_HINT}')}"
-    )
+    otherwise = f"{program} has no similar key. {HELP_HINT}"
+    if target := _find_target(key, config):
+        otherwise = f"an argument of {target} that is not listed is added as +{key}=..."
+    return f"There is no {key}: {suggest_word(nearest, otherwise)}"
+
+
+def _find_target(key: str, config: Mapping[str, Any]) -> str | None:
+    """Find the class or function that takes an unknown key as an argument."""
+    node: Any = config if "." in key else None
+    for part in key.split(".")[:-1]:
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node.get("_target_") if isinstance(node, Mapping) else None
 
 
 def _find_nearest_group(key: str, groups: list[str]) -> str | None:
