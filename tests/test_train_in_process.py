@@ -13,6 +13,7 @@ from conftest import ROOT, hydra_at_rest, results
 from lightning import Callback
 
 from avfusion.checkpoint import find_checkpoint
+from avfusion.diagnostics import networks
 from avfusion.diagnostics.section import read_diagnoses
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -114,6 +115,18 @@ def test_a_training_ends_with_the_diagnostics_that_it_was_asked_for(start):
     assert not (Path("none") / "diagnostics.json").exists()
     same = {key: value for key, value in results(Path("none")).items() if "seconds" not in key}
     assert {key: results(Path("full"))[key] for key in same} == same
+
+
+def test_a_smoke_test_is_diagnosed_with_all_pairs_of_the_clips_that_it_has_tested(
+    start, monkeypatch
+):
+    monkeypatch.setattr(networks, "MAX_PAIRS", 16)  # of the 64 in a batch
+    few = "diagnostics.attention=null diagnostics.robustness=null"
+    brief = "trainer=debug model.network.face_encoder.widths='[8,8]'"
+    assert start(f"{brief} diagnostics=full {few} hydra.run.dir=run") == 0
+    (found,) = read_diagnoses(Path("run"))
+    assert found.clips == 8
+    assert all(section.numbers for section in found.sections.values())
 
 
 def test_a_network_in_bfloat16_trains_and_is_tested(start):

@@ -15,6 +15,10 @@ OURS = [
     ),
     ("benchmark 'benchmark.against=[lowrank]'", "benchmark.against names lowrank twice"),
     ("benchmark 'benchmark.frames=[49, 0]'", "benchmark.frames must be at least 1, each of them"),
+    (
+        "benchmark 'benchmark.batch_size=[]'",
+        "benchmark.batch_size=[] names no size: give one or more",
+    ),
     ("benchmark benchmark.batch_size=8", "benchmark.batch_size must be a list ... got 8"),
     ("benchmark trainer=cpu trainer.devices=2", "one process, got 2: set trainer.devices=1"),
     (

@@ -203,6 +203,11 @@ def describe_streams(cfg: DictConfig, sides: Sequence[Side]) -> dict[str, Stream
 def list_sizes(cfg: DictConfig) -> list[Size]:
     """List the sizes of a run: all combinations of the given ones."""
     settings = cfg.benchmark
+    if not settings.batch_size:
+        raise ValueError(
+            "benchmark.batch_size=[] names no size: give one or more, as in "
+            "benchmark.batch_size=[8,32]."
+        )
     return [
         Size(*one)
         for one in product(

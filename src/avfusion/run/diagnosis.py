@@ -164,7 +164,8 @@ def _configure(cfg: DictConfig, run: Run, split: str) -> DictConfig:
         **dict.fromkeys(("splits", "fold", "batch_size", "modalities")),
         "allow_subjects_seen_in_training": True,  # its results say so
         "allow_recordings_seen_in_training": True,
-        "trainer": {"precision": precision},
+        # All clips, and all pairs of them: a limit of the training does not hold for these.
+        "trainer": {"precision": precision, "limit_predict_batches": None, "fast_dev_run": False},
     }
     configured = cfg.copy()
     OmegaConf.set_struct(configured, False)
