@@ -1,9 +1,9 @@
 """The fork server of a sweep: started before its jobs are composed, anew where code has changed."""
 
-import atexit
 import logging
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from socket import socket
@@ -35,6 +35,7 @@ class JobServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: socket | None = None
         self.server: ForkServer | None = None
+        self.end: weakref.finalize[..., JobServer] | None = None  # of the process, at exit, too
         self.modification_times: dict[str, int] = {}
         self.is_stopped = sys.platform != "linux" or not self.script.is_file()
         self.lock = Lock()
@@ -63,9 +64,10 @@ class JobServer:
             self.process, self.connection = start_server(command, environment)
         except OSError as error:
             self._give_up(str(error))
-        if self.is_stopped and self.process is not None:
-            self.process.kill()
-        atexit.register(self.stop)
+        else:
+            self.end = weakref.finalize(self, _end_process, self.process, self.connection)
+            if self.is_stopped:
+                self.process.kill()
 
     def prepare(self, environment: dict[str, str]) -> None:
         """Wait until jobs can be forked; where code has changed since the imports, import anew."""
@@ -103,12 +105,15 @@ class JobServer:
     def _end_server(self) -> None:
         if self.server is not None:
             self.server.close()
-        elif self.connection is not None:
-            self.connection.close()
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
-        self.server = self.process = self.connection = None
+        if self.end is not None:
+            self.end()
+        self.server = self.process = self.connection = self.end = None
+
+
+def _end_process(process: "subprocess.Popen[bytes]", connection: socket) -> None:
+    connection.close()
+    process.kill()
+    process.communicate()
 
 
 def is_forkable(config: DictConfig) -> bool:
