@@ -257,13 +257,13 @@ def test_imports_begin_before_the_first_job_which_still_runs_code_as_it_is(jobs)
     module = jobs.folder / "changing.py"
     module.write_text("VALUE = 1")
     jobs.script.write_text(SCRIPT + "import changing\nprint(changing.VALUE)\n")
-    jobs.server.begin(make_job_environment(jobs.processes.slots))
+    jobs.server.start_imports(make_job_environment(jobs.processes.slots))
     first = jobs.server.process
     assert jobs.tell("print('lightning' in sys.modules)").split() == ["True", "1"]
     assert jobs.server.process is first
 
     jobs.server._end_server()
-    jobs.server.begin(make_job_environment(jobs.processes.slots))
+    jobs.server.start_imports(make_job_environment(jobs.processes.slots))
     jobs.server._wait_for_imports()
     module.write_text("VALUE = 22")
     assert jobs.tell("print('lightning' in sys.modules)").split() == ["True", "22"]
@@ -272,17 +272,18 @@ def test_imports_begin_before_the_first_job_which_still_runs_code_as_it_is(jobs)
 def test_a_sweep_that_is_refused_leaves_no_imports_behind(tmp_path):
     started = tmp_path / "started"
     (tmp_path / "slow.py").write_text(
-        f"import os, time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(99)"
+        f"import time; open({str(started)!r}, 'w').close(); time.sleep(99)"
     )
     jobs = Jobs(tmp_path)
     jobs.script.write_text(SCRIPT + "import slow\n")
-    jobs.server.begin(make_job_environment(jobs.processes.slots))
-    while not started.exists() or not started.read_text():
-        sleep(0.01)
+    jobs.server.start_imports(make_job_environment(jobs.processes.slots))
     process = jobs.server.process
+    while not started.exists():
+        assert process.poll() is None
+        sleep(0.01)
     del jobs
     gc.collect()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
 
 
 def test_an_interruption_does_not_wait_for_imports(tmp_path):

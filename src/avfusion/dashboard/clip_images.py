@@ -96,11 +96,11 @@ def choose_clips(
     """Choose some rows of each class by seed, and name them; a row is chosen once."""
     generator = torch.Generator().manual_seed(seed)  # training's own stays as it is
     found: defaultdict[str, list[int]] = defaultdict(list)
-    for place in torch.randperm(len(rows), generator=generator).tolist():
-        classes = classes_of(labels[place])
+    for position in torch.randperm(len(rows), generator=generator).tolist():
+        classes = classes_of(labels[position])
         missing = [name for name in classes if len(found[name]) < each]
         if missing:
-            found[missing[0]].append(rows[place])
+            found[missing[0]].append(rows[position])
 
     return {
         row: f"{label or 'unlabeled'}_{number}"

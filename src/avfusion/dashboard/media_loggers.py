@@ -109,7 +109,7 @@ def _wave_file(name: str, sound: Int16[ndarray, "samples"]) -> Iterator[Path]:
 
 
 MediaLogger = TensorBoardMedia | WandbMedia | MLFlowMedia
-PLACES: dict[type[Logger], type[MediaLogger]] = {
+MEDIA_LOGGERS: dict[type[Logger], type[MediaLogger]] = {
     TensorBoardLogger: TensorBoardMedia,
     WandbLogger: WandbMedia,
     MLFlowLogger: MLFlowMedia,
@@ -118,15 +118,15 @@ PLACES: dict[type[Logger], type[MediaLogger]] = {
 
 def has_media_loggers(trainer: L.Trainer) -> bool:
     """Whether this run shows anything; all of its processes say the same."""
-    return any(isinstance(logger, tuple(PLACES)) for logger in trainer.loggers)
+    return any(isinstance(logger, tuple(MEDIA_LOGGERS)) for logger in trainer.loggers)
 
 
 def media_loggers(trainer: L.Trainer) -> list[MediaLogger]:
     """Where this run shows something: nowhere in all processes but the first."""
     loggers = trainer.loggers if trainer.is_global_zero else []
     return [
-        place(logger)  # type: ignore[arg-type]  # each its own
+        make(logger)  # type: ignore[arg-type]  # each its own
         for logger in loggers
-        for kind, place in PLACES.items()
+        for kind, make in MEDIA_LOGGERS.items()
         if isinstance(logger, kind)
     ]

@@ -35,7 +35,7 @@ class JobServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: socket | None = None
         self.server: ForkServer | None = None
-        self.end: weakref.finalize[..., JobServer] | None = None  # of the process, at exit, too
+        self.end_process: weakref.finalize[..., JobServer] | None = None  # at exit, too
         self.modification_times: dict[str, int] = {}
         self.is_stopped = sys.platform != "linux" or not self.script.is_file()
         self.lock = Lock()
@@ -55,7 +55,7 @@ class JobServer:
 
         return subprocess.Popen(command, **options)
 
-    def begin(self, environment: dict[str, str]) -> None:
+    def start_imports(self, environment: dict[str, str]) -> None:
         """Start the imports that :meth:`prepare` waits for; a sweep that is refused ends them."""
         if self.process is not None or self.is_stopped:
             return
@@ -65,7 +65,7 @@ class JobServer:
         except OSError as error:
             self._give_up(str(error))
         else:
-            self.end = weakref.finalize(self, _end_process, self.process, self.connection)
+            self.end_process = weakref.finalize(self, _end_process, self.process, self.connection)
             if self.is_stopped:
                 self.process.kill()
 
@@ -76,7 +76,7 @@ class JobServer:
             if self.server is not None and have_files_changed(self.modification_times):
                 log.info("Code has changed: the next jobs import it anew.")
                 self._end_server()
-            self.begin(environment)
+            self.start_imports(environment)
             self._wait_for_imports()
 
     def stop(self) -> None:
@@ -105,9 +105,9 @@ class JobServer:
     def _end_server(self) -> None:
         if self.server is not None:
             self.server.close()
-        if self.end is not None:
-            self.end()
-        self.server = self.process = self.connection = self.end = None
+        if self.end_process is not None:
+            self.end_process()
+        self.server = self.process = self.connection = self.end_process = None
 
 
 def _end_process(process: "subprocess.Popen[bytes]", connection: socket) -> None:

@@ -72,7 +72,7 @@ class SubprocessLauncher(Launcher):
         self.hydra_context = hydra_context
         self.config = config
         if self.server is not None:
-            self.server.begin(make_job_environment(self.n_jobs))
+            self.server.start_imports(make_job_environment(self.n_jobs))
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
